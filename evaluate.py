@@ -1,0 +1,30 @@
+"""Evaluate a sentence encoder on labelled datasets: one table.
+
+python evaluate.py --model runs/stsb/best --data stsb sts12 sts13 sts14 sts15 sts16
+python evaluate.py --model models/all-MiniLM-L6-v2 --data stsb_multi_mt/fr mrpc --output result.md
+python evaluate.py --model runs/nli/best --data snli my/pairs.tsv --output result.json
+
+All numbers are x 100. A dataset's columns and task are known by its name or its header; in a YAML file given as --config
+every option of a dataset can be set.
+"""
+
+import sys
+
+from sbert.config import EvaluateConfig, check_unique, parser
+from sbert.data import DatasetConfig
+from sbert.errors import one_line_errors
+from sbert.report import evaluate_encoder
+
+
+def main(argv: list[str]) -> None:
+    with one_line_errors("evaluate.py"):
+        check_unique(argv)
+        data = (str | DatasetConfig, "Names of datasets (stsb stsb_multi_mt/fr) or files; in YAML, with all their options.")
+        options = parser(EvaluateConfig, "evaluate.py", __doc__, data=data)
+        given = options.parse_args(argv)
+        given.pop("config")
+        evaluate_encoder(options.instantiate(given))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,199 @@
+"""From texts to batches: every distinct text is tokenised once, in Rust, and batches of token ids are cut by length.
+
+`TextTokenizer` turns a tokenizer of transformers into ids; `TokenTable` holds the ids of many texts in one array;
+`pad` makes a rectangle of some of them; `Sampler` says which rows make up step n, as a pure function of (seed, n).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from sbert.errors import InputError
+
+CHUNK = 16_384  # texts handed to Rust at a time: bounds the memory of its Encoding objects
+
+
+@dataclass
+class TokenTable:
+    """The ids of U distinct texts, flat: text t is `ids[starts[t]:starts[t + 1]]`, special tokens included.
+
+    `cut_texts` of the texts were longer than `max_length` and lost `cut_tokens` of `all_tokens` tokens.
+    """
+
+    ids: np.ndarray  # (sum of lengths,) int32
+    starts: np.ndarray  # (U + 1,) int64
+    cut_texts: np.ndarray  # (U,) bool
+    cut_tokens: np.ndarray  # (U,) int64
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.starts)
+
+
+class TextTokenizer:
+    """The Rust half of a transformers tokenizer, with truncation done here so that what is cut can be counted.
+
+    `ids(text) = prefix + text tokens[: max_length - len(prefix) - len(suffix)] + suffix`, which is what the tokenizer
+    itself gives with `truncation=True, max_length=max_length` (a property test holds it to that).
+    """
+
+    def __init__(self, tokenizer, max_length: int, lower_case: bool = False):
+        if not getattr(tokenizer, "is_fast", False):
+            raise InputError(f"{type(tokenizer).__name__}: needs a fast (Rust) tokenizer: a folder with tokenizer.json")
+        self.backend = _without_limits(tokenizer.backend_tokenizer)
+        self.max_length = max_length
+        self.lower_case = lower_case
+        self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self.left = tokenizer.padding_side == "left"
+        self.keep_end = tokenizer.truncation_side == "left"
+        self.prefix, self.suffix = _special_ids(self.backend)
+        if max_length <= len(self.prefix) + len(self.suffix):
+            raise InputError(f"max_length {max_length} leaves no room beside the special tokens; use at least 3")
+
+    def table(self, texts: Sequence[str]) -> TokenTable:
+        """Tokenise texts, which should be distinct, into one table."""
+        room = self.max_length - len(self.prefix) - len(self.suffix)
+        parts: list[np.ndarray] = []
+        full = np.empty(len(texts), np.int64)
+        prefix, suffix = np.array(self.prefix, np.int32), np.array(self.suffix, np.int32)
+        for start in range(0, len(texts), CHUNK):
+            chunk = [t.lower() for t in texts[start : start + CHUNK]] if self.lower_case else texts[start : start + CHUNK]
+            for i, encoding in enumerate(self.backend.encode_batch_fast(list(chunk), add_special_tokens=False), start):
+                ids = encoding.ids
+                full[i] = len(ids)
+                kept = ids[-room:] if self.keep_end else ids[:room]
+                parts += [prefix, np.array(kept, np.int32), suffix]
+        lengths = np.minimum(full, room) + len(prefix) + len(suffix)
+        flat = np.concatenate(parts) if parts else np.empty(0, np.int32)
+        return TokenTable(flat, np.append(0, np.cumsum(lengths)), full > room, np.maximum(full - room, 0))
+
+
+def _without_limits(backend: Tokenizer) -> Tokenizer:
+    """A copy of a Rust tokenizer that neither pads nor truncates; the original keeps its settings."""
+    copy = Tokenizer.from_str(backend.to_str())
+    copy.no_padding()
+    copy.no_truncation()
+    return copy
+
+
+def _special_ids(backend: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids that the tokenizer puts before and after one text."""
+    bare = backend.encode("a", add_special_tokens=False).ids
+    full = backend.encode("a", add_special_tokens=True).ids
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return full[:start], full[start + len(bare) :]
+    raise InputError(f"tokenizer: its special tokens change the text's own ids ({bare} became {full}); not supported")
+
+
+def unique(texts: Iterable[str]) -> tuple[list[str], np.ndarray]:
+    """The distinct texts in order of first sight, and the index of each given text among them, int64."""
+    seen: dict[str, int] = {}
+    index = np.fromiter((seen.setdefault(text, len(seen)) for text in texts), np.int64)
+    return list(seen), index
+
+
+def pad(table: TokenTable, which: np.ndarray, pad_id: int, left: bool = False) -> tuple[Tensor, Tensor]:
+    """The texts `which` (R,) of a table as a rectangle: ids (R, L) and attention mask (R, L), both int64."""
+    starts, lengths = table.starts[which], table.lengths[which]
+    columns = np.arange(lengths.max(initial=0))
+    offset = (len(columns) - lengths)[:, None] if left else 0
+    position = columns - offset
+    mask = (position >= 0) & (position < lengths[:, None])
+    ids = np.full(mask.shape, pad_id, np.int64)
+    ids[mask] = table.ids[(starts[:, None] + position)[mask]]
+    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+
+
+def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+    """All indices, longest first, cut so that rows x longest row stays within `budget` tokens (one row at least).
+
+    Longest first: memory peaks in the first batch and not an hour into the work.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        rows = max(1, budget // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Which rows make up step n: a pure function of the fields and n, so that a resumed run needs no replay.
+
+    An epoch holds every row once, or, where the datasets have `weights`, as many rows as there are, dealt to the
+    datasets by weight; a dataset that is dealt fewer rows than it has goes on with the others in the next epoch, and
+    one that is dealt more starts over. Rows of like length share a batch: a shuffled epoch is cut into pools of
+    `pool` batches, each pool is sorted by length and cut into batches, and the batches are shuffled (Sentence-BERT,
+    section 7, "smart batching"). The last batch of an epoch may be short.
+
+    lengths: (N,) tokens of the longest text of each row. sizes: rows of each dataset, sum N.
+    """
+
+    lengths: np.ndarray
+    batch_size: int
+    seed: int
+    group_by_length: bool = True
+    sizes: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+    pool: int = 50
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self._rows(0)) // self.batch_size)
+
+    def _generator(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *key])
+
+    def _rows(self, epoch: int) -> np.ndarray:
+        """The rows of an epoch, in shuffled order."""
+        total = len(self.lengths)
+        if not self.weights:
+            return self._generator(0, epoch).permutation(total)
+        first, dealt = 0, []
+        for k, (size, weight) in enumerate(zip(self.sizes, self.weights, strict=True)):
+            count = max(1, round(total * weight / sum(self.weights)))
+            turns = np.arange(epoch * count, (epoch + 1) * count)
+            orders = {turn: self._generator(1, k, turn).permutation(size) for turn in np.unique(turns // size).tolist()}
+            dealt.append(first + np.array([orders[t // size][t % size] for t in turns.tolist()]))
+            first += size
+        rows = np.concatenate(dealt)
+        return rows[self._generator(0, epoch).permutation(len(rows))]
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch in order, each an array of row indices."""
+        rows = self._rows(epoch)
+        if not self.group_by_length:
+            return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        span = self.batch_size * self.pool
+        batches = []
+        for start in range(0, len(rows), span):
+            pool = rows[start : start + span]
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
+            batches += [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
+        order = self._generator(2, epoch).permutation(len(batches))
+        return [batches[i] for i in order]
+
+
+def tabulate(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[TokenTable, np.ndarray]:
+    """C columns of N texts as a table of the distinct ones and their places in it, (N, C)."""
+    distinct, index = unique(text for column in columns for text in column)
+    return tokenizer.table(distinct), index.reshape(len(columns), -1).T
+
+
+def describe_cut(table: TokenTable, texts: np.ndarray) -> str | None:
+    """What max_length cut from rows of texts (N, C), as shares of rows and of tokens; None if nothing."""
+    rows = table.cut_texts[texts].any(axis=1).sum()
+    if not rows:
+        return None
+    cut, kept = table.cut_tokens[texts].sum(), table.lengths[texts].sum()
+    return f"{rows:,} of {len(texts):,} rows ({rows / len(texts):.2%}) cut, {cut / (cut + kept):.2%} of their tokens"

@@ -1,0 +1,163 @@
+"""Typed configuration: dataclasses whose fields are the options, read from YAML and the command line by jsonargparse."""
+
+import argparse
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from sbert.bi_encoder import Precision
+from sbert.data import DatasetConfig
+from sbert.errors import InputError
+from sbert.losses import Loss
+from sbert.optimization import OptimConfig
+from sbert.training import LoopConfig
+
+
+@dataclass
+class ModelConfig:
+    """The encoder to start from.
+
+    Args:
+        path: a folder (also another run's best/), or a name on the model hub.
+        pooling: cls, mean, max, mean_sqrt_len, weighted_mean, last_token, or a list of them; null: as saved, else mean.
+        layer: the hidden layer that is pooled: -1 the last, -2 the second to last.
+        max_length: tokens that a text keeps; null: as saved.
+    """
+
+    path: str
+    pooling: str | list[str] | None = None
+    layer: int = -1
+    max_length: int | None = None
+
+
+@dataclass
+class DataConfig:
+    """The datasets.
+
+    Args:
+        train: trained on, mixed, or in proportion to their weights.
+        dev: evaluated while training; the mean of their main metrics chooses the best model.
+        test: evaluated with the model of the start and the best one, and used for nothing else.
+    """
+
+    train: list[DatasetConfig]
+    dev: list[DatasetConfig] = field(default_factory=list)
+    test: list[DatasetConfig] = field(default_factory=list)
+
+
+@dataclass
+class TrainConfig:
+    """One training run of a sentence encoder.
+
+    Args:
+        name: the run's folder below runs.
+        model: the encoder to start from.
+        data: the datasets.
+        loss: a class of sbert.losses by name, with its options.
+        optim: optimisation.
+        loop: the training loop.
+        runs: the folder of all runs.
+    """
+
+    name: str
+    model: ModelConfig
+    data: DataConfig
+    loss: Loss
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    runs: str = "runs"
+
+
+@dataclass
+class EvaluateConfig:
+    """Evaluate one encoder on many datasets.
+
+    Args:
+        model: a run's best/, any folder with an encoder, or a name on the model hub.
+        data: datasets, by name alone or with all their options.
+        split: of the datasets given by name alone.
+        pooling: as for training.
+        layer: as for training.
+        max_length: as for training.
+        precision: of products: auto is bf16 where the hardware multiplies it natively.
+        output: write the result here as well: .json has every metric, .md the table.
+    """
+
+    model: str
+    data: list[str | DatasetConfig]
+    split: str = "test"
+    pooling: str | list[str] | None = None
+    layer: int = -1
+    max_length: int | None = None
+    precision: Precision = "auto"
+    output: str | None = None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, and 2e-5 is a number."""
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict:
+    counts = Counter(key.value for key, _ in node.value)
+    for key, _ in node.value:
+        if counts[key.value] > 1:
+            raise InputError(f"{key.start_mark.name}, line {key.start_mark.line + 1}: '{key.value}' stands twice")
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter, jsonargparse.DefaultHelpFormatter):
+    """Keeps the lines of a script's docstring, which show its commands."""
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """jsonargparse's parser with every error on one line."""
+
+    def error(self, message: str, ex: Exception | None = None):
+        line = "; ".join(part.strip().rstrip(":") for part in str(message).splitlines() if part.strip())
+        print(f"{self.prog}: error: {line} (options: {self.prog} --help)", file=sys.stderr, flush=True)
+        raise SystemExit(2)
+
+
+def parser(schema: type, program: str, usage: str, **several: tuple[object, str]) -> Parser:
+    """The parser of a command whose options are the fields of a dataclass.
+
+    several: name=(type, help) of fields that take several words on the command line, as in `--data stsb sts12`.
+    """
+    made = Parser(prog=program, description=usage, formatter_class=_Help)
+    made.add_argument("--config", action="config", help="A YAML file; options that follow override it.")
+    made.add_class_arguments(schema, as_group=False, skip=set(several))
+    for name, (kind, text) in several.items():
+        made.add_argument(f"--{name}", nargs="+", type=kind, required=True, help=text)
+    return made
+
+
+def check_unique(argv: list[str]) -> None:
+    """Refuse an option or a YAML key that is given twice: one of the two would be lost without a word."""
+    given = Counter(word.partition("=")[0] for word in argv if word.startswith("--"))
+    for option, count in given.items():
+        if count > 1 and not option.endswith("+"):
+            raise InputError(f"{option} is given {count} times")
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        path = Path(word.partition("=")[2] or following) if word.partition("=")[0] == "--config" else None
+        if path and path.is_file():
+            with path.open(encoding="utf-8") as file:
+                try:
+                    yaml.load(file, _UniqueKeys)  # noqa: S506: a SafeLoader
+                except yaml.YAMLError as error:
+                    raise InputError(f"{path}: not YAML: {error}") from None
+
+
+def flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options as {"optim.lr": ...}."""
+    result: dict[str, Any] = {}
+    for key, value in options.items():
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return result

@@ -1,0 +1,130 @@
+"""One training run, from its configuration to its last line: what `train.py` calls."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import set_seed
+
+from sbert import checkpoint, distributed, tracking
+from sbert.batching import describe_cut, tabulate
+from sbert.bi_encoder import BiEncoder, resolve_precision
+from sbert.config import TrainConfig, flat
+from sbert.data import Rows, read
+from sbert.errors import InputError
+from sbert.evaluation import PRIMARY, Report, evaluate
+from sbert.losses import Loss, SoftmaxLoss
+from sbert.objective import Objective, TrainingSet, check_fit
+from sbert.training import Training
+
+
+def make_accelerator(precision: str) -> Accelerator:
+    """Accelerate's view of the machine and the processes, with `precision` resolved for its device."""
+    device = PartialState().device
+    dtype = resolve_precision(precision, device)
+    if dtype == torch.float16 and device.type == "cpu":
+        raise InputError("loop.precision fp16 trains on a GPU alone; on a CPU use bf16, fp32 or auto")
+    names = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
+    return Accelerator(mixed_precision=names[dtype])
+
+
+def check_names(datasets: list[Rows]) -> None:
+    """Refuse two evaluated datasets of one name: their metrics would be one curve."""
+    names = [rows.name for rows in datasets]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"data: two evaluated datasets are called {name}; give one of them another name")
+
+
+def describe(part: str, rows: Rows, model: BiEncoder) -> str:
+    cut = describe_cut(*tabulate(model.texts, rows.texts))
+    return f"{part:5} {rows.describe()}" + (f"; max_length {model.max_length}: {cut}" if cut else "")
+
+
+class Run:
+    """Everything a run is made of. The constructor reads and checks all input before it touches the run folder."""
+
+    def __init__(self, config: TrainConfig, options: dict, text: str, resume: bool, overwrite: bool):
+        self.config, self.folder = config, Path(config.runs) / config.name
+        self.accelerator = make_accelerator(config.loop.precision)
+        self.say = self.accelerator.print
+        set_seed(config.loop.seed)
+        data = config.data
+        self.train, self.dev, self.test = ([read(d) for d in part] for part in (data.train, data.dev, data.test))
+        check_fit(config.loss, self.train)
+        check_names([*self.dev, *self.test])
+        start = config.model
+        self.model = BiEncoder.from_pretrained(start.path, start.pooling, start.max_length, start.layer)
+        if self.accelerator.is_main_process:
+            tracking.open_run(self.folder, text, resume, overwrite)
+            checkpoint.recover_folder(self.folder / "best")
+        self.accelerator.wait_for_everyone()
+        self._describe()
+        self.training = Training(
+            Objective(self.model, config.loss),
+            TrainingSet.of(self.train, self.model),
+            config.optim,
+            config.loop,
+            self.folder,
+            self.accelerator,
+            evaluate=partial(self.reports, self.dev, self.model, config.loss),
+            save_best=self.save_best,
+            resume=resume,
+        )
+        self.training.tracker.config(flat(options))
+
+    def _describe(self) -> None:
+        for part, datasets in (("train", self.train), ("dev", self.dev), ("test", self.test)):
+            for rows in datasets:
+                self.say(describe(part, rows, self.model))
+        if not self.dev:
+            self.say("dev   none: the last model will be taken for the best")
+
+    def reports(self, datasets: list[Rows], model: BiEncoder, loss: Loss) -> list[Report]:
+        encode = partial(distributed.encode, self.accelerator, model, precision=self.config.loop.precision)
+        head = loss if isinstance(loss, SoftmaxLoss) else None
+        return [evaluate(rows, encode, head) for rows in datasets]
+
+    def save_best(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
+        checkpoint.save_loss(folder, self.config.loss, self.train[0].classes)
+
+    def before(self) -> dict[str, float]:
+        """The main metrics before training; of a resumed run, as they were written then."""
+        saved = [row for row in tracking.read_metrics(self.folder) if row["kind"] == "before"]
+        if saved:
+            return {name: float("nan") if value is None else value for name, value in saved[0].items()}
+        reports = self.reports([*self.dev, *self.test], self.model, self.config.loss)
+        scores = {report.name: report.primary for report in reports}
+        self.training.tracker.scalars("before", 0, scores)
+        return scores
+
+    def after(self) -> list[Report]:
+        """The best model, read back from best/, on every dev and test set."""
+        folder, device = self.folder / "best", self.accelerator.device
+        best = BiEncoder.from_pretrained(folder).to(device)
+        loss = self.config.loss
+        if isinstance(loss, SoftmaxLoss):
+            loss = checkpoint.load_loss(folder, best.dim)[0].to(device)
+        return self.reports([*self.dev, *self.test], best, loss)
+
+    def __call__(self) -> None:
+        """Train, keep the best, evaluate it, print the table of before and after."""
+        training, optim, accelerator = self.training, self.config.optim, self.accelerator
+        weights = sum(p.numel() for p in training.objective.parameters() if p.requires_grad)
+        self.say(
+            f"{training.total:,} steps of {optim.batch_size} rows, {weights / 1e6:.1f} M weights, "
+            f"{accelerator.mixed_precision.replace('no', 'fp32')} on {accelerator.num_processes} x {accelerator.device.type}"
+        )
+        before = self.before()
+        progress = training.fit()
+        after = self.after()
+        rows = [
+            [r.name, r.rows, PRIMARY[r.task], 100 * before[r.name], 100 * r.primary, 100 * (r.primary - before[r.name])]
+            for r in after
+        ]
+        if rows:
+            self.say("\n" + tracking.table(["dataset", "rows", "metric x 100", "before", "after", "gain"], rows) + "\n")
+        where = f"best model, of step {progress.best_step:,} of {training.total:,}: {self.folder / 'best'}"
+        self.say(f"{where}\ncurves: tensorboard --logdir {self.config.runs}")

@@ -1,0 +1,122 @@
+"""What a run leaves behind: the run folder, metrics.jsonl, TensorBoard, the progress bar."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+from tqdm.auto import tqdm
+
+from sbert.errors import InputError
+from sbert.evaluation import Report
+
+BANDS = 5  # gold bands of equal width for the histograms of cosines
+
+
+def open_run(folder: Path, config: str, resume: bool, overwrite: bool) -> None:
+    """Make a run folder and write its config.yaml, or check that the one that is there may be used."""
+    saved = folder / "config.yaml"
+    if saved.exists() and overwrite and not resume:
+        shutil.rmtree(folder)
+    elif saved.exists() and not resume:
+        raise InputError(f"{folder}: already holds a run; go on with --resume, start anew with --overwrite, or set name")
+    elif saved.exists() and (changed := _difference(saved.read_text("utf-8"), config)):
+        raise InputError(f"{folder}: --resume under another configuration: {changed}")
+    folder.mkdir(parents=True, exist_ok=True)
+    saved.write_text(config, "utf-8")
+
+
+def _difference(old: str, new: str) -> str | None:
+    """The first line in which two configurations differ."""
+    for before, after in zip(old.splitlines() + [""], new.splitlines() + [""], strict=False):
+        if before != after:
+            return f"it was '{before.strip()}', now '{after.strip()}'"
+    return None
+
+
+class Tracker:
+    """Writes what a run does, on the main process alone; elsewhere every call does nothing."""
+
+    def __init__(self, folder: Path, step: int, total: int, active: bool = True):
+        """`step`: where the run goes on; what an interrupted run wrote after it is dropped."""
+        self.active = active
+        self.rows = folder / "metrics.jsonl"
+        self.bar = tqdm(total=total, initial=step, unit="step", disable=not active, dynamic_ncols=True)
+        if active:
+            kept = [row for row in read_metrics(folder) if row["step"] <= step]
+            self.rows.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+            self.board = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+    def config(self, options: Mapping[str, object]) -> None:
+        """The configuration as a table in TensorBoard's text tab."""
+        if self.active:
+            table = "\n".join(f"| {key} | {value} |" for key, value in options.items())
+            self.board.add_text("configuration", f"| option | value |\n| --- | --- |\n{table}", 0)
+
+    def scalars(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """One row of metrics.jsonl and one point of each TensorBoard curve `<kind>/<name>`."""
+        if not self.active:
+            return
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        with self.rows.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "kind": kind, **finite}) + "\n")
+        for name, value in values.items():
+            self.board.add_scalar(f"{kind}/{name}", value, step)
+
+    def progress(self, step: int, loss: float, pairs_per_second: float) -> None:
+        self.bar.set_postfix_str(f"loss {loss:.4f}, {pairs_per_second:.0f} pairs/s", refresh=False)
+        self.bar.update(step - self.bar.n)
+
+    def reports(self, kind: str, step: int, reports: list[Report]) -> None:
+        """Every metric of every dataset, and for STS the cosines of each gold band."""
+        for report in reports:
+            self.scalars(kind, step, {f"{report.name}/{name}": value for name, value in report.metrics.items()})
+            if self.active and report.cosines is not None:
+                self._histograms(f"{kind}/{report.name}", step, report.cosines, report.gold)
+        if self.active:
+            self.board.flush()
+
+    def _histograms(self, name: str, step: int, cosines: np.ndarray, gold: np.ndarray) -> None:
+        band = np.minimum((gold * BANDS).astype(int), BANDS - 1)
+        for k in np.unique(band):
+            low, high = k / BANDS, (k + 1) / BANDS
+            self.board.add_histogram(f"{name}/cosine where gold is {low:.1f} to {high:.1f}", cosines[band == k], step)
+
+    def say(self, text: str) -> None:
+        """A line above the progress bar."""
+        if self.active:
+            self.bar.write(text)
+
+    def close(self) -> None:
+        self.bar.close()
+        if self.active:
+            self.board.close()
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """The rows of metrics.jsonl; a last row that a crash cut short is left out."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text("utf-8").split("\n") if path.exists() else []
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def table(header: list[str], rows: list[list[object]]) -> str:
+    """An aligned Markdown table: text to the left, numbers to the right; undefined numbers as "-"."""
+
+    def show(value: object) -> str:
+        if isinstance(value, float):
+            return "-" if math.isnan(value) else f"{value:.2f}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    cells = [header, *[[show(value) for value in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    right = [all(not isinstance(row[i], str) or row[i] == "-" for row in rows) for i in range(len(header))]
+    lines = [
+        "| " + " | ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)) + " |"
+        for row in cells
+    ]
+    rule = "| " + " | ".join("-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)) + " |"
+    return "\n".join([lines[0], rule, *lines[1:]])

@@ -1,0 +1,237 @@
+"""The one training loop. It knows an `Objective` (a model and a loss under one module), rows, and how to evaluate."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from sbert import checkpoint, distributed
+from sbert.batching import Sampler
+from sbert.bi_encoder import Precision
+from sbert.errors import InputError
+from sbert.evaluation import Report, mean_primary
+from sbert.objective import Objective, TrainingSet
+from sbert.optimization import OptimConfig, make_optimizer, rate
+from sbert.tracking import Tracker
+
+
+@dataclass
+class LoopConfig:
+    """How the loop runs.
+
+    Args:
+        seed: of the loss head, dropout and the order of rows.
+        precision: of products: auto is bf16 where the hardware multiplies it natively, else fp32.
+        compile: torch.compile the transformer; pays off on long runs.
+        group_by_length: batches of rows of like length (less padding).
+        evaluate_epochs: evaluate on dev after every so many epochs, for example 0.25.
+        evaluate_steps: evaluate every so many steps instead.
+        save_steps: write last/ every so many steps, besides at every evaluation.
+        patience: stop after so many evaluations in a row without a new best; null for never.
+        log_steps: steps between two points of the training curves.
+    """
+
+    seed: int = 42
+    precision: Precision = "auto"
+    compile: bool = False
+    group_by_length: bool = True
+    evaluate_epochs: float = 1.0
+    evaluate_steps: int | None = None
+    save_steps: int | None = None
+    patience: int | None = None
+    log_steps: int = 10
+
+    def __post_init__(self):
+        for name in ("evaluate_epochs", "evaluate_steps", "save_steps", "patience", "log_steps"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"loop.{name} is {value}; it must be above 0")
+
+
+@dataclass
+class Progress:
+    """Where a run stands; part of every checkpoint."""
+
+    step: int = 0
+    best: float | None = None
+    best_step: int | None = None
+    without_best: int = 0
+
+
+@dataclass
+class Window:
+    """Sums since the last point of the training curves. Losses stay on the device: reading one would wait for it."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    norms: list[Tensor] = field(default_factory=list)
+    rows: int = 0
+    tokens: int = 0
+    cells: int = 0  # tokens and padding
+    start: float = field(default_factory=time.perf_counter)
+
+
+class Training:
+    """One run of the loop: `fit()` trains to the end, from where `last/` stands if `resume`.
+
+    `evaluate(model)` gives the dev reports of an unwrapped model; `save_best(folder)` writes the model.
+    """
+
+    def __init__(self, objective: Objective, data: TrainingSet, optim: OptimConfig, loop: LoopConfig, folder: Path,
+                 accelerator: Accelerator, evaluate: Callable[[], list[Report]], save_best: Callable[[Path], None],
+                 resume: bool = False):  # fmt: skip
+        self.data, self.optim, self.loop, self.folder = data, optim, loop, folder
+        self.accelerator, self.evaluate, self.save_best = accelerator, evaluate, save_best
+        self.objective = objective
+        lengths, weights = data.lengths, data.weights
+        self.sampler = Sampler(lengths, optim.batch_size, loop.seed, loop.group_by_length, data.sizes, weights)
+        self.steps_per_epoch = self.sampler.steps_per_epoch
+        self.total = max(1, round(optim.epochs * self.steps_per_epoch))
+        self.plan: tuple[int, list[np.ndarray]] = (-1, [])
+        self.progress = Progress()
+        objective.to(accelerator.device)
+        optimizer = make_optimizer(objective, optim, accelerator.device)
+        if loop.compile:
+            objective.model.transformer.compile(dynamic=True)
+        self.wrapped, self.optimizer = accelerator.prepare(objective, optimizer)
+        if resume and (folder / "last" / checkpoint.STATE).exists():
+            self.load()
+        self.tracker = Tracker(folder, self.progress.step, self.total, accelerator.is_main_process)
+        self.window = Window()
+
+    def rows_of(self, step: int) -> np.ndarray:
+        """The rows of the global batch of one step."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if self.plan[0] != epoch:
+            self.plan = (epoch, self.sampler.epoch(epoch))
+        return self.plan[1][place]
+
+    def evaluates_at(self, step: int) -> bool:
+        """Whether dev is evaluated after `step` updates: at every multiple of the interval, and at the end."""
+        every = self.loop.evaluate_steps or max(1.0, self.loop.evaluate_epochs * self.steps_per_epoch)
+        return step == self.total or int(step / every) > int((step - 1) / every)
+
+    def update(self) -> None:
+        """One optimiser update on the global batch of the present step."""
+        accelerator, rows = self.accelerator, self.rows_of(self.progress.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optim.lr * rate(self.progress.step, self.total, self.optim)
+        parts = distributed.share(rows, accelerator.process_index, accelerator.num_processes, self.optim.accumulate)
+        total = torch.zeros((), device=accelerator.device)
+        for i, (part, weight) in enumerate(parts):
+            batch = self.data.batch(part, self.objective.model, accelerator.device)
+            last = i == len(parts) - 1
+            # processes exchange gradients with the last part alone
+            with contextlib.nullcontext() if last else accelerator.no_sync(self.wrapped):
+                loss = self.wrapped(batch) * weight
+                accelerator.backward(loss)
+            total += loss.detach()
+            self.window.cells += batch["input_ids"].numel()
+            self.window.tokens += int(self.data.table.lengths[self.data.texts[part]].sum())
+        limit = self.optim.max_grad_norm or float("inf")
+        norm = accelerator.clip_grad_norm_(self.wrapped.parameters(), limit)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.window.losses.append(total)
+        self.window.norms.append(norm)
+        self.window.rows += len(rows)
+        self.progress.step += 1
+
+    def log(self) -> None:
+        """Close the window: check its losses, write one point of every curve, start a new one."""
+        window, step, processes = self.window, self.progress.step, self.accelerator.num_processes
+        if not window.losses:
+            return
+        losses = distributed.mean_over_processes(self.accelerator, torch.stack(window.losses))
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            number = step - len(losses) + int(bad[0]) + 1
+            raise InputError(
+                f"{self.folder}: the loss of step {number} is {losses[bad[0]].item()}; last/ and best/ are as they were "
+                "at the last evaluation; lower optim.lr, or use loop.precision fp32"
+            )
+        seconds = time.perf_counter() - window.start
+        values = {
+            "loss": losses.mean().item(),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "grad_norm": torch.stack(window.norms).mean().item(),
+            "pairs_per_second": window.rows / seconds,
+            "tokens_per_second": window.tokens * processes / seconds,
+            "padding": 1 - window.tokens / window.cells,
+            "epoch": step / self.steps_per_epoch,
+        }
+        self.tracker.scalars("train", step, values)
+        self.tracker.progress(step, values["loss"], values["pairs_per_second"])
+        self.window = Window()
+
+    def judge(self) -> None:
+        """Evaluate on dev, keep the model if it is the best so far. Without dev sets the last model is the best."""
+        reports, step = self.evaluate(), self.progress.step
+        score = mean_primary(reports) if reports else None
+        self.tracker.reports("dev", step, reports)
+        better = score is None or (not math.isnan(score) and (self.progress.best is None or score > self.progress.best))
+        self.progress.without_best += 1
+        if better:
+            self.progress.best, self.progress.best_step, self.progress.without_best = score, step, 0
+            if self.accelerator.is_main_process:
+                checkpoint.replace_folder(self.folder / "best", self.save_best)
+        if reports:
+            scores = ", ".join(f"{report.name} {100 * report.primary:.2f}" for report in reports)
+            self.tracker.say(f"step {step}: {scores}{' (best)' if better else ''}")
+
+    def save(self) -> None:
+        """Write last/: weights, optimiser, progress, random states of every process."""
+        states = {f"random.{k}": t for k, t in distributed.random_states(self.accelerator).items()}
+        if self.accelerator.is_main_process:
+            tensors = {f"objective.{k}": t for k, t in self.objective.state_dict().items()}
+            tensors |= {f"optimizer.{k}": t for k, t in checkpoint.optimizer_tensors(self.optimizer.optimizer).items()}
+            scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
+            facts = {"progress": vars(self.progress), "total": self.total, "scaler": scaler}
+            checkpoint.save_state(self.folder / "last", tensors | states, facts)
+        self.accelerator.wait_for_everyone()
+
+    def load(self) -> None:
+        tensors, facts = checkpoint.load_state(self.folder / "last")
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+        states = part("random.")
+        if len(states["cpu"]) != self.accelerator.num_processes:
+            raise InputError(
+                f"{self.folder}/last was written by {len(states['cpu'])} processes, now there are "
+                f"{self.accelerator.num_processes}; resume with as many"
+            )
+        self.objective.load_state_dict(part("objective."))
+        checkpoint.load_optimizer_tensors(self.optimizer.optimizer, part("optimizer."))
+        distributed.set_random_states(self.accelerator, states)
+        if self.accelerator.scaler and facts["scaler"]:
+            self.accelerator.scaler.load_state_dict(facts["scaler"])
+        self.progress = Progress(**facts["progress"])
+
+    def fit(self) -> Progress:
+        """Train to the last step, or until `patience` evaluations in a row gave no new best."""
+        self.wrapped.train()
+        try:
+            while self.progress.step < self.total and self.progress.without_best < (self.loop.patience or math.inf):
+                self.update()
+                step = self.progress.step
+                evaluates = self.evaluates_at(step)
+                saves = evaluates or (self.loop.save_steps and step % self.loop.save_steps == 0)
+                if saves or step % self.loop.log_steps == 0:
+                    self.log()
+                if evaluates:
+                    self.judge()
+                if saves:
+                    self.save()
+                    self.window = Window()  # evaluating and saving is not training time
+        finally:
+            self.tracker.close()
+        return self.progress
+
