@@ -44,8 +44,8 @@ Southeast Asia: Vietnam, Vietnamese, Hanoi, Hue; Thailand, Thai, Bangkok, Phuket
 # Keep it grammatical: no "a" before {adj} or {n}; {what} before a verb only where every detail agrees with it.
 GRAMMAR = """
 # disasters
-floods: {adj} crews move {n}00 people out of {what} as rivers rise | floods drive hundreds from {what} in {place} |
-  heavy rain puts {what} in {place} under water = riverside homes/houses by the river; lakeside stalls/a shore market
+floods: {adj} crews move {n}00 people from {what} as water rises | floods drive hundreds from {what} in {place} | heavy
+  rain puts {what} in {place} under water = riverside homes/waterfront houses; lakeside stalls/a shore market
 floods: {adj} cabinet pays {n} million dollars for {what} against floods | {place} to get {what} to keep high water out
   | {what} to shield {place} from flooding = embankments/raised river walls; storm drains/rainwater channels
 wildfires: {adj} firefighters battle blaze in {what} | wildfire burns {n}00 hectares of {what} in {place} | flames sweep
@@ -54,32 +54,32 @@ wildfires: {adj} government bans {what} to prevent wildfires | {what} outlawed i
   leads {place} to prohibit {what} for {word} weeks = campfires/outdoor cooking; fireworks/firecrackers
 drought: {adj} authorities ration {what} as reservoirs run dry | drought forces {place} to limit {what} for {word}
   months | {what} cut back in {place} after lack of rain = household water/home tap supplies; irrigation/crop watering
-drought: {adj} farmers hit by drought receive {what} | dry villages in {place} given {what} | relief agency sends {what}
-  to {n},000 families on parched land in {place} = animal feed/livestock fodder; hardy seeds/tough grain
+drought: {adj} farmers hit by drought receive {what} | dry villages in {place} given {what} | aid agency takes {what} to
+  {n},000 rainless farms in {place} = animal feed/livestock fodder; hardy seeds/tough grain
 # economy
 prices: {adj} shoppers pay {n} percent more for {what} | inflation pushes up cost of {what} in {place} | {what} dearer
   than ever for households in {place} = bread/bakery goods; petrol/motor fuel; cooking oil/kitchen fats
-prices: {adj} central bank {what} to steady prices | monetary body in {place} {what} | to fight inflation, {place}
-  {what} = lifts interest rates/makes loans dearer; cuts interest rates/makes borrowing cheaper
+prices: {adj} central bank {what} to steady prices | monetary body in {place} {what} | to fight inflation, regulator in
+  {place} {what} = lifts interest rates/makes loans dearer; cuts interest rates/makes borrowing cheaper
 jobs: {adj} {what} strike for {word} days over pay | wage dispute sees {what} in {place} down tools | walkout by {what}
   seeking higher salaries disrupts {place} = bus drivers/coach crews; baggage handlers/airport porters
 jobs: {adj} jobseekers queue for {n}00 posts at {what} | hundreds find work in {place} as {what} opens | {what} to hire
   {n}00 employees in {place} = a shoe factory/a footwear plant; a car plant/a vehicle assembly line
 trade: {adj} exporters win {n}-year deal to sell {what} | foreign buyers sign contract for {what} from {place} | trade
   pact opens overseas markets to {what} from {place} = furniture/tables and chairs; timber/sawn wood
-trade: {adj} government puts {n}0 percent tariff on {what} | new customs duty makes {what} costlier in {place} | {place}
-  hit by higher border tax on {what} = imported cars/vehicles from abroad; imported steel/foreign metal
+trade: {adj} government puts {n}0 percent tariff on {what} | new customs duty makes {what} costlier in {place} | firms
+  in {place} face border tax on {what} = imported cars/vehicles from abroad; imported steel/foreign metal
 # sport
-football: {adj} footballers win {what} {n}-0 | late goals give {place} victory in {what} | soccer fans in {place}
-  celebrate as home side takes {what} = the cup final/the title decider; the opening match/the season's first game
-football: {adj} football federation names {what} | soccer bosses in {place} appoint {what} after {word} defeats | {what}
-  to revive football in {place} = a foreign manager/a head coach from abroad; a new captain/a fresh team leader
+football: {adj} footballers win {what} {n}-0 | late goals give {place} victory in {what} | soccer fans in {place} cheer
+  home win in {what} = the cup final/the title decider; the opening match/the season's first game
+football: {adj} football federation names {what} | soccer bosses in {place} appoint {what} | {what} to revive football
+  in {place} = a foreign manager/a head coach from abroad; a new captain/a fresh team leader
 athletics: {adj} runners break national record in {what} | athletes from {place} beat best time in {what} | stars from
   {place} finish {what} faster than ever = the marathon/the long road race; the relay/the baton race
 athletics: {adj} track and field athletes get {what} | {what} for runners opens in {place} | sprinters in {place} to
   train at {what} with {n}00 places = a summer camp/a holiday base; an indoor arena/a covered stadium
-cycling: {adj} cyclist wins {what} by {n} seconds | rider from {place} pedals to victory in {what} | {what} in bicycle
-  tour goes to racer from {place} = the mountain stage/the uphill leg; the time trial/the race against the clock
+cycling: {adj} cyclist wins {what} by {n} seconds | rider from {place} pedals to victory in {what} | bike racer from
+  {place} takes {what} = the mountain stage/the uphill leg; the time trial/the race against the clock
 cycling: {adj} cycling tour to follow {what} for {word} days | bike racers to cross {what} in {place} | {place} to stage
   bicycle race along {what} = gravel tracks/unpaved roads; cobbled lanes/old stone streets
 # politics
@@ -90,7 +90,7 @@ elections: {adj} electoral commission approves {what} | {place} introduces {what
 corruption: {adj} {what} resigns over corruption claims | bribery inquiry topples {what} in {place} | graft scandal ends
   career of {what} in {place} = transport minister/roads minister; finance minister/treasury chief
 corruption: {adj} lawmakers ban {what} to fight corruption | anti-bribery bill in {place} targets {what} | {what}
-  illegal under graft law in {place} = official gifts/presents for civil servants; shell companies/hidden owners
+  illegal under graft law in {place} = official gifts/presents for civil servants; shell companies/front firms
 diplomacy: {adj} foreign minister signs {what} with {word} nations | diplomats in {place} conclude {what} | {what}
   agreed at talks between envoys in {place} = a border pact/a frontier treaty; a fishing accord/a deal on shared waters
 diplomacy: {adj} hosts welcome foreign envoys to {what} | {place} to receive {n}0 delegations for {what} | dignitaries
@@ -98,13 +98,13 @@ diplomacy: {adj} hosts welcome foreign envoys to {what} | {place} to receive {n}
 # science
 space: {adj} rocket carries {what} into orbit | {what} launched from space centre in {place} | crowds in {place} cheer
   as {what} lifts off = a weather satellite/a storm watcher; a moon probe/a lunar explorer
-space: {adj} astronomers discover {what} | {what} spotted by stargazers in {place} | telescope in {place} reveals {what}
-  after {word} nights = a distant planet/a far-off world; a bright comet/an icy visitor with a tail
+space: {adj} astronomers see {what} in night sky | {what} spotted by stargazers in {place} | telescope in {place}
+  reveals {what} = a distant planet/a far-off world; a bright comet/an icy visitor with a tail
 energy: {adj} engineers switch on {what} for {n},000 homes | {what} starts supplying green electricity in {place} |
   renewable power flows in {place} from {what} = a solar farm/a field of sun panels; a wind park/a cluster of turbines
 energy: {adj} researchers build {what} to store clean power | laboratory in {place} unveils {what} for green grid |
   {what} tested for {word} months in {place} = a salt battery/a saline power cell; a sand heater/a hot sand store
-internet: {adj} users lose {what} for {word} hours | network fault knocks out {what} in {place} | {what} offline across
+internet: {adj} users lose {what} for {word} hours | network fault hits {what} in {place} | {what} offline across
   {place} after cable damage = mobile internet/phone data services; banking apps/online payment tools
 internet: {adj} software firm launches {what} | start-up in {place} releases {what} for {n},000 users | programmers in
   {place} unveil {what} = a translation app/a speech interpreter; a digital map/an online street guide
@@ -242,8 +242,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another corpus (default: %(default)s)")
     args = parser.parse_args()
     write(args.folder, args.seed)
-    sizes = ", ".join(f"{split} {size}" for split, size in SIZES.items())
-    print(f"wrote {args.folder}/{{train,dev,test}}.tsv.gz: headline pairs, {sizes} (seed {args.seed})")
+    print(f"wrote {sum(SIZES.values())} headline pairs (seed {args.seed}): {args.folder}/{{train,dev,test}}.tsv.gz")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A loss is called as `loss(columns, labels)`: `columns` is a sequence of C tensors (B, H), one a text column of the data, and
 `labels` is (B,) or None. Half types are lifted to fp32 and autocast is off inside, whatever surrounds the call. Weights
-that depend on H are made by `bind(H)`, which the training loop calls before it makes the optimiser.
+that depend on H are made by `bind(H)`, which the training loop calls before it makes the optimiser. Every option is kept as
+an attribute of the same name, so that a trained loss can be saved and made again.
 
 To add one: write a subclass here, with `columns` and `target` set, and rewrite it as a plain loop in `tests/test_losses.py`.
 The class name is the name in a configuration, and the signature of `__init__` its options.
@@ -67,6 +68,7 @@ class CosineSimilarityLoss(Loss):
 
     def __init__(self, learnable_scale: bool = False):
         super().__init__()
+        self.learnable_scale = learnable_scale
         self.scale = nn.Parameter(torch.ones(()), requires_grad=learnable_scale)
         self.shift = nn.Parameter(torch.zeros(()), requires_grad=learnable_scale)
 

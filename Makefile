@@ -1,0 +1,39 @@
+# Two commands set up everything on a fresh machine:  make demo   make test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WEIGHTS := models/all-MiniLM-L6-v2
+
+.PHONY: demo test lint benchmark clean
+
+# torch comes first and alone: resolving it with the rest may bring another build of it
+$(VENV)/installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	touch $@
+
+$(WEIGHTS): | $(VENV)/installed
+	$(BIN)/python -m sbert.weights $@
+
+data/demo: $(VENV)/installed sbert/demo.py
+	$(BIN)/python -m sbert.demo $@
+	touch $@
+
+demo: $(VENV)/installed $(WEIGHTS) data/demo
+	SBERT_DATA=data $(BIN)/python train.py --config configs/demo.yaml --overwrite
+
+test: $(VENV)/installed $(WEIGHTS)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+benchmark: $(VENV)/installed $(WEIGHTS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]'
+	$(BIN)/python benchmarks/encode.py
+	$(BIN)/python benchmarks/train_step.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,555 @@
+"""Data: declared and recognised columns, the published formats, scores to [0, 1], what is skipped, limits, refusals."""
+
+import gzip
+import json
+import re
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sbert.data import DatasetConfig, read, subset
+from sbert.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SBERT_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def put(tmp_path):
+    """A function that writes a file and gives its path: lists of fields as TSV, strings as they are."""
+
+    def write(content: str | list[list[str]], name: str = "rows.tsv") -> str:
+        text = content if isinstance(content, str) else "".join("\t".join(line) + "\n" for line in content)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+        return str(path)
+
+    return write
+
+
+def refusal(path: str, **options) -> str:
+    with pytest.raises(InputError) as caught:
+        read(DatasetConfig(path, **options))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+PAIRS = [["sentence1", "sentence2", "score"], ["a b", "c", "0.25"], ["d", "e f", "1"]]
+
+
+# recognised and declared columns
+
+RECOGNISED = {
+    "sts": (PAIRS, {}, "sts", [["a b", "d"], ["c", "e f"]], [0.25, 1]),
+    "sts in another order": (
+        [["score", "x", "sentence2", "sentence1"], ["0.5", "?", "b", "a"]],
+        {},
+        "sts",
+        [["a"], ["b"]],
+        [0.5],
+    ),
+    "nli": (
+        [
+            ["premise", "hypothesis", "label"],
+            ["p", "h", "neutral"],
+            ["q", "i", "contradiction"],
+            ["r", "j", "entailment"],
+        ],
+        {},
+        "nli",
+        [["p", "q", "r"], ["h", "i", "j"]],
+        [2, 0, 1],
+    ),
+    "nli as SNLI names it": (
+        [["gold_label", "sentence1", "sentence2"], ["entailment", "p", "h"]],
+        {},
+        "nli",
+        [["p"], ["h"]],
+        [1],
+    ),
+    "triplet": ([["anchor", "positive", "negative"], ["a", "p", "n"]], {}, "triplet", [["a"], ["p"], ["n"]], None),
+    "binary with the header of sts": (
+        [["sentence1", "sentence2", "score"], ["a", "b", "1"], ["c", "d", "0.0"]],
+        {"task": "binary"},
+        "binary",
+        [["a", "c"], ["b", "d"]],
+        [1, 0],
+    ),
+    "another label of the usual texts": (
+        [["sentence1", "sentence2", "score", "mark"], ["a", "b", "1", "0.5"]],
+        {"label": "mark"},
+        "sts",
+        [["a"], ["b"]],
+        [0.5],
+    ),
+    "the task chooses among headers": (
+        [["sentence1", "sentence2", "score", "gold_label"], ["a", "b", "1", "neutral"]],
+        {"task": "nli"},
+        "nli",
+        [["a"], ["b"]],
+        [2],
+    ),
+    "declared": (
+        [["left", "right", "mark"], ["a", "b", "3"]],
+        {"task": "sts", "texts": ["right", "left"], "label": "mark", "range": (1, 5)},
+        "sts",
+        [["b"], ["a"]],
+        [0.5],
+    ),
+    "declared, label by its usual name": (
+        [["left", "right", "score"], ["a", "b", "0.5"]],
+        {"task": "sts", "texts": ["left", "right"]},
+        "sts",
+        [["a"], ["b"]],
+        [0.5],
+    ),
+    "declared triplet": (
+        [["x", "y", "z", "score"], ["a", "b", "c", "?"]],
+        {"task": "triplet", "texts": ["z", "y", "x"]},
+        "triplet",
+        [["c"], ["b"], ["a"]],
+        None,
+    ),
+    "declared classes": (
+        [["premise", "hypothesis", "label"], ["p", "h", "yes"], ["q", "i", "no"]],
+        {"classes": ["no", "maybe", "yes"]},
+        "nli",
+        [["p", "q"], ["h", "i"]],
+        [2, 0],
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "options", "task", "texts", "labels"), RECOGNISED.values(), ids=RECOGNISED)
+def test_columns(put, lines, options, task, texts, labels):
+    rows = read(DatasetConfig(put(lines), **options))
+    assert (rows.task, rows.texts, len(rows)) == (task, texts, len(lines) - 1)
+    if labels is None:
+        assert rows.labels is None
+    else:
+        assert rows.labels.tolist() == labels
+        assert rows.labels.dtype == (np.int64 if task == "nli" else np.float32)
+    assert rows.classes == (
+        options.get("classes", ["contradiction", "entailment", "neutral"]) if task == "nli" else None
+    )
+    assert not rows.skipped
+
+
+def test_classes_of_numbers_in_json(put):
+    lines = [{"premise": "p", "hypothesis": "h", "label": k} for k in (2, 0, 1)]
+    path = put("\n".join(map(json.dumps, lines)), "rows.jsonl")
+    assert read(DatasetConfig(path, classes=["0", "1", "2"])).labels.tolist() == [2, 0, 1]
+
+
+def test_source_is_known_by_name_or_declared(put):
+    lines = [["sentence1", "sentence2", "score", "source", "topic"], ["a", "b", "1", "s", "t"]]
+    assert read(DatasetConfig(put(lines))).sources == ["s"]
+    assert read(DatasetConfig(put(lines), source="topic")).sources == ["t"]
+    assert read(DatasetConfig(put(PAIRS))).sources is None
+
+
+def test_weight_passes_through(put):
+    assert read(DatasetConfig(put(PAIRS), weight=0.5)).weight == 0.5
+    assert read(DatasetConfig(put(PAIRS))).weight is None
+
+
+# the published formats
+
+
+def test_snli_as_published(put):
+    lines = [
+        {
+            "annotator_labels": ["x"],
+            "gold_label": "neutral",
+            "sentence1": "A man.",
+            "sentence2": "A tall man.",
+            "pairID": "1",
+        },
+        {"annotator_labels": ["x"], "gold_label": "-", "sentence1": "B.", "sentence2": "C.", "pairID": "2"},
+        {"annotator_labels": ["x"], "gold_label": "entailment", "sentence1": "D.", "sentence2": "E.", "pairID": "3"},
+        # an empty text of a row that is left out for its label stops nothing
+        {"annotator_labels": ["x"], "gold_label": "-", "sentence1": "", "sentence2": "C.", "pairID": "4"},
+    ]
+    rows = read(DatasetConfig(put("\n".join(map(json.dumps, lines)) + "\n", "snli_1.0_dev.jsonl")))
+    assert rows.texts == [["A man.", "D."], ["A tall man.", "E."]]
+    assert rows.labels.tolist() == [2, 1]
+    assert rows.skipped == {"no gold label (-)": 2}
+
+
+def test_sick_as_published(put):
+    lines = [
+        ["pair_ID", "sentence_A", "sentence_B", "entailment_label", "relatedness_score", "SemEval_set"],
+        ["1", "A group", "Groups", "NEUTRAL", "4.5", "TRAIN"],
+        ["2", "B", "C", "ENTAILMENT", "3", "TEST"],
+        ["3", "D", "E", "CONTRADICTION", "1.0", "TRIAL"],
+        ["4", "F", "G", "NEUTRAL", "4.6", "TEST"],
+    ]
+    path = put(lines, "SICK.txt")
+    columns = {"format": "tsv", "texts": ["sentence_A", "sentence_B"], "where": {"SemEval_set": "TEST"}}
+    rows = read(DatasetConfig(path, task="sts", label="relatedness_score", range=(1, 5), **columns))
+    assert rows.texts == [["B", "F"], ["C", "G"]]
+    np.testing.assert_allclose(rows.labels, [0.5, 0.9], rtol=1e-6)
+    assert rows.skipped == {"SemEval_set is not TEST": 2}
+    assert rows.describe() == "SICK: 2 rows, sts; 2 skipped: SemEval_set is not TEST"
+    classes = ["CONTRADICTION", "ENTAILMENT", "NEUTRAL"]
+    rows = read(DatasetConfig(path, task="nli", label="entailment_label", classes=classes, **columns))
+    assert rows.labels.tolist() == [1, 2]
+
+
+def test_stsb_multi_mt_as_published(put):
+    path = put('"Ein Mann, alt","Ein ""Mann""",5.0\nA,B,1.0\n', "stsb-de-test.csv")
+    rows = read(DatasetConfig(path, format="stsb-multi-mt", range=(0, 5)))
+    assert rows.texts == [["Ein Mann, alt", "A"], ['Ein "Mann"', "B"]]
+    np.testing.assert_allclose(rows.labels, [1, 0.2], rtol=1e-6)
+
+
+def test_stsbenchmark_as_published(put):
+    lines = [["main-captions", "MSRvid", "2012test", "1", "2.5", "A.", "B."]]
+    lines += [["main-news", "headlines", "2013", "2", "5", '"C', "D", "licence", "licence"]]
+    rows = read(DatasetConfig(put(lines, "sts-test.csv"), format="stsbenchmark", range=(0, 5), source="genre"))
+    assert rows.texts == [["A.", '"C'], ["B.", "D"]]
+    assert rows.labels.tolist() == [0.5, 1]
+    assert rows.sources == ["main-captions", "main-news"]
+
+
+@pytest.mark.parametrize("name", ["rows.tsv", "rows.tsv.gz", "rows.csv", "rows.csv.gz", "rows.jsonl", "rows.jsonl.gz"])
+def test_the_ending_tells_the_reader(put, name):
+    content = {
+        "tsv": "sentence1\tsentence2\tscore\na\tb\t0.5\n",
+        "csv": "sentence1,sentence2,score\na,b,0.5\n",
+        "jsonl": '{"sentence1": "a", "sentence2": "b", "score": 0.5}\n',
+    }[name.removesuffix(".gz").split(".")[1]]
+    rows = read(DatasetConfig(put(content, name)))
+    assert (rows.name, rows.texts, rows.labels.tolist()) == ("rows", [["a"], ["b"]], [0.5])
+
+
+# names and splits
+
+
+def test_a_name_is_a_folder_of_splits(put):
+    put([PAIRS[0], ["a", "b", "4"]], "data/stsb/dev.tsv.gz")
+    put([PAIRS[0], ["c", "d", "1"]], "data/stsb/test.tsv.gz")
+    rows = read(DatasetConfig("stsb", "test"))
+    assert (rows.name, rows.texts) == ("stsb-test", [["c"], ["d"]])
+    np.testing.assert_allclose(rows.labels, [0.2], rtol=1e-6)
+    assert read(DatasetConfig("stsb", "dev", name="mine")).name == "mine"
+
+
+@pytest.mark.parametrize("name", ["stsb", "stsb_multi_mt/fr", "afs", "sts12", "sts16"])
+def test_known_names_have_their_range(put, name):
+    put([PAIRS[0], ["a", "b", "5"], ["a", "b", "0.5"]], f"data/{name}/test.tsv.gz")
+    np.testing.assert_allclose(read(DatasetConfig(name, "test")).labels, [1, 0.1], rtol=1e-6)
+
+
+def test_a_declared_range_goes_before_the_known_one(put):
+    put([PAIRS[0], ["a", "b", "5"]], "data/stsb/test.tsv.gz")
+    assert read(DatasetConfig("stsb", "test", range=(0, 10))).labels.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("name", ["mrpc", "quora_pairs"])
+def test_known_binary_names(put, name):
+    put([PAIRS[0], ["a", "b", "1"], ["a", "b", "0"]], f"data/{name}/test.tsv.gz")
+    rows = read(DatasetConfig(name, "test"))
+    assert (rows.task, rows.labels.tolist(), rows.labels.dtype) == ("binary", [1, 0], np.float32)
+
+
+def test_folder_in_a_name_becomes_a_dash(put):
+    put(PAIRS, "data/many/fr/test.tsv.gz")
+    assert read(DatasetConfig("many/fr", "test")).name == "many-fr-test"
+
+
+def test_missing_folder_names_the_setting(data_folder):
+    assert refusal("none", split="test") == (
+        f"dataset none: no such file, and no folder {data_folder / 'none'} (SBERT_DATA sets the data folder)"
+    )
+
+
+@pytest.mark.parametrize(("split", "said"), [(None, "no split is named"), ("tset", "no split 'tset'")])
+def test_missing_split_lists_those_there(put, split, said):
+    put(PAIRS, "data/many/train.tsv.gz")
+    put(PAIRS, "data/many/dev.tsv.gz")
+    assert refusal("many", split=split) == f"dataset many: {said}; there are: dev, train"
+
+
+def test_a_file_without_a_known_ending(put):
+    path = put(PAIRS, "rows.txt")
+    assert refusal(path).startswith(f"{path}: its ending tells no format; set format to one of tsv, csv, jsonl")
+    assert len(read(DatasetConfig(path, format="tsv"))) == 2
+
+
+# scores and labels
+
+limits = st.integers(-10, 10)
+
+
+@given(limits, limits, st.floats(0, 1))
+def test_scores_are_scaled_by_the_range(tmp_path_factory, low, high, share):
+    if low >= high:
+        low, high = high - 1, low
+    value = low + share * (high - low)
+    path = tmp_path_factory.getbasetemp() / "given.jsonl"
+    path.write_text(
+        "".join(json.dumps({"sentence1": "a", "sentence2": "b", "score": s}) + "\n" for s in (low, value, high))
+    )
+    labels = read(DatasetConfig(str(path), range=(low, high))).labels
+    np.testing.assert_allclose(labels, [0, share, 1], atol=1e-6)
+    assert labels.min() >= 0
+    assert labels.max() <= 1
+
+
+BAD_VALUES = {
+    "no number": ("high", {}, "the score 'high' is not a number"),
+    "empty": ("", {}, "the score '' is not a number"),
+    "nan": ("nan", {}, "the score nan is outside the declared range [0, 1]"),
+    "inf": ("inf", {}, "the score inf is outside the declared range [0, 1]"),
+    "above": ("1.01", {}, "the score 1.01 is outside the declared range [0, 1]"),
+    "below": ("-0.01", {}, "the score -0.01 is outside the declared range [0, 1]"),
+    "above a declared range": ("5.5", {"range": (1, 5)}, "the score 5.5 is outside the declared range [1, 5]"),
+    "below a declared range": ("0.5", {"range": (1, 5)}, "the score 0.5 is outside the declared range [1, 5]"),
+    "not binary": ("0.5", {"task": "binary"}, "the label 0.5 of a binary task is neither 0 nor 1"),
+    "unknown label": (
+        "Neutral",
+        {"task": "nli", "label": "score"},
+        "unknown label 'Neutral'; the classes are contradiction, entailment, neutral",
+    ),
+    "unknown to declared classes": (
+        "neutral",
+        {"task": "nli", "label": "score", "classes": ["no", "yes"]},
+        "unknown label 'neutral'; the classes are no, yes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "options", "said"), BAD_VALUES.values(), ids=BAD_VALUES)
+def test_bad_value_is_named_with_its_line(put, value, options, said):
+    good = {"nli": (options.get("classes") or ["entailment"])[0], "binary": "1"}.get(options.get("task"), "1")
+    path = put([PAIRS[0], ["a", "b", good], ["c", "d", value]])
+    assert refusal(path, **options) == f"{path}, line 3: {said}"
+
+
+def test_a_label_that_is_no_value(put):
+    path = put('{"sentence1": "a", "sentence2": "b", "score": null}', "rows.jsonl")
+    assert refusal(path) == f"{path}, line 1: the score 'None' is not a number"
+
+
+@pytest.mark.parametrize("bounds", [(1, 1), (5, 0), (float("nan"), 1)])
+def test_bad_range(put, bounds):
+    assert "the lower end comes first" in refusal(put(PAIRS), range=bounds)
+
+
+# texts
+
+BAD_TEXTS = {
+    "empty": ('""', "sentence2 is empty"),
+    "blank": ('" \\t\\u00a0"', "sentence2 is empty"),
+    "null": ("null", "sentence2 is None, not a text"),
+    "number": ("7", "sentence2 is 7, not a text"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_bad_text_is_named_with_its_line(put, text, said):
+    good = '{"sentence1": "a", "sentence2": "b", "score": 1}'
+    path = put(f'{good}\n\n{{"sentence1": "a", "sentence2": {text}, "score": 1}}\n', "rows.jsonl")
+    assert refusal(path).startswith(f"{path}, line 3: {said}")
+
+
+def test_skipped_rows_are_counted_by_reason(put):
+    lines = [
+        ["sentence1", "sentence2", "gold_label", "part"],
+        *[["", "b", "neutral", "x"], [" ", "", "neutral", "x"], ["a", "", "neutral", "x"]],
+        *[["a", "b", "-", "x"], ["", "b", "-", "x"], ["", "b", "-", "y"]],
+        *[["a", "b", "neutral", "x"], ["c", "d", "neutral", "x"], ["e", "f", "neutral", "x"]],
+    ]
+    rows = read(DatasetConfig(put(lines), skip_empty=True, where={"part": "x"}, limit=2))
+    reasons = {
+        "empty sentence1": 2,
+        "empty sentence2": 1,
+        "no gold label (-)": 2,
+        "part is not x": 1,
+        "beyond limit 2": 1,
+    }
+    assert rows.skipped == reasons
+    assert len(rows) == 2
+    described = rows.describe()
+    assert described.startswith("rows: 2 rows, nli; ")
+    assert sorted(described.split("; ")[1:]) == sorted(f"{n} skipped: {reason}" for reason, n in reasons.items())
+
+
+def test_counts_are_written_with_commas(put):
+    path = put([PAIRS[0], *[["a", "b", "1"]] * 1234, *[["", "b", "1"]] * 1001])
+    assert (
+        read(DatasetConfig(path, skip_empty=True)).describe() == "rows: 1,234 rows, sts; 1,001 skipped: empty sentence1"
+    )
+
+
+# columns
+
+BAD_COLUMNS = {
+    "unknown header": ([["x", "y"], ["a", "b"]], {}, "no columns that a task is known for; there are: x, y"),
+    "another task's header": (
+        PAIRS,
+        {"task": "triplet"},
+        "no columns for task triplet; there are: sentence1, sentence2, score",
+    ),
+    "no label": ([["sentence1", "sentence2"], ["a", "b"]], {"task": "sts"}, "no columns for task sts"),
+    "text": (
+        PAIRS,
+        {"task": "sts", "texts": ["sentence1", "sentence"]},
+        "no column 'sentence'; there are: sentence1, sentence2",
+    ),
+    "label": (PAIRS, {"task": "sts", "texts": ["sentence1", "sentence2"], "label": "mark"}, "no column 'mark'"),
+    "source": (PAIRS, {"source": "topic"}, "no column 'topic'"),
+    "where": (PAIRS, {"where": {"part": "x"}}, "no column 'part'"),
+    "texts without a task": (PAIRS, {"texts": ["sentence1", "sentence2"]}, "texts is declared, so declare task too"),
+    "one text too many": (PAIRS, {"task": "sts", "texts": PAIRS[0]}, "task sts reads 2 text columns"),
+    "one text too few": (
+        PAIRS,
+        {"task": "triplet", "texts": ["sentence1", "sentence2"]},
+        "task triplet reads 3 text columns",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "options", "said"), BAD_COLUMNS.values(), ids=BAD_COLUMNS)
+def test_bad_columns(put, lines, options, said):
+    path = put(lines)
+    assert refusal(path, **options).startswith(f"{path}, line 2: {said}")
+
+
+def test_a_later_line_that_lacks_a_column(put):
+    path = put('{"sentence1": "a", "sentence2": "b", "score": 1}\n{"sentence1": "a", "score": 1}\n', "rows.jsonl")
+    assert refusal(path).startswith(f"{path}, line 2: no columns that a task is known for; there are: sentence1, score")
+
+
+def test_a_later_line_of_another_task_stops_the_reading(put):
+    first = {"sentence1": "a", "sentence2": "b", "score": 1}
+    other = {"premise": "p", "hypothesis": "h", "label": "neutral"}
+    path = put(json.dumps(first) + "\n" + json.dumps(other), "rows.jsonl")
+    assert refusal(path).startswith(f"{path}, line 2: ")
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "said"),
+    [
+        ([], {}, "the file has none"),
+        ([PAIRS[0]], {}, "the file has none"),
+        (PAIRS, {"where": {"score": "3"}}, "2 skipped: score is not 3"),
+        ([PAIRS[0], ["", "b", "1"]], {"skip_empty": True}, "1 skipped: empty sentence1"),
+    ],
+    ids=["empty file", "header alone", "where", "skip_empty"],
+)
+def test_no_rows(put, lines, options, said):
+    path = put(lines)
+    assert refusal(path, **options) == f"{path}: no rows to use ({said})"
+
+
+# limits
+
+
+@given(st.integers(1, 200), st.integers(0, 3), st.data())
+def test_limits_nest(n, seed, data):
+    small = data.draw(st.integers(1, n))
+    large = data.draw(st.integers(small, n))
+    kept = subset(n, small, seed)
+    assert set(kept) <= set(subset(n, large, seed))
+    assert kept.tolist() == sorted(set(kept.tolist()))
+    assert len(kept) == small
+    assert kept.min() >= 0
+    assert kept.max() < n
+    np.testing.assert_array_equal(kept, subset(n, small, seed))
+
+
+@given(st.integers(20, 200), st.floats(0.05, 0.95), st.integers(0, 3))
+def test_a_share_is_that_many_rows(n, share, seed):
+    np.testing.assert_array_equal(subset(n, share, seed), subset(n, round(n * share), seed))
+
+
+def test_limit_by_hand():
+    assert subset(5, None, 0).tolist() == [0, 1, 2, 3, 4]
+    assert subset(5, 9, 0).tolist() == subset(5, 5, 0).tolist() == [0, 1, 2, 3, 4]
+    assert len(subset(5, 1, 0)) == 1
+    assert len(subset(5, 1.0, 0)) == 1, "1 is one row and not all of them: a share is below 1"
+    assert len(subset(10, 0.5, 0)) == 5
+
+
+def test_the_seed_chooses_the_rows():
+    chosen = {tuple(subset(100, 10, seed)) for seed in range(5)}
+    assert len(chosen) == 5
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, 0.001, float("nan"), float("inf")])
+def test_bad_limit(put, limit):
+    assert f"limit {limit}: needs a whole number of rows, or a share" in refusal(put(PAIRS), limit=limit)
+
+
+def test_a_limit_keeps_rows_together(put):
+    lines = [["sentence1", "sentence2", "score", "source"]]
+    lines += [[f"a{i}", f"b{i}", str(i / 50), f"s{i}"] for i in range(50)]
+    rows = read(DatasetConfig(put(lines), limit=0.2, limit_seed=3))
+    numbers = [int(text[1:]) for text in rows.texts[0]]
+    assert numbers == subset(50, 10, 3).tolist()
+    assert rows.texts[1] == [f"b{i}" for i in numbers]
+    assert rows.sources == [f"s{i}" for i in numbers]
+    np.testing.assert_allclose(rows.labels, np.array(numbers) / 50, rtol=1e-6)
+    assert rows.skipped == {"beyond limit 0.2": 40}
+
+
+def test_a_limit_counts_usable_rows(put):
+    path = put([PAIRS[0], *[["", "b", "1"]] * 5, *[["a", "b", "1"]] * 4])
+    assert len(read(DatasetConfig(path, limit=4, skip_empty=True))) == 4
+
+
+# the hub, through the package datasets
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A stand-in for the package: `calls` are the arguments that load_dataset was given, `rows` what it gives."""
+    fake = ModuleType("datasets")
+    fake.calls, fake.rows = [], [{"sentence1": "a", "sentence2": "b", "score": 0.5}]
+
+    def load_dataset(path, name=None, *, split=None):
+        fake.calls.append((path, name, split))
+        return fake.rows
+
+    fake.load_dataset = load_dataset
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("path", "call", "name"),
+    [
+        ("hf:org/stsb", ("org/stsb", None, "validation"), "org-stsb-validation"),
+        ("hf:glue:stsb", ("glue", "stsb", "validation"), "stsb-validation"),
+        ("hf:org/all-nli.v1:pair", ("org/all-nli.v1", "pair", "validation"), None),
+    ],
+)
+def test_hub_rows(hub, path, call, name):
+    rows = read(DatasetConfig(path, "validation"))
+    assert hub.calls == [call]
+    assert (rows.texts, rows.labels.tolist()) == ([["a"], ["b"]], [0.5])
+    assert name in (None, rows.name)
+
+
+def test_hub_errors_name_dataset_split_and_row(hub):
+    hub.rows = [{"sentence1": "a", "sentence2": "b", "score": 0.5}, {"sentence1": "a", "sentence2": "b", "score": 5}]
+    assert refusal("hf:glue:stsb", split="test").startswith("hf:glue:stsb, split test, line 2: the score 5 is outside")
+
+
+def test_hub_needs_a_split(hub):
+    assert refusal("hf:glue:stsb") == "dataset hf:glue:stsb: no split is named"
+
+
+def test_hub_without_the_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)  # what makes `import datasets` fail
+    assert re.search(r"pip install 'sbert\[datasets\]'", refusal("hf:glue:stsb", split="test"))
