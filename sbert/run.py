@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import set_seed
+from accelerate.utils import parse_flag_from_env, set_seed
 
 from sbert import checkpoint, distributed, tracking
 from sbert.batching import describe_cut, tabulate
@@ -21,12 +21,14 @@ from sbert.training import Training
 
 def make_accelerator(precision: str) -> Accelerator:
     """Accelerate's view of the machine and the processes, with `precision` resolved for its device."""
-    device = PartialState().device
+    # told so, Accelerate makes processes on a CPU a group too; otherwise each would train alone without a word
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    device = PartialState(cpu=cpu).device
     dtype = resolve_precision(precision, device)
     if dtype == torch.float16 and device.type == "cpu":
         raise InputError("loop.precision fp16 trains on a GPU alone; on a CPU use bf16, fp32 or auto")
     names = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
-    return Accelerator(mixed_precision=names[dtype])
+    return Accelerator(mixed_precision=names[dtype], cpu=cpu)
 
 
 def check_names(datasets: list[Rows]) -> None:
