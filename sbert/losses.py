@@ -37,6 +37,12 @@ PARTS = {
 }
 
 
+def check_distance(name: str) -> str:
+    if name not in DISTANCES:
+        raise InputError(f"distance: unknown value '{name}'; known: {', '.join(DISTANCES)}")
+    return name
+
+
 class Loss(nn.Module, abc.ABC):
     """Base of all losses. `columns`: how many text columns it reads; `target`: the kind of label it needs
     ("score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, None for no label)."""
@@ -126,7 +132,7 @@ class TripletLoss(Loss):
     def __init__(self, margin: float = 1.0, distance: Distance = "euclidean"):
         super().__init__()
         self.margin = margin
-        self.distance = distance
+        self.distance = check_distance(distance)
 
     def compute(self, columns, labels=None):
         anchor, positive, negative = columns
@@ -148,7 +154,7 @@ class ContrastiveLoss(Loss):
     def __init__(self, margin: float = 0.5, distance: Distance = "cosine"):
         super().__init__()
         self.margin = margin
-        self.distance = distance
+        self.distance = check_distance(distance)
 
     def compute(self, columns, labels):
         u, v = columns

@@ -12,9 +12,10 @@ Array = np.ndarray
 def pearson(x: Array, y: Array) -> float:
     """Pearson's r = cov(x, y) / (std x std y); NaN where x or y is constant. float64 inside."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if not (np.ptp(x) > 0 and np.ptp(y) > 0):  # the mean of equal numbers may round, so the deviations do not tell
+        return float("nan")
     x, y = x - x.mean(), y - y.mean()
-    scale = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / scale) if scale > 0 else float("nan")
+    return float(x @ y / (np.sqrt(x @ x) * np.sqrt(y @ y)))
 
 
 def spearman(x: Array, y: Array) -> float:
@@ -30,14 +31,16 @@ def accuracy(predicted: Array, gold: Array) -> float:
 def _cuts(scores: Array, gold: Array) -> tuple[Array, Array, Array]:
     """Every cut "the k best are positive" that no tie forbids: its k, its true positives, its threshold.
 
-    The threshold lies half-way between the two scores that the cut parts, so it holds for new data too.
+    The threshold lies half-way between the two scores that the cut parts, so it holds for new data too; where no
+    number of the scores' type lies between them, it is the upper one.
     """
     order = np.argsort(-scores, kind="stable")
-    ranked = scores[order].astype(np.float64)
+    ranked = scores[order]
     hits = np.cumsum(gold[order])
     ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     below = np.append(ranked[ends[:-1] + 1], ranked[-1])
-    return ends + 1, hits[ends], (ranked[ends] + below) / 2
+    middle = ((ranked[ends].astype(np.float64) + below) / 2).astype(ranked.dtype)
+    return ends + 1, hits[ends], np.where(middle > below, middle, ranked[ends])
 
 
 def average_precision(scores: Array, gold: Array) -> float:

@@ -93,4 +93,5 @@ def pool(tokens: Tensor, mask: Tensor, modes: Sequence[str]) -> Tensor:
     """The named poolings side by side in the order given: (B, L, H) -> (B, len(modes) * H), fp32 for half types."""
     if tokens.dtype in (torch.float16, torch.bfloat16):
         tokens = tokens.float()
-    return torch.cat([POOLING[mode](tokens, mask) for mode in modes], dim=-1)
+    with torch.autocast(tokens.device.type, enabled=False):  # it would take the sums back to bf16
+        return torch.cat([POOLING[mode](tokens, mask) for mode in modes], dim=-1)

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ BANDS = 5  # gold bands of equal width for the histograms of cosines
 def open_run(folder: Path, config: str, resume: bool, overwrite: bool) -> None:
     """Make a run folder and write its config.yaml, or check that the one that is there may be used."""
     saved = folder / "config.yaml"
-    if saved.exists() and overwrite and not resume:
+    if resume and overwrite:
+        raise InputError(f"{folder}: --resume and --overwrite exclude each other")
+    if saved.exists() and overwrite:
         shutil.rmtree(folder)
     elif saved.exists() and not resume:
         raise InputError(f"{folder}: already holds a run; go on with --resume, start anew with --overwrite, or set name")
@@ -31,7 +34,7 @@ def open_run(folder: Path, config: str, resume: bool, overwrite: bool) -> None:
 
 def _difference(old: str, new: str) -> str | None:
     """The first line in which two configurations differ."""
-    for before, after in zip(old.splitlines() + [""], new.splitlines() + [""], strict=False):
+    for before, after in zip_longest(old.splitlines(), new.splitlines(), fillvalue=""):
         if before != after:
             return f"it was '{before.strip()}', now '{after.strip()}'"
     return None
@@ -48,7 +51,7 @@ class Tracker:
         if active:
             kept = [row for row in read_metrics(folder) if row["step"] <= step]
             self.rows.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
-            self.board = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+            self.board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def config(self, options: Mapping[str, object]) -> None:
         """The configuration as a table in TensorBoard's text tab."""
@@ -108,7 +111,7 @@ def table(header: list[str], rows: list[list[object]]) -> str:
 
     def show(value: object) -> str:
         if isinstance(value, float):
-            return "-" if math.isnan(value) else f"{value:.2f}"
+            return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no "-0.00"
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     cells = [header, *[[show(value) for value in row] for row in rows]]

@@ -83,9 +83,9 @@ def test_sts_keeps_cosines_and_gold():
 
 
 def test_one_correlation_over_all_rows_is_not_the_mean_of_sources():
-    # a: two cosines in the right order, rho 1; b: ranks 1, 3, 2, rho 1/2. Together a has the highest golds and the lowest
-    # cosines: ranks of gold 4 5 | 1 2 3, of cosines 1 2 | 3 5 4, d^2 = 9 + 9 + 4 + 9 + 1
-    rows = by_angle([0.6, 1.0, 0.0, 0.2, 0.4], ["-1 0", "0 1", "3 4", "1 0", "4 3"], ["a", "a", "b", "b", "b"])
+    # a: two cosines in the right order, rho 1; b: ranks 1, 3, 2, rho 1/2 (its dots are 30, 1, 4). Together a has the
+    # highest golds and the lowest cosines: ranks 4 5 | 1 2 3 and 1 2 | 3 5 4, d^2 = 9 + 9 + 4 + 9 + 1
+    rows = by_angle([0.6, 1.0, 0.0, 0.2, 0.4], ["-1 0", "0 1", "30 40", "1 0", "4 3"], ["a", "a", "b", "b", "b"])
     found = evaluate(rows, Lookup()).metrics
     assert found["spearman_cosine"] == pytest.approx(1 - 6 * 32 / (5 * 24))
     assert found["mean_of_sources"] == pytest.approx((1 + 0.5) / 2)

@@ -210,11 +210,7 @@ def test_unknown_and_missing_modes_are_refused(modes, named):
     assert all(mode in str(error.value) for mode in MODES)
 
 
-SUMS = ("mean", "mean_sqrt_len", "weighted_mean")
-in_bf16 = pytest.mark.xfail(strict=True, reason="pool leaves autocast on: the einsum of the sums runs in bf16")
-
-
-@pytest.mark.parametrize("mode", [pytest.param(mode, marks=in_bf16 if mode in SUMS else ()) for mode in MODES])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_autocast_does_not_lower_the_precision(mode, kind):
     # training pools inside autocast, which turns a matrix product into one of bf16

@@ -1,4 +1,4 @@
-"""Published figures on real weights and real data: a gap above 0.05 is a bug of the reading, the encoding or the score."""
+"""Published figures on real weights and real data: a gap above 0.05 is a bug in reading, encoding or scoring."""
 
 from collections import Counter
 
@@ -86,10 +86,9 @@ UNLABELLED = {
     "cranfield": {"corpus": 1398, "queries": 225, "qrels": 1611},
     "tatoeba_parallel": {"en-fr": 142787, "en-de": 169197, "en-es": 118964},
     "multi30k": {"train": 29000, "val": 1014},
-    "tatoeba_pool_en": {},
-    "wikipedia_pool_en": {},
+    "tatoeba_pool_en": {"all": 227587},
+    "wikipedia_pool_en": {"all": 17029},
 }
-POOLS = {"tatoeba_pool_en": 227587, "wikipedia_pool_en": 17029}
 
 
 def check_labels(rows: Rows) -> None:
@@ -102,7 +101,8 @@ def check_labels(rows: Rows) -> None:
     elif rows.task == "sts":
         assert rows.labels.min() >= 0
         assert rows.labels.max() <= 1
-        assert rows.labels.max() > 0.9, "the scale is not used up"
+        # the highest score of bws dev is 0.77; a score scaled twice would end at 0.2
+        assert rows.labels.max() > 0.7
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,7 @@ def test_labelled_datasets(task, name, split, count):
     check_labels(rows)
 
 
-@pytest.mark.parametrize("name", UNLABELLED)
-def test_unlabelled_datasets(name):
-    counts = {
-        p.name.removesuffix(".tsv.gz"): sum(1 for _ in READERS["tsv"](p)) for p in (REAL_DATA / name).glob("*.gz")
-    }
-    if name in POOLS:
-        assert sum(counts.values()) == POOLS[name]
-    else:
-        assert counts == UNLABELLED[name]
+@pytest.mark.parametrize(("name", "expected"), UNLABELLED.items(), ids=UNLABELLED)
+def test_unlabelled_datasets(name, expected):
+    files = {path.name.removesuffix(".tsv.gz"): path for path in (REAL_DATA / name).glob("*.tsv.gz")}
+    assert {split: sum(1 for _ in READERS["tsv"](path)) for split, path in files.items()} == expected

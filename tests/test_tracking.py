@@ -235,7 +235,6 @@ def test_a_resumed_run_has_one_row_and_one_point_a_step(tmp_path):
     assert curve(tmp_path, "train/loss") == expected
 
 
-@pytest.mark.xfail(strict=True, reason="Tracker purges no events where it goes on at step 0")
 def test_a_run_resumed_before_its_first_checkpoint_starts_its_curves_anew(tmp_path):
     write(tmp_path, [1, 2, 3])
     age_events(tmp_path)
@@ -315,10 +314,16 @@ def test_overwrite_replaces_the_run(tmp_path):
     assert (folder / "config.yaml").read_text("utf-8") == "seed: 2\n"
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_resume_goes_on_under_the_same_configuration(tmp_path, overwrite):
+def test_resume_and_overwrite_exclude_each_other(tmp_path):
     folder = run_folder(tmp_path)
-    open_run(folder, CONFIG, resume=True, overwrite=overwrite)
+    with pytest.raises(InputError, match="--resume and --overwrite exclude each other"):
+        open_run(folder, CONFIG, resume=True, overwrite=True)
+    assert (folder / "best" / "model.safetensors").exists()
+
+
+def test_resume_goes_on_under_the_same_configuration(tmp_path):
+    folder = run_folder(tmp_path)
+    open_run(folder, CONFIG, resume=True, overwrite=False)
     assert (folder / "best" / "model.safetensors").exists()
     assert (folder / "config.yaml").read_text("utf-8") == CONFIG
 
@@ -334,10 +339,7 @@ def test_resume_of_nothing_starts(tmp_path):
         (CONFIG.replace("2.0e-05", "3.0e-05"), "lr: 2.0e-05", "lr: 3.0e-05"),
         (CONFIG.replace("seed: 1", "seed: 2").replace("4", "5"), "seed: 1", "seed: 2"),  # the first of two
         (CONFIG + "runs: runs\n", "", "runs: runs"),
-        pytest.param(
-            *(CONFIG + "\nruns: runs\n", "", "runs: runs"),
-            marks=pytest.mark.xfail(strict=True, reason="_difference stops at the end of the shorter text"),
-        ),
+        (CONFIG + "\nruns: runs\n", "", ""),  # what differs first is the blank line
         (CONFIG.removesuffix("  epochs: 4\n"), "epochs: 4", ""),
     ],
     ids=["value", "two", "longer", "blank", "shorter"],
