@@ -19,7 +19,10 @@ from sbert.report import evaluate_encoder
 def main(argv: list[str]) -> None:
     with one_line_errors("evaluate.py"):
         check_unique(argv)
-        data = (str | DatasetConfig, "Names of datasets (stsb stsb_multi_mt/fr) or files; in YAML, with all their options.")
+        data = (
+            str | DatasetConfig,
+            "Names of datasets (stsb stsb_multi_mt/fr) or files; in YAML, with all their options.",
+        )
         options = parser(EvaluateConfig, "evaluate.py", __doc__, data=data)
         given = options.parse_args(argv)
         given.pop("config")

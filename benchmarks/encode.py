@@ -37,7 +37,9 @@ def main() -> None:
         "sbert, auto": lambda: ours.encode(texts),
         "sbert, fp32": lambda: ours.encode(texts, precision="fp32"),
         "sentence-transformers": lambda: theirs.encode(texts, show_progress_bar=False),
-        "sentence-transformers, bf16": lambda: low.encode(texts, show_progress_bar=False, convert_to_tensor=True).float(),
+        "sentence-transformers, bf16": lambda: low.encode(
+            texts, show_progress_bar=False, convert_to_tensor=True
+        ).float(),
     }
     reference = theirs.encode(texts, show_progress_bar=False)
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -58,7 +60,9 @@ def main() -> None:
         speed = round(len(texts) / statistics.median(times))
         lines.append([name, speed, statistics.median(ratios), spread, f"{cosine:.6f}", rho])
     header = ["encoder", "sentences/s", "ratio", "of each repeat", "least cosine to fp32", "Spearman"]
-    print(f"{args.model}, {rows.name}, {len(texts):,} sentences, {args.repeats} repeats, {torch.get_num_threads()} threads\n")
+    print(
+        f"{args.model}, {rows.name}, {len(texts):,} sentences, {args.repeats} repeats, {torch.get_num_threads()} threads\n"
+    )
     print(table(header, lines))
 
 

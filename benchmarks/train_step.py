@@ -71,7 +71,9 @@ def train_theirs(path: str, rows: Rows, bf16: bool, scratch: Path) -> tuple[floa
         str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_ratio=0.1, bf16=bf16,
         seed=SEED, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available())  # fmt: skip
     clock = Clock()
-    SentenceTransformerTrainer(model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]).train()
+    SentenceTransformerTrainer(
+        model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]
+    ).train()
     return clock.seconds, model
 
 
@@ -106,7 +108,9 @@ def main() -> None:
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         lines.append([system, speed, statistics.median(ratios), spread, *quality.get(system, ["-", "-"])])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\n{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, {torch.get_num_threads()} threads, peak {peak:.1f} GiB\n")
+    print(
+        f"\n{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, {torch.get_num_threads()} threads, peak {peak:.1f} GiB\n"
+    )
     print(table(["training", "pairs/s", "ratio", "of each repeat", "dev Spearman", "test Spearman"], lines))
 
 

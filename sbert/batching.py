@@ -64,7 +64,9 @@ class TextTokenizer:
         full = np.empty(len(texts), np.int64)
         prefix, suffix = np.array(self.prefix, np.int32), np.array(self.suffix, np.int32)
         for start in range(0, len(texts), CHUNK):
-            chunk = [t.lower() for t in texts[start : start + CHUNK]] if self.lower_case else texts[start : start + CHUNK]
+            chunk = (
+                [t.lower() for t in texts[start : start + CHUNK]] if self.lower_case else texts[start : start + CHUNK]
+            )
             for i, encoding in enumerate(self.backend.encode_batch_fast(list(chunk), add_special_tokens=False), start):
                 ids = encoding.ids
                 full[i] = len(ids)

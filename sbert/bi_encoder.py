@@ -66,8 +66,9 @@ class BiEncoder(nn.Module):
         self.head = nn.Sequential(*head)
         self.texts = TextTokenizer(tokenizer, max_length, lower_case)
         # BERT's pooler feeds nothing here: frozen, so that no process of a parallel run waits for its gradient
-        for parameter in getattr(transformer, "pooler", None).parameters() if getattr(transformer, "pooler", None) else ():
-            parameter.requires_grad_(False)
+        pooler = getattr(transformer, "pooler", None)
+        if pooler is not None:
+            pooler.requires_grad_(False)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, pooling: str | Sequence[str] | None = None,
@@ -136,7 +137,9 @@ class BiEncoder(nn.Module):
         return embeddings if len(distinct) == len(index) else embeddings[index]
 
     @torch.inference_mode()
-    def encode_tokens(self, table: TokenTable, precision: Precision, progress: bool | None, batch_tokens: int) -> Tensor:
+    def encode_tokens(
+        self, table: TokenTable, precision: Precision, progress: bool | None, batch_tokens: int
+    ) -> Tensor:
         """Embeddings (U, H) of a token table, on the CPU."""
         training = self.training
         self.eval()
@@ -146,9 +149,17 @@ class BiEncoder(nn.Module):
         # results stay on the device until the end: one transfer, and no batch waits for another's
         result = torch.empty(len(table), self.dim, device=self.device)
         lengths = table.lengths
-        bar = tqdm(total=int(lengths.sum()), unit="tok", unit_scale=True, desc="encode", disable=None if progress is None else not progress)
+        bar = tqdm(
+            total=int(lengths.sum()),
+            unit="tok",
+            unit_scale=True,
+            desc="encode",
+            disable=None if progress is None else not progress,
+        )
         for which in token_batches(lengths, batch_tokens):
-            ids, mask = (t.to(self.device, non_blocking=True) for t in pad(table, which, self.texts.pad_id, self.texts.left))
+            ids, mask = (
+                t.to(self.device, non_blocking=True) for t in pad(table, which, self.texts.pad_id, self.texts.left)
+            )
             inputs = {"input_ids": ids, "attention_mask": mask}
             tokens = torch.func.functional_call(self.transformer, state, kwargs=inputs).last_hidden_state
             result[torch.from_numpy(which).to(self.device)] = self.head(pool(tokens, mask, self.pooling))

@@ -103,7 +103,9 @@ def load_loss(folder: Path, dim: int) -> tuple[Loss, list[str] | None]:
     """The loss that `save_loss` wrote for embeddings of size `dim`, and the names of its classes."""
     path = folder / LOSS
     if not path.exists():
-        raise InputError(f"{folder}: no trained loss head ({LOSS}): an NLI accuracy needs a model trained by SoftmaxLoss")
+        raise InputError(
+            f"{folder}: no trained loss head ({LOSS}): an NLI accuracy needs a model trained by SoftmaxLoss"
+        )
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
     loss = getattr(losses, facts["class"])(**facts["options"]).bind(dim)

@@ -150,7 +150,7 @@ def check_unique(argv: list[str]) -> None:
         if path and path.is_file():
             with path.open(encoding="utf-8") as file:
                 try:
-                    yaml.load(file, _UniqueKeys)  # noqa: S506: a SafeLoader
+                    yaml.load(file, _UniqueKeys)
                 except yaml.YAMLError as error:
                     raise InputError(f"{path}: not YAML: {error}") from None
 

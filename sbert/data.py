@@ -110,7 +110,9 @@ def _named_file(config: DatasetConfig) -> Path:
     folder = data_dir() / config.path
     there = sorted(p.name.removesuffix(".tsv.gz") for p in folder.glob("*.tsv.gz"))
     if not there:
-        raise InputError(f"dataset {config.path}: no such file, and no folder {folder} (SBERT_DATA sets the data folder)")
+        raise InputError(
+            f"dataset {config.path}: no such file, and no folder {folder} (SBERT_DATA sets the data folder)"
+        )
     if config.split not in there:
         wrong = "no split is named" if config.split is None else f"no split '{config.split}'"
         raise InputError(f"dataset {config.path}: {wrong}; there are: {', '.join(there)}")
@@ -163,7 +165,9 @@ def _check(schema: Schema, config: DatasetConfig, columns: list[str], place: str
             raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
     need = 3 if schema.task == "triplet" else 2
     if len(schema.texts) != need:
-        raise InputError(f"{place}: task {schema.task} reads {need} text columns; texts names {', '.join(schema.texts)}")
+        raise InputError(
+            f"{place}: task {schema.task} reads {need} text columns; texts names {', '.join(schema.texts)}"
+        )
 
 
 def _score_reader(low: float, high: float, task: Task) -> Callable[[object, str], float]:
@@ -229,7 +233,7 @@ def subset(n: int, limit: int | float | None, seed: int) -> np.ndarray:
 
 def _collect(config: DatasetConfig, rows: Rows) -> Rows:
     place, lines = _open(config)
-    schema = None
+    schema, columns = None, set()
     for number, line in lines:
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:

@@ -53,7 +53,10 @@ def _by_source(scores: np.ndarray, gold: np.ndarray, sources: list[str]) -> dict
     names, index = np.unique(sources, return_inverse=True)
     rhos = [metrics.spearman(scores[index == k], gold[index == k]) for k in range(len(names))]
     counts = np.bincount(index)
-    return {"mean_of_sources": float(np.mean(rhos)), "weighted_mean_of_sources": float(np.average(rhos, weights=counts))}
+    return {
+        "mean_of_sources": float(np.mean(rhos)),
+        "weighted_mean_of_sources": float(np.average(rhos, weights=counts)),
+    }
 
 
 def _sts(rows: Rows, columns: list[np.ndarray], head: SoftmaxLoss | None) -> dict[str, float]:

@@ -41,7 +41,7 @@ class TrainingSet:
     @classmethod
     def of(cls, datasets: Sequence[Rows], model: BiEncoder) -> "TrainingSet":
         """Tokenise several datasets, every distinct text once."""
-        columns = [sum((rows.texts[c] for rows in datasets), []) for c in range(len(datasets[0].texts))]
+        columns = [[text for rows in datasets for text in rows.texts[c]] for c in range(len(datasets[0].texts))]
         table, texts = tabulate(model.texts, columns)
         labels = None if datasets[0].labels is None else np.concatenate([rows.labels for rows in datasets])
         weights = tuple(rows.weight for rows in datasets if rows.weight is not None)

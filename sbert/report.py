@@ -70,7 +70,9 @@ def _head(config: EvaluateConfig, model: BiEncoder, datasets: list[Rows]) -> Sof
     head, classes = load_loss(Path(config.model), model.dim)
     for rows in nli:
         if rows.classes != classes:
-            raise InputError(f"{rows.name}: classes {rows.classes}; the head of {config.model} was trained on {classes}")
+            raise InputError(
+                f"{rows.name}: classes {rows.classes}; the head of {config.model} was trained on {classes}"
+            )
     return head.to(model.device)
 
 

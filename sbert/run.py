@@ -1,5 +1,7 @@
 """One training run, from its configuration to its last line: what `train.py` calls."""
 
+import ctypes
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +33,18 @@ def make_accelerator(precision: str) -> Accelerator:
     return Accelerator(mixed_precision=names[dtype], cpu=cpu)
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next step, instead of giving it to the kernel and faulting it in again.
+
+    Every step frees and takes hundreds of megabytes of gradients and activations: a tenth of its time on a CPU.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:  # other C libraries have no such function, nor the cost
+        m_trim_threshold, m_mmap_max = -1, -4  # <malloc.h>
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, 2**31 - 1)
+
+
 def check_names(datasets: list[Rows]) -> None:
     """Refuse two evaluated datasets of one name: their metrics would be one curve."""
     names = [rows.name for rows in datasets]
@@ -49,6 +63,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, options: dict, text: str, resume: bool, overwrite: bool):
         self.config, self.folder = config, Path(config.runs) / config.name
+        keep_freed_memory()
         self.accelerator = make_accelerator(config.loop.precision)
         self.say = self.accelerator.print
         set_seed(config.loop.seed)

@@ -25,7 +25,9 @@ def open_run(folder: Path, config: str, resume: bool, overwrite: bool) -> None:
     if saved.exists() and overwrite:
         shutil.rmtree(folder)
     elif saved.exists() and not resume:
-        raise InputError(f"{folder}: already holds a run; go on with --resume, start anew with --overwrite, or set name")
+        raise InputError(
+            f"{folder}: already holds a run; go on with --resume, start anew with --overwrite, or set name"
+        )
     elif saved.exists() and (changed := _difference(saved.read_text("utf-8"), config)):
         raise InputError(f"{folder}: --resume under another configuration: {changed}")
     folder.mkdir(parents=True, exist_ok=True)

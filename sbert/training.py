@@ -234,4 +234,3 @@ class Training:
         finally:
             self.tracker.close()
         return self.progress
-

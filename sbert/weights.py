@@ -23,7 +23,9 @@ def check(folder: Path) -> None:
     """Raise `InputError` unless the folder's weights are the published ones."""
     found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     if found != SHA256:
-        raise InputError(f"{folder}/model.safetensors: sha256 is {found}, not {SHA256}; remove the folder and fetch again")
+        raise InputError(
+            f"{folder}/model.safetensors: sha256 is {found}, not {SHA256}; remove the folder and fetch again"
+        )
 
 
 def fetch(folder: Path) -> None:

@@ -21,8 +21,12 @@ REAL_DATA = Path(os.environ.get("SBERT_DATA", ROOT.parent / "shared" / "data"))
 
 WORDS = "a the cat dog man woman child sits runs eats sleeps on in with mat park house red big small fast and not is".split()
 
-needs_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"no real weights in {WEIGHTS}: run make demo or make test")
-needs_data = pytest.mark.skipif(not (REAL_DATA / "stsb").exists(), reason=f"no real data in {REAL_DATA}: set SBERT_DATA")
+needs_weights = pytest.mark.skipif(
+    not WEIGHTS.exists(), reason=f"no real weights in {WEIGHTS}: run make demo or make test"
+)
+needs_data = pytest.mark.skipif(
+    not (REAL_DATA / "stsb").exists(), reason=f"no real data in {REAL_DATA}: set SBERT_DATA"
+)
 
 
 def word_pieces() -> list[str]:
@@ -41,7 +45,13 @@ def bert_tokenizer(max_length: int = 64) -> PreTrainedTokenizerFast:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
-    special = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
+    special = {
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "mask_token": "[MASK]",
+    }
     return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=max_length, **special)
 
 
@@ -51,7 +61,9 @@ def write_tiny(folder: Path, dropout: float = 0.1, seed: int = 0) -> Path:
     size = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
     drop = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     # a wide start: with the usual 0.02 all sentences of a random encoder look alike
-    config = BertConfig(vocab_size=len(word_pieces()), max_position_embeddings=64, initializer_range=0.3, **size, **drop)
+    config = BertConfig(
+        vocab_size=len(word_pieces()), max_position_embeddings=64, initializer_range=0.3, **size, **drop
+    )
     BertModel(config).save_pretrained(folder)
     bert_tokenizer().save_pretrained(folder)
     return folder

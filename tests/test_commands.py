@@ -45,7 +45,9 @@ def fails(command, capsys, *argv) -> str:
     ("", {}, "no rows to use"),
     (GOOD, {"limit": 0.5, "where": {"score": "9"}}, "no rows to use (2 skipped: score is not 9)"),
 ])  # fmt: skip
-def test_bad_data_stops_before_anything_is_written(tmp_path, tiny_folder, train_command, capsys, content, dataset, message):
+def test_bad_data_stops_before_anything_is_written(
+    tmp_path, tiny_folder, train_command, capsys, content, dataset, message
+):
     file = tmp_path / "data.tsv"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -138,7 +140,10 @@ def test_bad_options_of_evaluate(tiny_folder, evaluate_command, capsys, argv, me
 
 def test_nli_accuracy_needs_the_trained_head(tmp_path, tiny_folder, train_command, evaluate_command, capsys):
     file = tmp_path / "nli.tsv"
-    lines = ["premise\thypothesis\tlabel", *(f"a {x}\tthe {x}\t{y}" for x, y in (("cat", "neutral"), ("dog", "entailment")))]
+    lines = [
+        "premise\thypothesis\tlabel",
+        *(f"a {x}\tthe {x}\t{y}" for x, y in (("cat", "neutral"), ("dog", "entailment"))),
+    ]
     file.write_text("\n".join(lines), "utf-8")
     assert "no trained loss head" in fails(evaluate_command, capsys, "--model", tiny_folder, "--data", file)
     train_command(write_config(tmp_path, tiny_folder, file, data={"train": [{"path": str(file)}]}, loss="SoftmaxLoss"))
@@ -161,7 +166,9 @@ def test_evaluates_other_tasks(tmp_path, tiny_folder, evaluate_command, capsys, 
     assert f"| {task}" in capsys.readouterr().out
 
 
-def test_model_saved_by_a_run_is_evaluated_alike(tmp_path, tiny_folder, pairs_file, train_command, evaluate_command, capsys):
+def test_model_saved_by_a_run_is_evaluated_alike(
+    tmp_path, tiny_folder, pairs_file, train_command, evaluate_command, capsys
+):
     train_command(write_config(tmp_path, tiny_folder, pairs_file))
     after = capsys.readouterr().out.split("| pairs      |   32 | spearman_cosine |")[1].split("|")[1].strip()
     config = tmp_path / "e.yaml"

@@ -74,7 +74,9 @@ def test_wrong_yaml_ends_with_one_line(tmp_path, monkeypatch, capsys, text, mess
 def test_overrides_and_numbers(tmp_path, tiny_folder, pairs_file):
     path = write_config(tmp_path, tiny_folder, pairs_file, optim={"lr": "2e-5"})
     options = parser(TrainConfig, "train.py", "")
-    given = options.parse_args(["--config", str(path), "--optim.epochs", "3", "--loss", "TripletLoss", "--loss.margin", "2"])
+    given = options.parse_args(
+        ["--config", str(path), "--optim.epochs", "3", "--loss", "TripletLoss", "--loss.margin", "2"]
+    )
     assert (given.optim.lr, given.optim.epochs) == (2e-5, 3)
     assert options.instantiate(given).loss.margin == 2
     # the resolved configuration is complete and reads back as itself

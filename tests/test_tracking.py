@@ -339,7 +339,7 @@ def test_resume_of_nothing_starts(tmp_path):
         (CONFIG.replace("2.0e-05", "3.0e-05"), "lr: 2.0e-05", "lr: 3.0e-05"),
         (CONFIG.replace("seed: 1", "seed: 2").replace("4", "5"), "seed: 1", "seed: 2"),  # the first of two
         (CONFIG + "runs: runs\n", "", "runs: runs"),
-        (CONFIG + "\nruns: runs\n", "", ""),  # what differs first is the blank line
+        (CONFIG + "\nruns: runs\n", "", "runs: runs"),
         (CONFIG.removesuffix("  epochs: 4\n"), "epochs: 4", ""),
     ],
     ids=["value", "two", "longer", "blank", "shorter"],

@@ -38,7 +38,12 @@ def test_training_learns_and_leaves_a_run_folder(tmp_path, steady_folder, pairs_
     config = write_config(tmp_path, steady_folder, pairs_file, optim={"lr": 1e-3, "batch_size": 8, "epochs": 20})
     train_command(config)
     run = tmp_path / "runs" / "run"
-    assert {p.name for p in run.iterdir() if "tfevents" not in p.name} == {"config.yaml", "metrics.jsonl", "last", "best"}
+    assert {p.name for p in run.iterdir() if "tfevents" not in p.name} == {
+        "config.yaml",
+        "metrics.jsonl",
+        "last",
+        "best",
+    }
     losses = [row["loss"] for row in metrics(run)]
     assert len(losses) == 80
     assert sum(losses[-8:]) < 0.5 * sum(losses[:8])
