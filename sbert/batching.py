@@ -105,7 +105,7 @@ def unique(texts: Iterable[str]) -> tuple[list[str], np.ndarray]:
 def pad(table: TokenTable, which: np.ndarray, pad_id: int, left: bool = False) -> tuple[Tensor, Tensor]:
     """The texts `which` (R,) of a table as a rectangle: ids (R, L) and attention mask (R, L), both int64."""
     starts, lengths = table.starts[which], table.lengths[which]
-    columns = np.arange(lengths.max(initial=0))
+    columns = np.arange(lengths.max(initial=1))  # one column at least: a model cannot read a row of none
     offset = (len(columns) - lengths)[:, None] if left else 0
     position = columns - offset
     mask = (position >= 0) & (position < lengths[:, None])

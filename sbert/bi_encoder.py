@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from sbert import folder
 from sbert.batching import TextTokenizer, TokenTable, pad, token_batches, unique
 from sbert.errors import InputError
-from sbert.pooling import check_modes, pool
+from sbert.pooling import Dense, check_modes, pool
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
@@ -32,26 +32,6 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if device.type == "cpu" and native else torch.float32
-
-
-class Dense(nn.Module):
-    """activation(W x + b) after the pooling, as some published encoders have it."""
-
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, activation: str = "Tanh"):
-        super().__init__()
-        self.linear = nn.Linear(in_features, out_features, bias=bias)
-        self.activation_name = activation
-        self.activation = getattr(nn, activation)()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.linear(x))
-
-
-class Normalize(nn.Module):
-    """x / ||x||, the zero vector staying where it is."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(x, dim=-1)
 
 
 class BiEncoder(nn.Module):
@@ -80,16 +60,15 @@ class BiEncoder(nn.Module):
                 replaces the saved pooling and everything after it.
             max_length: tokens a text keeps, special ones included; None: as saved, else what the model was made for.
             layer: pool this hidden layer (0 the embeddings, 1 the first layer, -1 the last, -2 the one before it). The
-                layers above are not loaded: the model is the shorter one, and is saved as such.
+                layers above are not loaded: the model is the shorter one, and is saved as such. A model that ends with
+                a norm of its own applies it there too.
 
         Raises:
             InputError: no such folder, no safetensors weights in it, a module that this project does not know.
         """
         saved = folder.read(name_or_path, layer)
         modes = check_modes(pooling if pooling is not None else saved.pooling)
-        head = [] if pooling is not None else [_module(kind, options) for kind, options in saved.head]
-        for module, (_, options) in zip(head, saved.head, strict=False):
-            module.load_state_dict(options.get("weights", {}))
+        head = [] if pooling is not None else saved.head
         length = min(max_length or saved.max_length, saved.longest)
         return cls(saved.transformer, saved.tokenizer, modes, length, head, saved.lower_case).eval()
 
@@ -130,54 +109,40 @@ class BiEncoder(nn.Module):
             if not isinstance(text, str):
                 raise InputError(f"encode: text {i} is {text!r}, not a str")
         distinct, index = unique(texts)
-        embeddings = self.encode_tokens(self.texts.table(distinct), precision, progress, batch_tokens)
+        training = self.training
+        self.eval()
+        try:
+            embeddings = self._infer(self.texts.table(distinct), precision, progress, batch_tokens)
+        finally:
+            self.train(training)
         if normalize:
             embeddings = F.normalize(embeddings, dim=-1)
         embeddings = embeddings.numpy()
         return embeddings if len(distinct) == len(index) else embeddings[index]
 
     @torch.inference_mode()
-    def encode_tokens(
-        self, table: TokenTable, precision: Precision, progress: bool | None, batch_tokens: int
-    ) -> Tensor:
+    def _infer(self, table: TokenTable, precision: Precision, progress: bool | None, batch_tokens: int) -> Tensor:
         """Embeddings (U, H) of a token table, on the CPU."""
-        training = self.training
-        self.eval()
-        dtype = resolve_precision(precision, self.device)
+        dtype, lengths, device = resolve_precision(precision, self.device), table.lengths, self.device
         # a copy in the low precision for this call alone: the fp32 weights, which may be in training, stay
-        state = {n: p.to(dtype) if p.is_floating_point() else p for n, p in self.transformer.state_dict().items()}
+        weights = {n: p.to(dtype) if p.is_floating_point() else p for n, p in self.transformer.state_dict().items()}
         # results stay on the device until the end: one transfer, and no batch waits for another's
-        result = torch.empty(len(table), self.dim, device=self.device)
-        lengths = table.lengths
-        bar = tqdm(
-            total=int(lengths.sum()),
-            unit="tok",
-            unit_scale=True,
-            desc="encode",
-            disable=None if progress is None else not progress,
-        )
-        for which in token_batches(lengths, batch_tokens):
-            ids, mask = (
-                t.to(self.device, non_blocking=True) for t in pad(table, which, self.texts.pad_id, self.texts.left)
-            )
-            inputs = {"input_ids": ids, "attention_mask": mask}
-            tokens = torch.func.functional_call(self.transformer, state, kwargs=inputs).last_hidden_state
-            result[torch.from_numpy(which).to(self.device)] = self.head(pool(tokens, mask, self.pooling))
-            bar.update(int(lengths[which].sum()))
-        bar.close()
-        self.train(training)
+        result = torch.empty(len(table), self.dim, device=device)
+        hidden = None if progress is None else not progress
+        with tqdm(total=int(lengths.sum()), unit="tok", unit_scale=True, desc="encode", disable=hidden) as bar:
+            for which in token_batches(lengths, batch_tokens):
+                ids, mask = pad(table, which, self.texts.pad_id, self.texts.left)
+                ids, mask = ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+                inputs = {"input_ids": ids, "attention_mask": mask}
+                tokens = torch.func.functional_call(self.transformer, weights, kwargs=inputs).last_hidden_state
+                result[torch.from_numpy(which).to(device)] = self.head(pool(tokens, mask, self.pooling))
+                bar.update(int(lengths[which].sum()))
         return result.cpu()
 
     def save_pretrained(self, path: str | Path) -> None:
         """Save a folder that this class and sentence-transformers 2 to 6 load with the same embeddings."""
-        head = [(type(m).__name__, m) for m in self.head]
-        folder.write(path, self.transformer, self.tokenizer, self.pooling, self.max_length, head, self.texts.lower_case)
-
-
-def _module(kind: str, options: dict) -> nn.Module:
-    if kind == "Normalize":
-        return Normalize()
-    return Dense(options["in_features"], options["out_features"], options["bias"], options["activation"])
+        lower_case, head = self.texts.lower_case, list(self.head)
+        folder.write(path, self.transformer, self.tokenizer, self.pooling, self.max_length, head, lower_case)
 
 
 def similarity(a: np.ndarray | Tensor, b: np.ndarray | Tensor, kind: Similarity = "cosine") -> Tensor:

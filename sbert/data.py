@@ -127,7 +127,11 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
     name, _, subset = config.path.removeprefix("hf:").partition(":")
     if config.split is None:
         raise InputError(f"dataset {config.path}: no split is named")
-    yield from enumerate(datasets.load_dataset(name, subset or None, split=config.split), start=1)
+    try:
+        table = datasets.load_dataset(name, subset or None, split=config.split)
+    except Exception as error:  # of many kinds, the network's among them
+        raise InputError(f"dataset {config.path}: {str(error).strip().splitlines()[0]}") from error
+    yield from enumerate(table, start=1)
 
 
 def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
@@ -135,7 +139,7 @@ def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
     if config.path.startswith("hf:"):
         return f"{config.path}, split {config.split}", _hub_lines(config)
     suffixes = Path(config.path.removesuffix(".gz")).suffix
-    path = Path(config.path) if suffixes else _named_file(config)
+    path = Path(config.path) if suffixes or config.format else _named_file(config)
     reader = config.format or path.name.removesuffix(".gz").rpartition(".")[2]
     if reader not in READERS:
         raise InputError(f"{path}: its ending tells no format; set format to one of {', '.join(READERS)}")
@@ -200,7 +204,7 @@ def _label_reader(config: DatasetConfig, schema: Schema) -> Callable[[object, st
     if schema.task == "nli":
         return _class_reader(config.classes or _NLI_CLASSES)
     low, high = config.range or _RANGES.get(config.path.partition("/")[0], (0, 1))
-    if not low < high:
+    if not (low < high and math.isfinite(high - low)):
         raise InputError(f"dataset {config.path}: range [{low:g}, {high:g}]: the lower end comes first")
     return _score_reader(low, high, schema.task)
 
@@ -209,8 +213,8 @@ def _skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) -
     for column, wanted in (config.where or {}).items():
         if str(line[column]) != wanted:
             return f"{column} is not {wanted}"
-    if schema.task == "nli" and str(line[schema.label]) == "-":
-        return "no gold label (-)"
+    if schema.task == "nli" and str(line[schema.label]) in ("-", "-1"):
+        return f"no gold label ({line[schema.label]})"
     for name in schema.texts:
         if not isinstance(line[name], str):
             raise InputError(f"{here}: {name} is {line[name]!r}, not a text")
@@ -218,6 +222,10 @@ def _skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) -
             if not config.skip_empty:
                 raise InputError(f"{here}: {name} is empty; fill it, or set skip_empty to skip and count such rows")
             return f"empty {name}"
+        try:
+            line[name].encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError(f"{here}: {name} holds half of a surrogate pair, which is no text") from None
     return None
 
 
@@ -225,10 +233,10 @@ def subset(n: int, limit: int | float | None, seed: int) -> np.ndarray:
     """Sorted indices of the rows of n that `limit` keeps: a prefix of one permutation, so that limits nest."""
     if limit is None:
         return np.arange(n)
-    count = round(n * limit) if 0 < limit < 1 else int(limit)
-    if count < 1 or (limit >= 1 and limit != count):
+    count = round(n * limit) if 0 < limit < 1 else limit
+    if not (math.isfinite(count) and count >= 1 and count == int(count)):
         raise InputError(f"limit {limit}: needs a whole number of rows, or a share of them between 0 and 1")
-    return np.sort(np.random.default_rng(seed).permutation(n)[:count])
+    return np.sort(np.random.default_rng(seed).permutation(n)[: int(count)])
 
 
 def _collect(config: DatasetConfig, rows: Rows) -> Rows:
@@ -237,7 +245,7 @@ def _collect(config: DatasetConfig, rows: Rows) -> Rows:
     for number, line in lines:
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:
-            schema = _schema(config, list(line), here)
+            schema = schema or _schema(config, list(line), here)
             _check(schema, config, list(line), here)
             source = config.source or ("source" if "source" in line else None)
             columns = {*schema.texts, schema.label, source, *(config.where or {})} - {None}
@@ -262,7 +270,7 @@ def read(config: DatasetConfig) -> Rows:
     rows = _collect(config, Rows(name, "sts", [], [], []))
     keep = subset(len(rows.texts), config.limit, config.limit_seed)
     if len(keep) < len(rows.texts):
-        rows.skipped[f"beyond limit {config.limit:g}"] = len(rows.texts) - len(keep)
+        rows.skipped[f"beyond limit {config.limit}"] = len(rows.texts) - len(keep)
     rows.texts = [list(column) for column in zip(*(rows.texts[i] for i in keep), strict=True)]
     labels = np.array([rows.labels[i] for i in keep], np.int64 if rows.task == "nli" else np.float32)
     rows.labels = None if rows.task == "triplet" else labels

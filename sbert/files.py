@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,10 +24,10 @@ def read_text(path: Path) -> str:
         raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         bad = raw[error.start]
@@ -59,7 +60,8 @@ def _columns(fields: Callable[[Path], Iterator[Fields]], header: list[str] | Non
         if len(set(names)) < len(names):
             raise InputError(f"{path}, line 1: the header names a column twice: {', '.join(names)}")
         for number, values in lines:
-            if len(values) < len(names):
+            # more than its header has means a tab or comma inside a text; published lines may bear licences at the end
+            if len(values) < len(names) or (len(values) > len(names) and not header):
                 wanted = f"{len(names)} are needed ({', '.join(names)})"
                 raise InputError(f"{path}, line {number}: {len(values)} fields where {wanted}")
             yield number, dict(zip(names, values, strict=False))

@@ -5,8 +5,9 @@ and the 6.x layout, which renamed the keys. Written: the 2.x layout, which every
 safetensors alone, and no code that a folder brings is run.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from sbert.errors import InputError
+from sbert.pooling import Dense, Normalize
 
 # our pooling names, the booleans of the 2.x layout in its fixed order, and the names of the 6.x layout
 _POOLING = [
@@ -26,12 +28,13 @@ _POOLING = [
     ("weighted_mean", "pooling_mode_weightedmean_tokens", "weightedmean"),
     ("last_token", "pooling_mode_lasttoken", "lasttoken"),
 ]
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU")
 
 
 @dataclass
 class Saved:
-    """What a folder holds. `head`: (kind, options) of the modules after the pooling, in order."""
+    """What a folder holds. `head`: the modules after the pooling, in order."""
 
     transformer: nn.Module
     tokenizer: object
@@ -39,7 +42,7 @@ class Saved:
     longest: int
     lower_case: bool = False
     pooling: list[str] = field(default_factory=lambda: ["mean"])
-    head: list[tuple[str, dict]] = field(default_factory=list)
+    head: list[nn.Module] = field(default_factory=list)
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -70,22 +73,41 @@ def load_json(path: Path, default: dict | None = None) -> dict:
         raise InputError(f"{path}: not JSON: {error}") from None
 
 
+@contextlib.contextmanager
+def _place(path: Path) -> Iterator[None]:
+    """Name the file or folder that something broken stands in."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # transformers and safetensors raise almost anything on a broken folder
+        reason = str(error).strip().split("\n")
+        reason = " ".join(reason[:2]) if len(reason[0]) < 60 else reason[0]
+        raise InputError(f"{path}: cannot be read: {type(error).__name__}: {' '.join(reason.split())}") from error
+
+
 def read(name_or_path: str | Path, layer: int = -1) -> Saved:
-    """Load a folder; `InputError` says what it lacks."""
+    """Load a folder; `InputError` says what it lacks or what is wrong in it."""
     root = locate(name_or_path)
-    modules = load_json(root / "modules.json", default=[])
-    kinds = [(m["type"].rpartition(".")[2], root / m["path"]) for m in modules]
+    with _place(root / "modules.json"):
+        modules = load_json(root / "modules.json", default=[])
+        kinds = [(m["type"].rpartition(".")[2], root / m["path"]) for m in modules]
     backbone = kinds[0][1] if kinds else root
-    transformer = _load_transformer(backbone, layer)
-    tokenizer = _quietly(AutoTokenizer.from_pretrained, backbone)
-    longest = min(getattr(transformer.config, "max_position_embeddings", None) or 10**9, 10**9)
+    with _place(backbone):
+        transformer = _load_transformer(backbone, layer)
+        tokenizer = _load_tokenizer(backbone)
+    longest = getattr(transformer.config, "max_position_embeddings", None) or 10**9
     if transformer.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         longest -= transformer.config.pad_token_id + 1  # their positions start after the padding's
-    sentence = load_json(backbone / "sentence_bert_config.json", default={})
-    length = sentence.get("max_seq_length") or min(tokenizer.model_max_length, longest)
-    saved = Saved(transformer, tokenizer, int(min(length, longest)), longest, bool(sentence.get("do_lower_case")))
-    for kind, path in kinds[1:]:
-        _add_module(saved, kind, path)
+    # sentence_bert_config.json; before 2020 under the names of other models
+    sentence = next(iter(sorted(backbone.glob("sentence_*_config.json"))), backbone / "sentence_bert_config.json")
+    with _place(sentence):
+        options = load_json(sentence, default={})
+        length = options.get("max_seq_length") or tokenizer.model_max_length
+        saved = Saved(transformer, tokenizer, int(min(length, longest)), longest, bool(options.get("do_lower_case")))
+    for i, (kind, path) in enumerate(kinds[1:]):
+        with _place(path):
+            _add_module(saved, kind, path, first=i == 0)
     prompts = load_json(root / "config_sentence_transformers.json", default={})
     if prompts.get("default_prompt_name"):
         raise InputError(f"{root}: the folder puts a prompt before every text, which is not supported here")
@@ -106,6 +128,12 @@ def _quietly(load, *args, **options):
             transformers.utils.logging.enable_progress_bar()
 
 
+def _load_tokenizer(path: Path):
+    if not any(file.name in _TOKENIZERS or file.suffix == ".model" for file in path.iterdir()):
+        raise InputError(f"{path}: no tokenizer: {_TOKENIZERS[0]} is missing")
+    return _quietly(AutoTokenizer.from_pretrained, path, trust_remote_code=False)
+
+
 def _load_transformer(path: Path, layer: int) -> nn.Module:
     if not (path / "config.json").exists():
         raise InputError(f"{path}: no config.json: not a model folder")
@@ -113,25 +141,32 @@ def _load_transformer(path: Path, layer: int) -> nn.Module:
         others = sorted(p.name for p in path.glob("*.bin"))
         hint = f" (there is {others[0]}: convert it to safetensors)" if others else ""
         raise InputError(f"{path}: no weights: model.safetensors is missing{hint}")
-    config = AutoConfig.from_pretrained(path)
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     depth = config.num_hidden_layers
     if not -depth - 1 <= layer <= depth:
         raise InputError(f"{path}: layer {layer}: the model has layers {-depth - 1} to {depth}")
     # hidden_states[k] is the output of a model of k layers: so the others need not be loaded
     config.num_hidden_layers = layer if layer >= 0 else depth + 1 + layer
-    model = _quietly(AutoModel.from_pretrained, path, config=config, use_safetensors=True)
+    options = {"config": config, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    model, info = _quietly(AutoModel.from_pretrained, path, **options)
+    if missing := sorted(key for key in info["missing_keys"] if not key.startswith("pooler.")):
+        raise InputError(
+            f"{path}: {len(missing)} weights are missing, {missing[0]} for one: the folder is not complete"
+        )
     return model.float()
 
 
-def _add_module(saved: Saved, kind: str, path: Path) -> None:
-    if kind == "Pooling":
+def _add_module(saved: Saved, kind: str, path: Path, first: bool) -> None:
+    if kind == "Pooling" and first:
         saved.pooling = _read_pooling(load_json(path / "config.json"), path)
-    elif kind == "Normalize":
-        saved.head.append((kind, {}))
-    elif kind == "Dense":
-        saved.head.append((kind, _read_dense(path)))
+    elif kind == "Normalize" and not first:
+        saved.head.append(Normalize())
+    elif kind == "Dense" and not first:
+        saved.head.append(_read_dense(path))
     elif kind != "Dropout":  # does nothing at inference, and training here drops out in the transformer
-        raise InputError(f"{path}: module {kind} is not supported; known: Transformer, Pooling, Dense, Normalize")
+        raise InputError(
+            f"{path}: module {kind} is not supported here; known: Transformer, then Pooling, Dense, Normalize"
+        )
 
 
 def _read_pooling(config: dict, path: Path) -> list[str]:
@@ -146,20 +181,22 @@ def _read_pooling(config: dict, path: Path) -> list[str]:
     return names
 
 
-def _read_dense(path: Path) -> dict:
+def _read_dense(path: Path) -> Dense:
     config = load_json(path / "config.json")
     activation = config.get("activation_function", "torch.nn.modules.activation.Tanh").rpartition(".")[2]
     if activation not in _ACTIVATIONS:
         raise InputError(f"{path}/config.json: activation {activation} is not known; known: {', '.join(_ACTIVATIONS)}")
+    if config.get("use_residual"):
+        raise InputError(f"{path}/config.json: a Dense with a residual is not supported here")
     if not (path / "model.safetensors").exists():
         raise InputError(f"{path}: no weights: model.safetensors is missing")
-    sizes = {key: config[key] for key in ("in_features", "out_features")}
-    weights = load_file(path / "model.safetensors")
-    return sizes | {"bias": config.get("bias", True), "activation": activation, "weights": weights}
+    dense = Dense(config["in_features"], config["out_features"], config.get("bias", True), activation)
+    dense.load_state_dict(load_file(path / "model.safetensors"))
+    return dense
 
 
 def write(path: str | Path, transformer: nn.Module, tokenizer, pooling: Sequence[str], max_length: int,
-          head: Sequence[tuple[str, nn.Module]], lower_case: bool) -> None:  # fmt: skip
+          head: Sequence[nn.Module], lower_case: bool) -> None:  # fmt: skip
     """Write the 2.x layout, with the length also where the 6.x layout looks for it."""
     root = Path(path)
     root.mkdir(parents=True, exist_ok=True)
@@ -167,7 +204,7 @@ def write(path: str | Path, transformer: nn.Module, tokenizer, pooling: Sequence
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(root)
     names = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    names += [(kind, f"{i}_{kind}") for i, (kind, _) in enumerate(head, start=2)]
+    names += [(type(module).__name__, f"{i}_{type(module).__name__}") for i, module in enumerate(head, start=2)]
     for _, name in names:
         (root / name).mkdir(exist_ok=True)
     modules = [
@@ -177,8 +214,8 @@ def write(path: str | Path, transformer: nn.Module, tokenizer, pooling: Sequence
     _dump(root / "modules.json", modules)
     _dump(root / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": lower_case})
     _dump(root / "1_Pooling" / "config.json", _pooling_config(transformer.config.hidden_size, pooling))
-    for (_, module), (kind, name) in zip(head, names[2:], strict=True):
-        if kind == "Dense":
+    for module, (_, name) in zip(head, names[2:], strict=True):
+        if isinstance(module, Dense):
             _write_dense(root / name, module)
 
 

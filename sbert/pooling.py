@@ -1,4 +1,4 @@
-"""Pooling: from token embeddings (B, L, H) and an attention mask (B, L) to one vector a sentence.
+"""Pooling: from token embeddings (B, L, H) and an attention mask (B, L) to one vector a sentence, and what may follow it.
 
 Sentence-BERT (arXiv 1908.10084), section 3, compares cls, mean and max. Every function here
 
@@ -10,7 +10,8 @@ Sentence-BERT (arXiv 1908.10084), section 3, compares cls, mean and max. Every f
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from sbert.errors import InputError
 
@@ -95,3 +96,22 @@ def pool(tokens: Tensor, mask: Tensor, modes: Sequence[str]) -> Tensor:
         tokens = tokens.float()
     with torch.autocast(tokens.device.type, enabled=False):  # it would take the sums back to bf16
         return torch.cat([POOLING[mode](tokens, mask) for mode in modes], dim=-1)
+
+
+class Dense(nn.Module):
+    """activation(W x + b) after the pooling, as some published encoders have it."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, activation: str = "Tanh"):
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features, bias=bias)
+        self.activation = getattr(nn, activation)()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.linear(x))
+
+
+class Normalize(nn.Module):
+    """x / ||x||, the zero vector staying where it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1)

@@ -9,8 +9,8 @@ from transformers import AutoModel
 
 from sbert import BiEncoder, InputError, similarity
 from sbert.batching import pad
-from sbert.bi_encoder import Dense, Normalize, resolve_precision
-from sbert.pooling import POOLING
+from sbert.bi_encoder import resolve_precision
+from sbert.pooling import POOLING, Dense, Normalize
 
 
 @torch.no_grad()

@@ -427,7 +427,7 @@ def test_bad_columns(put, lines, options, said):
 
 def test_a_later_line_that_lacks_a_column(put):
     path = put('{"sentence1": "a", "sentence2": "b", "score": 1}\n{"sentence1": "a", "score": 1}\n', "rows.jsonl")
-    assert refusal(path).startswith(f"{path}, line 2: no columns that a task is known for; there are: sentence1, score")
+    assert refusal(path).startswith(f"{path}, line 2: no column 'sentence2'; there are: sentence1, score")
 
 
 def test_a_later_line_of_another_task_stops_the_reading(put):
