@@ -374,13 +374,13 @@ BROKEN = {
         "2_LSTM: module LSTM is not supported here; known: Transformer, then Pooling, Dense, Normalize",
     ),
     "unknown activation": (
-        rewrite("2_Dense", activation_function="torch.nn.modules.activation.Mish"),
+        rewrite("2_Dense/config.json", activation_function="torch.nn.modules.activation.Mish"),
         "2_Dense/config.json: activation Mish is not known; known: Tanh",
     ),
     "no Dense weights": (lambda root: (root / "2_Dense/model.safetensors").unlink(), "2_Dense: no weights"),
     "pickled Dense weights": (pickled_only("2_Dense"), "2_Dense: no weights: model.safetensors is missing"),
-    "Dense without sizes": (without_key("2_Dense", "in_features"), "2_Dense/config.json"),
-    "Dense of other sizes": (rewrite("2_Dense", out_features=8), "2_Dense"),
+    "Dense without sizes": (without_key("2_Dense/config.json", "in_features"), "2_Dense/config.json"),
+    "Dense of other sizes": (rewrite("2_Dense/config.json", out_features=8), "2_Dense"),
     "no pooling file": (lambda root: (root / "1_Pooling/config.json").unlink(), "1_Pooling/config.json: no such file"),
     "no pooling mode": (
         replace("1_Pooling/config.json", '{"pooling_mode_cls_token": false}'),
@@ -406,7 +406,7 @@ BROKEN = {
     ),
     "sentence_bert_config.json a list": (replace("sentence_bert_config.json", "[]"), "sentence_bert_config.json"),
     "1_Pooling not JSON": (replace("1_Pooling/config.json", "{,}"), "1_Pooling/config.json: not JSON"),
-    "2_Dense not JSON": (replace("2_Dense", ""), "2_Dense/config.json: not JSON"),
+    "2_Dense not JSON": (replace("2_Dense/config.json", ""), "2_Dense/config.json: not JSON"),
     "config_sentence_transformers not JSON": (
         replace("config_sentence_transformers.json", "{"),
         "config_sentence_transformers.json: not JSON",
@@ -481,7 +481,7 @@ TRAPS = {
         root / "modules.json",
         [load(root / "modules.json")[0] | {"type": "trap.Transformer"}, *load(root / "modules.json")[1:]],
     ),
-    "an activation of its own": rewrite("2_Dense", activation_function="trap.Tanh"),
+    "an activation of its own": rewrite("2_Dense/config.json", activation_function="trap.Tanh"),
 }
 
 
