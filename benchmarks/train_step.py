@@ -29,7 +29,7 @@ from sbert.evaluation import evaluate
 from sbert.losses import CosineSimilarityLoss
 from sbert.objective import Objective, TrainingSet
 from sbert.optimization import OptimConfig
-from sbert.run import make_accelerator
+from sbert.run import keep_freed_memory, make_accelerator
 from sbert.tracking import table
 from sbert.training import LoopConfig, Training
 
@@ -68,7 +68,7 @@ def train_theirs(path: str, rows: Rows, bf16: bool, scratch: Path) -> tuple[floa
     model = SentenceTransformer(path, device="cuda" if torch.cuda.is_available() else "cpu")
     columns = {"sentence1": rows.texts[0], "sentence2": rows.texts[1], "score": rows.labels.tolist()}
     arguments = SentenceTransformerTrainingArguments(
-        str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_ratio=0.1, bf16=bf16,
+        str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_steps=0.1, bf16=bf16,
         seed=SEED, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available())  # fmt: skip
     clock = Clock()
     SentenceTransformerTrainer(

@@ -49,7 +49,8 @@ class Tracker:
         """`step`: where the run goes on; what an interrupted run wrote after it is dropped."""
         self.active = active
         self.rows = folder / "metrics.jsonl"
-        self.bar = tqdm(total=total, initial=step, unit="step", disable=not active, dynamic_ncols=True)
+        self.step, self.total = step, total
+        self.bar = tqdm(disable=True)
         if active:
             kept = [row for row in read_metrics(folder) if row["step"] <= step]
             self.rows.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
@@ -70,6 +71,10 @@ class Tracker:
             file.write(json.dumps({"step": step, "kind": kind, **finite}) + "\n")
         for name, value in values.items():
             self.board.add_scalar(f"{kind}/{name}", value, step)
+
+    def start(self) -> None:
+        """Show the progress bar: its clock is training's, so what comes before does not count."""
+        self.bar = tqdm(total=self.total, initial=self.step, unit="step", disable=not self.active, dynamic_ncols=True)
 
     def progress(self, step: int, loss: float, pairs_per_second: float) -> None:
         self.bar.set_postfix_str(f"loss {loss:.4f}, {pairs_per_second:.0f} pairs/s", refresh=False)

@@ -218,6 +218,7 @@ class Training:
     def fit(self) -> Progress:
         """Train to the last step, or until `patience` evaluations in a row gave no new best."""
         self.wrapped.train()
+        self.tracker.start()
         try:
             while self.progress.step < self.total and self.progress.without_best < (self.loop.patience or math.inf):
                 self.update()

@@ -379,7 +379,7 @@ BROKEN = {
     ),
     "no Dense weights": (lambda root: (root / "2_Dense/model.safetensors").unlink(), "2_Dense: no weights"),
     "pickled Dense weights": (pickled_only("2_Dense"), "2_Dense: no weights: model.safetensors is missing"),
-    "Dense without sizes": (without_key("2_Dense/config.json", "in_features"), "2_Dense/config.json"),
+    "Dense without sizes": (without_key("2_Dense/config.json", "in_features"), "2_Dense"),
     "Dense of other sizes": (rewrite("2_Dense/config.json", out_features=8), "2_Dense"),
     "no pooling file": (lambda root: (root / "1_Pooling/config.json").unlink(), "1_Pooling/config.json: no such file"),
     "no pooling mode": (

@@ -173,6 +173,7 @@ def test_a_band_without_rows_has_no_histogram(tmp_path):
 
 def test_the_bar_follows_the_step(tmp_path):
     tracker = Tracker(tmp_path, 3, 10)
+    tracker.start()
     assert (tracker.bar.n, tracker.bar.total) == (3, 10)
     tracker.progress(5, 0.12345, 678.9)
     tracker.progress(9, 0.12345, 678.9)
@@ -184,6 +185,7 @@ def test_the_bar_follows_the_step(tmp_path):
 def test_an_inactive_tracker_writes_nothing(tmp_path, capsys):
     tracker = Tracker(tmp_path, 0, 10, active=False)
     tracker.config({"a": 1})
+    tracker.start()
     tracker.scalars("train", 1, {"loss": 0.5})
     tracker.progress(1, 0.5, 10.0)
     tracker.reports("dev", 1, [Report("x", "sts", 1, {"spearman_cosine": 1.0}, np.ones(1), np.ones(1))])

@@ -1,0 +1,76 @@
+"""Peak memory of a process that encodes, and of one that trains: BiEncoder and our loop against sentence-transformers.
+
+python benchmarks/memory.py
+
+Every figure is the largest resident set of a process of its own that loads the weights and does the one job: encode all
+sentences of STSb test, or train on 640 pairs of STSb train (batch 16). Nothing else runs in it.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sbert.tracking import table
+
+MODEL = "models/all-MiniLM-L6-v2"
+
+
+def encode_ours(texts: list[str]) -> None:
+    from sbert import BiEncoder
+
+    BiEncoder.from_pretrained(MODEL).encode(texts)
+
+
+def encode_theirs(texts: list[str]) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    SentenceTransformer(MODEL).encode(texts)
+
+
+def job(name: str) -> None:
+    from sbert.data import DatasetConfig, read
+
+    if name.startswith("encode"):
+        rows = read(DatasetConfig("stsb", "test"))
+        globals()[name]([text for column in rows.texts for text in column])
+        return
+    # both trainers stand in one file, and importing it would count both libraries for each
+    rows, scratch = read(DatasetConfig("stsb", "train", limit=640)), Path(tempfile.mkdtemp())
+    if name == "train_ours":
+        sys.modules["datasets"] = sys.modules["sentence_transformers"] = sys.modules["sentence_transformers.losses"] = _Absent()
+        from train_step import keep_freed_memory, train_ours
+
+        keep_freed_memory()
+        train_ours(MODEL, rows, "auto", scratch)
+    else:
+        from train_step import train_theirs
+
+        train_theirs(MODEL, rows, False, scratch)
+
+
+class _Absent:
+    """Stands for a library that a job does not use, so that importing names from it costs no memory."""
+
+    __spec__ = None
+
+    def __getattr__(self, name: str) -> type:
+        return object
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        job(sys.argv[1])
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        return
+    peaks = {}
+    for name in ("encode_ours", "encode_theirs", "train_ours", "train_theirs"):
+        done = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, check=True)
+        peaks[name] = int(done.stdout.split()[-1])
+    rows = [[job, peaks[f"{job}_ours"], peaks[f"{job}_theirs"]] for job in ("encode", "train")]
+    print(table(["peak MiB", "sbert", "sentence-transformers"], rows))
+
+
+if __name__ == "__main__":
+    main()
