@@ -39,10 +39,11 @@ def job(name: str) -> None:
     # both trainers stand in one file, and importing it would count both libraries for each
     rows, scratch = read(DatasetConfig("stsb", "train", limit=640)), Path(tempfile.mkdtemp())
     if name == "train_ours":
-        sys.modules["datasets"] = sys.modules["sentence_transformers"] = sys.modules["sentence_transformers.losses"] = _Absent()
-        from train_step import keep_freed_memory, train_ours
+        sys.modules["datasets"] = sys.modules["sentence_transformers"] = sys.modules["sentence_transformers.losses"] = (
+            _Absent()
+        )
+        from train_step import train_ours
 
-        keep_freed_memory()
         train_ours(MODEL, rows, "auto", scratch)
     else:
         from train_step import train_theirs

@@ -48,6 +48,7 @@ def train_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[fl
     AcceleratorState._reset_state(reset_partial_state=True)
     set_seed(SEED)
     model = BiEncoder.from_pretrained(path)
+    keep_freed_memory()  # as train.py does; from here on it serves both
     accelerator, loop = make_accelerator(precision), LoopConfig(seed=SEED, precision=precision)
     start = time.perf_counter()
     data = TrainingSet.of([rows], model)

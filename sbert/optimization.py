@@ -1,11 +1,13 @@
 """Optimisation: AdamW, which weights decay, and the learning rate as a function of the step."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from sbert.errors import InputError
 
@@ -55,6 +57,16 @@ def rate(step: int, total: int, optim: OptimConfig) -> float:
     progress = (step - warmup) / max(1, total - warmup)
     shapes = {"linear": 1 - progress, "cosine": 0.5 * (1 + math.cos(math.pi * progress)), "constant": 1.0}
     return shapes[optim.schedule]
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> Tensor:
+    """Scale all gradients by min(1, limit / norm), norm their common Euclidean norm, and return it. 0: no limit."""
+    parameters = [p for p in parameters if p.grad is not None]
+    norm = get_total_norm([p.grad for p in parameters])
+    # scaling by 1 is a pass over all gradients; only a CPU can look at the norm without waiting for the device
+    if limit and (norm.device.type != "cpu" or norm > limit):
+        clip_grads_with_norm_(parameters, limit, norm)
+    return norm
 
 
 def make_optimizer(module: nn.Module, optim: OptimConfig, device: torch.device) -> torch.optim.AdamW:

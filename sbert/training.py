@@ -15,10 +15,11 @@ from torch import Tensor
 from sbert import checkpoint, distributed
 from sbert.batching import Sampler
 from sbert.bi_encoder import Precision
+from sbert.dropout import replace_dropout
 from sbert.errors import InputError
 from sbert.evaluation import Report, mean_primary
 from sbert.objective import Objective, TrainingSet
-from sbert.optimization import OptimConfig, make_optimizer, rate
+from sbert.optimization import OptimConfig, clip_gradients, make_optimizer, rate
 from sbert.tracking import Tracker
 
 
@@ -96,6 +97,8 @@ class Training:
         self.plan: tuple[int, list[np.ndarray]] = (-1, [])
         self.progress = Progress()
         objective.to(accelerator.device)
+        if accelerator.device.type == "cpu":
+            replace_dropout(objective)
         optimizer = make_optimizer(objective, optim, accelerator.device)
         if loop.compile:
             objective.model.transformer.compile(dynamic=True)
@@ -134,8 +137,8 @@ class Training:
             total += loss.detach()
             self.window.cells += batch["input_ids"].numel()
             self.window.tokens += int(self.data.table.lengths[self.data.texts[part]].sum())
-        limit = self.optim.max_grad_norm or float("inf")
-        norm = accelerator.clip_grad_norm_(self.wrapped.parameters(), limit)
+        accelerator.unscale_gradients()
+        norm = clip_gradients(self.wrapped.parameters(), self.optim.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.window.losses.append(total)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sbert import InputError
-from sbert.optimization import OptimConfig, make_optimizer, rate
+from sbert.optimization import OptimConfig, clip_gradients, make_optimizer, rate
 
 
 @pytest.mark.parametrize("warmup", [0.1, 10])
@@ -52,6 +52,14 @@ def test_first_update_is_the_sign_of_the_gradient_and_the_decay():
     optimizer.step()
     # AdamW: w - lr * decay * w - lr * m / sqrt(v), and m / sqrt(v) = sign(g) at the first step
     assert weight.tolist()[0] == pytest.approx([2 - 0.1 * 0.5 * 2 - 0.1, -3 + 0.1 * 0.5 * 3 + 0.1])
+
+
+@pytest.mark.parametrize(("limit", "factor"), [(0, 1), (100, 1), (13, 1), (6.5, 0.5), (1e-3, 1e-3 / 13)])
+def test_gradients_are_clipped_to_a_common_norm(limit, factor):
+    a, b, frozen = (nn.Parameter(torch.zeros(2)) for _ in range(3))
+    a.grad, b.grad = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 12.0])
+    assert clip_gradients([a, b, frozen], limit).item() == pytest.approx(13)
+    assert [*a.grad.tolist(), *b.grad.tolist()] == pytest.approx([3 * factor, 4 * factor, 0, 12 * factor], rel=1e-4)
 
 
 @pytest.mark.parametrize("option", ["lr", "batch_size", "accumulate", "epochs"])
