@@ -13,6 +13,7 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float):
         super().__init__()
+        self.p = p  # attention reads it off the module
         self.dropped = round(p * 65536)
 
     def forward(self, x: Tensor) -> Tensor:
