@@ -159,7 +159,8 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, tiny_folder, pairs_fi
 
 def test_two_processes_equal_one(tmp_path, steady_folder, pairs_file, train_command):
     """The same losses, gradient norms and weights, batches of odd sizes included."""
-    optim = {"lr": 1e-3, "batch_size": 11, "epochs": 2, "max_grad_norm": 0.05}
+    # a large eps: with the usual one AdamW turns the rounding of a gradient near zero into a whole step
+    optim = {"lr": 1e-3, "batch_size": 11, "epochs": 2, "max_grad_norm": 0.05, "eps": 1e-3}
     config = write_config(tmp_path, steady_folder, pairs_file, optim=optim)
     train_command(config)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -174,10 +175,9 @@ def test_two_processes_equal_one(tmp_path, steady_folder, pairs_file, train_comm
     a, b = saved_state(one), saved_state(two)
     for name in a:
         if name.startswith("objective."):
-            torch.testing.assert_close(b[name], a[name], atol=2e-4, rtol=1e-3, msg=name)
-    # sharded encoding, on the same weights: AdamW turns roundings of a tiny gradient into steps, so later ones differ
-    assert metrics(two, "before")[0]["pairs"] == pytest.approx(metrics(one, "before")[0]["pairs"], abs=1e-6)
-    assert len(metrics(two, "dev")) == 2
+            torch.testing.assert_close(b[name], a[name], atol=1e-5, rtol=1e-4, msg=name)
+    for a, b in zip(metrics(one, "dev"), metrics(two, "dev"), strict=True):
+        assert b["pairs/pearson_cosine"] == pytest.approx(a["pairs/pearson_cosine"], abs=1e-4)
     with pytest.raises(SystemExit):  # as many processes are needed to go on
         train_command(tmp_path / "runs/two/config.yaml", "--resume")
 
