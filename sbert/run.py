@@ -145,4 +145,6 @@ class Run:
             self.say("\n" + tracking.table(["dataset", "rows", "metric x 100", "before", "after", "gain"], rows) + "\n")
         where = f"best model, of step {progress.best_step:,} of {training.total:,}: {self.folder / 'best'}"
         self.say(f"{where}\ncurves: tensorboard --logdir {self.config.runs}")
-        accelerator.end_training()  # a process group left to the end of the process may abort it
+        # a process group that lives to the end of the process may abort it, and the wrapped module keeps it alive
+        training.wrapped, training.optimizer = accelerator.free_memory(training.wrapped, training.optimizer)
+        accelerator.end_training()
