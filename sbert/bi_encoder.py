@@ -1,5 +1,6 @@
 """The bi-encoder: one transformer for every text, pooling, and what stands after it (Sentence-BERT, figure 1)."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,8 @@ from sbert.pooling import Dense, check_modes, pool
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+
+SHORT = 48  # tokens up to which plain attention is faster on a CPU than torch's fused kernel
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -45,6 +48,8 @@ class BiEncoder(nn.Module):
         self.pooling = check_modes(pooling)
         self.head = nn.Sequential(*head)
         self.texts = TextTokenizer(tokenizer, max_length, lower_case)
+        can_switch = hasattr(transformer, "set_attn_implementation")  # newer versions of transformers
+        self.switches = can_switch and transformer.config._attn_implementation == "sdpa"
         # BERT's pooler feeds nothing here: frozen, so that no process of a parallel run waits for its gradient
         pooler = getattr(transformer, "pooler", None)
         if pooler is not None:
@@ -86,8 +91,15 @@ class BiEncoder(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    def _choose_attention(self, length: int) -> None:
+        """Have the transformer compute attention in the way that is faster for rows of this length."""
+        name = "eager" if length <= SHORT and self.device.type == "cpu" else "sdpa"
+        if self.switches and self.transformer.config._attn_implementation != name:
+            self.transformer.set_attn_implementation(name)
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(R, L), (R, L) -> (R, H), fp32."""
+        self._choose_attention(input_ids.shape[1])
         tokens = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return self.head(pool(tokens, attention_mask, self.pooling))
 
@@ -97,6 +109,8 @@ class BiEncoder(nn.Module):
 
         Every distinct text is computed once, longest first, in batches of at most `batch_tokens` tokens, padding
         included. bf16 keeps the cosine to the fp32 embedding above 0.9995.
+
+        A text longer than `max_length` is cut, with a warning that counts such texts.
 
         Args:
             precision: type of the transformer's weights and products; pooling and what follows are fp32.
@@ -109,10 +123,14 @@ class BiEncoder(nn.Module):
             if not isinstance(text, str):
                 raise InputError(f"encode: text {i} is {text!r}, not a str")
         distinct, index = unique(texts)
+        table = self.texts.table(distinct)
+        if cut := int(table.cut_texts.sum()):
+            message = f"{cut:,} of {len(distinct):,} distinct texts are cut at max_length {self.max_length}"
+            warnings.warn(message, stacklevel=2)
         training = self.training
         self.eval()
         try:
-            embeddings = self._infer(self.texts.table(distinct), precision, progress, batch_tokens)
+            embeddings = self._infer(table, precision, progress, batch_tokens)
         finally:
             self.train(training)
         if normalize:
@@ -133,6 +151,7 @@ class BiEncoder(nn.Module):
             for which in token_batches(lengths, batch_tokens):
                 ids, mask = pad(table, which, self.texts.pad_id, self.texts.left)
                 ids, mask = ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+                self._choose_attention(ids.shape[1])
                 inputs = {"input_ids": ids, "attention_mask": mask}
                 tokens = torch.func.functional_call(self.transformer, weights, kwargs=inputs).last_hidden_state
                 result[torch.from_numpy(which).to(device)] = self.head(pool(tokens, mask, self.pooling))

@@ -400,3 +400,25 @@ def test_similarity_of_half_precision_is_computed_in_fp32():
 def test_unknown_similarity():
     with pytest.raises(InputError, match="unknown kind 'cos'; known: cosine, dot, euclidean, manhattan"):
         similarity(np.ones((1, 2)), np.ones((1, 2)), "cos")
+
+
+# attention
+
+
+def test_attention_follows_the_length_and_not_the_result(tiny, monkeypatch, sentences):
+    if not tiny.switches:
+        pytest.skip("this version of transformers cannot switch a model's attention")
+    used, results = [], []
+    for short in (0, 5, 100):
+        monkeypatch.setattr("sbert.bi_encoder.SHORT", short)
+        results.append(tiny.encode(sentences, "fp32", batch_tokens=16))
+        used.append(tiny.transformer.config._attn_implementation)
+    assert used == ["sdpa", "eager", "eager"]  # the last batch is the shortest
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], atol=1e-5)
+
+
+def test_encode_warns_of_what_it_cuts(tiny_folder):
+    encoder = BiEncoder.from_pretrained(tiny_folder, max_length=4)
+    with pytest.warns(UserWarning, match="1 of 2 distinct texts are cut at max_length 4"):
+        encoder.encode(["the cat sits", "the cat", "the cat sits"])
