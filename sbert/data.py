@@ -181,7 +181,8 @@ def _score_reader(low: float, high: float, task: Task) -> Callable[[object, str]
         except (TypeError, ValueError):
             raise InputError(f"{here}: the score '{value}' is not a number") from None
         if not (math.isfinite(number) and low <= number <= high):
-            raise InputError(f"{here}: the score {value} is outside the declared range [{low:g}, {high:g}]")
+            hint = "range: the file's lowest and highest possible score"
+            raise InputError(f"{here}: the score {value} is outside the declared range [{low:g}, {high:g}] ({hint})")
         if task == "binary" and number not in (low, high):
             raise InputError(f"{here}: the label {value} of a binary task is neither {low:g} nor {high:g}")
         return (number - low) / (high - low)
