@@ -174,7 +174,9 @@ def test_a_byte_order_mark_is_no_text(put):
 
 
 # Cs: a lone surrogate is no UTF-8
-anything = st.characters(exclude_categories=["Cs"])
+anything = st.characters(
+    exclude_categories=["Cs"], exclude_characters="\0"
+)  # NUL: csv.writer of Python 3.10 cannot write it
 fields = st.text(anything, max_size=8)
 
 
