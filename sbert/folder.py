@@ -190,6 +190,9 @@ def _read_dense(path: Path) -> Dense:
         raise InputError(f"{path}/config.json: a Dense with a residual is not supported here")
     if not (path / "model.safetensors").exists():
         raise InputError(f"{path}: no weights: model.safetensors is missing")
+    for key in ("in_features", "out_features"):
+        if not isinstance(config.get(key), int):
+            raise InputError(f"{path}/config.json: {key} is {config.get(key)}, not a whole number")
     dense = Dense(config["in_features"], config["out_features"], config.get("bias", True), activation)
     dense.load_state_dict(load_file(path / "model.safetensors"))
     return dense

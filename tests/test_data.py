@@ -35,6 +35,9 @@ def put(tmp_path):
     return write
 
 
+RANGE_HINT = " (range: the file's lowest and highest possible score)"
+
+
 def refusal(path: str, **options) -> str:
     with pytest.raises(InputError) as caught:
         read(DatasetConfig(path, **options))
@@ -308,12 +311,20 @@ def test_scores_are_scaled_by_the_range(tmp_path_factory, low, high, share):
 BAD_VALUES = {
     "no number": ("high", {}, "the score 'high' is not a number"),
     "empty": ("", {}, "the score '' is not a number"),
-    "nan": ("nan", {}, "the score nan is outside the declared range [0, 1] (range: "),
-    "inf": ("inf", {}, "the score inf is outside the declared range [0, 1] (range: "),
-    "above": ("1.01", {}, "the score 1.01 is outside the declared range [0, 1] (range: "),
-    "below": ("-0.01", {}, "the score -0.01 is outside the declared range [0, 1] (range: "),
-    "above a declared range": ("5.5", {"range": (1, 5)}, "the score 5.5 is outside the declared range [1, 5] (range: "),
-    "below a declared range": ("0.5", {"range": (1, 5)}, "the score 0.5 is outside the declared range [1, 5] (range: "),
+    "nan": ("nan", {}, "the score nan is outside the declared range [0, 1]" + RANGE_HINT),
+    "inf": ("inf", {}, "the score inf is outside the declared range [0, 1]" + RANGE_HINT),
+    "above": ("1.01", {}, "the score 1.01 is outside the declared range [0, 1]" + RANGE_HINT),
+    "below": ("-0.01", {}, "the score -0.01 is outside the declared range [0, 1]" + RANGE_HINT),
+    "above a declared range": (
+        "5.5",
+        {"range": (1, 5)},
+        "the score 5.5 is outside the declared range [1, 5]" + RANGE_HINT,
+    ),
+    "below a declared range": (
+        "0.5",
+        {"range": (1, 5)},
+        "the score 0.5 is outside the declared range [1, 5]" + RANGE_HINT,
+    ),
     "not binary": ("0.5", {"task": "binary"}, "the label 0.5 of a binary task is neither 0 nor 1"),
     "unknown label": (
         "Neutral",
@@ -332,7 +343,7 @@ BAD_VALUES = {
 def test_bad_value_is_named_with_its_line(put, value, options, said):
     good = {"nli": (options.get("classes") or ["entailment"])[0], "binary": "1"}.get(options.get("task"), "1")
     path = put([PAIRS[0], ["a", "b", good], ["c", "d", value]])
-    assert refusal(path, **options).startswith(f"{path}, line 3: {said}")
+    assert refusal(path, **options) == f"{path}, line 3: {said}"
 
 
 def test_a_label_that_is_no_value(put):

@@ -379,7 +379,10 @@ BROKEN = {
     ),
     "no Dense weights": (lambda root: (root / "2_Dense/model.safetensors").unlink(), "2_Dense: no weights"),
     "pickled Dense weights": (pickled_only("2_Dense"), "2_Dense: no weights: model.safetensors is missing"),
-    "Dense without sizes": (without_key("2_Dense/config.json", "in_features"), "2_Dense"),
+    "Dense without sizes": (
+        without_key("2_Dense/config.json", "in_features"),
+        "2_Dense/config.json: in_features is None",
+    ),
     "Dense of other sizes": (rewrite("2_Dense/config.json", out_features=8), "2_Dense"),
     "no pooling file": (lambda root: (root / "1_Pooling/config.json").unlink(), "1_Pooling/config.json: no such file"),
     "no pooling mode": (
@@ -435,7 +438,8 @@ def test_a_broken_folder_is_refused_in_one_line(tiny_folder, tmp_path, breaks, s
 def test_prompts_without_a_default_are_no_matter(tiny_folder, tmp_path):
     root = headed(tmp_path / "m", tiny_folder)
     dump(root / "config_sentence_transformers.json", {"prompts": {"query": "query: "}, "default_prompt_name": None})
-    BiEncoder.from_pretrained(root)
+    plain = BiEncoder.from_pretrained(headed(tmp_path / "plain", tiny_folder))
+    np.testing.assert_array_equal(BiEncoder.from_pretrained(root).encode(["the cat"]), plain.encode(["the cat"]))
 
 
 @pytest.mark.parametrize("kind", ["absolute", "dotted", "deep", "file"])
