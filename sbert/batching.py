@@ -4,8 +4,9 @@
 `pad` makes a rectangle of some of them; `Sampler` says which rows make up step n, as a pure function of (seed, n).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from sbert.errors import InputError
 
+Item = TypeVar("Item", bound=Hashable)
+
 CHUNK = 16_384  # texts handed to Rust at a time: bounds the memory of its Encoding objects
 
 
@@ -21,12 +24,11 @@ CHUNK = 16_384  # texts handed to Rust at a time: bounds the memory of its Encod
 class TokenTable:
     """The ids of U distinct texts, flat: text t is `ids[starts[t]:starts[t + 1]]`, special tokens included.
 
-    `cut_texts` of the texts were longer than `max_length` and lost `cut_tokens` of `all_tokens` tokens.
+    `cut_tokens` is what each text lost to `max_length`.
     """
 
     ids: np.ndarray  # (sum of lengths,) int32
     starts: np.ndarray  # (U + 1,) int64
-    cut_texts: np.ndarray  # (U,) bool
     cut_tokens: np.ndarray  # (U,) int64
 
     def __len__(self) -> int:
@@ -54,12 +56,13 @@ class TextTokenizer:
         self.left = tokenizer.padding_side == "left"
         self.keep_end = tokenizer.truncation_side == "left"
         self.prefix, self.suffix = _special_ids(self.backend)
-        if max_length <= len(self.prefix) + len(self.suffix):
+        self.room = max_length - len(self.prefix) - len(self.suffix)  # for the tokens of the text itself
+        if self.room < 1:
             raise InputError(f"max_length {max_length} leaves no room beside the special tokens; use at least 3")
 
     def table(self, texts: Sequence[str]) -> TokenTable:
         """Tokenise texts, which should be distinct, into one table."""
-        room = self.max_length - len(self.prefix) - len(self.suffix)
+        room = self.room
         parts: list[np.ndarray] = []
         full = np.empty(len(texts), np.int64)
         prefix, suffix = np.array(self.prefix, np.int32), np.array(self.suffix, np.int32)
@@ -74,7 +77,17 @@ class TextTokenizer:
                 parts += [prefix, np.array(kept, np.int32), suffix]
         lengths = np.minimum(full, room) + len(prefix) + len(suffix)
         flat = np.concatenate(parts) if parts else np.empty(0, np.int32)
-        return TokenTable(flat, np.append(0, np.cumsum(lengths)), full > room, np.maximum(full - room, 0))
+        return TokenTable(flat, np.append(0, np.cumsum(lengths)), np.maximum(full - room, 0))
+
+    def describe_cut(self, table: TokenTable, rows: np.ndarray) -> str | None:
+        """What max_length cut from rows of texts (N, C), as shares of rows and of tokens; None if nothing."""
+        there = rows >= 0
+        cut, kept = (np.where(there, tokens[rows], 0) for tokens in (table.cut_tokens, table.lengths))
+        count = cut.any(axis=1).sum()
+        if not count:
+            return None
+        share = cut.sum() / (cut + kept).sum()
+        return f"{count:,} of {len(rows):,} rows ({count / len(rows):.2%}) cut, {share:.2%} of their tokens"
 
 
 def _without_limits(backend: Tokenizer) -> Tokenizer:
@@ -95,10 +108,10 @@ def _special_ids(backend: Tokenizer) -> tuple[list[int], list[int]]:
     raise InputError(f"tokenizer: its special tokens change the text's own ids ({bare} became {full}); not supported")
 
 
-def unique(texts: Iterable[str]) -> tuple[list[str], np.ndarray]:
-    """The distinct texts in order of first sight, and the index of each given text among them, int64."""
-    seen: dict[str, int] = {}
-    index = np.fromiter((seen.setdefault(text, len(seen)) for text in texts), np.int64)
+def unique(items: Iterable[Item]) -> tuple[list[Item], np.ndarray]:
+    """The distinct texts (or pairs of texts) in order of first sight, and the index of each given one among them, int64."""
+    seen: dict[Item, int] = {}
+    index = np.fromiter((seen.setdefault(item, len(seen)) for item in items), np.int64)
     return list(seen), index
 
 
@@ -186,16 +199,10 @@ class Sampler:
         return [batches[i] for i in order]
 
 
-def tabulate(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[TokenTable, np.ndarray]:
-    """C columns of N texts as a table of the distinct ones and their places in it, (N, C)."""
-    distinct, index = unique(text for column in columns for text in column)
-    return tokenizer.table(distinct), index.reshape(len(columns), -1).T
-
-
-def describe_cut(table: TokenTable, texts: np.ndarray) -> str | None:
-    """What max_length cut from rows of texts (N, C), as shares of rows and of tokens; None if nothing."""
-    rows = table.cut_texts[texts].any(axis=1).sum()
-    if not rows:
-        return None
-    cut, kept = table.cut_tokens[texts].sum(), table.lengths[texts].sum()
-    return f"{rows:,} of {len(texts):,} rows ({rows / len(texts):.2%}) cut, {cut / (cut + kept):.2%} of their tokens"
+def tabulate(tokenizer: TextTokenizer, columns: Sequence[Sequence[str | None]]) -> tuple[TokenTable, np.ndarray]:
+    """C columns of N texts as a table of the distinct ones and their places in it, (N, C); -1 where a text is None."""
+    there = np.array([[text is not None for text in column] for column in columns], bool).T
+    distinct, index = unique(text for column in columns for text in column if text is not None)
+    rows = np.full(there.T.shape, -1)
+    rows[there.T] = index
+    return tokenizer.table(distinct), rows.T

@@ -10,8 +10,9 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from sbert.bi_encoder import Precision
+from sbert.cross_losses import PairLoss  # noqa: F401 - the classes that `loss` can name
 from sbert.data import DatasetConfig
+from sbert.encoder import Precision
 from sbert.errors import InputError
 from sbert.losses import Loss
 from sbert.optimization import OptimConfig
@@ -26,13 +27,15 @@ class ModelConfig:
         path: a folder (also another run's best/), or a name on the model hub.
         pooling: cls, mean, max, mean_sqrt_len, weighted_mean, last_token, or a list of them; null: as saved, else mean.
         layer: the hidden layer that is pooled: -1 the last, -2 the second to last.
-        max_length: tokens that a text keeps; null: as saved.
+        max_length: tokens that a text (of a cross-encoder: a pair) keeps; null: as saved.
+        new_head: of a cross-encoder: start its last layer afresh, though the folder has one.
     """
 
     path: str
     pooling: str | list[str] | None = None
     layer: int = -1
     max_length: int | None = None
+    new_head: bool = False
 
 
 @dataclass
@@ -43,22 +46,24 @@ class DataConfig:
         train: trained on, mixed, or in proportion to their weights.
         dev: evaluated while training; the mean of their main metrics chooses the best model.
         test: evaluated with the model of the start and the best one, and used for nothing else.
+        both_orders: train on every pair in both orders; for scores that do not depend on the order.
     """
 
     train: list[DatasetConfig]
     dev: list[DatasetConfig] = field(default_factory=list)
     test: list[DatasetConfig] = field(default_factory=list)
+    both_orders: bool = False
 
 
 @dataclass
 class TrainConfig:
-    """One training run of a sentence encoder.
+    """One training run of a bi-encoder or a cross-encoder; the loss says of which.
 
     Args:
         name: the run's folder below runs.
         model: the encoder to start from.
         data: the datasets.
-        loss: a class of sbert.losses by name, with its options.
+        loss: a class by name, with its options: of sbert.losses for a bi-encoder, of sbert.cross_losses for a cross-encoder.
         optim: optimisation.
         loop: the training loop.
         runs: the folder of all runs.
@@ -75,7 +80,7 @@ class TrainConfig:
 
 @dataclass
 class EvaluateConfig:
-    """Evaluate one encoder on many datasets.
+    """Evaluate one bi-encoder or cross-encoder on many datasets.
 
     Args:
         model: a run's best/, any folder with an encoder, or a name on the model hub.
@@ -84,6 +89,7 @@ class EvaluateConfig:
         pooling: as for training.
         layer: as for training.
         max_length: as for training.
+        symmetric: score every pair in both orders and take the mean; a cross-encoder's option.
         precision: of products: auto is bf16 where the hardware multiplies it natively.
         output: write the result here as well: .json has every metric, .md the table.
     """
@@ -94,6 +100,7 @@ class EvaluateConfig:
     pooling: str | list[str] | None = None
     layer: int = -1
     max_length: int | None = None
+    symmetric: bool = False
     precision: Precision = "auto"
     output: str | None = None
 

@@ -8,7 +8,8 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 from sbert.errors import InputError
 from sbert.files import READERS, Line
 
-Task = Literal["sts", "binary", "nli", "triplet"]
+Task = Literal["sts", "binary", "nli", "triplet", "rerank"]
 
 
 @dataclass
@@ -27,15 +28,18 @@ class DatasetConfig:
     Args:
         path: a name such as stsb for <data folder>/stsb/<split>.tsv.gz; a file; or hf:<name>[:<config>].
         split: train, dev, test and so on; names and hf: need one, files do not.
-        task: sts (two texts and a score), binary (two texts, 0 or 1), nli (two texts and a class), triplet (three texts).
-        texts: the text columns by name, in the order in which the loss reads them; goes with task.
-        label: the column of the score or class.
+        task: sts (two texts and a score), binary (two texts, 0 or 1), nli (two texts and a class), triplet (anchor or query,
+            positive, one negative or more), rerank (query, document, relevance: a row for each candidate of a query).
+        texts: the text columns by name, in the order in which the loss reads them; goes with task. Of a triplet, negatives
+            after the first may be empty, and a column of JSONL may hold a list of texts.
+        label: the column of the score, class or relevance.
         range: the lowest and the highest score possible in the file, scaled to 0 and 1.
         classes: the labels of the file in the order of their numbers 0 to K-1.
         source: the column that says which part of the dataset a row comes from.
         where: use only rows whose columns hold these values, for example {SemEval_set: TEST}.
         limit: use so many rows (a whole number) or this share of them (below 1); a larger limit contains a smaller one.
         limit_seed: the seed of that choice.
+        beyond: leave out the rows that this limit would use, so that a dev set can be cut from the file of the training set.
         weight: this dataset's share of an epoch relative to the others; all datasets have one or none has.
         skip_empty: skip and count a row with an empty text; otherwise it stops the reading.
         format: the reader, where the ending of the file does not tell it.
@@ -53,6 +57,7 @@ class DatasetConfig:
     where: dict[str, str] | None = None
     limit: int | float | None = None
     limit_seed: int = 0
+    beyond: int | float | None = None
     weight: float | None = None
     skip_empty: bool = False
     format: Literal["tsv", "csv", "jsonl", "stsbenchmark", "stsb-multi-mt"] | None = None
@@ -61,11 +66,12 @@ class DatasetConfig:
 
 @dataclass
 class Rows:
-    """N rows. `texts`: C columns of N strings. `labels` (N,): float32 in [0, 1] (sts, binary), int64 (nli), None (triplet)."""
+    """N rows. `texts`: C columns of N strings, None for a negative that a row lacks. `labels` (N,): float32 in [0, 1] (sts,
+    binary), int64 (nli), float32 from 0 (rerank), None (triplet)."""
 
     name: str
     task: Task
-    texts: list[list[str]]
+    texts: list[list[str | None]]
     labels: np.ndarray | None
     sources: list[str] | None = None
     classes: list[str] | None = None
@@ -95,6 +101,9 @@ _HEADERS = [
     Schema("nli", ["premise", "hypothesis"], "label"),
     Schema("nli", ["sentence1", "sentence2"], "gold_label"),
     Schema("triplet", ["anchor", "positive", "negative"], None),
+    Schema("triplet", ["query", "positive", "negative"], None),
+    Schema("triplet", ["query", "positive", "negatives"], None),
+    Schema("rerank", ["query", "document"], "score"),
 ]
 _TASKS: dict[str, Task] = {"mrpc": "binary", "quora_pairs": "binary"}
 _RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)} | {f"sts{year}": (0, 5) for year in range(12, 17)}
@@ -151,7 +160,7 @@ def _schema(config: DatasetConfig, columns: list[str], place: str) -> Schema:
     task = config.task or _TASKS.get(config.path.partition("/")[0])
     if config.texts:
         if not task:
-            raise InputError(f"{place}: texts is declared, so declare task too: sts, binary, nli or triplet")
+            raise InputError(f"{place}: texts is declared, so declare task too: sts, binary, nli, triplet or rerank")
         label = config.label or {"nli": "label", "triplet": None}.get(task, "score")
         return Schema(task, config.texts, label)
     for usual in _HEADERS:
@@ -168,7 +177,7 @@ def _check(schema: Schema, config: DatasetConfig, columns: list[str], place: str
         if name is not None and name not in columns:
             raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
     need = 3 if schema.task == "triplet" else 2
-    if len(schema.texts) != need:
+    if len(schema.texts) < need or (len(schema.texts) > need and schema.task != "triplet"):
         raise InputError(
             f"{place}: task {schema.task} reads {need} text columns; texts names {', '.join(schema.texts)}"
         )
@@ -190,6 +199,16 @@ def _score_reader(low: float, high: float, task: Task) -> Callable[[object, str]
     return read_score
 
 
+def _read_relevance(value: object, here: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{here}: the relevance '{value}' is not a number") from None
+    if not (math.isfinite(number) and number >= 0):
+        raise InputError(f"{here}: the relevance {value} is below 0; 0 is not relevant, and more is better")
+    return number
+
+
 def _class_reader(classes: list[str]) -> Callable[[object, str], int]:
     number = {name: k for k, name in enumerate(classes)}
 
@@ -204,6 +223,8 @@ def _class_reader(classes: list[str]) -> Callable[[object, str], int]:
 def _label_reader(config: DatasetConfig, schema: Schema) -> Callable[[object, str], float | int]:
     if schema.task == "nli":
         return _class_reader(config.classes or _NLI_CLASSES)
+    if schema.task == "rerank":
+        return _read_relevance
     low, high = config.range or _RANGES.get(config.path.partition("/")[0], (0, 1))
     if not (low < high and math.isfinite(high - low)):
         raise InputError(f"dataset {config.path}: range [{low:g}, {high:g}]: the lower end comes first")
@@ -216,28 +237,50 @@ def _skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) -
             return f"{column} is not {wanted}"
     if schema.task == "nli" and str(line[schema.label]) in ("-", "-1"):
         return f"no gold label ({line[schema.label]})"
-    for name in schema.texts:
-        if not isinstance(line[name], str):
-            raise InputError(f"{here}: {name} is {line[name]!r}, not a text")
-        if not line[name].strip():
+    for place, (name, text) in enumerate(_cells(line, schema)):
+        if place > 2 and text in (None, ""):
+            continue  # a further negative that the row lacks
+        if not isinstance(text, str):
+            raise InputError(f"{here}: {name} is {text!r}, not a text")
+        if not text.strip():
             if not config.skip_empty:
                 raise InputError(f"{here}: {name} is empty; fill it, or set skip_empty to skip and count such rows")
             return f"empty {name}"
         try:
-            line[name].encode("utf-8")
+            text.encode("utf-8")
         except UnicodeEncodeError:
             raise InputError(f"{here}: {name} holds half of a surrogate pair, which is no text") from None
     return None
 
 
-def subset(n: int, limit: int | float | None, seed: int) -> np.ndarray:
-    """Sorted indices of the rows of n that `limit` keeps: a prefix of one permutation, so that limits nest."""
-    if limit is None:
-        return np.arange(n)
-    count = round(n * limit) if 0 < limit < 1 else limit
-    if not (math.isfinite(count) and count >= 1 and count == int(count)):
-        raise InputError(f"limit {limit}: needs a whole number of rows, or a share of them between 0 and 1")
-    return np.sort(np.random.default_rng(seed).permutation(n)[: int(count)])
+def _cells(line: dict, schema: Schema) -> list[tuple[str, object]]:
+    """(column, text) of every text of a row; a list of texts in a column of a triplet is so many."""
+    cells: list[tuple[str, object]] = []
+    for name in schema.texts:
+        value = line[name]
+        if schema.task == "triplet" and isinstance(value, list):
+            cells += [(name, text) for text in value or [""]]
+        else:
+            cells.append((name, value))
+    return cells
+
+
+def subset(n: int, limit: int | float | None, seed: int, beyond: int | float | None = None) -> np.ndarray:
+    """Sorted indices of the rows of n that `limit` keeps: a prefix of one permutation, so that limits nest; without the
+    prefix that `beyond` names."""
+
+    def count(value: int | float, name: str) -> int:
+        whole = round(n * value) if 0 < value < 1 else value
+        if not (math.isfinite(whole) and whole >= 1 and whole == int(whole)):
+            raise InputError(f"{name} {value}: needs a whole number of rows, or a share of them between 0 and 1")
+        return int(whole)
+
+    order = np.arange(n) if limit is None and beyond is None else np.random.default_rng(seed).permutation(n)
+    if beyond is not None:
+        order = order[count(beyond, "beyond") :]
+        if not len(order):
+            raise InputError(f"beyond {beyond}: leaves none of the {n:,} rows")
+    return np.sort(order if limit is None else order[: count(limit, "limit")])
 
 
 def _collect(config: DatasetConfig, rows: Rows) -> Rows:
@@ -254,7 +297,7 @@ def _collect(config: DatasetConfig, rows: Rows) -> Rows:
         if reason := _skip_reason(line, schema, config, here):
             rows.skipped[reason] += 1
             continue
-        rows.texts.append([line[name] for name in schema.texts])
+        rows.texts.append([text or None for _, text in _cells(line, schema)])
         rows.labels.append(read_label(line[schema.label], here) if schema.label else 0)
         rows.sources.append(str(line[source]) if source else "")
     if not rows.texts:
@@ -269,10 +312,11 @@ def read(config: DatasetConfig) -> Rows:
     default_name = Path(config.path).name.split(".")[0] if "." in config.path else config.path.split(":")[-1]
     name = config.name or "-".join(filter(None, [default_name.replace("/", "-"), config.split]))
     rows = _collect(config, Rows(name, "sts", [], [], []))
-    keep = subset(len(rows.texts), config.limit, config.limit_seed)
+    keep = subset(len(rows.texts), config.limit, config.limit_seed, config.beyond)
     if len(keep) < len(rows.texts):
-        rows.skipped[f"beyond limit {config.limit}"] = len(rows.texts) - len(keep)
-    rows.texts = [list(column) for column in zip(*(rows.texts[i] for i in keep), strict=True)]
+        first = f"outside beyond {config.beyond}, " if config.beyond is not None else "beyond "
+        rows.skipped[f"{first}limit {config.limit}"] = len(rows.texts) - len(keep)
+    rows.texts = [list(column) for column in zip_longest(*(rows.texts[i] for i in keep))]
     labels = np.array([rows.labels[i] for i in keep], np.int64 if rows.task == "nli" else np.float32)
     rows.labels = None if rows.task == "triplet" else labels
     sources = [rows.sources[i] for i in keep]
@@ -280,3 +324,14 @@ def read(config: DatasetConfig) -> Rows:
     rows.classes = (config.classes or _NLI_CLASSES) if rows.task == "nli" else None
     rows.weight = config.weight
     return rows
+
+
+def both_orders(rows: Rows) -> Rows:
+    """The rows and, after them, the same with their two texts in the other order (Augmented SBERT, section 3.1)."""
+    if rows.task not in ("sts", "binary"):
+        raise InputError(
+            f"{rows.name}: both_orders is for pairs whose order means nothing (sts, binary), not {rows.task}"
+        )
+    first, second = rows.texts
+    sources = rows.sources and rows.sources * 2
+    return replace(rows, texts=[first + second, second + first], labels=np.tile(rows.labels, 2), sources=sources)

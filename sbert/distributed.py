@@ -1,12 +1,13 @@
 """Work shared between the processes of `accelerate launch`. With one process every function is the plain call."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from sbert.batching import unique
-from sbert.bi_encoder import BiEncoder, Precision
 
 
 def share(rows: np.ndarray, rank: int, processes: int, accumulate: int) -> list[tuple[np.ndarray, float]]:
@@ -24,17 +25,18 @@ def share(rows: np.ndarray, rank: int, processes: int, accumulate: int) -> list[
     return parts
 
 
-def encode(accelerator: Accelerator, model: BiEncoder, texts: list[str], precision: Precision) -> np.ndarray:
-    """`model.encode(texts)`, every process computing its share of the distinct texts and all receiving the result."""
+def spread(accelerator: Accelerator, compute: Callable[[list], np.ndarray], items: list) -> np.ndarray:
+    """`compute(items)`, one row of float32 an item: every process computes its share of the distinct items and all receive
+    the result."""
     processes = accelerator.num_processes
     if processes == 1:
-        return model.encode(texts, precision)
-    distinct, index = unique(texts)
-    own = model.encode(distinct[accelerator.process_index :: processes], precision)
-    padded = np.zeros((-(-len(distinct) // processes), model.dim), np.float32)
+        return compute(items)
+    distinct, index = unique(items)
+    own = compute(distinct[accelerator.process_index :: processes])
+    padded = np.zeros((-(-len(distinct) // processes), *own.shape[1:]), np.float32)
     padded[: len(own)] = own
     parts = accelerator.gather(torch.from_numpy(padded).to(accelerator.device)).cpu()
-    dealt = parts.view(processes, -1, model.dim).transpose(0, 1).reshape(-1, model.dim)
+    dealt = parts.view(processes, *padded.shape).transpose(0, 1).reshape(-1, *own.shape[1:])
     return dealt.numpy()[index]
 
 

@@ -1,39 +1,95 @@
-"""Evaluators: rows and an encoder to named metrics, the best-known protocol of each task.
+"""Evaluators: rows and a judge of pairs to named metrics, the best-known protocol of each task.
 
-Every metric is a fraction, larger is better; `PRIMARY` names the one that a task is judged by. STS follows Sentence-BERT
+A `Judge` is what a model has to say about pairs of texts: scores (a bi-encoder's cosine and its like, a cross-encoder's
+logit) and, of a classifier, logits of the classes. Every metric is a fraction, larger is better. STS follows Sentence-BERT
 (section 4): one correlation over all rows ("all"), not the mean over parts; that mean is given beside it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from sbert import metrics
+from sbert.batching import unique
 from sbert.data import Rows
 from sbert.errors import InputError
 from sbert.losses import SoftmaxLoss
 
-Encode = Callable[[list[str]], np.ndarray]
+# the metric that a task is judged by; {} is the kind of score
+PRIMARY = {"sts": "spearman_{}", "binary": "ap_{}", "nli": "accuracy", "triplet": "accuracy_{}", "rerank": "ndcg@10_{}"}
 
-PRIMARY = {"sts": "spearman_cosine", "binary": "ap_cosine", "nli": "accuracy", "triplet": "accuracy_cosine"}
+
+@dataclass
+class Judge:
+    """What a model says of pairs, two lists of N texts.
+
+    score: {kind: (N,)}, the larger the more alike. classify: (N, K) logits; its `classes` by name, where they are known.
+    Either is None where the model cannot do it. `kind` is the score that counts.
+    """
+
+    kind: str
+    score: Callable[[list[str], list[str]], dict[str, np.ndarray]] | None
+    classify: Callable[[list[str], list[str]], np.ndarray] | None = None
+    classes: list[str] | None = None
 
 
 @dataclass
 class Report:
-    """The result on one dataset. `cosines` (N,) and `gold` (N,) are there for sts, for pictures."""
+    """The result on one dataset. `scores` (N,) and `gold` (N,) are there for sts, for pictures.
+
+    kind: of the score that counts. notes: what a reader of the metrics must know.
+    """
 
     name: str
     task: str
     rows: int
     metrics: dict[str, float]
-    cosines: np.ndarray | None = None
+    kind: str = "cosine"
+    scores: np.ndarray | None = None
     gold: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def main(self) -> str:
+        """The name of the metric that counts."""
+        return PRIMARY[self.task].format(self.kind)
 
     @property
     def primary(self) -> float:
-        return self.metrics[PRIMARY[self.task]]
+        return self.metrics[self.main]
+
+
+def encoder_judge(encode: Callable[[list[str]], np.ndarray], head: SoftmaxLoss | None = None,
+                  classes: list[str] | None = None) -> Judge:  # fmt: skip
+    """The judge that a bi-encoder is; `encode` is called once for all texts. `head`: its trained classifier of pairs."""
+
+    def columns(left: list[str], right: list[str]) -> list[np.ndarray]:
+        distinct, index = unique(left + right)
+        return np.split(encode(distinct)[index], 2)
+
+    def score(left: list[str], right: list[str]) -> dict[str, np.ndarray]:
+        return pair_scores(*columns(left, right))
+
+    @torch.inference_mode()
+    def classify(left: list[str], right: list[str]) -> np.ndarray:
+        weights = next(head.parameters())
+        u, v = (torch.from_numpy(c).to(weights.device, weights.dtype) for c in columns(left, right))
+        return head.logits(u, v).cpu().numpy()
+
+    return Judge("cosine", score, classify if head else None, classes)
+
+
+def cross_judge(predict: Callable[[list[tuple[str, str]]], np.ndarray], dim: int, classes: list[str] | None) -> Judge:
+    """The judge that a cross-encoder is; `predict` gives logits, of one score or of `dim` classes."""
+
+    def classify(left: list[str], right: list[str]) -> np.ndarray:
+        return predict(list(zip(left, right, strict=True)))
+
+    if dim > 1:
+        return Judge("logit", None, classify, classes)
+    return Judge("logit", lambda left, right: {"logit": classify(left, right)})
 
 
 def pair_scores(u: np.ndarray, v: np.ndarray) -> dict[str, np.ndarray]:
@@ -59,51 +115,83 @@ def _by_source(scores: np.ndarray, gold: np.ndarray, sources: list[str]) -> dict
     }
 
 
-def _sts(rows: Rows, columns: list[np.ndarray], head: SoftmaxLoss | None) -> dict[str, float]:
-    result = {}
-    for kind, scores in pair_scores(*columns).items():
-        result[f"spearman_{kind}"] = metrics.spearman(scores, rows.labels)
-        result[f"pearson_{kind}"] = metrics.pearson(scores, rows.labels)
+def _sts(rows: Rows, judge: Judge, report: Report) -> None:
+    scores = judge.score(*rows.texts)
+    for kind, values in scores.items():
+        report.metrics[f"spearman_{kind}"] = metrics.spearman(values, rows.labels)
+        report.metrics[f"pearson_{kind}"] = metrics.pearson(values, rows.labels)
+    report.scores, report.gold = scores[judge.kind], rows.labels
     if rows.sources and len(set(rows.sources)) > 1:
-        result |= _by_source(pair_scores(*columns)["cosine"], rows.labels, rows.sources)
-    return result
+        report.metrics |= _by_source(report.scores, rows.labels, rows.sources)
 
 
-def _binary(rows: Rows, columns: list[np.ndarray], head: SoftmaxLoss | None) -> dict[str, float]:
-    result = {}
-    for kind, scores in pair_scores(*columns).items():
-        result[f"ap_{kind}"] = metrics.average_precision(scores, rows.labels)
-        result[f"f1_{kind}"], result[f"f1_threshold_{kind}"] = metrics.best_f1(scores, rows.labels)
-        result[f"accuracy_{kind}"], result[f"accuracy_threshold_{kind}"] = metrics.best_accuracy(scores, rows.labels)
-    return result
+def _binary(rows: Rows, judge: Judge, report: Report) -> None:
+    found = report.metrics
+    for kind, scores in judge.score(*rows.texts).items():
+        found[f"ap_{kind}"] = metrics.average_precision(scores, rows.labels)
+        found[f"f1_{kind}"], found[f"f1_threshold_{kind}"] = metrics.best_f1(scores, rows.labels)
+        found[f"accuracy_{kind}"], found[f"accuracy_threshold_{kind}"] = metrics.best_accuracy(scores, rows.labels)
 
 
-def _triplet(rows: Rows, columns: list[np.ndarray], head: SoftmaxLoss | None) -> dict[str, float]:
-    """Share of rows whose anchor is closer to the positive than to the negative; a tie counts as wrong."""
-    anchor, positive, negative = columns
-    near, far = pair_scores(anchor, positive), pair_scores(anchor, negative)
-    return {f"accuracy_{kind}": float(np.mean(near[kind] > far[kind])) for kind in near}
+def _triplet(rows: Rows, judge: Judge, report: Report) -> None:
+    """Share of rows whose anchor is closer to the positive than to every negative; a tie counts as wrong."""
+    anchors, *others = rows.texts
+    cells = [(row, c) for c, column in enumerate(others) for row, text in enumerate(column) if text is not None]
+    places = tuple(np.array(cells).T)
+    for kind, scores in judge.score([anchors[r] for r, _ in cells], [others[c][r] for r, c in cells]).items():
+        grid = np.full((len(rows), len(others)), -np.inf)
+        grid[places] = scores
+        report.metrics[f"accuracy_{kind}"] = float(np.mean(grid[:, 0] > grid[:, 1:].max(axis=1)))
 
 
-@torch.inference_mode()
-def _nli(rows: Rows, columns: list[np.ndarray], head: SoftmaxLoss | None) -> dict[str, float]:
-    if head is None:
-        raise InputError(f"{rows.name}: an NLI accuracy needs the classifier of SoftmaxLoss, and there is none")
-    weights = next(head.parameters())
-    u, v = (torch.from_numpy(c).to(weights.device, weights.dtype) for c in columns)
-    return {"accuracy": metrics.accuracy(head.logits(u, v).argmax(dim=-1).cpu().numpy(), rows.labels)}
+def _nli(rows: Rows, judge: Judge, report: Report) -> None:
+    if rows.classes and judge.classes and rows.classes != judge.classes:
+        raise InputError(f"{rows.name}: classes {rows.classes}; the model was trained on {judge.classes}")
+    logits = judge.classify(*rows.texts)
+    if rows.classes and logits.shape[1] != len(rows.classes):
+        raise InputError(f"{rows.name}: {len(rows.classes)} classes; the model has {logits.shape[1]}")
+    predicted = logits.argmax(axis=1)
+    report.metrics["accuracy"] = metrics.accuracy(predicted, rows.labels)
+    report.metrics["macro_f1"] = metrics.macro_f1(predicted, rows.labels)
 
 
-TASKS = {"sts": _sts, "binary": _binary, "nli": _nli, "triplet": _triplet}
+def _rerank(rows: Rows, judge: Judge, report: Report) -> None:
+    """Candidates of one query are the rows of one text in the first column."""
+    queries, groups = unique(rows.texts[0])
+    without = len(queries) - len(np.unique(groups[rows.labels > 0]))
+    if without:
+        report.notes.append(f"{without:,} of {len(queries):,} queries have no relevant candidate and are left out")
+    for kind, scores in judge.score(*rows.texts).items():
+        report.metrics |= {f"{k}_{kind}": value for k, value in metrics.ranking(scores, rows.labels, groups).items()}
 
 
-def evaluate(rows: Rows, encode: Encode, head: SoftmaxLoss | None = None) -> Report:
-    """Encode every column of `rows` in one call and score them by their task. `head` is needed for nli."""
-    embeddings = encode([text for column in rows.texts for text in column])
-    columns = np.split(embeddings, len(rows.texts))
-    report = Report(rows.name, rows.task, len(rows), TASKS[rows.task](rows, columns, head))
-    if rows.task == "sts":
-        report.cosines, report.gold = pair_scores(*columns)["cosine"], rows.labels
+TASKS = {"sts": _sts, "binary": _binary, "nli": _nli, "triplet": _triplet, "rerank": _rerank}
+
+
+def undefined(rows: Rows) -> str | None:
+    """Why the main metric of a dataset is undefined whatever the model says; None where it is not."""
+    if rows.task in ("sts", "binary") and len(set(rows.labels.tolist())) < 2:
+        what = "a correlation" if rows.task == "sts" else "average precision"
+        return f"{rows.name}: all {len(rows):,} labels are {rows.labels[0]:g}: {what} is undefined"
+    if rows.task == "rerank" and not (rows.labels > 0).any():
+        return f"{rows.name}: no query has a relevant candidate: nDCG is undefined"
+    return None
+
+
+def evaluate(rows: Rows, judge: Judge) -> Report:
+    """Judge every pair of `rows` in one call and score the judgements by the task.
+
+    Raises:
+        InputError: a task that needs scores of a classifier, or classes of a model without any.
+    """
+    if rows.task == "nli" and judge.classify is None:
+        raise InputError(f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder's classes")
+    if rows.task != "nli" and judge.score is None:
+        raise InputError(f"{rows.name}: task {rows.task} needs a model that scores pairs, and this one tells classes")
+    report = Report(rows.name, rows.task, len(rows), {}, judge.kind)
+    if reason := undefined(rows):
+        report.notes.append(reason)
+    TASKS[rows.task](rows, judge, report)
     return report
 
 

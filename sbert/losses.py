@@ -1,4 +1,5 @@
-"""Losses of the Sentence-BERT family: columns of sentence embeddings in, one scalar out.
+"""Losses of the Sentence-BERT family: columns of sentence embeddings in, one scalar out. They train a bi-encoder; those of
+`cross_losses.py` train a cross-encoder.
 
 A loss is called as `loss(columns, labels)`: `columns` is a sequence of C tensors (B, H), one a text column of the data, and
 `labels` is (B,) or None. Half types are lifted to fp32 and autocast is off inside, whatever surrounds the call. Weights
@@ -37,6 +38,11 @@ PARTS = {
 }
 
 
+def lift(x: Tensor) -> Tensor:
+    """Half types to fp32; fp64 stays."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def check_distance(name: str) -> str:
     if name not in DISTANCES:
         raise InputError(f"distance: unknown value '{name}'; known: {', '.join(DISTANCES)}")
@@ -44,20 +50,24 @@ def check_distance(name: str) -> str:
 
 
 class Loss(nn.Module, abc.ABC):
-    """Base of all losses. `columns`: how many text columns it reads; `target`: the kind of label it needs
-    ("score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, None for no label)."""
+    """Base of all losses. `columns`: how many text columns it reads, or, with `ragged`, how many at least; `target`: the
+    kind of label it needs ("score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, None for no label)."""
 
     columns: int = 2
+    ragged: bool = False
     target: Literal["score", "binary", "class"] | None = "score"
 
     def bind(self, dim: int) -> "Loss":
         """Create the weights that depend on the embedding size `dim`. Most losses have none."""
         return self
 
+    def arrange(self, outputs: Tensor, there: Tensor | None = None) -> Sequence[Tensor]:
+        """What the model made of a batch, (C * B, H) column after column, as what `forward` reads."""
+        return outputs.chunk(self.columns)
+
     def forward(self, columns: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:
         with torch.autocast(columns[0].device.type, enabled=False):
-            lifted = [c.float() if c.dtype in (torch.float16, torch.bfloat16) else c for c in columns]
-            return self.compute(lifted, labels)
+            return self.compute([lift(column) for column in columns], labels)
 
     @abc.abstractmethod
     def compute(self, columns: Sequence[Tensor], labels: Tensor | None) -> Tensor:

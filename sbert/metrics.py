@@ -73,3 +73,46 @@ def best_accuracy(scores: Array, gold: Array) -> tuple[float, float]:
     if correct[best] <= len(gold) - gold.sum():  # nothing beats calling every pair negative
         return float((len(gold) - gold.sum()) / len(gold)), float(np.nextafter(scores.max(), np.inf))
     return float(correct[best] / len(gold)), float(thresholds[best])
+
+
+def macro_f1(predicted: Array, gold: Array) -> float:
+    """The mean of F1 = 2 TP / (2 TP + FP + FN) over the classes that occur in either; NaN for no rows."""
+    predicted, gold = np.asarray(predicted), np.asarray(gold)
+    classes = np.union1d(predicted, gold)
+    if not len(classes):
+        return float("nan")
+    hits = [np.sum((predicted == k) & (gold == k)) for k in classes]
+    sizes = [np.sum(predicted == k) + np.sum(gold == k) for k in classes]
+    return float(np.mean([2 * hit / size for hit, size in zip(hits, sizes, strict=True)]))
+
+
+def ranking(scores: Array, relevance: Array, groups: Array, k: int = 10) -> dict[str, float]:
+    """Mean average precision, MRR@k and nDCG@k of candidates ranked by score within their group (one query's), all (N,).
+
+    A candidate is relevant where its relevance is above 0. With r_i the relevance at rank i of a query's ranking:
+    AP = mean over relevant ranks i of (relevant in 1..i) / i; RR@k = 1 / (first relevant rank), 0 if that is beyond k;
+    nDCG@k = sum_{i<=k} r_i / log2(i + 1) over the same of the ideal order. Of equal scores the less relevant ranks first, so
+    that nothing is gained by a tie. Means are over the queries with a relevant candidate; NaN without any.
+    """
+    scores, relevance, groups = np.asarray(scores), np.asarray(relevance, np.float64), np.asarray(groups)
+    names = ("map", f"mrr@{k}", f"ndcg@{k}")
+    if not (relevance > 0).any():
+        return dict.fromkeys(names, float("nan"))
+    order = np.lexsort((relevance, -scores, groups))
+    ordered = groups[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    sizes = np.diff(np.append(starts, len(ordered)))
+    rank = np.arange(len(ordered)) - np.repeat(starts, sizes) + 1
+    discount = (rank <= k) / np.log2(rank + 1)
+    gain = relevance[order]
+    hit = (gain > 0).astype(int)
+    seen = np.cumsum(hit)
+    seen -= np.repeat(seen[starts] - hit[starts], sizes)
+    relevant = np.add.reduceat(hit, starts)
+    ideal = relevance[np.lexsort((-relevance, groups))]
+    values = (
+        np.add.reduceat(hit * seen / rank, starts) / np.maximum(relevant, 1),
+        np.maximum.reduceat(hit * (rank <= k) / rank, starts),
+        np.add.reduceat(gain * discount, starts) / np.maximum(np.add.reduceat(ideal * discount, starts), 1e-300),
+    )
+    return {name: float(value[relevant > 0].mean()) for name, value in zip(names, values, strict=True)}

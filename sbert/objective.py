@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sbert.batching import TokenTable, pad, tabulate
-from sbert.bi_encoder import BiEncoder
+from sbert.batching import TokenTable, tabulate
 from sbert.data import Rows
+from sbert.encoder import Encoder
 from sbert.errors import InputError
 from sbert.losses import Loss
 
@@ -17,21 +17,22 @@ from sbert.losses import Loss
 class Objective(nn.Module):
     """Everything that has weights: `forward(batch)` is the loss, so a loss head trains, saves and resumes like the rest."""
 
-    def __init__(self, model: BiEncoder, loss: Loss):
+    def __init__(self, model: Encoder, loss: Loss):
         super().__init__()
         self.model = model
         self.loss = loss.bind(model.dim)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """`input_ids`, `attention_mask` (C * B, L), column after column; `labels` (B,) -> the loss, a scalar."""
-        embeddings = self.model(batch["input_ids"], batch["attention_mask"])
-        return self.loss(embeddings.chunk(self.loss.columns), batch.get("labels"))
+        """What `TrainingSet.batch` made of B rows -> the loss, a scalar."""
+        inputs = {name: tensor for name, tensor in batch.items() if name not in ("labels", "there")}
+        return self.loss(self.loss.arrange(self.model(**inputs), batch.get("there")), batch.get("labels"))
 
 
 @dataclass
 class TrainingSet:
-    """All training rows in the form that batches are cut from: a token table, (N, C) texts of it, (N,) labels."""
+    """All training rows in the form that batches are cut from: a token table, (N, C) texts of it (-1 for none), labels."""
 
+    model: Encoder
     table: TokenTable
     texts: np.ndarray
     labels: np.ndarray | None
@@ -39,40 +40,59 @@ class TrainingSet:
     weights: tuple[float, ...]
 
     @classmethod
-    def of(cls, datasets: Sequence[Rows], model: BiEncoder) -> "TrainingSet":
+    def of(cls, datasets: Sequence[Rows], model: Encoder) -> "TrainingSet":
         """Tokenise several datasets, every distinct text once."""
-        columns = [[text for rows in datasets for text in rows.texts[c]] for c in range(len(datasets[0].texts))]
-        table, texts = tabulate(model.texts, columns)
+        width = max(len(rows.texts) for rows in datasets)
+        texts = [rows.texts + [[None] * len(rows)] * (width - len(rows.texts)) for rows in datasets]
+        table, index = tabulate(model.texts, [sum(columns, []) for columns in zip(*texts, strict=True)])
         labels = None if datasets[0].labels is None else np.concatenate([rows.labels for rows in datasets])
         weights = tuple(rows.weight for rows in datasets if rows.weight is not None)
-        return cls(table, texts, labels, tuple(map(len, datasets)), weights)
+        return cls(model, table, index, labels, tuple(map(len, datasets)), weights)
 
     @property
     def lengths(self) -> np.ndarray:
-        """(N,) tokens of the longest text of each row."""
-        return self.table.lengths[self.texts].max(axis=1)
+        """(N,) tokens of the longest thing that the model reads of each row."""
+        return self.model.lengths(self.table, self.texts)
 
-    def batch(self, rows: np.ndarray, model: BiEncoder, device: torch.device) -> dict[str, Tensor]:
-        ids, mask = pad(self.table, self.texts[rows].T.ravel(), model.texts.pad_id, model.texts.left)
-        batch = {"input_ids": ids, "attention_mask": mask}
+    def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """The model's inputs for some rows, their labels, and which texts after the first are `there` (B, C - 1)."""
+        texts = self.texts[rows]
+        batch = self.model.inputs(self.table, texts) | {"there": torch.from_numpy(texts[:, 1:] >= 0)}
         if self.labels is not None:
             batch["labels"] = torch.from_numpy(self.labels[rows])
-        return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        return batch
 
 
 def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
-    """Refuse data that a loss cannot read: number of columns, kind of label, number of classes, mixed weights."""
+    """Refuse data that a loss cannot read: number of columns, kind and range of labels, classes, mixed weights."""
     name = type(loss).__name__
     tasks = {"score": ("sts", "binary"), "binary": ("binary",), "class": ("nli",), None: ("triplet",)}[loss.target]
     for rows in datasets:
-        if rows.task not in tasks or len(rows.texts) != loss.columns:
+        width = len(rows.texts)
+        if rows.task not in tasks or not (width == loss.columns or loss.ragged and width > loss.columns):
             raise InputError(
-                f"{name} reads {loss.columns} texts and {loss.target or 'no'} labels (task {' or '.join(tasks)}); "
-                f"{rows.name} has {len(rows.texts)} texts, task {rows.task}"
+                f"{name} reads {loss.columns}{' or more' if loss.ragged else ''} texts and {loss.target or 'no'} labels "
+                f"(task {' or '.join(tasks)}); {rows.name} has {width} texts, task {rows.task}"
             )
         if rows.classes and len(rows.classes) != loss.num_labels:
             raise InputError(f"{name}: num_labels is {loss.num_labels}, {rows.name} has {len(rows.classes)} classes")
         if rows.classes != datasets[0].classes:
             raise InputError(f"{rows.name}: classes {rows.classes}, {datasets[0].name} has {datasets[0].classes}")
+        if loss.target:
+            check_labels(loss, rows)
     if len({rows.weight is None for rows in datasets}) > 1:
         raise InputError("data.train: either every dataset has a weight or none has")
+
+
+def check_labels(loss: Loss, rows: Rows) -> None:
+    """Refuse labels outside [0, 1], for which a binary cross-entropy has no lower bound, and classes outside 0..K-1."""
+    labels, name = rows.labels, type(loss).__name__
+    if loss.target == "class":
+        bad = (labels < 0) | (labels >= loss.num_labels)
+        right = f"its classes are 0 to {loss.num_labels - 1}"
+    else:
+        bad = ~((labels >= 0) & (labels <= 1))  # NaN too
+        right = "its labels lie in [0, 1]: divide by the highest, or declare range, the file's lowest and highest score"
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(f"{rows.name}, row {row}: the label {labels[row]:g} does not fit {name}: {right}")

@@ -3,34 +3,38 @@
 import json
 import math
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from sbert.batching import describe_cut, tabulate
-from sbert.bi_encoder import BiEncoder, resolve_precision
+from sbert import folder
+from sbert.batching import tabulate
+from sbert.bi_encoder import BiEncoder
 from sbert.checkpoint import load_loss
 from sbert.config import EvaluateConfig
+from sbert.cross_encoder import CrossEncoder
 from sbert.data import DatasetConfig, Rows, read
+from sbert.encoder import Encoder, resolve_precision
 from sbert.errors import InputError
-from sbert.evaluation import Report, evaluate
-from sbert.losses import SoftmaxLoss
+from sbert.evaluation import Judge, Report, cross_judge, encoder_judge, evaluate
 from sbert.tracking import table
 
-# header of a task's table, and the metrics in its columns
+# header of a task's table, and the metrics in its columns; {} is the kind of score, and columns without any value go
 COLUMNS = {
     "sts": {
-        "Spearman": "spearman_cosine", "Pearson": "pearson_cosine", "dot": "spearman_dot",
+        "Spearman": "spearman_{}", "Pearson": "pearson_{}", "dot": "spearman_dot",
         "Euclidean": "spearman_euclidean", "Manhattan": "spearman_manhattan",
         "mean of sources": "mean_of_sources", "weighted": "weighted_mean_of_sources",
     },
     "binary": {
-        "AP": "ap_cosine", "F1": "f1_cosine", "F1 at cosine": "f1_threshold_cosine",
-        "accuracy": "accuracy_cosine", "accuracy at cosine": "accuracy_threshold_cosine",
+        "AP": "ap_{}", "F1": "f1_{}", "F1 at {}": "f1_threshold_{}",
+        "accuracy": "accuracy_{}", "accuracy at {}": "accuracy_threshold_{}",
     },
-    "nli": {"accuracy": "accuracy"},
+    "nli": {"accuracy": "accuracy", "macro F1": "macro_f1"},
+    "rerank": {"nDCG@10": "ndcg@10_{}", "MRR@10": "mrr@10_{}", "MAP": "map_{}"},
     "triplet": {
-        "accuracy, cosine": "accuracy_cosine", "dot": "accuracy_dot",
+        "accuracy, {}": "accuracy_{}", "dot": "accuracy_dot",
         "Euclidean": "accuracy_euclidean", "Manhattan": "accuracy_manhattan",
     },
 }  # fmt: skip
@@ -48,8 +52,13 @@ def configs(config: EvaluateConfig) -> list[DatasetConfig]:
 def tables(reports: list[Report]) -> str:
     """One aligned table a task; for several STS datasets also the average of their Spearman correlations."""
     parts = []
-    for task, columns in COLUMNS.items():
+    for task in COLUMNS:
         chosen = [report for report in reports if report.task == task]
+        if not chosen:
+            continue
+        kind = chosen[0].kind
+        columns = {header.format(kind): key.format(kind) for header, key in COLUMNS[task].items()}
+        columns = {h: key for h, key in columns.items() if any(key in report.metrics for report in chosen)}
         rows = [
             [report.name, report.rows, *(100 * report.metrics.get(key, math.nan) for key in columns.values())]
             for report in chosen
@@ -57,23 +66,31 @@ def tables(reports: list[Report]) -> str:
         if task == "sts" and len(rows) > 1:
             means = [sum(values) / len(values) for values in zip(*(row[2:] for row in rows), strict=True)]
             rows.append(["average", sum(report.rows for report in chosen), *means])
-        if rows:
-            parts.append(table([task, "rows", *columns], rows))
+        parts.append(table([task, "rows", *columns], rows))
     return "\n\n".join(parts)
 
 
-def _head(config: EvaluateConfig, model: BiEncoder, datasets: list[Rows]) -> SoftmaxLoss | None:
-    """The trained classifier beside the model, where a dataset needs it."""
-    nli = [rows for rows in datasets if rows.task == "nli"]
-    if not nli:
-        return None
-    head, classes = load_loss(Path(config.model), model.dim)
-    for rows in nli:
-        if rows.classes != classes:
-            raise InputError(
-                f"{rows.name}: classes {rows.classes}; the head of {config.model} was trained on {classes}"
-            )
-    return head.to(model.device)
+def load(config: EvaluateConfig, device: torch.device) -> Encoder:
+    """The model of a folder: a sequence classifier is a cross-encoder, everything else a bi-encoder."""
+    root = folder.locate(config.model)
+    if not folder.is_classifier(root):
+        if config.symmetric:
+            raise InputError(f"symmetric is for a cross-encoder; {config.model} is a bi-encoder, whose scores are")
+        return BiEncoder.from_pretrained(root, config.pooling, config.max_length, config.layer).to(device)
+    if config.pooling is not None or config.layer != -1:
+        raise InputError(f"pooling and layer are for a bi-encoder; {config.model} is a cross-encoder")
+    return CrossEncoder.from_pretrained(root, max_length=config.max_length).to(device)
+
+
+def judge(config: EvaluateConfig, model: Encoder, datasets: list[Rows]) -> Judge:
+    if isinstance(model, CrossEncoder):
+        options = {"logits": True, "symmetric": config.symmetric, "precision": config.precision, "progress": None}
+        return cross_judge(partial(model.predict, **options), model.dim, model.classes)
+    head = classes = None
+    if any(rows.task == "nli" for rows in datasets):  # the trained classifier beside the model
+        head, classes = load_loss(Path(config.model), model.dim)
+        head.to(model.device)
+    return encoder_judge(partial(model.encode, precision=config.precision, progress=None), head, classes)
 
 
 def evaluate_encoder(config: EvaluateConfig) -> list[Report]:
@@ -85,19 +102,20 @@ def evaluate_encoder(config: EvaluateConfig) -> list[Report]:
     if not datasets:
         raise InputError("data: names no dataset")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = BiEncoder.from_pretrained(config.model, config.pooling, config.max_length, config.layer).to(device)
-    head = _head(config, model, datasets)
+    model = load(config, device)
+    judged_by = judge(config, model, datasets)
     dtype = str(resolve_precision(config.precision, device)).removeprefix("torch.")
-    print(f"{config.model}: {'+'.join(model.pooling)} pooling, max_length {model.max_length}, {dtype} on {device}")
+    kind = "cross-encoder" if isinstance(model, CrossEncoder) else f"{'+'.join(model.pooling)} pooling"
+    print(f"{config.model}: {kind}, max_length {model.max_length}, {dtype} on {device}")
     reports = []
     for rows in datasets:
-        cut = describe_cut(*tabulate(model.texts, rows.texts))
+        cut = model.texts.describe_cut(*tabulate(model.texts, rows.texts))
         print(rows.describe() + (f"; {cut}" if cut else ""), file=sys.stderr)
-        reports.append(evaluate(rows, lambda texts: model.encode(texts, config.precision, progress=None), head))
-    text = tables(reports)
-    print(f"\n{text}\n")
+        reports.append(evaluate(rows, judged_by))
+    text = "\n".join([f"\n{tables(reports)}\n", *(f"note: {note}" for r in reports for note in r.notes)])
+    print(text)
     if output:
-        _write(output, config, reports, text)
+        _write(output, config, reports, text.strip())
     return reports
 
 

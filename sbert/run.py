@@ -10,12 +10,15 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
 
 from sbert import checkpoint, distributed, tracking
-from sbert.batching import describe_cut, tabulate
-from sbert.bi_encoder import BiEncoder, resolve_precision
-from sbert.config import TrainConfig, flat
-from sbert.data import Rows, read
+from sbert.batching import tabulate
+from sbert.bi_encoder import BiEncoder
+from sbert.config import ModelConfig, TrainConfig, flat
+from sbert.cross_encoder import CrossEncoder
+from sbert.cross_losses import PairLoss
+from sbert.data import Rows, both_orders, read
+from sbert.encoder import Encoder, resolve_precision
 from sbert.errors import InputError
-from sbert.evaluation import PRIMARY, Report, evaluate
+from sbert.evaluation import Judge, Report, cross_judge, encoder_judge, evaluate, undefined
 from sbert.losses import Loss, SoftmaxLoss
 from sbert.objective import Objective, TrainingSet, check_fit
 from sbert.training import Training
@@ -53,8 +56,23 @@ def check_names(datasets: list[Rows]) -> None:
             raise InputError(f"data: two evaluated datasets are called {name}; give one of them another name")
 
 
-def describe(part: str, rows: Rows, model: BiEncoder) -> str:
-    cut = describe_cut(*tabulate(model.texts, rows.texts))
+def start(config: ModelConfig, loss: Loss) -> Encoder:
+    """The model that a run starts from: of the kind that the loss trains."""
+    if not isinstance(loss, PairLoss):
+        if config.new_head:
+            raise InputError(f"model.new_head is for a cross-encoder; {type(loss).__name__} trains a bi-encoder")
+        return BiEncoder.from_pretrained(config.path, config.pooling, config.max_length, config.layer)
+    if config.pooling is not None or config.layer != -1:
+        raise InputError(
+            f"model.pooling and model.layer are for a bi-encoder; {type(loss).__name__} trains a cross-encoder"
+        )
+    model = CrossEncoder.from_pretrained(config.path, loss.num_labels, config.max_length, config.new_head)
+    model.activation = loss.activation
+    return model
+
+
+def describe(part: str, rows: Rows, model: Encoder) -> str:
+    cut = model.texts.describe_cut(*tabulate(model.texts, rows.texts))
     return f"{part:5} {rows.describe()}" + (f"; max_length {model.max_length}: {cut}" if cut else "")
 
 
@@ -70,9 +88,15 @@ class Run:
         data = config.data
         self.train, self.dev, self.test = ([read(d) for d in part] for part in (data.train, data.dev, data.test))
         check_fit(config.loss, self.train)
+        if data.both_orders:
+            self.train = [both_orders(rows) for rows in self.train]
         check_names([*self.dev, *self.test])
-        start = config.model
-        self.model = BiEncoder.from_pretrained(start.path, start.pooling, start.max_length, start.layer)
+        for rows in self.dev:
+            if reason := undefined(rows):
+                raise InputError(f"{reason}, so it cannot choose the best model; give it rows with other labels")
+        self.model = start(config.model, config.loss)
+        if isinstance(self.model, CrossEncoder) and self.train[0].classes:
+            self.model.classes = self.train[0].classes
         if self.accelerator.is_main_process:
             tracking.open_run(self.folder, text, resume, overwrite)
             checkpoint.recover_folder(self.folder / "best")
@@ -98,10 +122,17 @@ class Run:
         if not self.dev:
             self.say("dev   none: the last model will be taken for the best")
 
-    def reports(self, datasets: list[Rows], model: BiEncoder, loss: Loss) -> list[Report]:
-        encode = partial(distributed.encode, self.accelerator, model, precision=self.config.loop.precision)
+    def judge(self, model: Encoder, loss: Loss) -> Judge:
+        precision, classes = self.config.loop.precision, self.train[0].classes
+        spread = partial(partial, distributed.spread, self.accelerator)
+        if isinstance(model, CrossEncoder):
+            return cross_judge(spread(partial(model.predict, logits=True, precision=precision)), model.dim, classes)
         head = loss if isinstance(loss, SoftmaxLoss) else None
-        return [evaluate(rows, encode, head) for rows in datasets]
+        return encoder_judge(spread(partial(model.encode, precision=precision)), head, classes)
+
+    def reports(self, datasets: list[Rows], model: Encoder, loss: Loss) -> list[Report]:
+        judge = self.judge(model, loss)
+        return [evaluate(rows, judge) for rows in datasets]
 
     def save_best(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
@@ -113,6 +144,9 @@ class Run:
         if saved:
             return {name: float("nan") if value is None else value for name, value in saved[0].items()}
         reports = self.reports([*self.dev, *self.test], self.model, self.config.loss)
+        for report in reports:
+            for note in report.notes:
+                self.say(f"note: {note}")
         scores = {report.name: report.primary for report in reports}
         self.training.tracker.scalars("before", 0, scores)
         return scores
@@ -120,7 +154,7 @@ class Run:
     def after(self) -> list[Report]:
         """The best model, read back from best/, on every dev and test set."""
         folder, device = self.folder / "best", self.accelerator.device
-        best = BiEncoder.from_pretrained(folder).to(device)
+        best = type(self.model).from_pretrained(folder).to(device)
         loss = self.config.loss
         if isinstance(loss, SoftmaxLoss):
             loss = checkpoint.load_loss(folder, best.dim)[0].to(device)
@@ -129,16 +163,17 @@ class Run:
     def __call__(self) -> None:
         """Train, keep the best, evaluate it, print the table of before and after."""
         training, optim, accelerator = self.training, self.config.optim, self.accelerator
+        kind = "cross-encoder" if isinstance(self.model, CrossEncoder) else "bi-encoder"
         weights = sum(p.numel() for p in training.objective.parameters() if p.requires_grad)
         self.say(
-            f"{training.total:,} steps of {optim.batch_size} rows, {weights / 1e6:.1f} M weights, "
+            f"{training.total:,} steps of {optim.batch_size} rows, {kind} of {weights / 1e6:.1f} M weights, "
             f"{accelerator.mixed_precision.replace('no', 'fp32')} on {accelerator.num_processes} x {accelerator.device.type}"
         )
         before = self.before()
         progress = training.fit()
         after = self.after()
         rows = [
-            [r.name, r.rows, PRIMARY[r.task], 100 * before[r.name], 100 * r.primary, 100 * (r.primary - before[r.name])]
+            [r.name, r.rows, r.main, 100 * before[r.name], 100 * r.primary, 100 * (r.primary - before[r.name])]
             for r in after
         ]
         if rows:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from sbert.errors import InputError
 from sbert.evaluation import Report
 
-BANDS = 5  # gold bands of equal width for the histograms of cosines
+BANDS = 5  # gold bands of equal width for the histograms of scores
 
 
 def open_run(folder: Path, config: str, resume: bool, overwrite: bool) -> None:
@@ -81,19 +81,19 @@ class Tracker:
         self.bar.update(step - self.bar.n)
 
     def reports(self, kind: str, step: int, reports: list[Report]) -> None:
-        """Every metric of every dataset, and for STS the cosines of each gold band."""
+        """Every metric of every dataset, and for STS the scores of each gold band."""
         for report in reports:
             self.scalars(kind, step, {f"{report.name}/{name}": value for name, value in report.metrics.items()})
-            if self.active and report.cosines is not None:
-                self._histograms(f"{kind}/{report.name}", step, report.cosines, report.gold)
+            if self.active and report.scores is not None:
+                self._histograms(f"{kind}/{report.name}/{report.kind}", step, report.scores, report.gold)
         if self.active:
             self.board.flush()
 
-    def _histograms(self, name: str, step: int, cosines: np.ndarray, gold: np.ndarray) -> None:
+    def _histograms(self, name: str, step: int, scores: np.ndarray, gold: np.ndarray) -> None:
         band = np.minimum((gold * BANDS).astype(int), BANDS - 1)
         for k in np.unique(band):
             low, high = k / BANDS, (k + 1) / BANDS
-            self.board.add_histogram(f"{name}/cosine where gold is {low:.1f} to {high:.1f}", cosines[band == k], step)
+            self.board.add_histogram(f"{name} where gold is {low:.1f} to {high:.1f}", scores[band == k], step)
 
     def say(self, text: str) -> None:
         """A line above the progress bar."""

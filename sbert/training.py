@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sbert import checkpoint, distributed
 from sbert.batching import Sampler
-from sbert.bi_encoder import Precision
 from sbert.dropout import replace_dropout
+from sbert.encoder import Precision
 from sbert.errors import InputError
 from sbert.evaluation import Report, mean_primary
 from sbert.objective import Objective, TrainingSet
@@ -128,15 +128,16 @@ class Training:
         parts = distributed.share(rows, accelerator.process_index, accelerator.num_processes, self.optim.accumulate)
         total = torch.zeros((), device=accelerator.device)
         for i, (part, weight) in enumerate(parts):
-            batch = self.data.batch(part, self.objective.model, accelerator.device)
+            batch = self.data.batch(part)
+            self.window.cells += batch["attention_mask"].numel()
+            self.window.tokens += int(batch["attention_mask"].sum())
+            batch = {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}
             last = i == len(parts) - 1
             # processes exchange gradients with the last part alone
             with contextlib.nullcontext() if last else accelerator.no_sync(self.wrapped):
                 loss = self.wrapped(batch) * weight
                 accelerator.backward(loss)
             total += loss.detach()
-            self.window.cells += batch["input_ids"].numel()
-            self.window.tokens += int(self.data.table.lengths[self.data.texts[part]].sum())
         accelerator.unscale_gradients()
         norm = clip_gradients(self.wrapped.parameters(), self.optim.max_grad_norm)
         self.optimizer.step()
@@ -178,7 +179,12 @@ class Training:
         reports, step = self.evaluate(), self.progress.step
         score = mean_primary(reports) if reports else None
         self.tracker.reports("dev", step, reports)
-        better = score is None or (not math.isnan(score) and (self.progress.best is None or score > self.progress.best))
+        score = None if score is None or math.isnan(score) else score  # undefined: not better than anything
+        best = self.progress.best
+        # the first model is the best so far, whatever its score: a run leaves a model
+        better = (
+            not reports or self.progress.best_step is None or (score is not None and (best is None or score > best))
+        )
         self.progress.without_best += 1
         if better:
             self.progress.best, self.progress.best_step, self.progress.without_best = score, step, 0

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from sbert import batching
-from sbert.batching import Sampler, TextTokenizer, TokenTable, describe_cut, pad, tabulate, token_batches, unique
+from sbert.batching import Sampler, TextTokenizer, TokenTable, pad, tabulate, token_batches, unique
 from sbert.errors import InputError
 
 # tokenizers of every manner
@@ -110,7 +110,6 @@ def assert_as_the_tokenizer_itself(tokenizer, texts: list[str], max_length: int)
         whole = len(tokenizer(given_text)["input_ids"])
         assert table.lengths[i] == min(whole, max_length)
         assert table.cut_tokens[i] == max(whole - max_length, 0)
-        assert table.cut_texts[i] == (whole > max_length)
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
@@ -162,7 +161,6 @@ def test_cut_counts_by_hand():
     table = TextTokenizer(bert_tokenizer(), 5).table(["a the cat", "a the cat dog", "a the cat dog man woman", "", "a"])
     assert table.lengths.tolist() == [5, 5, 5, 2, 3]
     assert table.starts.tolist() == [0, 5, 10, 15, 17, 20]
-    assert table.cut_texts.tolist() == [False, True, True, False, False]
     assert table.cut_tokens.tolist() == [0, 1, 3, 0, 0]
     assert (table.ids.dtype, table.starts.dtype) == (np.int32, np.int64)
 
@@ -174,7 +172,7 @@ def test_chunks_do_not_show(monkeypatch, count, lower_case):
     whole = TextTokenizer(bert_tokenizer(), 7, lower_case).table(texts)
     monkeypatch.setattr(batching, "CHUNK", 7)
     chunked = TextTokenizer(bert_tokenizer(), 7, lower_case).table(texts)
-    for name in ("ids", "starts", "cut_texts", "cut_tokens"):
+    for name in ("ids", "starts", "cut_tokens"):
         np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
     assert len(chunked) == count
     assert [ids_of(chunked, i) for i in range(count)] == [
@@ -424,12 +422,12 @@ def test_describe_cut_by_hand():
     columns = [["a the cat dog man", "a", "red", "a cat"], ["a", "the", "a the cat dog man", "is is is is"]]
     table, index = tabulate(tokenizer, columns)
     # kept: 5+3, 3+3, 3+5, 4+5 = 31 tokens; cut: 2+2+1 = 5; 5 of 36 are 13.89 %
-    assert describe_cut(table, index) == "3 of 4 rows (75.00%) cut, 13.89% of their tokens"
+    assert tokenizer.describe_cut(table, index) == "3 of 4 rows (75.00%) cut, 13.89% of their tokens"
 
 
 def test_describe_cut_counts_repeats_and_says_nothing_of_nothing():
     tokenizer = TextTokenizer(bert_tokenizer(), 5)
     table, index = tabulate(tokenizer, [["a the cat dog"] * 2000, ["a"] * 2000])
     # a row keeps 5 + 3 tokens and loses 1
-    assert describe_cut(table, index) == "2,000 of 2,000 rows (100.00%) cut, 11.11% of their tokens"
-    assert describe_cut(*tabulate(tokenizer, [["a the cat"], ["a"]])) is None
+    assert tokenizer.describe_cut(table, index) == "2,000 of 2,000 rows (100.00%) cut, 11.11% of their tokens"
+    assert tokenizer.describe_cut(*tabulate(tokenizer, [["a the cat"], ["a"]])) is None

@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from sbert import BiEncoder, InputError, similarity
 from sbert.batching import pad
-from sbert.bi_encoder import resolve_precision
+from sbert.encoder import resolve_precision
 from sbert.pooling import POOLING, Dense, Normalize
 
 
@@ -410,7 +410,7 @@ def test_attention_follows_the_length_and_not_the_result(tiny, monkeypatch, sent
         pytest.skip("this version of transformers cannot switch a model's attention")
     used, results = [], []
     for short in (0, 5, 100):
-        monkeypatch.setattr("sbert.bi_encoder.SHORT", short)
+        monkeypatch.setattr("sbert.encoder.SHORT", short)
         results.append(tiny.encode(sentences, "fp32", batch_tokens=16))
         used.append(tiny.transformer.config._attn_implementation)
     assert used == ["sdpa", "eager", "eager"]  # the last batch is the shortest

@@ -8,8 +8,8 @@ import torch
 from conftest import REAL_DATA, WEIGHTS, needs_data, needs_weights
 
 from sbert import BiEncoder
-from sbert.bi_encoder import resolve_precision
 from sbert.data import DatasetConfig, Rows, read
+from sbert.encoder import resolve_precision
 from sbert.evaluation import evaluate
 from sbert.files import READERS
 

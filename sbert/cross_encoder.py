@@ -1,0 +1,234 @@
+"""The cross-encoder: one transformer reads both texts of a pair at once and gives it a score, or one for each class."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification
+
+from sbert import folder
+from sbert.batching import TokenTable, tabulate
+from sbert.encoder import Encoder, Precision, warn_cut
+from sbert.errors import InputError
+from sbert.folder import dump_json, load_json
+from sbert.pairs import PairTokenizer, flatten
+
+# our names -> the classes that folders name, and what predict computes
+ACTIVATIONS = {
+    "sigmoid": ("torch.nn.modules.activation.Sigmoid", torch.sigmoid),
+    "identity": ("torch.nn.modules.linear.Identity", lambda logits: logits),
+    # elementwise for sentence-transformers, which leaves the classes as logits unless asked for probabilities
+    "softmax": ("torch.nn.modules.linear.Identity", lambda logits: logits.softmax(dim=-1)),
+}
+
+
+class ExactLinear(nn.Linear):
+    """A linear layer in fp32, whatever surrounds it: a logit that is rounded to 8 bits ties with its neighbours."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return F.linear(x.float(), self.weight, self.bias)
+
+
+class CrossEncoder(Encoder):
+    """Pairs of texts to scores. `forward` is the training path, on padded ids; `predict` the inference path, on texts."""
+
+    def __init__(self, transformer: nn.Module, tokenizer, max_length: int, activation: str, lower_case: bool = False):
+        """`transformer` is a sequence classifier of transformers; `activation` one of ACTIVATIONS."""
+        super().__init__(transformer, tokenizer, PairTokenizer(tokenizer, max_length, lower_case))
+        self.activation = activation
+        name, output = _output(transformer)
+        output.__class__ = ExactLinear  # the same weights under the same names, so folders do not change
+        self.exact = (f"{name}.weight", f"{name}.bias")
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, num_labels: int | None = None, max_length: int | None = None,
+                        new_head: bool = False) -> "CrossEncoder":  # fmt: skip
+        """Load a local folder or a hub name: any encoder, a sequence classifier, or what sentence-transformers saved.
+
+        Args:
+            num_labels: logits a pair: 1 for a score, K for classes; None: as saved, 1 for a plain encoder.
+            max_length: tokens a pair keeps, special ones included; None: as saved, else what the model was made for.
+            new_head: start the last layer afresh, though the folder has one; a plain encoder's is new anyway.
+
+        Raises:
+            InputError: no such folder, no safetensors weights in it, a head of another size than `num_labels`.
+        """
+        saved = folder.read(name_or_path, partial(_load, num_labels=num_labels, new_head=new_head))
+        config = saved.transformer.config
+        activation = None if new_head else _read_activation(saved.path, config)
+        if config.num_labels > 1 and activation in (None, "identity"):
+            activation = "softmax"
+        length = min(max_length or saved.max_length, saved.longest)
+        return cls(saved.transformer, saved.tokenizer, length, activation or "sigmoid", saved.lower_case).eval()
+
+    @property
+    def dim(self) -> int:
+        """K, logits a pair."""
+        return self.transformer.config.num_labels
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes, where they have been named."""
+        names = [name for _, name in sorted(self.transformer.config.id2label.items())]
+        return None if names == [f"LABEL_{k}" for k in range(self.dim)] else names
+
+    @classes.setter
+    def classes(self, names: Sequence[str]) -> None:
+        self.transformer.config.id2label = dict(enumerate(names))
+        self.transformer.config.label2id = {name: k for k, name in enumerate(names)}
+
+    def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
+        """The first text of each row with each of the others that is there, row after row: ids, mask, types (P, L)."""
+        return self.texts.join(table, flatten(rows)[0])
+
+    def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:
+        pairs, owner = flatten(rows)
+        longest = np.zeros(len(rows), np.int64)
+        np.maximum.at(longest, owner, self.texts.lengths(table, pairs))
+        return longest
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None,
+                weights: Mapping[str, Tensor] | None = None) -> Tensor:  # fmt: skip
+        """(P, L) each -> logits (P, K), fp32."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        return self.transform(weights, inputs).logits
+
+    def predict(self, pairs: Sequence[tuple[str, str]], logits: bool = False, symmetric: bool = False,
+                precision: Precision = "auto", progress: bool | None = False,
+                batch_tokens: int = 4096) -> np.ndarray:  # fmt: skip
+        """Scores of N pairs, float32: (N,) for one label, in [0, 1] by a sigmoid, or (N, K) class probabilities.
+
+        A folder saved with the identity as its activation (a regression, or a ranker of sentence-transformers) gives its
+        logits as scores. Every distinct text is tokenised once and every distinct pair computed once, longest first, in
+        batches of at most `batch_tokens` tokens, padding included. A pair longer than `max_length` is cut, the longer
+        text first, with a warning that counts such pairs.
+
+        Args:
+            logits: what comes before the activation. A saturated sigmoid makes ties, logits do not: correlate and rank these.
+            symmetric: the mean of the logits of both orders of each pair.
+            precision: type of the transformer's weights and products; the last layer is fp32 always.
+            progress: show a bar, in tokens; None: on a terminal alone.
+        """
+        for i, pair in enumerate(pairs):
+            if isinstance(pair, str) or len(pair) != 2:
+                raise InputError(f"predict: pair {i} is {pair!r}, not two texts; write predict([(text, text), ...])")
+            for side, text in zip(("first", "second"), pair, strict=True):
+                _check_text(text, f"predict: the {side} text of pair {i}")
+        table, rows = tabulate(self.texts, [[pair[0] for pair in pairs], [pair[1] for pair in pairs]])
+        scores = self._logits(table, rows, symmetric, precision, progress, batch_tokens)
+        return (scores if logits else self._activate(scores)).numpy()
+
+    def rank(self, query: str, documents: Sequence[str], top_k: int | None = None, precision: Precision = "auto",
+             progress: bool | None = False) -> list[tuple[int, float]]:  # fmt: skip
+        """[(index of the document, score)], best first, of the best `top_k` documents, or of all where they are fewer.
+
+        Ordered by the logit; of documents with equal ones the earlier comes first.
+        """
+        if self.dim != 1:
+            raise InputError(f"rank: needs a model of one score, and this one has {self.dim} classes")
+        if isinstance(documents, str) or not len(documents):
+            raise InputError("rank: there are no documents; give a list of texts")
+        if top_k is not None and top_k < 1:
+            raise InputError(f"rank: top_k is {top_k}; it must be 1 or more")
+        for i, text in enumerate([query, *documents]):
+            _check_text(text, f"rank: document {i - 1}" if i else "rank: the query")
+        table, column = tabulate(self.texts, [[query, *documents]])
+        rows = np.stack([np.broadcast_to(column[0], len(documents)), column[1:, 0]], axis=1)
+        logits = self._logits(table, rows, False, precision, progress, 4096)
+        scores = self._activate(logits).tolist()
+        best = np.argsort(-logits.numpy(), kind="stable")[:top_k].tolist()
+        return [(i, scores[i]) for i in best]
+
+    def _logits(self, table: TokenTable, rows: np.ndarray, symmetric: bool, precision: Precision,
+                progress: bool | None, batch_tokens: int) -> Tensor:  # fmt: skip
+        """(N, 2) -> (N,) or (N, K), every distinct pair computed once."""
+        both = np.concatenate([rows, rows[:, ::-1]]) if symmetric else rows
+        keys, place = np.unique(both[:, 0] * max(1, len(table)) + both[:, 1], return_inverse=True)
+        pairs = np.stack(np.divmod(keys, max(1, len(table))), axis=1)
+        warn_cut(int((self.texts.cut(table, pairs) > 0).sum()), len(pairs), "pairs", self.max_length, depth=4)
+        logits = self.infer(table, pairs, self.dim, precision, progress, batch_tokens)[torch.from_numpy(place)]
+        if symmetric:
+            logits = (logits[: len(rows)] + logits[len(rows) :]) / 2
+        return logits.squeeze(-1) if self.dim == 1 else logits
+
+    def _activate(self, logits: Tensor) -> Tensor:
+        return ACTIVATIONS[self.activation][1](logits)
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Save a sequence-classification folder that this class, transformers, and sentence-transformers 2 to 6 load with
+        the same scores."""
+        root = Path(path)
+        root.mkdir(parents=True, exist_ok=True)
+        name = ACTIVATIONS[self.activation][0]
+        # where sentence-transformers 4 to 6 and where 2 and 3 look for it
+        self.transformer.config.sentence_transformers = {"activation_fn": name}
+        self.transformer.config.sbert_ce_default_activation_function = name
+        folder.quietly(self.transformer.save_pretrained, root)
+        self.tokenizer.model_max_length = self.max_length
+        self.tokenizer.save_pretrained(root)
+        if self.texts.lower_case:
+            dump_json(root / "sentence_bert_config.json", {"do_lower_case": True})
+
+
+def _check_text(text: object, place: str) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"{place} is {text!r}, not a str")
+    if not text.strip():
+        raise InputError(f"{place} is empty")
+
+
+def _output(transformer: nn.Module) -> tuple[str, nn.Linear]:
+    """The last layer, which gives the logits, and its name."""
+    linear = [(name, module) for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
+    name, module = linear[-1]
+    if module.out_features != transformer.config.num_labels:
+        raise InputError(
+            f"{type(transformer).__name__}: its last layer {name} gives {module.out_features} numbers, "
+            f"not its {transformer.config.num_labels} labels; such a model is not supported here"
+        )
+    return name, module
+
+
+def _load(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
+    """A sequence classifier from a folder of one, or from any encoder with a new head."""
+    config = folder.read_config(path)
+    trained = folder.is_classifier(path)
+    if trained and not new_head and num_labels not in (None, config.num_labels):
+        raise InputError(
+            f"{path}: its head gives {config.num_labels} labels, and num_labels is {num_labels}; "
+            "leave num_labels out, or set new_head to start the last layer afresh"
+        )
+    if not trained:
+        config.num_labels = num_labels or 1
+
+    def may_miss(key: str, model: nn.Module) -> bool:
+        inside = key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key
+        return not trained and not inside
+
+    model = folder.load_weights(path, AutoModelForSequenceClassification, config, may_miss)
+    if trained and new_head:
+        _, output = _output(model)
+        model.config.num_labels = model.num_labels = output.out_features = num_labels or 1
+        output.weight = nn.Parameter(torch.randn(output.out_features, output.in_features) * config.initializer_range)
+        output.bias = nn.Parameter(torch.zeros(output.out_features))
+    return model
+
+
+def _read_activation(path: Path, config) -> str | None:
+    """The activation that a folder was saved with, by any version of sentence-transformers; None if by none."""
+    newest = load_json(path / "config_sentence_transformers.json", default={}).get("activation_fn")
+    newer = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
+    name = newest or newer or getattr(config, "sbert_ce_default_activation_function", None)
+    if name is None:
+        return None
+    known = {full.rpartition(".")[2]: ours for ours, (full, _) in ACTIVATIONS.items() if ours != "softmax"}
+    if name.rpartition(".")[2] not in known:
+        raise InputError(f"{path}: activation {name} is not known here; known: {', '.join(known)}")
+    return known[name.rpartition(".")[2]]
