@@ -27,7 +27,7 @@ from transformers import TrainerCallback
 
 from sbert import BiEncoder
 from sbert.data import DatasetConfig, Rows, read
-from sbert.evaluation import evaluate
+from sbert.evaluation import encoder_judge, evaluate
 from sbert.losses import CosineSimilarityLoss
 from sbert.objective import Objective, TrainingSet
 from sbert.optimization import OptimConfig
@@ -107,7 +107,7 @@ def main() -> None:
                 if repeat or args.epoch:  # the first is the warm-up
                     seconds.setdefault(system, []).append(elapsed)
                 if args.epoch:
-                    quality[system] = [100 * evaluate(r, lambda t, m=model: m.encode(t)).primary for r in (dev, test)]
+                    quality[system] = [100 * evaluate(r, encoder_judge(model.encode)).primary for r in (dev, test)]
     lines = []
     for system, times in seconds.items():
         ratios = [theirs / t for theirs, t in zip(seconds.get("sentence-transformers", times), times, strict=True)]

@@ -21,6 +21,8 @@ Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 class BiEncoder(Encoder):
     """Texts to embeddings. `forward` is the training path, on padded ids; `encode` the inference path, on texts."""
 
+    verb = "encode"
+
     def __init__(self, transformer: nn.Module, tokenizer, pooling: Sequence[str], max_length: int,
                  head: Sequence[nn.Module] = (), lower_case: bool = False):  # fmt: skip
         super().__init__(transformer, tokenizer, TextTokenizer(tokenizer, max_length, lower_case))

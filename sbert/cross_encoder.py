@@ -37,6 +37,8 @@ class ExactLinear(nn.Linear):
 class CrossEncoder(Encoder):
     """Pairs of texts to scores. `forward` is the training path, on padded ids; `predict` the inference path, on texts."""
 
+    verb = "predict"
+
     def __init__(self, transformer: nn.Module, tokenizer, max_length: int, activation: str, lower_case: bool = False):
         """`transformer` is a sequence classifier of transformers; `activation` one of ACTIVATIONS."""
         super().__init__(transformer, tokenizer, PairTokenizer(tokenizer, max_length, lower_case))

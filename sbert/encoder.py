@@ -38,6 +38,7 @@ class Encoder(nn.Module, abc.ABC):
     """A transformer with its tokenizer. What a subclass makes of a row of texts is in `inputs` and `lengths`; what comes
     out of them in `forward`. Rows are (R, C): places of C texts in a `TokenTable`, -1 for a text that is not there."""
 
+    verb: str  # what the progress bar says
     exact: tuple[str, ...] = ()  # weights of the transformer that stay fp32 in every precision
 
     def __init__(self, transformer: nn.Module, tokenizer, texts: TextTokenizer):
@@ -87,7 +88,8 @@ class Encoder(nn.Module, abc.ABC):
         # results stay on the device until the end: one transfer, and no batch waits for another's
         result = torch.empty(len(rows), width, device=device)
         hidden = None if progress is None else not progress
-        with evaluating(self), tqdm(total=int(lengths.sum()), unit="tok", unit_scale=True, disable=hidden) as bar:
+        bar = tqdm(total=int(lengths.sum()), unit="tok", unit_scale=True, desc=self.verb, disable=hidden)
+        with evaluating(self), bar:
             for which in token_batches(lengths, batch_tokens):
                 inputs = {k: t.to(device, non_blocking=True) for k, t in self.inputs(table, rows[which]).items()}
                 result[torch.from_numpy(which).to(device)] = self(**inputs, weights=weights)

@@ -46,9 +46,9 @@ class Report:
     task: str
     rows: int
     metrics: dict[str, float]
-    kind: str = "cosine"
     scores: np.ndarray | None = None
     gold: np.ndarray | None = None
+    kind: str = "cosine"
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -188,7 +188,7 @@ def evaluate(rows: Rows, judge: Judge) -> Report:
         raise InputError(f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder's classes")
     if rows.task != "nli" and judge.score is None:
         raise InputError(f"{rows.name}: task {rows.task} needs a model that scores pairs, and this one tells classes")
-    report = Report(rows.name, rows.task, len(rows), {}, judge.kind)
+    report = Report(rows.name, rows.task, len(rows), {}, kind=judge.kind)
     if reason := undefined(rows):
         report.notes.append(reason)
     TASKS[rows.task](rows, judge, report)

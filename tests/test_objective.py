@@ -25,7 +25,7 @@ def rows(task="sts", columns=2, n=6, labels=None, **options):
 def test_loss_equals_one_forward_pass_a_column(tiny, loss, data):
     training_set = TrainingSet.of([data], tiny)
     objective = Objective(tiny, loss)
-    batch = training_set.batch(np.array([4, 0, 3]), tiny, torch.device("cpu"))
+    batch = training_set.batch(np.array([4, 0, 3]))
     columns = []
     for column in data.texts:
         tokens = tiny.tokenizer([column[i] for i in (4, 0, 3)], padding=True, return_tensors="pt")
