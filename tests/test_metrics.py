@@ -1,6 +1,7 @@
 """Metrics: scipy's correlations, brute force over every threshold, ties, undefined cases."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,3 +244,227 @@ def test_one_class_has_no_precision_but_an_accuracy(label, n):
     assert math.isnan(metrics.average_precision(scores, gold))
     assert all(map(math.isnan, metrics.best_f1(scores, gold)))
     assert metrics.best_accuracy(scores, gold)[0] == 1
+
+
+# classes
+
+
+def test_macro_f1_by_hand():
+    # 2 TP / (2 TP + FP + FN): class 0: 2 of 2 + 1; class 1: 2 of 2 + 1; class 2: 4 of 4 + 2
+    assert metrics.macro_f1([0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 2, 0]) == pytest.approx((2 / 4 + 2 / 3 + 4 / 5) / 3)
+    assert metrics.macro_f1([2, 0, 1], [2, 0, 1]) == 1
+    assert metrics.macro_f1([1, 0], [0, 1]) == 0
+    assert metrics.macro_f1([1, 1], [1, 1]) == 1, "a class that neither names does not count"
+    assert metrics.macro_f1([1, 1], [1, 0]) == pytest.approx((2 / 3 + 0) / 2), "a class never told counts 0"
+    assert metrics.macro_f1([1, 0], [1, 1]) == pytest.approx((2 / 3 + 0) / 2), "nor is one never right left out"
+
+
+def test_macro_f1_of_no_rows_is_undefined():
+    assert math.isnan(metrics.macro_f1([], []))
+    assert math.isnan(metrics.macro_f1(np.array([], int), np.array([], int)))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("n", [1, 5, 200])
+@pytest.mark.parametrize("seed", range(3))
+def test_macro_f1_equals_sklearns(classes, n, seed):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(seed)
+    predicted, gold = generator.integers(classes, size=(2, n))
+    expected = sklearn.f1_score(gold, predicted, average="macro")
+    assert metrics.macro_f1(predicted, gold) == pytest.approx(expected, abs=1e-12)
+    assert metrics.macro_f1(predicted.tolist(), gold.tolist()) == pytest.approx(expected, abs=1e-12)
+    assert metrics.macro_f1(gold, predicted) == pytest.approx(expected, abs=1e-12), "F1 is symmetric"
+
+
+# rankings
+
+
+def ranking_loop(scores, relevance, groups, k):
+    """The docstring's formulas, query by query; NaN for no query with a relevant candidate."""
+    found = {"map": [], f"mrr@{k}": [], f"ndcg@{k}": []}
+    for group in set(groups):
+        mine = [(s, r) for s, r, g in zip(scores, relevance, groups, strict=True) if g == group]
+        if not any(r > 0 for _, r in mine):
+            continue
+        ranked = [r for _, r in sorted(mine, key=lambda row: (-row[0], row[1]))]
+        hits = [rank for rank, r in enumerate(ranked, start=1) if r > 0]
+        found["map"].append(sum(place / rank for place, rank in enumerate(hits, start=1)) / len(hits))
+        found[f"mrr@{k}"].append(1 / hits[0] if hits[0] <= k else 0.0)
+        gain, ideal = (
+            sum(r / math.log2(rank + 1) for rank, r in enumerate(order[:k], start=1))
+            for order in (ranked, sorted(ranked, reverse=True))
+        )
+        found[f"ndcg@{k}"].append(gain / ideal)
+    return {name: sum(values) / len(values) if values else math.nan for name, values in found.items()}
+
+
+@st.composite
+def candidates(draw):
+    """Scores with heavy ties, graded relevance with many zeros, queries of very different sizes."""
+    rows = draw(st.lists(st.tuples(TIED, st.sampled_from([0, 0, 0, 1, 2, 0.5]), st.integers(0, 3)), min_size=1))
+    return tuple(np.array(column) for column in zip(*rows, strict=True))
+
+
+@quick
+@given(candidates(), st.integers(1, 12))
+def test_ranking_equals_the_plain_loop(data, k):
+    expected = ranking_loop(*(column.tolist() for column in data), k)
+    assert metrics.ranking(*data, k) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_ranking_by_hand():
+    # the order: relevant, not, relevant, not
+    found = metrics.ranking([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0], [0, 0, 0, 0])
+    assert found == {
+        "map": pytest.approx((1 / 1 + 2 / 3) / 2),
+        "mrr@10": 1,
+        "ndcg@10": pytest.approx((1 + 1 / 2) / (1 + 1 / math.log2(3))),
+    }
+    assert list(found) == ["map", "mrr@10", "ndcg@10"]
+
+
+def test_ranking_of_graded_relevance_by_hand():
+    # the order: 1, 0, 3, against the ideal 3, 1, 0
+    found = metrics.ranking([3, 2, 1], [1, 0, 3], [7, 7, 7])
+    assert found["map"] == pytest.approx((1 + 2 / 3) / 2), "any relevance above 0 is relevant"
+    assert found["mrr@10"] == 1
+    assert found["ndcg@10"] == pytest.approx((1 + 3 / 2) / (3 + 1 / math.log2(3))), "the gain is the relevance itself"
+
+
+def test_the_mean_is_over_queries_and_not_over_candidates():
+    # a: five candidates, the relevant one last; b: two, in the right order
+    scores, relevance = [5, 4, 3, 2, 1, 1, 0], [0, 0, 0, 0, 1, 1, 0]
+    found = metrics.ranking(scores, relevance, list("aaaaabb"))
+    assert found["map"] == found["mrr@10"] == pytest.approx((1 / 5 + 1) / 2)
+    assert found["ndcg@10"] == pytest.approx((1 / math.log2(6) + 1) / 2)
+
+
+def test_a_perfect_ranking_scores_1_and_a_lone_candidate_too():
+    assert set(metrics.ranking([4, 3, 2, 1], [3, 2, 1, 0], [0] * 4).values()) == {1.0}
+    assert set(metrics.ranking([-7.0], [0.5], [3]).values()) == {1.0}
+
+
+@pytest.mark.parametrize("at", range(1, 14))
+def test_the_relevant_candidate_at_each_rank(at):
+    relevance = np.zeros(13)
+    relevance[at - 1] = 2
+    found = metrics.ranking(-np.arange(13), relevance, np.zeros(13))
+    assert found["map"] == pytest.approx(1 / at), "all ranks count"
+    assert found["mrr@10"] == pytest.approx(1 / at if at <= 10 else 0)
+    assert found["ndcg@10"] == pytest.approx(1 / math.log2(at + 1) if at <= 10 else 0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_another_k_cuts_and_names_the_metrics(k):
+    found = metrics.ranking([5, 4, 3, 2, 1], [0, 0, 1, 0, 1], [0] * 5, k)
+    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, 2) + 1))
+    gain = {1: 0, 2: 0, 3: 1 / 2, 5: 1 / 2 + 1 / math.log2(6)}[k]
+    assert found == pytest.approx({
+        "map": (1 / 3 + 2 / 5) / 2,
+        f"mrr@{k}": 1 / 3 if k >= 3 else 0,
+        f"ndcg@{k}": gain / ideal,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_ties_are_pessimistic(first):
+    relevance = [1, 0, 0, 0] if first else [0, 0, 0, 1]
+    found = metrics.ranking([0.5] * 4, relevance, [0] * 4)
+    assert found == pytest.approx({"map": 1 / 4, "mrr@10": 1 / 4, "ndcg@10": 1 / math.log2(5)})
+    # among relevant ones too: the better ranks behind
+    graded = metrics.ranking([0.5, 0.5], [3, 1] if first else [1, 3], [0, 0])
+    assert graded["ndcg@10"] == pytest.approx((1 + 3 / math.log2(3)) / (3 + 1 / math.log2(3)))
+
+
+def test_a_query_without_a_relevant_candidate_is_left_out():
+    scores, relevance = [3, 2, 1, 9, 8, 0, -1], [0, 1, 0, 0, 0, 0, 1]
+    groups = np.array([4, 4, 4, 1, 1, 6, 6])
+    with_it = metrics.ranking(scores, relevance, groups)
+    keep = groups != 1
+    assert with_it == metrics.ranking(np.array(scores)[keep], np.array(relevance)[keep], groups[keep])
+    assert with_it["map"] == pytest.approx(1 / 2)
+
+
+def test_no_relevant_candidate_at_all_is_undefined():
+    for scores, relevance, groups in (([2, 1], [0, 0], [0, 0]), ([1, 1], [0, 0], [0, 1]), ([], [], [])):
+        found = metrics.ranking(scores, relevance, groups, 5)
+        assert list(found) == ["map", "mrr@5", "ndcg@5"]
+        assert all(map(math.isnan, found.values()))
+
+
+@quick
+@given(candidates(), st.randoms())
+def test_order_of_rows_and_names_of_groups_do_not_matter(data, random):
+    scores, relevance, groups = data
+    expected = metrics.ranking(scores, relevance, groups)
+    order = list(range(len(scores)))
+    random.shuffle(order)
+    shuffled = metrics.ranking(scores[order], relevance[order], groups[order])
+    assert shuffled == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    for names in (np.array([70, -3, 12, 5]), np.array(["d", "a", "c", "b"])):
+        assert metrics.ranking(scores, relevance, names[groups]) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+@quick
+@given(candidates())
+def test_only_the_order_within_a_query_decides_a_ranking(data):
+    scores, relevance, groups = data
+    moved = np.exp(scores) + np.array([100, -5, 0, 7])[groups]
+    expected = metrics.ranking(scores, relevance, groups)
+    assert metrics.ranking(moved, relevance, groups) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert metrics.ranking(scores.astype(np.float32), relevance.astype(np.float32), groups) == pytest.approx(
+        expected, abs=1e-12, nan_ok=True
+    )
+
+
+def queries(seed, grades):
+    """Thirty queries of 2 to 25 candidates each, interleaved, no two scores equal, each with a relevant one."""
+    generator = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(30), generator.integers(2, 26, size=30))
+    relevance = generator.choice(grades, size=len(groups)) * (generator.random(len(groups)) < 0.4)
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    relevance[starts] = np.maximum(relevance[starts], 1)
+    scores = generator.permutation(len(groups)) / 7 - 10
+    order = generator.permutation(len(groups))
+    return scores[order], relevance[order], groups[order]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("grades", [[1], [1, 2, 3]], ids=["binary", "graded"])
+@pytest.mark.parametrize("k", [3, 10])
+def test_ranking_equals_sklearns(seed, grades, k):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    scores, relevance, groups = queries(seed, grades)
+    ap, ndcg = [], []
+    for group in range(30):
+        r, s = relevance[groups == group], scores[groups == group]
+        ap.append(sklearn.average_precision_score(r > 0, s))
+        ndcg.append(sklearn.ndcg_score([r], [s], k=k))
+    found = metrics.ranking(scores, relevance, groups, k)
+    assert found["map"] == pytest.approx(np.mean(ap), abs=1e-12)
+    assert found[f"ndcg@{k}"] == pytest.approx(np.mean(ndcg), abs=1e-12)
+
+
+class FakeCrossEncoder:
+    """What sentence-transformers' evaluator needs of a model: here every document is its score, written out."""
+
+    model_card_data = SimpleNamespace(set_evaluation_metrics=lambda *args: None)
+
+    def predict(self, pairs, **options):
+        return np.array([float(document) for _, document in pairs])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("k", [3, 10])
+def test_ranking_equals_sentence_transformers(seed, k):
+    theirs = pytest.importorskip("sentence_transformers.cross_encoder.evaluation")
+    scores, relevance, groups = queries(seed, [1])
+    samples = []
+    for group in range(30):
+        mine = groups == group
+        positive, negative = (list(map(str, scores[mine & (relevance == r)])) for r in (1, 0))
+        samples.append({"query": str(group), "positive": positive, "negative": negative})
+    expected = theirs.CrossEncoderRerankingEvaluator(samples, at_k=k, write_csv=False)(FakeCrossEncoder())
+    found = metrics.ranking(scores, relevance, groups, k)
+    assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-12)
