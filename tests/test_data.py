@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import sys
+from collections import Counter
 from types import ModuleType
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbert.data import DatasetConfig, read, subset
+from sbert.data import DatasetConfig, Rows, both_orders, read, subset
 from sbert.errors import InputError
 
 
@@ -564,3 +565,299 @@ def test_hub_needs_a_split(hub):
 def test_hub_without_the_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)  # what makes `import datasets` fail
     assert re.search(r"pip install 'sbert\[datasets\]'", refusal("hf:glue:stsb", split="test"))
+
+
+# candidates to rank
+
+RERANK = [["query", "document", "score"], ["q", "d1", "0"], ["q", "d2", "1"], ["r", "d1", "2.5"]]
+
+
+def test_rerank_is_known_by_its_header(put):
+    rows = read(DatasetConfig(put(RERANK)))
+    assert (rows.task, rows.texts) == ("rerank", [["q", "q", "r"], ["d1", "d2", "d1"]])
+    assert rows.labels.tolist() == [0, 1, 2.5], "grades as they are, not scaled to [0, 1]"
+    assert rows.labels.dtype == np.float32
+    assert (rows.classes, rows.sources) == (None, None)
+    assert rows.describe() == "rows: 3 rows, rerank"
+
+
+def test_rerank_of_declared_columns(put):
+    path = put([["x", "y", "grade"], ["a", "b", "3"]])
+    rows = read(DatasetConfig(path, task="rerank", texts=["y", "x"], label="grade"))
+    assert (rows.task, rows.texts, rows.labels.tolist()) == ("rerank", [["b"], ["a"]], [3])
+    path = put([["x", "y", "score"], ["a", "b", "3"]])
+    assert read(DatasetConfig(path, task="rerank", texts=["x", "y"])).labels.tolist() == [3], "score, if none is named"
+
+
+def test_rerank_with_another_label_of_the_usual_texts(put):
+    path = put([["query", "document", "score", "grade"], ["a", "b", "0.7", "3"]])
+    rows = read(DatasetConfig(path, label="grade"))
+    assert (rows.task, rows.labels.tolist()) == ("rerank", [3])
+
+
+def test_rerank_reads_json_numbers(put):
+    lines = [{"query": "q", "document": f"d{i}", "score": score} for i, score in enumerate([0, 1, 0.5])]
+    rows = read(DatasetConfig(put("\n".join(map(json.dumps, lines)), "rows.jsonl")))
+    assert rows.labels.tolist() == [0, 1, 0.5]
+
+
+BAD_RELEVANCE = {
+    "below 0": ("-1", "the relevance -1 is below 0; 0 is not relevant, and more is better"),
+    "little below 0": ("-0.001", "the relevance -0.001 is below 0; 0 is not relevant, and more is better"),
+    "no number": ("high", "the relevance 'high' is not a number"),
+    "empty": ("", "the relevance '' is not a number"),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), BAD_RELEVANCE.values(), ids=BAD_RELEVANCE)
+def test_bad_relevance_is_named_with_its_line(put, value, said):
+    path = put([*RERANK, ["r", "d3", value]])
+    assert refusal(path) == f"{path}, line 5: {said}"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_relevance_that_is_not_finite_is_refused(put, value):
+    path = put([*RERANK, ["r", "d3", value]])
+    assert refusal(path).startswith(f"{path}, line 5: the relevance {value} ")
+
+
+def test_null_relevance_is_refused(put):
+    path = put('{"query": "q", "document": "d", "score": null}', "rows.jsonl")
+    assert refusal(path) == f"{path}, line 1: the relevance 'None' is not a number"
+
+
+@pytest.mark.parametrize("texts", [["query"], ["query", "document", "score"]])
+def test_rerank_reads_two_texts(put, texts):
+    path = put(RERANK)
+    said = f"task rerank reads 2 text columns; texts names {', '.join(texts)}"
+    assert refusal(path, task="rerank", texts=texts) == f"{path}, line 2: {said}"
+
+
+def test_an_empty_document_stops_the_reading_or_is_counted(put):
+    path = put([*RERANK, ["r", "", "1"]])
+    said = "document is empty; fill it, or set skip_empty to skip and count such rows"
+    assert refusal(path) == f"{path}, line 5: {said}"
+    rows = read(DatasetConfig(path, skip_empty=True))
+    assert (len(rows), rows.skipped) == (3, {"empty document": 1})
+
+
+# triplets of several negatives
+
+NEGATIVES = ["query", "positive", "n1", "n2", "n3"]
+SEVERAL = {"task": "triplet", "texts": NEGATIVES}
+
+
+def test_later_negatives_of_columns_may_be_empty(put):
+    lines = [NEGATIVES, ["q", "p", "a", "b", "c"], ["r", "p", "a", "", ""], ["s", "p", "a", "", "c"]]
+    rows = read(DatasetConfig(put(lines), **SEVERAL))
+    assert rows.texts == [list("qrs"), ["p"] * 3, ["a"] * 3, ["b", None, None], ["c", None, "c"]]
+    assert (rows.task, rows.labels, rows.classes) == ("triplet", None, None)
+    assert not rows.skipped
+
+
+def test_a_column_of_negatives_that_no_row_fills_is_none_throughout(put):
+    rows = read(DatasetConfig(put([NEGATIVES, ["q", "p", "a", "", ""]]), **SEVERAL))
+    assert rows.texts == [["q"], ["p"], ["a"], [None], [None]]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_query_positive_and_first_negative_may_not_be_empty(put, at):
+    line = ["q", "p", "a", "b", "c"]
+    line[at] = ""
+    path = put([NEGATIVES, ["q", "p", "a", "b", "c"], line])
+    said = f"{NEGATIVES[at]} is empty; fill it, or set skip_empty to skip and count such rows"
+    assert refusal(path, **SEVERAL) == f"{path}, line 3: {said}"
+    rows = read(DatasetConfig(path, skip_empty=True, **SEVERAL))
+    assert (len(rows), rows.skipped) == (1, {f"empty {NEGATIVES[at]}": 1})
+
+
+def as_json(put, *rows):
+    return put("".join(json.dumps(row) + "\n" for row in rows), "rows.jsonl")
+
+
+def query(negatives, positive="p"):
+    return {"query": "q", "positive": positive, "negatives": negatives}
+
+
+def test_a_list_of_negatives_is_so_many_columns(put):
+    path = as_json(put, query(["a", "b", "c"]), query(["d"]), query(["e", "f"]))
+    rows = read(DatasetConfig(path))
+    assert rows.texts == [["q"] * 3, ["p"] * 3, ["a", "d", "e"], ["b", None, "f"], ["c", None, None]]
+    assert (rows.task, rows.labels, len(rows)) == ("triplet", None, 3)
+
+
+@pytest.mark.parametrize("header", [["anchor", "negative"], ["query", "negative"], ["query", "negatives"]])
+def test_headers_of_triplets(put, header):
+    path = as_json(put, {header[0]: "q", "positive": "p", header[1]: ["a", "b"]}, {header[0]: "r", "positive": "p",
+                   header[1]: "a"})  # fmt: skip
+    assert read(DatasetConfig(path)).texts == [["q", "r"], ["p", "p"], ["a", "a"], ["b", None]]
+
+
+def test_missing_texts_inside_a_list_leave_a_gap(put):
+    rows = read(DatasetConfig(as_json(put, query(["a", "", "b"]), query(["a", None]), query(["a", "b"]))))
+    assert rows.texts[2:] == [["a"] * 3, [None, None, "b"], ["b", None, None]]
+
+
+def test_lists_and_columns_of_negatives_go_together(put):
+    row = query(["a", "b"]) | {"more": ["c"]}
+    path = as_json(put, row, row | {"negatives": ["a"], "more": []}, row | {"more": None})
+    rows = read(DatasetConfig(path, task="triplet", texts=["query", "positive", "negatives", "more"]))
+    assert rows.texts[2:] == [["a"] * 3, ["b", None, "b"], ["c", None, None]]
+
+
+def test_a_limit_keeps_the_negatives_of_a_row_together(put):
+    # the longest list is not among the rows that are kept: then there is no column for it
+    path = as_json(put, *(query([f"{i} {k}" for k in range(1 + i % 3)]) for i in range(30)))
+    rows = read(DatasetConfig(path, limit=5))
+    kept = subset(30, 5, 0)
+    assert len(rows.texts) == 2 + max(1 + i % 3 for i in kept)
+    for row, i in enumerate(kept):
+        negatives = [column[row] for column in rows.texts[2:]]
+        assert [x for x in negatives if x is not None] == [f"{i} {k}" for k in range(1 + i % 3)]
+
+
+EMPTY = "is empty; fill it, or set skip_empty to skip and count such rows"
+BAD_LISTS = {
+    "no entries": (query([]), f"negatives {EMPTY}"),
+    "empty first": (query(["", "b"]), f"negatives {EMPTY}"),
+    "blank first": (query([" \t", "b"]), f"negatives {EMPTY}"),
+    "null first": (query([None, "b"]), "negatives is None, not a text"),
+    "number": (query(["a", 7]), "negatives is 7, not a text"),
+    "zero": (query(["a", 0]), "negatives is 0, not a text"),
+    "false": (query(["a", False]), "negatives is False, not a text"),
+    "list of lists": (query([["a"]]), "negatives is ['a'], not a text"),
+    "list of lists, later": (query(["a", ["b"]]), "negatives is ['b'], not a text"),
+    "half a character, later": (
+        query(["a", "\ud800"]),
+        "negatives holds half of a surrogate pair, which is no text",
+    ),
+    "null": (query(None), "negatives is None, not a text"),
+    "object": (query({"a": 1}), "negatives is {'a': 1}, not a text"),
+}
+
+
+@pytest.mark.parametrize(("row", "said"), BAD_LISTS.values(), ids=BAD_LISTS)
+def test_a_bad_list_is_named_with_its_line(put, row, said):
+    path = as_json(put, query(["a"]), row)
+    assert refusal(path) == f"{path}, line 2: {said}"
+
+
+def test_rows_with_an_empty_list_are_counted(put):
+    path = as_json(put, query(["a"]), query([]), query(["", "b"]), query(["a", ""]))
+    rows = read(DatasetConfig(path, skip_empty=True))
+    assert rows.texts == [["q", "q"], ["p", "p"], ["a", "a"], [None, None]]
+    assert rows.describe() == "rows: 2 rows, triplet; 2 skipped: empty negatives"
+
+
+@pytest.mark.parametrize("texts", [["sentence1", "sentence2"], ["sentence2", "sentence1"]])
+def test_other_tasks_read_no_lists(put, texts):
+    path = as_json(put, {"sentence1": "a", "sentence2": ["b"], "score": 1})
+    assert refusal(path, task="sts", texts=texts) == f"{path}, line 1: sentence2 is ['b'], not a text"
+
+
+@pytest.mark.parametrize("column", ["query", "positive"])
+def test_a_list_of_queries_or_positives_moves_no_text_into_another_column(put, column):
+    path = as_json(put, query(["n"]) | {column: ["one", "two"]})
+    try:
+        rows = read(DatasetConfig(path))
+    except InputError:
+        return  # a refusal is as good
+    assert rows.texts[2:] == [["n"]]
+
+
+# beyond
+
+
+@given(st.integers(2, 200), st.integers(0, 3), st.data())
+def test_beyond_is_what_the_limit_leaves(n, seed, data):
+    size = data.draw(st.integers(1, n - 1))
+    train, rest = subset(n, size, seed), subset(n, None, seed, size)
+    assert sorted([*train, *rest]) == list(range(n))
+    assert rest.tolist() == sorted(rest)
+
+
+@given(st.integers(3, 200), st.integers(0, 3), st.data())
+def test_limits_beyond_nest_and_never_touch_the_rows_before(n, seed, data):
+    size = data.draw(st.integers(1, n - 2))
+    small = data.draw(st.integers(1, n - size))
+    large = data.draw(st.integers(small, n))
+    dev = subset(n, small, seed, size)
+    assert len(dev) == small
+    assert len(subset(n, large, seed, size)) == min(large, n - size)
+    assert set(dev) <= set(subset(n, large, seed, size))
+    assert not set(dev) & set(subset(n, size, seed))
+    assert dev.tolist() == sorted(dev)
+
+
+def test_shares_beyond_are_shares_of_the_whole_file():
+    train, dev = subset(50, 0.8, 1), subset(50, None, 1, 0.8)
+    assert (len(train), len(dev)) == (40, 10)
+    np.testing.assert_array_equal(dev, subset(50, None, 1, 40))
+    assert len(subset(50, 0.1, 1, 0.8)) == 5, "a tenth of 50, and not of the 10 that are left"
+    assert sorted([*train, *subset(50, 0.5, 1, 0.8)]) == list(range(50)), "no more than are left"
+    assert len(subset(50, None, 1, 1.0)) == 49, "1 is one row"
+
+
+def test_the_seed_chooses_what_is_beyond():
+    assert len({tuple(subset(100, None, seed, 90)) for seed in range(5)}) == 5
+
+
+def test_beyond_cuts_a_dev_set_from_a_training_file(put):
+    path = put([PAIRS[0], *[[f"a{i}", f"b{i}", str(i / 50)] for i in range(50)]])
+    train = read(DatasetConfig(path, limit=40, limit_seed=3))
+    dev = read(DatasetConfig(path, beyond=40, limit=8, limit_seed=3))
+    assert not set(train.texts[0]) & set(dev.texts[0])
+    numbers = subset(50, 8, 3, 40)
+    assert dev.texts == [[f"{side}{i}" for i in numbers] for side in "ab"]
+    np.testing.assert_allclose(dev.labels, numbers / 50, rtol=1e-6)
+    assert dev.describe() == "rows: 8 rows, sts; 42 skipped: outside beyond 40, limit 8"
+    rest = read(DatasetConfig(path, beyond=40, limit_seed=3))
+    assert sorted(train.texts[0] + rest.texts[0]) == sorted(f"a{i}" for i in range(50))
+    assert sum(rest.skipped.values()) == 40
+
+
+@pytest.mark.parametrize("beyond", [0, -1, 1.5, 0.001, float("nan"), float("inf")])
+def test_bad_beyond(put, beyond):
+    said = f"beyond {beyond}: needs a whole number of rows, or a share of them between 0 and 1"
+    assert refusal(put(PAIRS), beyond=beyond) == said
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5])
+def test_bad_limit_beside_a_good_beyond(put, limit):
+    said = f"limit {limit}: needs a whole number of rows, or a share of them between 0 and 1"
+    assert refusal(put(PAIRS), limit=limit, beyond=1) == said
+
+
+@pytest.mark.parametrize("beyond", [2, 3, 0.9])
+def test_beyond_that_leaves_nothing(put, beyond):
+    assert refusal(put(PAIRS), beyond=beyond) == f"beyond {beyond}: leaves none of the 2 rows"
+
+
+# both orders
+
+
+def test_both_orders_by_hand():
+    labels = np.array([0.25, 1], np.float32)
+    rows = Rows("pairs", "sts", [["a", "b"], ["c", "d"]], labels, ["s", "t"], weight=0.5, skipped=Counter(x=3))
+    both = both_orders(rows)
+    assert both.texts == [["a", "b", "c", "d"], ["c", "d", "a", "b"]]
+    assert both.labels.tolist() == [0.25, 1, 0.25, 1]
+    assert both.labels.dtype == np.float32
+    assert both.sources == ["s", "t", "s", "t"]
+    assert (both.name, both.task, both.weight, both.skipped, len(both)) == ("pairs", "sts", 0.5, {"x": 3}, 4)
+    assert (rows.texts, rows.labels.tolist(), rows.sources) == ([["a", "b"], ["c", "d"]], [0.25, 1], ["s", "t"])
+
+
+def test_both_orders_of_binary_pairs_without_sources():
+    both = both_orders(Rows("pairs", "binary", [["a"], ["b"]], np.array([1], np.float32)))
+    assert (both.task, both.texts, both.labels.tolist()) == ("binary", [["a", "b"], ["b", "a"]], [1, 1])
+    assert both.sources is None
+
+
+@pytest.mark.parametrize("task", ["nli", "triplet", "rerank"])
+def test_both_orders_are_for_pairs_without_one(task):
+    rows = Rows("mine", task, [["a"]] * (3 if task == "triplet" else 2), None if task == "triplet" else np.array([1]))
+    with pytest.raises(InputError) as error:
+        both_orders(rows)
+    said = f"mine: both_orders is for pairs whose order means nothing (sts, binary), not {task}"
+    assert str(error.value) == said

@@ -15,9 +15,25 @@ from sbert.errors import InputError
 from sbert.pairs import PairTokenizer, flatten
 
 
-def mpnet_pairs(**options) -> PreTrainedTokenizerFast:
-    """<s> a </s></s> b </s>, with token types that the model does not read, as the published MPNet has it."""
-    tokenizer = mpnet_tokenizer(model_input_names=["input_ids", "attention_mask"], **options)
+def reading(tokenizer, token_types: bool) -> PreTrainedTokenizerFast:
+    """The tokenizer of a model that reads token types, or of one that does not."""
+    tokenizer.model_input_names = ["input_ids", *["token_type_ids"] * token_types, "attention_mask"]
+    return tokenizer
+
+
+def bert_pairs() -> PreTrainedTokenizerFast:
+    """[CLS] a [SEP] b [SEP], with token types."""
+    return reading(bert_tokenizer(), True)
+
+
+def roberta_pairs() -> PreTrainedTokenizerFast:
+    """<s> a </s></s> b </s>, without token types."""
+    return reading(roberta_tokenizer(), False)
+
+
+def mpnet_pairs() -> PreTrainedTokenizerFast:
+    """<s> a </s></s> b </s>; its token types, as those of the published MPNet, are for no model."""
+    tokenizer = reading(mpnet_tokenizer(), False)
     ends = [("<s>", 0), ("</s>", 2)]
     template = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B:1 </s>:1", special_tokens=ends
@@ -27,7 +43,7 @@ def mpnet_pairs(**options) -> PreTrainedTokenizerFast:
 
 
 # the maker, and the least max_length: special tokens and one of each text
-STYLES = {"BERT": (bert_tokenizer, 5), "RoBERTa": (roberta_tokenizer, 6), "MPNet": (mpnet_pairs, 6)}
+STYLES = {"BERT": (bert_pairs, 5), "RoBERTa": (roberta_pairs, 6), "MPNet": (mpnet_pairs, 6)}
 SIDES = [(padding, truncation) for padding in ("left", "right") for truncation in ("left", "right")]
 EVERY = [
     pytest.param(sided(make(), *sides), least, id=f"{name} padding {sides[0]} truncation {sides[1]}")
@@ -94,15 +110,14 @@ def test_texts_that_become_no_tokens(tokenizer, least):
 @given(pairs=st.lists(st.tuples(text, text), max_size=3), max_length=st.integers(2, 12))
 def test_pairs_without_special_tokens(make, pairs, max_length):
     # neither has a template for pairs: one text follows the other. A first pair that is not empty gives a column
-    assert_as_the_tokenizer_itself(make(), [("a", "cat"), *pairs], max_length)
+    assert_as_the_tokenizer_itself(reading(make(), True), [("a", "cat"), *pairs], max_length)
 
 
 # by hand
 
 
 def test_a_pair_by_hand():
-    tokenizer = PairTokenizer(bert_tokenizer(), 9)
-    made = joined(tokenizer, [("a the cat dog man woman", "red big"), ("on", "in")])
+    made = joined(PairTokenizer(bert_pairs(), 9), [("a the cat dog man woman", "red big"), ("on", "in")])
     cls, sep, pad = 2, 3, 0
     a, the, cat, dog, red, big, on, inside = (bert_tokenizer().vocab[w] for w in "a the cat dog red big on in".split())
     assert made == {
@@ -159,11 +174,10 @@ def test_a_text_may_stand_in_many_pairs():
 
 
 def test_no_pairs():
-    ours = PairTokenizer(bert_tokenizer(), 16)
+    ours = PairTokenizer(bert_pairs(), 16)
     made = ours.join(ours.table([]), np.empty((0, 2), np.int64))
-    assert {name: (tuple(array.shape), array.dtype) for name, array in made.items()} == {
-        name: ((0, 1), torch.int64) for name in ("input_ids", "attention_mask", "token_type_ids")
-    }
+    assert list(made) == ["input_ids", "attention_mask", "token_type_ids"]
+    assert {(array.shape, array.dtype) for array in made.values()} == {((0, 1), torch.int64)}
 
 
 def test_a_pair_of_no_tokens_has_one_column_of_padding():
@@ -175,29 +189,27 @@ def test_a_pair_of_no_tokens_has_one_column_of_padding():
     assert (made["input_ids"], made["attention_mask"]) == ([[red], [red]], [[0], [0]])
 
 
-@pytest.mark.parametrize("make", [bert_tokenizer, roberta_tokenizer, mpnet_pairs])
+@pytest.mark.parametrize("make", [bert_pairs, roberta_pairs, mpnet_pairs])
 def test_arrays_are_int64(make):
     ours = PairTokenizer(make(), 16)
     made = ours.join(*tabulate(ours, [["a cat"], ["the dog"]]))
     assert {array.dtype for array in made.values()} == {torch.int64}
 
 
-@pytest.mark.parametrize("make", [bert_tokenizer, roberta_tokenizer])
-def test_token_types_only_where_the_model_reads_them(make):
-    without = make()
-    without.model_input_names = ["input_ids", "attention_mask"]
+@pytest.mark.parametrize("make", [bert_pairs, roberta_pairs, mpnet_pairs])
+def test_token_types_are_there_where_the_model_reads_them(make):
     pairs = [("a cat", "the dog")]
-    given_both = joined(PairTokenizer(make(), 16), pairs)
-    assert list(given_both) == ["input_ids", "attention_mask", "token_type_ids"]
-    del given_both["token_type_ids"]
-    assert joined(PairTokenizer(without, 16), pairs) == given_both
+    without, both = (joined(PairTokenizer(reading(make(), types), 16), pairs) for types in (False, True))
+    assert list(both) == ["input_ids", "attention_mask", "token_type_ids"]
+    assert both == dict(reading(make(), True)(*columns(pairs), padding=True))
+    assert without == {name: both[name] for name in ("input_ids", "attention_mask")}
 
 
 TEMPLATES = {
     # [CLS] a [SEP] b [SEP], the second text and its [SEP] of type 1
-    "BERT": (bert_tokenizer, [[2], [3], [3]], [[0], [0], [1]], [0, 1]),
+    "BERT": (bert_pairs, [[2], [3], [3]], [[0], [0], [1]], [0, 1]),
     # <s> a </s></s> b </s>
-    "RoBERTa": (roberta_tokenizer, [[0], [2, 2], [2]], [[0], [0, 0], [0]], [0, 0]),
+    "RoBERTa": (roberta_pairs, [[0], [2, 2], [2]], [[0], [0, 0], [0]], [0, 0]),
     "MPNet": (mpnet_pairs, [[0], [2, 2], [2]], [[0], [0, 0], [1]], [0, 1]),
     "bare": (bare_tokenizer, [[], [], []], [[], [], []], [0, 1]),
 }
@@ -209,6 +221,21 @@ def test_template(make, special, types, text_types):
     assert [ids.tolist() for ids in ours.special] == special
     assert [ids.tolist() for ids in ours.types] == types
     assert list(ours.text_types) == text_types
+
+
+def test_special_tokens_of_many_kinds_keep_their_order():
+    tokenizer = reading(bert_tokenizer(), True)
+    special = [("[CLS]", 2), ("[SEP]", 3), ("[MASK]", 4), ("[UNK]", 1)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] [MASK]:1 $A:1 [SEP] [UNK]:1 [MASK] $B [MASK]:1 [SEP] [UNK]",
+        special_tokens=special,
+    )
+    ours = PairTokenizer(tokenizer, 12)
+    assert [ids.tolist() for ids in ours.special] == [[2, 4], [3, 1, 4], [4, 3, 1]]
+    assert [ids.tolist() for ids in ours.types] == [[0, 1], [0, 1, 0], [1, 0, 0]]
+    assert list(ours.text_types) == [1, 0]
+    assert_as_the_tokenizer_itself(tokenizer, [("a cat", "the dog"), ("a", ""), ("a " * 9, "the " * 9)], 12)
 
 
 # the table
@@ -311,11 +338,10 @@ def test_refuses_a_length_without_room_for_a_pair(make, least, below):
 
 
 @pytest.mark.parametrize("length", [2, 0, -5])
-@pytest.mark.parametrize(("make", "least"), STYLES.values(), ids=STYLES)
-def test_a_length_without_room_for_even_one_text_names_what_a_pair_needs(make, least, length):
+def test_a_length_without_room_for_even_one_text_names_what_a_pair_needs(length):
     with pytest.raises(InputError) as caught:
-        PairTokenizer(make(), length)
-    assert str(caught.value) == f"max_length {length} leaves no room for a pair; use at least {least}"
+        PairTokenizer(bert_pairs(), length)
+    assert str(caught.value) == f"max_length {length} leaves no room for a pair; use at least 5"
 
 
 def test_refuses_a_slow_tokenizer():

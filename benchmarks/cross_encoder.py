@@ -1,0 +1,186 @@
+"""Cross-encoders: training and predicting against sentence-transformers' CrossEncoder, on the same weights, data, batch, seed.
+
+python benchmarks/cross_encoder.py predict [--repeats 3]             STSb test, in turn, after one warm-up each
+python benchmarks/cross_encoder.py train [--rows 960] [--repeats 3]  speed alone, in turn, after one warm-up each
+python benchmarks/cross_encoder.py train --epoch                     one whole epoch each, with dev and test Spearman after it
+python benchmarks/cross_encoder.py train --only "sbert, auto"        one system, in a process of its own
+python benchmarks/cross_encoder.py rank                              1,000 candidates for one query, with a profile
+
+Training: binary cross-entropy on both orders of STSb's pairs, batch 16, lr 2e-5, 10 % warm-up. Ours with precision auto,
+theirs with its defaults (fp32) and, for the record, in bf16. Timed from the first update to the last; our time includes
+tokenising. In one process our setting of the C library's memory (run.keep_freed_memory) serves both.
+"""
+
+import argparse
+import cProfile
+import pstats
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+from datasets import Dataset
+from sentence_transformers import CrossEncoder as TheirEncoder
+from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss as TheirLoss
+from transformers import TrainerCallback
+
+from sbert import CrossEncoder
+from sbert.cross_losses import BinaryCrossEntropyLoss
+from sbert.data import DatasetConfig, Rows, both_orders, read
+from sbert.metrics import spearman
+from sbert.objective import Objective, TrainingSet
+from sbert.optimization import OptimConfig
+from sbert.run import keep_freed_memory, make_accelerator
+from sbert.tracking import table
+from sbert.training import LoopConfig, Training
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+PEER = "sentence-transformers"
+
+
+class Clock(TrainerCallback):
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.start = time.perf_counter()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.seconds = time.perf_counter() - self.start
+
+
+def train_ours(path: str, rows: Rows, seed: int, scratch: Path) -> tuple[float, CrossEncoder]:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    set_seed(seed)
+    model = CrossEncoder.from_pretrained(path, num_labels=1)
+    keep_freed_memory()  # as train.py does; from here on it serves both
+    accelerator, loop = make_accelerator("auto"), LoopConfig(seed=seed)
+    start = time.perf_counter()
+    data = TrainingSet.of([rows], model)
+    tokenising = time.perf_counter() - start
+    objective = Objective(model, BinaryCrossEntropyLoss())
+    training = Training(objective, data, OptimConfig(), loop, scratch, accelerator, list, lambda folder: None)
+    training.wrapped.train()
+    start = time.perf_counter()
+    for _ in range(training.total):
+        training.update()
+        if training.progress.step % loop.log_steps == 0:
+            training.log()
+    seconds = tokenising + time.perf_counter() - start
+    training.tracker.close()
+    return seconds, model.eval()
+
+
+def train_theirs(path: str, rows: Rows, seed: int, bf16: bool, scratch: Path) -> tuple[float, TheirEncoder]:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    set_seed(seed)
+    model = TheirEncoder(path, num_labels=1, device=DEVICE)
+    columns = {"sentence1": rows.texts[0], "sentence2": rows.texts[1], "score": rows.labels.tolist()}
+    arguments = CrossEncoderTrainingArguments(
+        str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_steps=0.1, bf16=bf16,
+        seed=seed, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=DEVICE == "cpu")  # fmt: skip
+    clock = Clock()
+    CrossEncoderTrainer(model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]).train()
+    return clock.seconds, model
+
+
+def in_turn(runs: dict[str, Callable], repeats: int, rows: int) -> tuple[list[list], dict[str, object]]:
+    """Rows of the table (system, rows a second, ratio, of each repeat), and what each run gave last. A run gives
+    (seconds or None, result); its first time is the warm-up unless it is the only one."""
+    seconds, results = {name: [] for name in runs}, {}
+    for repeat in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            timed, results[name] = run()
+            if repeat or repeats == 1:
+                seconds[name].append(timed or time.perf_counter() - start)
+    lines = []
+    for name, times in seconds.items():
+        ratios = [theirs / t for theirs, t in zip(seconds.get(PEER, times), times, strict=True)]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        lines.append([name, rows / statistics.median(times), statistics.median(ratios), spread])
+    return lines, results
+
+
+def train(args: argparse.Namespace) -> None:
+    rows = both_orders(read(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows // 2)))
+    with tempfile.TemporaryDirectory() as name:
+        runs = {
+            "sbert, auto": lambda: train_ours(args.model, rows, args.seed, Path(name)),
+            PEER: lambda: train_theirs(args.model, rows, args.seed, False, Path(name)),
+            f"{PEER}, bf16": lambda: train_theirs(args.model, rows, args.seed, True, Path(name)),
+        }
+        runs = {system: run for system, run in runs.items() if args.only in (None, system)}
+        lines, models = in_turn(runs, 1 if args.epoch else args.repeats + 1, len(rows))
+    header = ["training", "pairs/s", "ratio", "of each repeat"]
+    if args.epoch:
+        header += ["dev Spearman", "test Spearman"]
+        for line in lines:
+            for split in ("dev", "test"):
+                pairs = read(DatasetConfig("stsb", split))
+                scores = models[line[0]].predict(list(zip(*pairs.texts, strict=True)))
+                line.append(100 * spearman(scores, pairs.labels))
+    print(f"\n{args.model}, {len(rows):,} pairs, batch 16, {torch.get_num_threads()} threads\n")
+    print(table(header, lines))
+
+
+def trained(args: argparse.Namespace, scratch: str) -> str:
+    """A folder of a cross-encoder that has seen a little of STSb: of a new head all scores are alike."""
+    rows = both_orders(read(DatasetConfig("stsb", "train", limit=1600)))
+    train_ours(args.model, rows, args.seed, Path(scratch) / "run")[1].save_pretrained(f"{scratch}/model")
+    return f"{scratch}/model"
+
+
+def predict(args: argparse.Namespace) -> None:
+    test = read(DatasetConfig("stsb", "test"))
+    pairs = list(zip(*test.texts, strict=True))
+    with tempfile.TemporaryDirectory() as name:
+        path = args.trained or trained(args, name)
+        ours, theirs = CrossEncoder.from_pretrained(path).to(DEVICE), TheirEncoder(path, device=DEVICE)
+        low = TheirEncoder(path, device=DEVICE, model_kwargs={"dtype": torch.bfloat16})
+    runs = {
+        "sbert, auto": lambda: (None, ours.predict(pairs)),
+        "sbert, fp32": lambda: (None, ours.predict(pairs, precision="fp32")),
+        PEER: lambda: (None, theirs.predict(pairs)),
+        f"{PEER}, bf16": lambda: (None, low.predict(pairs)),
+    }
+    lines, scores = in_turn(runs, args.repeats + 1, len(pairs))
+    for line in lines:
+        line += [f"{np.abs(scores[line[0]] - scores[PEER]).max():.1e}", 100 * spearman(scores[line[0]], test.labels)]
+    print(f"\n{args.model}, STSb test, {len(pairs):,} pairs, {torch.get_num_threads()} threads\n")
+    print(table(["predicting", "pairs/s", "ratio", "of each repeat", "largest difference", "Spearman"], lines))
+
+
+def rank(args: argparse.Namespace) -> None:
+    test = read(DatasetConfig("stsb", "test"))
+    documents = list(dict.fromkeys(test.texts[1]))[:1000]
+    torch.manual_seed(args.seed)
+    model = CrossEncoder.from_pretrained(args.model, num_labels=1).to(DEVICE)
+    model.rank(test.texts[0][0], documents)
+    profile = cProfile.Profile()
+    profile.enable()
+    model.rank(test.texts[0][0], documents)
+    profile.disable()
+    print(f"\n{args.model}, {len(documents):,} candidates, {torch.get_num_threads()} threads")
+    pstats.Stats(profile).sort_stats("tottime").print_stats(12)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("what", choices=["train", "predict", "rank"])
+    options.add_argument("--model", default="models/all-MiniLM-L6-v2")
+    options.add_argument("--trained", help="predict with this cross-encoder instead of training one first")
+    options.add_argument("--rows", type=int, default=960)
+    options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--epoch", action="store_true")
+    options.add_argument("--only")
+    args = options.parse_args()
+    {"train": train, "predict": predict, "rank": rank}[args.what](args)
+
+
+if __name__ == "__main__":
+    main()
