@@ -1,6 +1,7 @@
 """Metrics on arrays: (N,) in, numbers out. Correlations and rates are fractions; tables multiply them by 100.
 
-What is undefined (a constant column has no correlation, one class has no precision) is NaN, never 0.
+What is undefined (a constant column has no correlation, one class has no precision, scores that are NaN have no order) is
+NaN, never 0.
 """
 
 import numpy as np
@@ -46,7 +47,7 @@ def _cuts(scores: Array, gold: Array) -> tuple[Array, Array, Array]:
 def average_precision(scores: Array, gold: Array) -> float:
     """sum_k (R_k - R_{k-1}) P_k over the cuts between distinct scores; gold is 0 or 1. NaN for one class only."""
     scores, gold = np.asarray(scores), np.asarray(gold).astype(int)
-    if gold.min() == gold.max():
+    if gold.min() == gold.max() or np.isnan(scores).any():
         return float("nan")
     k, hits, _ = _cuts(scores, gold)
     recall = hits / gold.sum()
@@ -56,7 +57,7 @@ def average_precision(scores: Array, gold: Array) -> float:
 def best_f1(scores: Array, gold: Array) -> tuple[float, float]:
     """The highest F1 over all thresholds on `scores`, and that threshold: positive means score >= threshold."""
     scores, gold = np.asarray(scores), np.asarray(gold).astype(int)
-    if gold.min() == gold.max():
+    if gold.min() == gold.max() or np.isnan(scores).any():
         return float("nan"), float("nan")
     k, hits, thresholds = _cuts(scores, gold)
     f1 = 2 * hits / (k + gold.sum())
@@ -67,6 +68,8 @@ def best_f1(scores: Array, gold: Array) -> tuple[float, float]:
 def best_accuracy(scores: Array, gold: Array) -> tuple[float, float]:
     """The highest accuracy over all thresholds on `scores`, and that threshold: positive means score >= threshold."""
     scores, gold = np.asarray(scores), np.asarray(gold).astype(int)
+    if np.isnan(scores).any():
+        return float("nan"), float("nan")
     k, hits, thresholds = _cuts(scores, gold)
     correct = hits + (len(gold) - gold.sum()) - (k - hits)
     best = int(correct.argmax())
@@ -96,7 +99,7 @@ def ranking(scores: Array, relevance: Array, groups: Array, k: int = 10) -> dict
     """
     scores, relevance, groups = np.asarray(scores), np.asarray(relevance, np.float64), np.asarray(groups)
     names = ("map", f"mrr@{k}", f"ndcg@{k}")
-    if not (relevance > 0).any():
+    if not (relevance > 0).any() or np.isnan(scores).any():
         return dict.fromkeys(names, float("nan"))
     order = np.lexsort((relevance, -scores, groups))
     ordered = groups[order]

@@ -88,10 +88,10 @@ def check_labels(loss: Loss, rows: Rows) -> None:
     """Refuse labels outside [0, 1], for which a binary cross-entropy has no lower bound, and classes outside 0..K-1."""
     labels, name = rows.labels, type(loss).__name__
     if loss.target == "class":
-        bad = (labels < 0) | (labels >= loss.num_labels)
+        bad = ~((labels >= 0) & (labels < loss.num_labels) & (labels == labels.round()))  # NaN too
         right = f"its classes are 0 to {loss.num_labels - 1}"
     else:
-        bad = ~((labels >= 0) & (labels <= 1))  # NaN too
+        bad = ~((labels >= 0) & (labels <= 1))
         right = "its labels lie in [0, 1]: divide by the highest, or declare range, the file's lowest and highest score"
     if bad.any():
         row = int(bad.argmax())

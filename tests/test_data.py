@@ -576,7 +576,7 @@ def test_rerank_is_known_by_its_header(put):
     rows = read(DatasetConfig(put(RERANK)))
     assert (rows.task, rows.texts) == ("rerank", [["q", "q", "r"], ["d1", "d2", "d1"]])
     assert rows.labels.tolist() == [0, 1, 2.5], "grades as they are, not scaled to [0, 1]"
-    assert rows.labels.dtype == np.float32
+    assert rows.labels.dtype == np.float64
     assert (rows.classes, rows.sources) == (None, None)
     assert rows.describe() == "rows: 3 rows, rerank"
 
@@ -602,8 +602,8 @@ def test_rerank_reads_json_numbers(put):
 
 
 BAD_RELEVANCE = {
-    "below 0": ("-1", "the relevance -1 is below 0; 0 is not relevant, and more is better"),
-    "little below 0": ("-0.001", "the relevance -0.001 is below 0; 0 is not relevant, and more is better"),
+    "below 0": ("-1", "the relevance -1 is not a number from 0 (not relevant) upwards"),
+    "little below 0": ("-0.001", "the relevance -0.001 is not a number from 0 (not relevant) upwards"),
     "no number": ("high", "the relevance 'high' is not a number"),
     "empty": ("", "the relevance '' is not a number"),
 }
@@ -810,7 +810,7 @@ def test_beyond_cuts_a_dev_set_from_a_training_file(put):
     numbers = subset(50, 8, 3, 40)
     assert dev.texts == [[f"{side}{i}" for i in numbers] for side in "ab"]
     np.testing.assert_allclose(dev.labels, numbers / 50, rtol=1e-6)
-    assert dev.describe() == "rows: 8 rows, sts; 42 skipped: outside beyond 40, limit 8"
+    assert dev.describe() == "rows: 8 rows, sts; 42 skipped: the 40 before beyond and beyond limit 8"
     rest = read(DatasetConfig(path, beyond=40, limit_seed=3))
     assert sorted(train.texts[0] + rest.texts[0]) == sorted(f"a{i}" for i in range(50))
     assert sum(rest.skipped.values()) == 40

@@ -469,3 +469,12 @@ def test_ranking_equals_sentence_transformers(seed, k):
     expected = theirs.CrossEncoderRerankingEvaluator(samples, at_k=k, write_csv=False)(FakeCrossEncoder())
     found = metrics.ranking(scores, relevance, groups, k)
     assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-12)
+
+
+def test_scores_that_are_nan_have_no_order():
+    scores, gold = np.array([0.5, np.nan, 0.1]), np.array([1, 0, 0])
+    for metric in (metrics.average_precision, metrics.spearman):
+        assert math.isnan(metric(scores, gold))
+    for metric in (metrics.best_f1, metrics.best_accuracy):
+        assert all(map(math.isnan, metric(scores, gold)))
+    assert all(map(math.isnan, metrics.ranking(scores, gold, np.zeros(3)).values()))
