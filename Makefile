@@ -22,6 +22,9 @@ data/demo: $(VENV)/installed sbert/demo.py
 
 demo: $(VENV)/installed $(WEIGHTS) data/demo
 	SBERT_DATA=data $(BIN)/python train.py --config configs/demo.yaml --overwrite
+	SBERT_DATA=data $(BIN)/python train.py --config configs/demo_cross.yaml --overwrite
+	$(BIN)/python -m sbert.rank runs/demo_cross/best "Vietnamese exporters win 7-year deal to sell furniture" \
+		data/demo/candidates.txt --top_k 5
 
 test: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python -m pytest
@@ -35,6 +38,8 @@ benchmark: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/cross_encoder.py predict
+	$(BIN)/python benchmarks/cross_encoder.py train
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,7 +1,8 @@
-"""Train a sentence encoder: one run from one YAML file.
+"""Train a bi-encoder or a cross-encoder: one run from one YAML file.
 
 python train.py --config configs/demo.yaml
 python train.py --config configs/sbert/stsb.yaml --optim.lr 3e-5 --name stsb-lr3e-5
+python train.py --config configs/cross/stsb.yaml
 accelerate launch train.py --config configs/sbert/nli.yaml --resume
 
 The run folder, runs/<name>/, holds config.yaml, metrics.jsonl and TensorBoard's events, last/ to go on from, and best/,

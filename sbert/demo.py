@@ -227,18 +227,22 @@ def generate(seed: int = 0) -> dict[str, list[Pair]]:
 
 
 def write(folder: str | Path, seed: int = 0) -> None:
-    """Write <folder>/{train,dev,test}.tsv.gz (UTF-8, tabs, no quoting, a header): the same bytes on every call."""
+    """Write <folder>/{train,dev,test}.tsv.gz (UTF-8, tabs, no quoting, a header) and candidates.txt, the second headlines of
+    the test pairs: the same bytes on every call."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for split, rows in generate(seed).items():
+    corpus = generate(seed)
+    for split, rows in corpus.items():
         text = "".join("\t".join(map(str, row)) + "\n" for row in [Pair._fields, *rows])
         (folder / f"{split}.tsv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    candidates = "".join(f"{pair.sentence2}\n" for pair in corpus["test"])
+    (folder / "candidates.txt").write_text(candidates, "utf-8")
 
 
 def main() -> None:
     """The command line: a folder and a seed."""
     parser = argparse.ArgumentParser(prog="python -m sbert.demo", description="Write the demo corpus.")
-    parser.add_argument("folder", help="where train.tsv.gz, dev.tsv.gz and test.tsv.gz go")
+    parser.add_argument("folder", help="where train.tsv.gz, dev.tsv.gz, test.tsv.gz and candidates.txt go")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another corpus (default: %(default)s)")
     args = parser.parse_args()
     write(args.folder, args.seed)

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -256,10 +257,11 @@ def test_forward_equals_predict(folders, pairs):
 
 def test_rows_of_several_texts_by_hand(scorer):
     table = scorer.texts.table(["a cat", "red", "the dog sits on"])
-    rows = np.array([[0, 1, 2], [1, -1, 0], [2, 1, -1], [1, -1, -1]])
+    rows = np.array([[0, 1, 2], [1, -1, 0], [2, 1, -1], [1, -1, -1], [0, 2, 1]])
     # [CLS] first [SEP] second [SEP]
-    assert scorer.lengths(table, rows).tolist() == [2 + 4 + 3, 1 + 2 + 3, 4 + 1 + 3, 0]
+    assert scorer.lengths(table, rows).tolist() == [2 + 4 + 3, 1 + 2 + 3, 4 + 1 + 3, 0, 2 + 4 + 3]
     in_order = [("a cat", "red"), ("a cat", "the dog sits on"), ("red", "a cat"), ("the dog sits on", "red")]
+    in_order += [("a cat", "the dog sits on"), ("a cat", "red")]
     expected = scorer.tokenizer([a for a, _ in in_order], [b for _, b in in_order], padding=True)
     assert {name: array.tolist() for name, array in scorer.inputs(table, rows).items()} == dict(expected)
 
@@ -408,20 +410,24 @@ def test_rank_goes_by_logits_where_sigmoids_tie(scorer, sentences):
 
 
 def test_ties_keep_the_order_of_the_documents(scorer):
+    # 400 documents, more than an unstable sort leaves in place by chance
+    documents = ["a cat", "the dog", "a cat", "red"] * 100
+    ranked = scorer.rank("a man", documents, precision="fp32")
+    order = [i for i, _ in ranked]
+    by_text = {text: [i for i in order if documents[i] == text] for text in ("a cat", "the dog", "red")}
+    assert by_text["a cat"] == list(range(0, 400, 2))
+    assert by_text["the dog"] == list(range(1, 400, 4))
+    assert by_text["red"] == list(range(3, 400, 4))
+    # each text stands together, with one score of its own
+    assert order in [[*by_text[a], *by_text[b], *by_text[c]] for a, b, c in permutations(by_text)]
+    assert len({score for _, score in ranked}) == 3
+    assert len({(documents[i], score) for i, score in ranked}) == 3
+
+
+def test_all_documents_tie(scorer):
     with torch.no_grad():
         scorer.transformer.classifier.weight.zero_()
-    # more than an unstable sort leaves in place by chance
     assert [i for i, _ in scorer.rank("red", [f"a {word}" for word in WORDS])] == list(range(len(WORDS)))
-
-
-def test_equal_documents_stand_together(scorer):
-    documents = ["a cat", "the dog", "a cat", "red", "the dog", "a cat"]
-    ranked = scorer.rank("a man", documents, precision="fp32")
-    places = {text: [i for i, _ in ranked if documents[i] == text] for text in documents}
-    assert places == {"a cat": [0, 2, 5], "the dog": [1, 4], "red": [3]}
-    scores = {documents[i]: score for i, score in ranked}
-    assert len(set(scores.values())) == 3
-    assert all(score == scores[documents[i]] for i, score in ranked)
 
 
 @pytest.mark.parametrize(("top_k", "count"), [(None, 5), (1, 1), (2, 2), (5, 5), (6, 5), (99, 5)])

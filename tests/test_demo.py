@@ -82,6 +82,8 @@ def test_written_files_hold_the_corpus(tmp_path, corpus):
         assert header == "sentence1\tsentence2\tscore\tsource"
         fields = [line.split("\t") for line in lines]
         assert [demo.Pair(a, b, float(score), source) for a, b, score, source in fields] == rows
+    candidates = (tmp_path / "new" / "folder" / "candidates.txt").read_text("utf-8")
+    assert candidates == "".join(f"{pair.sentence2}\n" for pair in corpus["test"])
 
 
 def names_of(country):
