@@ -5,8 +5,8 @@ python evaluate.py --model models/all-MiniLM-L6-v2 --data stsb_multi_mt/fr mrpc 
 python evaluate.py --model runs/nli/best --data snli my/pairs.tsv --output result.json
 python evaluate.py --model runs/cross_stsb/best --data stsb --symmetric true
 
-All numbers are x 100; a cross-encoder's correlations are those of its logits. A dataset's columns and task are known by its name or its header; in a YAML file given as --config
-every option of a dataset can be set.
+All numbers are x 100; a cross-encoder's correlations are those of its logits. A dataset's columns and task are known by its
+name or its header; in a YAML file given as --config every option of a dataset can be set.
 """
 
 import sys

@@ -56,9 +56,16 @@ class TextTokenizer:
         self.left = tokenizer.padding_side == "left"
         self.keep_end = tokenizer.truncation_side == "left"
         self.prefix, self.suffix = _special_ids(self.backend)
-        self.room = max_length - len(self.prefix) - len(self.suffix)  # for the tokens of the text itself
-        if self.room < 1:
-            raise InputError(f"max_length {max_length} leaves no room beside the special tokens; use at least 3")
+        self.room = self.find_room()
+
+    def find_room(self) -> int:
+        """How many tokens a text may have beside the special ones."""
+        special = len(self.prefix) + len(self.suffix)
+        if self.max_length <= special:
+            raise InputError(
+                f"max_length {self.max_length} leaves no room beside the special tokens; use at least {special + 1}"
+            )
+        return self.max_length - special
 
     def table(self, texts: Sequence[str]) -> TokenTable:
         """Tokenise texts, which should be distinct, into one table."""

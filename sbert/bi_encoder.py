@@ -53,7 +53,7 @@ class BiEncoder(Encoder):
         backbone = saved.backbone
         modes = check_modes(pooling if pooling is not None else saved.pooling)
         head = [] if pooling is not None else saved.head
-        length = min(max_length or backbone.max_length, backbone.longest)
+        length = min(backbone.max_length if max_length is None else max_length, backbone.longest)
         return cls(backbone.transformer, backbone.tokenizer, modes, length, head, backbone.lower_case).eval()
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
@@ -14,8 +15,10 @@ from sbert import folder
 from sbert.batching import TokenTable, tabulate
 from sbert.encoder import Encoder, Precision, warn_cut
 from sbert.errors import InputError
-from sbert.folder import dump_json, load_json
+from sbert.folder import load_json
 from sbert.pairs import PairTokenizer, flatten
+
+_NEWEST = "config_sentence_transformers.json"
 
 # our names -> the classes that folders name, and what predict computes
 ACTIVATIONS = {
@@ -41,7 +44,10 @@ class CrossEncoder(Encoder):
 
     def __init__(self, transformer: nn.Module, tokenizer, max_length: int, activation: str, lower_case: bool = False):
         """`transformer` is a sequence classifier of transformers; `activation` one of ACTIVATIONS."""
-        super().__init__(transformer, tokenizer, PairTokenizer(tokenizer, max_length, lower_case))
+        if lower_case:  # as part of the tokenizer, since no setting of such a folder says it
+            backend = tokenizer.backend_tokenizer
+            backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *filter(None, [backend.normalizer])])
+        super().__init__(transformer, tokenizer, PairTokenizer(tokenizer, max_length))
         self.activation = activation
         name, output = _output(transformer)
         output.__class__ = ExactLinear  # the same weights under the same names, so folders do not change
@@ -62,10 +68,12 @@ class CrossEncoder(Encoder):
         """
         saved = folder.read(name_or_path, partial(_load, num_labels=num_labels, new_head=new_head))
         config = saved.transformer.config
-        activation = None if new_head else _read_activation(saved.path, config)
+        if saved.modules and load_json(saved.root / _NEWEST, default={}).get("model_type") == "CrossEncoder":
+            raise InputError(f"{saved.root}: a cross-encoder of several modules is not supported here")
+        activation = None if new_head else _read_activation(saved.root, config)
         if config.num_labels > 1 and activation in (None, "identity"):
             activation = "softmax"
-        length = min(max_length or saved.max_length, saved.longest)
+        length = min(saved.max_length if max_length is None else max_length, saved.longest)
         return cls(saved.transformer, saved.tokenizer, length, activation or "sigmoid", saved.lower_case).eval()
 
     @property
@@ -81,6 +89,8 @@ class CrossEncoder(Encoder):
 
     @classes.setter
     def classes(self, names: Sequence[str]) -> None:
+        if len(names) != self.dim:
+            raise InputError(f"classes: {len(names)} names for the {self.dim} classes of the model")
         self.transformer.config.id2label = dict(enumerate(names))
         self.transformer.config.label2id = {name: k for k, name in enumerate(names)}
 
@@ -119,7 +129,7 @@ class CrossEncoder(Encoder):
             progress: show a bar, in tokens; None: on a terminal alone.
         """
         for i, pair in enumerate(pairs):
-            if isinstance(pair, str) or len(pair) != 2:
+            if not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2:
                 raise InputError(f"predict: pair {i} is {pair!r}, not two texts; write predict([(text, text), ...])")
             for side, text in zip(("first", "second"), pair, strict=True):
                 _check_text(text, f"predict: the {side} text of pair {i}")
@@ -168,6 +178,8 @@ class CrossEncoder(Encoder):
         the same scores."""
         root = Path(path)
         root.mkdir(parents=True, exist_ok=True)
+        for stale in ("modules.json", "sentence_bert_config.json", _NEWEST):  # of another model saved here before
+            (root / stale).unlink(missing_ok=True)
         name = ACTIVATIONS[self.activation][0]
         # where sentence-transformers 4 to 6 and where 2 and 3 look for it
         self.transformer.config.sentence_transformers = {"activation_fn": name}
@@ -175,8 +187,6 @@ class CrossEncoder(Encoder):
         folder.quietly(self.transformer.save_pretrained, root)
         self.tokenizer.model_max_length = self.max_length
         self.tokenizer.save_pretrained(root)
-        if self.texts.lower_case:
-            dump_json(root / "sentence_bert_config.json", {"do_lower_case": True})
 
 
 def _check_text(text: object, place: str) -> None:
@@ -217,20 +227,23 @@ def _load(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
     model = folder.load_weights(path, AutoModelForSequenceClassification, config, may_miss)
     if trained and new_head:
         _, output = _output(model)
-        model.config.num_labels = model.num_labels = output.out_features = num_labels or 1
+        count = num_labels or config.num_labels
+        model.config.id2label = {k: f"LABEL_{k}" for k in range(count)}  # which is what sets the number
+        model.config.label2id = {f"LABEL_{k}": k for k in range(count)}
+        model.num_labels = output.out_features = count
         output.weight = nn.Parameter(torch.randn(output.out_features, output.in_features) * config.initializer_range)
         output.bias = nn.Parameter(torch.zeros(output.out_features))
     return model
 
 
-def _read_activation(path: Path, config) -> str | None:
+def _read_activation(root: Path, config) -> str | None:
     """The activation that a folder was saved with, by any version of sentence-transformers; None if by none."""
-    newest = load_json(path / "config_sentence_transformers.json", default={}).get("activation_fn")
+    newest = load_json(root / _NEWEST, default={}).get("activation_fn")
     newer = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
     name = newest or newer or getattr(config, "sbert_ce_default_activation_function", None)
     if name is None:
         return None
     known = {full.rpartition(".")[2]: ours for ours, (full, _) in ACTIVATIONS.items() if ours != "softmax"}
     if name.rpartition(".")[2] not in known:
-        raise InputError(f"{path}: activation {name} is not known here; known: {', '.join(known)}")
+        raise InputError(f"{root}: activation {name} is not known here; known: {', '.join(known)}")
     return known[name.rpartition(".")[2]]

@@ -18,17 +18,19 @@ from sbert.errors import InputError
 class PairTokenizer(TextTokenizer):
     """`table(texts)` holds the bare ids of single texts, without special tokens; `join` makes pairs of them."""
 
-    def __init__(self, tokenizer, max_length: int, lower_case: bool = False):
-        super().__init__(tokenizer, max_length, lower_case)
+    def __init__(self, tokenizer, max_length: int):
+        super().__init__(tokenizer, max_length)
         self.token_types = "token_type_ids" in tokenizer.model_input_names
+        self.prefix = self.suffix = []
+
+    def find_room(self) -> int:
+        """How many tokens both texts of a pair may have together."""
         # ids and token types of the special tokens before, between and after the texts; token types of the texts
         self.special, self.types, self.text_types = _template(self.backend)
-        self.prefix = self.suffix = []
-        self.room = max_length - sum(map(len, self.special))  # for the tokens of both texts
-        if self.room < 2:
-            raise InputError(
-                f"max_length {max_length} leaves no room for a pair; use at least {max_length + 2 - self.room}"
-            )
+        special = sum(map(len, self.special))
+        if self.max_length < special + 2:
+            raise InputError(f"max_length {self.max_length} leaves no room for a pair; use at least {special + 2}")
+        return self.max_length - special
 
     def kept(self, table: TokenTable, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(R,), (R,) tokens that each text of the pairs (R, 2) keeps, by the tokenizers library's "longest first".

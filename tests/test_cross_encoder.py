@@ -1002,3 +1002,33 @@ def test_real_weights_go_both_ways(theirs, tmp_path):
     assert (again.max_length, again.activation) == (model.max_length, "sigmoid")
     np.testing.assert_allclose(again.predict(some, precision="fp32"), found, atol=1e-6)
     np.testing.assert_allclose(again.predict(some, precision="bf16"), found, atol=0.02)
+
+
+def test_names_of_classes_are_as_many_as_the_classes(tiny_folder):
+    model = CrossEncoder.from_pretrained(tiny_folder, num_labels=3)
+    with pytest.raises(InputError, match="classes: 2 names for the 3 classes of the model"):
+        model.classes = ["a", "b"]
+    assert model.dim == 3
+
+
+def test_a_new_head_has_no_names_of_classes(tiny_folder, tmp_path):
+    model = CrossEncoder.from_pretrained(tiny_folder, num_labels=3)
+    model.classes = ["a", "b", "c"]
+    model.save_pretrained(tmp_path)
+    assert CrossEncoder.from_pretrained(tmp_path, num_labels=3, new_head=True).classes is None
+
+
+def test_a_length_of_zero_is_not_taken_for_none(tiny_folder):
+    with pytest.raises(InputError, match="max_length 0 leaves no room"):
+        CrossEncoder.from_pretrained(tiny_folder, max_length=0)
+
+
+def test_a_cross_encoder_of_several_modules_is_refused(tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "modular")
+    modules = [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+               for i, (path, kind) in enumerate((("", "Transformer"), ("1_Pooling", "Pooling")))]  # fmt: skip
+    (tmp_path / "modular/modules.json").write_text(json.dumps(modules), "utf-8")
+    facts = {"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.linear.Identity"}
+    (tmp_path / "modular/config_sentence_transformers.json").write_text(json.dumps(facts), "utf-8")
+    with pytest.raises(InputError, match="a cross-encoder of several modules is not supported here"):
+        CrossEncoder.from_pretrained(tmp_path / "modular")

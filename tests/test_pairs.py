@@ -268,16 +268,6 @@ def test_each_distinct_text_is_tokenised_once():
     assert places.tolist() == [[0, 1], [0, 2], [0, 1], [0, 0]]
 
 
-def test_lower_case_is_that_of_both_texts():
-    pairs, lower = [("The CAT", "A Dog")], [("the cat", "a dog")]
-    assert joined(PairTokenizer(roberta_tokenizer(), 64, True), pairs) == dict(
-        roberta_tokenizer()(*columns(lower), padding=True)
-    )
-    assert joined(PairTokenizer(roberta_tokenizer(), 64), pairs) == dict(
-        roberta_tokenizer()(*columns(pairs), padding=True)
-    )
-
-
 # rows of several texts
 
 
