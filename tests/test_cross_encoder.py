@@ -1,6 +1,7 @@
 """The cross-encoder against transformers, a pair at a time, and its folders against sentence-transformers."""
 
 import json
+import shutil
 import warnings
 from itertools import permutations
 from pathlib import Path
