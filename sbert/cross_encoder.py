@@ -52,6 +52,7 @@ class CrossEncoder(Encoder):
         name, output = _output(transformer)
         output.__class__ = ExactLinear  # the same weights under the same names, so folders do not change
         self.exact = (f"{name}.weight", f"{name}.bias")
+        _read_first_position(transformer)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, num_labels: int | None = None, max_length: int | None = None,
@@ -206,6 +207,16 @@ def _output(transformer: nn.Module) -> tuple[str, nn.Linear]:
             f"not its {transformer.config.num_labels} labels; such a model is not supported here"
         )
     return name, module
+
+
+def _read_first_position(transformer: nn.Module) -> None:
+    """Have the last layer compute the first position alone once its attention has read all: the head reads no other.
+
+    Exact, and an eighth of all products of a model of 6 layers (9 of the last layer's 12 H^2 a token are after it).
+    """
+    if transformer.config.model_type in ("bert", "roberta", "xlm-roberta", "camembert", "electra"):
+        last = transformer.base_model.encoder.layer[-1]
+        last.attention.output.register_forward_pre_hook(lambda module, states: tuple(x[:, :1] for x in states))
 
 
 def _load(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
