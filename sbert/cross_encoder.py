@@ -232,8 +232,9 @@ def _load(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
         config.num_labels = num_labels or 1
 
     def may_miss(key: str, model: nn.Module) -> bool:
-        inside = key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key
-        return not trained and not inside
+        # the head is what lies outside the encoder, and BERT's pooler; older transformers names keys without the prefix
+        inside = key.startswith(f"{model.base_model_prefix}.") or key not in model.state_dict()
+        return not trained and ("pooler." in key or not inside)
 
     model = folder.load_weights(path, AutoModelForSequenceClassification, config, may_miss)
     if trained and new_head:

@@ -795,12 +795,13 @@ def test_saved_and_loaded_is_the_same(folders, tmp_path, labels, activation):
 @pytest.mark.parametrize(("labels", "activation"), VARIANTS.values(), ids=VARIANTS)
 def test_files_written(folders, tmp_path, labels, activation):
     build(folders, labels, activation).save_pretrained(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    # the fifth is written by older versions of transformers
+    assert {path.name for path in tmp_path.iterdir()} - {"special_tokens_map.json"} == {
         "config.json",
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
-    ]
+    }
     config = load(tmp_path / "config.json")
     name = SIGMOID if activation == "sigmoid" else IDENTITY
     assert config["sentence_transformers"] == {"activation_fn": name}
