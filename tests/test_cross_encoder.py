@@ -648,8 +648,9 @@ def test_an_incomplete_classifier_is_refused(tmp_path, names, said, new_head):
 def test_an_incomplete_encoder_is_refused(tmp_path):
     folder = write_tiny(tmp_path)
     drop(folder, "encoder.layer.1.output.dense.weight")
-    assert said_by(CrossEncoder.from_pretrained, folder) == (
-        f"{folder}: 1 weights are missing, bert.encoder.layer.1.output.dense.weight for one: the folder is not complete"
+    # older versions of transformers name it as the folder does, newer ones as the whole model does
+    assert said_by(CrossEncoder.from_pretrained, folder).replace(" bert.encoder", " encoder") == (
+        f"{folder}: 1 weights are missing, encoder.layer.1.output.dense.weight for one: the folder is not complete"
     )
 
 
