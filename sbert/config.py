@@ -147,11 +147,16 @@ def parser(schema: type, program: str, usage: str, **several: tuple[object, str]
 
 
 def check_unique(argv: list[str]) -> None:
-    """Refuse an option or a YAML key that is given twice: one of the two would be lost without a word."""
-    given = Counter(word.partition("=")[0] for word in argv if word.startswith("--"))
-    for option, count in given.items():
+    """Refuse an option or a YAML key that is given twice, and an option before --config, which the file would override: one
+    of the two would be lost without a word."""
+    options = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    for option, count in Counter(options).items():
         if count > 1 and not option.endswith("+"):
             raise InputError(f"{option} is given {count} times")
+    before = options[: options.index("--config")] if "--config" in options else []
+    for option in before:
+        if option not in ("--resume", "--overwrite"):
+            raise InputError(f"{option} stands before --config, whose file would override it; put --config first")
     for word, following in zip(argv, [*argv[1:], ""], strict=True):
         path = Path(word.partition("=")[2] or following) if word.partition("=")[0] == "--config" else None
         if path and path.is_file():

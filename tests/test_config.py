@@ -51,6 +51,15 @@ def test_wrong_options_end_with_one_line(tmp_path, tiny_folder, pairs_file, monk
     assert not (tmp_path / "runs").exists()
 
 
+def test_option_before_the_file_that_would_override_it(tmp_path, tiny_folder, pairs_file, monkeypatch, capsys):
+    config = write_config(tmp_path, tiny_folder, pairs_file)
+    with pytest.raises(SystemExit) as error:
+        run_train(monkeypatch, "--overwrite", "--name", "mine", "--config", config)
+    assert error.value.code == 2
+    line = capsys.readouterr().err.strip()
+    assert line == "train.py: error: --name stands before --config, whose file would override it; put --config first"
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("name: a\nname: b\n", r"config.yaml, line 1: 'name' stands twice"),
     ("name: a\noptim:\n  lr: 1\n  lr: 2\n", r"line 3: 'lr' stands twice"),
