@@ -21,6 +21,13 @@ REAL_DATA = Path(os.environ.get("SBERT_DATA", ROOT.parent / "shared" / "data"))
 
 WORDS = "a the cat dog man woman child sits runs eats sleeps on in with mat park house red big small fast and not is".split()
 
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test starts from the same random state: new heads and dropout are the same in every run."""
+    torch.manual_seed(0)
+
+
 needs_weights = pytest.mark.skipif(
     not WEIGHTS.exists(), reason=f"no real weights in {WEIGHTS}: run make demo or make test"
 )
