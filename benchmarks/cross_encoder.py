@@ -130,7 +130,7 @@ def train(args: argparse.Namespace) -> None:
 def trained(args: argparse.Namespace, scratch: str) -> str:
     """A folder of a cross-encoder that has seen a little of STSb: of a new head all scores are alike."""
     rows = both_orders(read(DatasetConfig("stsb", "train", limit=1600)))
-    train_ours(args.model, rows, args.seed, Path(scratch) / "run")[1].save_pretrained(f"{scratch}/model")
+    train_ours(args.model, rows, args.seed, Path(scratch))[1].save_pretrained(f"{scratch}/model")
     return f"{scratch}/model"
 
 

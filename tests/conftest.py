@@ -1,6 +1,7 @@
 """Shared by all tests: a tiny random encoder with a real tokenizer, and the places of real weights and real data."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from sbert import BiEncoder, checkpoint
+from sbert.tracking import read_metrics
 
 # tiny tensors: a second thread costs more than it brings, and sums keep one order
 torch.set_num_threads(1)
@@ -139,8 +141,49 @@ def train_command(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import train
 
+    monkeypatch.setattr(sys, "argv", ["train.py"])  # jsonargparse names the program after it
+
     def run(config: Path, *options: str) -> None:
         AcceleratorState._reset_state(reset_partial_state=True)
         train.main(["--config", str(config), *options])
 
     return run
+
+
+def metrics(run: Path, kind: str = "train") -> list[dict]:
+    """The rows of one kind of a run's metrics.jsonl."""
+    return [row for row in read_metrics(run) if row["kind"] == kind]
+
+
+def same_state(a: Path, b: Path) -> list[str]:
+    """The names of the tensors in which the last/ of two runs differ: none, if they are equal bit for bit."""
+    a, b = saved_state(a), saved_state(b)
+    assert a.keys() == b.keys()
+    return [name for name in a if not torch.equal(a[name], b[name])]
+
+
+@pytest.fixture(scope="session")
+def steady_folder(tmp_path_factory):
+    """The tiny encoder without dropout: its steps do not depend on random states."""
+    return write_tiny(tmp_path_factory.mktemp("steady"), dropout=0.0)
+
+
+@pytest.fixture
+def evaluate_command(monkeypatch):
+    """`evaluate.py` in this process."""
+    monkeypatch.syspath_prepend(ROOT)
+    import evaluate
+
+    monkeypatch.setattr(sys, "argv", ["evaluate.py"])
+    return lambda *argv: evaluate.main([str(word) for word in argv])
+
+
+def fails(command, capsys, *argv) -> str:
+    """The one line on stderr of a command that must end with exit status 2."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as error:
+        command(*argv)
+    assert error.value.code == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(("train.py: error: ", "evaluate.py: error: "))
+    return line

@@ -4,30 +4,11 @@ import json
 import shutil
 
 import pytest
-from conftest import ROOT, write_config
+from conftest import fails, write_config
 
 from sbert import BiEncoder
 
 GOOD = "sentence1\tsentence2\tscore\nthe cat sits\tthe dog sits\t3\na man runs\ta woman runs\t5\n"
-
-
-@pytest.fixture
-def evaluate_command(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-    import evaluate
-
-    return lambda *argv: evaluate.main([str(word) for word in argv])
-
-
-def fails(command, capsys, *argv) -> str:
-    """The one line on stderr of a command that must end with exit status 2."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as error:
-        command(*argv)
-    assert error.value.code == 2
-    line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith(("train.py: error: ", "evaluate.py: error: "))
-    return line
 
 
 @pytest.mark.parametrize(("content", "dataset", "message"), [

@@ -8,33 +8,16 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, saved_state, write_config, write_tiny
+from conftest import ROOT, fails, metrics, same_state, saved_state, write_config
 from transformers import AutoModelForSequenceClassification
 
 from sbert import CrossEncoder
 from sbert.cross_losses import BinaryCrossEntropyLoss, LocalizedContrastiveLoss
 from sbert.data import Rows
 from sbert.objective import Objective, TrainingSet
-from sbert.tracking import read_metrics
 from sbert.training import Training
 
 BCE = "BinaryCrossEntropyLoss"
-
-
-def metrics(run, kind="train"):
-    return [row for row in read_metrics(run) if row["kind"] == kind]
-
-
-def same_state(a, b):
-    a, b = saved_state(a), saved_state(b)
-    assert a.keys() == b.keys()
-    return [name for name in a if not torch.equal(a[name], b[name])]
-
-
-@pytest.fixture(scope="session")
-def steady_folder(tmp_path_factory):
-    """The tiny encoder without dropout: its steps do not depend on random states."""
-    return write_tiny(tmp_path_factory.mktemp("steady"), dropout=0.0)
 
 
 @pytest.fixture
@@ -47,22 +30,6 @@ def candidates_file(tmp_path, sentences):
     path = tmp_path / "candidates.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return path
-
-
-@pytest.fixture
-def evaluate_command(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-    import evaluate
-
-    return lambda *argv: evaluate.main([str(word) for word in argv])
-
-
-def fails(command, capsys, *argv) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as error:
-        command(*argv)
-    assert error.value.code == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def ranked(file) -> dict:

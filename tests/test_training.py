@@ -11,27 +11,10 @@ import time
 import pytest
 import torch
 import yaml
-from conftest import ROOT, saved_state, write_config, write_tiny
+from conftest import ROOT, metrics, same_state, saved_state, write_config
 
 from sbert import BiEncoder, InputError
-from sbert.tracking import read_metrics
 from sbert.training import LoopConfig, Training
-
-
-def metrics(run, kind="train"):
-    return [row for row in read_metrics(run) if row["kind"] == kind]
-
-
-def same_state(a, b):
-    a, b = saved_state(a), saved_state(b)
-    assert a.keys() == b.keys()
-    return [name for name in a if not torch.equal(a[name], b[name])]
-
-
-@pytest.fixture(scope="session")
-def steady_folder(tmp_path_factory):
-    """The tiny encoder without dropout: its steps do not depend on random states."""
-    return write_tiny(tmp_path_factory.mktemp("steady"), dropout=0.0)
 
 
 def test_training_learns_and_leaves_a_run_folder(tmp_path, steady_folder, pairs_file, train_command, capsys):
