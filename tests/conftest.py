@@ -1,6 +1,7 @@
 """Shared by all tests: a tiny random encoder with a real tokenizer, and the places of real weights and real data."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -187,3 +188,12 @@ def fails(command, capsys, *argv) -> str:
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith(("train.py: error: ", "evaluate.py: error: "))
     return line
+
+
+def train_with_two_processes(config: Path) -> None:
+    """`train.py` under torchrun with two processes on the CPU, into the run "two"."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, str(ROOT / "train.py"), "--config", str(config), "--name", "two"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
+    assert done.returncode == 0, done.stderr
+    assert "2 x cpu" in done.stdout

@@ -1,14 +1,11 @@
 """A cross-encoder through train.py and evaluate.py: the same loop, checkpoints and evaluators as the bi-encoder's."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, fails, metrics, same_state, saved_state, write_config
+from conftest import fails, metrics, same_state, saved_state, train_with_two_processes, write_config
 from transformers import AutoModelForSequenceClassification
 
 from sbert import CrossEncoder
@@ -139,11 +136,7 @@ def test_two_processes_equal_one(tmp_path, steady_folder, pairs_file, candidates
         changes |= {"data": ranked(candidates_file), "loss": "LocalizedContrastiveLoss"}
     config = write_config(tmp_path, steady_folder, pairs_file, **changes)
     train_command(config)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launch, str(ROOT / "train.py"), "--config", str(config), "--name", "two"]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
-    assert done.returncode == 0, done.stderr
-    assert "2 x cpu" in done.stdout
+    train_with_two_processes(config)
     one, two = tmp_path / "runs/run", tmp_path / "runs/two"
     for a, b in zip(metrics(one), metrics(two), strict=True):
         assert (b["loss"], b["grad_norm"]) == pytest.approx((a["loss"], a["grad_norm"]), rel=1e-4)

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 import yaml
-from conftest import ROOT, metrics, same_state, saved_state, write_config
+from conftest import ROOT, metrics, same_state, saved_state, train_with_two_processes, write_config
 
 from sbert import BiEncoder, InputError
 from sbert.training import LoopConfig, Training
@@ -146,12 +146,7 @@ def test_two_processes_equal_one(tmp_path, steady_folder, pairs_file, train_comm
     optim = {"lr": 1e-3, "batch_size": 11, "epochs": 2, "max_grad_norm": 0.05, "eps": 1e-3}
     config = write_config(tmp_path, steady_folder, pairs_file, optim=optim)
     train_command(config)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launch, str(ROOT / "train.py"), "--config", str(config), "--name", "two"]
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "2 x cpu" in done.stdout
+    train_with_two_processes(config)
     one, two = tmp_path / "runs/run", tmp_path / "runs/two"
     for a, b in zip(metrics(one), metrics(two), strict=True):
         assert (b["loss"], b["grad_norm"]) == pytest.approx((a["loss"], a["grad_norm"]), rel=1e-4)
