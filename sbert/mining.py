@@ -1,8 +1,9 @@
 """Nearest neighbours, exactly: every query against every vector of a corpus, in blocks, in bounded memory.
 
-A fast pass, in bf16 where the hardware multiplies it natively, keeps somewhat more than k candidates of each query, whose
-scores are then computed again exactly. A certificate decides for each query whether any vector that was dropped could belong
-among its k best; a query that is not certified is searched again in fp64. So the result is exact, whatever the data.
+A fast pass, in bf16 where the hardware multiplies it natively, finds somewhat more than k candidates of each query, and those of
+them that can still be among its k best are scored again exactly. A certificate decides for each query whether any vector that
+was dropped could belong among them; a query that is not certified is searched again in fp64. So the result is exact, whatever
+the data.
 
 Exact means: the score of a query q and a vector c (for the cosine both scaled to length 1 and rounded to fp32) is their inner
 product in fp64, rounded to fp32; vectors of equal score are ordered by index.
@@ -14,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from sbert.encoder import Precision, resolve_precision
 from sbert.errors import InputError
@@ -23,19 +25,24 @@ Vectors = np.ndarray | Tensor
 
 SPARE = 24  # candidates beyond k: with them the near ties of real sentences are certified
 GROUP = 32  # columns of which the fast pass looks at the largest first
+ROOM = 512  # pairs that are scored exactly at a time
 
 
-def top_k(queries: Vectors, corpus: Vectors, k: int, exclude: Sequence[Sequence[int]] | None = None,
+def top_k(queries: Vectors, corpus: Vectors, k: int, exclude: np.ndarray | Sequence[Sequence[int]] | None = None,
           metric: Metric = "cosine", precision: Precision = "auto", device: torch.device | str = "cpu",
-          query_block: int = 2048, corpus_block: int = 32_768) -> tuple[Tensor, Tensor]:  # fmt: skip
+          query_block: int | None = None, corpus_block: int = 131_072,
+          progress: bool | None = False) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The k best of a corpus (N, H) for each query (Q, H): scores (Q, k) float32 and indices (Q, k) int64, best first.
 
     Args:
-        corpus: an array, a memory-mapped one too, or a tensor; read block by block.
-        exclude: for each query the indices that are not returned: itself, its known positives.
+        corpus: an array, a memory-mapped one too, or a tensor; read once, block by block.
+        exclude: for each query the indices that are not returned: itself, its known positives. Lists, or an array (Q, E)
+            with -1 for none.
         metric: cosine (0 between a vector of zeros and any other) or dot.
         precision: of the fast pass; it does not change the result.
-        query_block, corpus_block: their product bounds the memory, and does not change the result.
+        query_block, corpus_block: their product bounds the memory, and does not change the result. None: 256 on a CPU,
+            whose cache then holds a part of the scores, 4096 elsewhere.
+        progress: show a bar; None: on a terminal alone.
 
     Where fewer than k vectors are left for a query, its row ends with score -inf and index -1.
 
@@ -49,20 +56,19 @@ def top_k(queries: Vectors, corpus: Vectors, k: int, exclude: Sequence[Sequence[
     if dtype == torch.float16 and metric == "dot":
         dtype = torch.float32  # vectors of any length do not fit into fp16
     left, right = Side(queries, metric, device, "query"), Side(corpus, metric, device, "corpus vector")
-    banned = Excluded(exclude, len(left), len(right), device)
-    low, found, bound = _fast_pass(left, right, banned, min(k + SPARE, len(right)), dtype, query_block, corpus_block)
-    scores = torch.full((len(left), k), -torch.inf)
-    indices = torch.full((len(left), k), -1)
-    for q in _blocks(len(left), 256):
-        best, index = _rescore(left, right, q, low[q], found[q], k)
-        scores[q, : best.shape[1]], indices[q, : best.shape[1]] = best, index
-    if found.shape[1] < len(right):
-        unsure = ~(scores[:, -1] > bound)
-        for rows in unsure.nonzero()[:, 0].split(64):
-            scores[rows], indices[rows] = _slow_pass(left, right, banned, rows, k, corpus_block)
-    if scores.isposinf().any():
-        raise InputError("top_k: a dot product is beyond the largest fp32 number; use the cosine, or scale the vectors")
-    return scores, torch.where(scores.isneginf(), -1, indices)
+    search = Search(left, right, Excluded(exclude, len(left), len(right), device), k, dtype)
+    size = query_block or (256 if device.type == "cpu" else 4096)
+    hidden = None if progress is None else not progress
+    with tqdm(total=len(left) * len(right), unit="pairs", unit_scale=True, desc="search", disable=hidden) as bar:
+        for c in _blocks(len(right), corpus_block):
+            block = Block(right, c, dtype, min(size, len(left)))
+            for q in _blocks(len(left), size):
+                search.fast(block, q)
+                bar.update((q.stop - q.start) * (c.stop - c.start))
+    unsure = search.unsure()
+    for part in _blocks(len(unsure), 64):
+        search.slow(unsure[part], corpus_block)
+    return search.scores, torch.where(search.scores.isneginf(), -1, search.indices)
 
 
 class Side:
@@ -70,66 +76,164 @@ class Side:
 
     def __init__(self, vectors: Vectors, metric: Metric, device: torch.device, name: str):
         self.vectors, self.metric, self.device, self.name = vectors, metric, device, name
-        self.lengths = torch.empty(len(vectors), dtype=torch.float64)
-        for block in _blocks(len(vectors), 16_384):
-            self.lengths[block] = self._raw(block).double().norm(dim=1).cpu()
-            if not self.lengths[block].isfinite().all():
-                row = block.start + int((~self.lengths[block].isfinite()).nonzero()[0])
-                raise InputError(f"top_k: {name} {row} holds NaN or infinity")
+        self.width = vectors.shape[1]
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def _raw(self, rows: slice | Tensor) -> Tensor:
-        part = self.vectors[rows if isinstance(rows, slice) or isinstance(self.vectors, Tensor) else rows.numpy()]
-        return torch.as_tensor(np.array(part) if isinstance(part, np.memmap) else part).to(self.device)
-
     def exact(self, rows: slice | Tensor) -> Tensor:
         """(R, H) fp32: what the scores are defined on."""
-        raw = self._raw(rows).float() if self.metric == "dot" else self._raw(rows).double()
+        part = self.vectors[rows if isinstance(rows, slice) or isinstance(self.vectors, Tensor) else rows.numpy()]
+        raw = torch.as_tensor(np.array(part) if isinstance(part, np.memmap) else part).to(self.device)
+        lengths = torch.linalg.vector_norm(raw, dim=1, keepdim=True, dtype=torch.float64)
+        if not lengths.isfinite().all():
+            bad = int((~lengths.isfinite()).nonzero()[0, 0])
+            row = rows.start + bad if isinstance(rows, slice) else int(rows[bad])
+            raise InputError(f"top_k: {self.name} {row} holds NaN or infinity")
         if self.metric == "dot":
-            return raw
-        lengths = self.lengths[rows].to(self.device)
-        return (raw / lengths.where(lengths > 0, 1)[:, None]).float()
+            return raw.float()
+        return (raw.double() / lengths.where(lengths > 0, 1)).float()
 
-    def rounded(self, rows: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """(R, H) in `dtype`, and upper bounds (R,) on the lengths of these vectors and of their rounding errors."""
-        exact = self.exact(rows)
-        low = exact.to(dtype)
-        lengths, errors = low.float().norm(dim=1), (exact - low.float()).norm(dim=1)
-        return low, lengths * (1 + 1e-4), errors * (1 + 1e-4)
+
+def _rounded(exact: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """(R, H) in `dtype`, and upper bounds (R,) on the lengths of these vectors and of their rounding errors."""
+    low = exact.to(dtype)
+    back = low.float()
+    return low, back.norm(dim=1) * (1 + 1e-4), (exact - back).norm(dim=1) * (1 + 1e-4)
+
+
+class Block:
+    """A part of the corpus in both precisions, and room for its scores."""
+
+    def __init__(self, side: Side, columns: slice, dtype: torch.dtype, rows: int):
+        size, device = columns.stop - columns.start, side.device
+        self.columns, self.longest, self.error = columns, torch.zeros((), device=device), torch.zeros((), device=device)
+        self.exact = torch.empty(size, side.width, device=device)
+        self.low = torch.empty(size, side.width, dtype=dtype, device=device)
+        for part in _blocks(size, 512):
+            exact = side.exact(slice(columns.start + part.start, columns.start + part.stop))
+            low, lengths, errors = _rounded(exact, dtype)
+            self.exact[part], self.low[part] = exact, low
+            self.longest, self.error = (
+                torch.maximum(self.longest, lengths.max()),
+                torch.maximum(self.error, errors.max()),
+            )
+        # taken once: giving memory of this size back and taking it again costs as much as the products
+        self.room = torch.empty(rows, size, dtype=dtype, device=device)
+
+    def scores(self, queries: Tensor) -> Tensor:
+        return torch.mm(queries, self.low.T, out=self.room[: len(queries)])
 
 
 class Excluded:
-    """The excluded indices of each query, sorted by index."""
+    """The excluded indices of each query: those of query i are index[starts[i]:starts[i + 1]]."""
 
-    def __init__(self, exclude: Sequence[Sequence[int]] | None, rows: int, size: int, device: torch.device):
+    def __init__(
+        self, exclude: np.ndarray | Sequence[Sequence[int]] | None, rows: int, size: int, device: torch.device
+    ):
         if exclude is not None and len(exclude) != rows:
             raise InputError(f"top_k: exclude has {len(exclude)} entries for {rows} queries")
-        lists = exclude or []
-        owner = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
-        index = np.array([i for ids in lists for i in ids], np.int64)
+        if isinstance(exclude, np.ndarray):
+            counts, index = (exclude != -1).sum(axis=1), exclude[exclude != -1]
+        else:
+            lists = exclude or [()] * rows
+            counts, index = np.array([len(ids) for ids in lists], int), np.array([i for ids in lists for i in ids], int)
         bad = (index < 0) | (index >= size)
         if bad.any():
             place = int(bad.argmax())
-            raise InputError(f"top_k: query {owner[place]} excludes {index[place]}; the corpus has 0 to {size - 1}")
-        order = np.argsort(index, kind="stable")
-        self.owner, self.index = torch.from_numpy(owner[order]).to(device), torch.from_numpy(index[order]).to(device)
+            owner = int(np.repeat(np.arange(rows), counts)[place])
+            raise InputError(f"top_k: query {owner} excludes {index[place]}; the corpus has 0 to {size - 1}")
+        self.counts, self.starts = counts, np.append(0, np.cumsum(counts))
+        self.index, self.device = index, device
 
-    def remove(self, scores: Tensor, rows: slice | Tensor, columns: slice) -> None:
-        """Set what is excluded of scores (R, N) of these rows and columns to -inf."""
+    def remove(self, scores: Tensor, rows: np.ndarray, columns: slice) -> None:
+        """Set what is excluded of scores (R, C) of these rows and columns to -inf."""
         if not len(self.index):
             return
-        first, last = torch.searchsorted(
-            self.index, torch.tensor([columns.start, columns.stop], device=self.index.device)
+        counts = self.counts[rows]
+        first = np.repeat(self.starts[rows] - np.append(0, np.cumsum(counts)[:-1]), counts)
+        index = self.index[first + np.arange(counts.sum())] - columns.start
+        inside = (index >= 0) & (index < columns.stop - columns.start)
+        place = np.repeat(np.arange(len(rows)), counts)[inside]
+        scores[torch.from_numpy(place).to(self.device), torch.from_numpy(index[inside]).to(self.device)] = -torch.inf
+
+
+class Search:
+    """The k best found so far, `scores` and `indices` (Q, k), and `ceiling` (Q,): what the fast pass dropped scores no more."""
+
+    def __init__(self, left: Side, right: Side, banned: Excluded, k: int, dtype: torch.dtype):
+        self.left, self.right, self.banned, self.k, self.dtype = left, right, banned, k, dtype
+        self.scores = torch.full((len(left), k), -torch.inf)
+        self.indices = torch.full((len(left), k), -1)
+        self.ceiling = torch.full((len(left),), -torch.inf)
+        self.single = torch.empty(ROOM, left.width, device=left.device)
+        self.double = torch.empty(2, ROOM, left.width, dtype=torch.float64, device=left.device)
+
+    def fast(self, block: Block, q: slice) -> None:
+        """Search one block of the corpus for some queries.
+
+        With q', c' the vectors rounded to `dtype`, and |.| lengths: |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|; the sum of
+        H products in fp32 adds at most 4 H 2^-24 |q'| |c'| (4: some hardware truncates), and rounding it to `dtype` at most
+        half a unit in the last place of the result.
+        """
+        exact = self.left.exact(q)
+        low, lengths, errors = _rounded(exact, self.dtype)
+        if lengths.max() * block.longest > 1e38:
+            raise InputError("top_k: dot products near the largest fp32 number; use the cosine, or scale the vectors")
+        products = errors * block.longest + (lengths + errors) * block.error
+        # 2^-120: products too small for fp32 are lost
+        products += self.left.width * (4 * 2.0**-24 * lengths * block.longest + 2.0**-120)
+        scores = block.scores(low)
+        self.banned.remove(scores, np.arange(q.start, q.stop), block.columns)
+        best, index = _best_columns(scores, min(self.k + SPARE, scores.shape[1]))
+        excluded = best.isneginf()
+        half = torch.finfo(self.dtype).eps / 2
+        # the last factor: rounding of these sums themselves
+        error = (best.abs().where(~excluded, 0) * half + products[:, None]) * (1 + 1e-5)
+        if best.shape[1] < scores.shape[1]:
+            self.ceiling[q] = torch.maximum(self.ceiling[q], (best + error)[:, -1].cpu())
+        # the k-th best scores at least this, so that most of the spare candidates need no exact score
+        floor = self.scores[q, -1].to(best.device)
+        if best.shape[1] >= self.k:
+            floor = torch.maximum(floor, (best - error)[:, : self.k].amin(1))
+        row, place = ((best + error >= floor[:, None]) & ~excluded).nonzero(as_tuple=True)
+        column = index[row, place]
+        found = torch.full_like(best, -torch.inf)
+        found[row, place] = self._products(exact, row, block.exact, column)
+        self._merge(q, found, index + block.columns.start)
+
+    def _products(self, queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor) -> Tensor:
+        """The exact scores (M,) of queries[row] and vectors[column], fp32. Few at a time, in the same memory: on a CPU it stays
+        in the cache, which makes this several times as fast."""
+        queries, parts = queries.double(), [torch.empty(0, dtype=torch.float64, device=row.device)]
+        for r, c in zip(row.split(ROOM), column.split(ROOM), strict=True):
+            single, left, right = self.single[: len(r)], *self.double[:, : len(r)]
+            torch.index_select(queries, 0, r, out=left)
+            right.copy_(torch.index_select(vectors, 0, c, out=single))
+            parts.append(left.mul_(right).sum(1))
+        return torch.cat(parts).float()
+
+    def unsure(self) -> Tensor:
+        """The queries whose k-th best does not clear all that was dropped."""
+        return (~(self.scores[:, -1] > self.ceiling) & ~self.ceiling.isneginf()).nonzero()[:, 0]
+
+    def slow(self, rows: Tensor, corpus_block: int) -> None:
+        """Search the whole corpus for some queries, every score computed exactly."""
+        queries = self.left.exact(rows).double()
+        self.scores[rows], self.indices[rows] = -torch.inf, -1
+        for c in _blocks(len(self.right), corpus_block):
+            exact = (queries @ self.right.exact(c).double().T).float()
+            self.banned.remove(exact, rows.numpy(), c)
+            self._merge(rows, exact, torch.arange(c.start, c.stop).expand(len(rows), -1))
+
+    def _merge(self, rows: slice | Tensor, scores: Tensor, indices: Tensor) -> None:
+        """The k best of what was found before and of these, best first, of equal ones the lower index first."""
+        scores, indices = (
+            torch.cat(pair, 1) for pair in ((self.scores[rows], scores.cpu()), (self.indices[rows], indices.cpu()))
         )
-        owner, index = self.owner[first:last], self.index[first:last] - columns.start
-        if isinstance(rows, slice):
-            inside = (owner >= rows.start) & (owner < rows.stop)
-            scores[owner[inside] - rows.start, index[inside]] = -torch.inf
-        else:
-            same, place = torch.nonzero(owner[:, None] == rows.to(owner.device), as_tuple=True)
-            scores[place, index[same]] = -torch.inf
+        indices, order = indices.sort(dim=1)
+        scores, place = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
+        self.scores[rows], self.indices[rows] = scores[:, : self.k], indices.gather(1, place)[:, : self.k]
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:
@@ -149,38 +253,8 @@ def _check(queries: Vectors, corpus: Vectors, k: int, metric: str) -> None:
         raise InputError("top_k: the corpus is empty")
 
 
-def _fast_pass(left: Side, right: Side, banned: Excluded, keep: int, dtype: torch.dtype, query_block: int,
-               corpus_block: int) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The `keep` best scores (Q, keep) in `dtype` and their indices, and a bound (Q,) on the exact score of all others.
-
-    With q', c' the vectors rounded to `dtype`, and |.| lengths: |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|; the sum of
-    H products in fp32 adds at most 4 H 2^-24 |q'| |c'| (4: some hardware truncates), and rounding it to `dtype` at most
-    half a unit in the last place of the result. What was dropped has a rounded score of at most the least that was kept.
-    """
-    low, found = torch.full((len(left), keep), -torch.inf), torch.full((len(left), keep), -1)
-    longest = error = torch.zeros(())
-    for c in _blocks(len(right), corpus_block):
-        there, lengths, errors = right.rounded(c, dtype)
-        longest, error = torch.maximum(longest, lengths.max().cpu()), torch.maximum(error, errors.max().cpu())
-        for q in _blocks(len(left), query_block):
-            scores = left.rounded(q, dtype)[0] @ there.T
-            banned.remove(scores, q, c)
-            best, index = _best_columns(scores, keep)
-            best, index = torch.cat([low[q], best], 1), torch.cat([found[q], index + c.start], 1)
-            low[q], place = best.topk(keep)
-            found[q] = index.gather(1, place)
-    bound = torch.empty(len(left))
-    width = left.vectors.shape[1]
-    for q in _blocks(len(left), 16_384):
-        _, lengths, errors = (t.cpu() for t in left.rounded(q, dtype))
-        bound[q] = errors * longest + (lengths + errors) * error + 4 * width * 2.0**-24 * lengths * longest
-    worst = low[:, -1]
-    # 2^-120: products too small for fp32 are lost; the last factor: rounding of these sums themselves
-    return low, found, worst + (worst.abs() * torch.finfo(dtype).eps / 2 + bound + width * 2.0**-120) * (1 + 1e-5)
-
-
 def _best_columns(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """The `keep` best of each row (R, N), fp32, and their columns, on the CPU.
+    """The `keep` best of each row (R, N), fp32, and their columns.
 
     The largest of each group of columns decides which groups can hold them: one pass over the scores that is a maximum of
     long rows, and a search among few.
@@ -189,40 +263,12 @@ def _best_columns(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     groups = size // GROUP
     if groups <= keep:
         best, index = scores.topk(min(keep, size))
-        return best.float().cpu(), index.cpu()
-    # group j holds the columns j, j + groups, j + 2 groups, ...; the rest at the end is a group of its own
-    head, tail = scores[:, : groups * GROUP], scores[:, groups * GROUP :]
-    chosen = head.view(rows, GROUP, groups).amax(1).topk(keep)[1]
-    columns = (chosen[:, :, None] + torch.arange(GROUP, device=scores.device) * groups).flatten(1)
-    values = torch.cat([head.gather(1, columns), tail], 1)
-    columns = torch.cat([columns, torch.arange(groups * GROUP, size, device=scores.device).expand(rows, -1)], 1)
-    best, place = values.topk(keep)
-    return best.float().cpu(), columns.gather(1, place).cpu()
-
-
-def _ordered(scores: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of each row, best first, of equal ones the lower index first."""
-    indices, order = indices.sort(dim=1)
-    scores, place = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
-    return scores[:, :k], indices.gather(1, place)[:, :k]
-
-
-def _rescore(left: Side, right: Side, q: slice, low: Tensor, found: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The exact scores of the candidates of some queries, the k best in order."""
-    vectors = right.exact(found.clamp(min=0).flatten()).double().view(*found.shape, -1)
-    scores = torch.einsum("qh,qkh->qk", left.exact(q).double(), vectors).float().cpu()
-    return _ordered(scores.masked_fill(low.isneginf(), -torch.inf), found, k)
-
-
-def _slow_pass(
-    left: Side, right: Side, banned: Excluded, rows: Tensor, k: int, corpus_block: int
-) -> tuple[Tensor, Tensor]:
-    """The k best of some queries, every score computed exactly."""
-    queries = left.exact(rows).double()
-    scores, indices = torch.full((len(rows), k), -torch.inf), torch.full((len(rows), k), -1)
-    for c in _blocks(len(right), corpus_block):
-        exact = (queries @ right.exact(c).double().T).float()
-        banned.remove(exact, rows, c)
-        index = torch.arange(c.start, c.stop).expand(len(rows), -1)
-        scores, indices = _ordered(torch.cat([scores, exact.cpu()], 1), torch.cat([indices, index], 1), k)
-    return scores, indices
+        return best.float(), index
+    # group j holds the columns j, j + groups, j + 2 groups, ...; what is left at the end stands for itself
+    head, tail = scores[:, : groups * GROUP].view(rows, GROUP, groups), scores[:, groups * GROUP :]
+    chosen = head.amax(1).topk(keep)[1]
+    members = head.gather(2, chosen[:, None, :].expand(-1, GROUP, -1)).flatten(1)
+    best, place = torch.cat([members, tail], 1).topk(keep)
+    inside = place < GROUP * keep
+    column = place // keep * groups + chosen.gather(1, place % keep)
+    return best.float(), torch.where(inside, column, place - GROUP * keep + groups * GROUP)

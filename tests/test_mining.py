@@ -101,8 +101,10 @@ def test_blocks_do_not_show(seed, query_count, corpus_count, k, query_block, cor
 
 def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch):
     again = []
-    slow = mining._slow_pass
-    monkeypatch.setattr(mining, "_slow_pass", lambda *args: again.extend(args[3].tolist()) or slow(*args))
+    slow = mining.Search.slow
+    monkeypatch.setattr(
+        mining.Search, "slow", lambda self, rows, size: again.extend(rows.tolist()) or slow(self, rows, size)
+    )
     top_k(*random_vectors(), 5, precision="bf16")
     assert again == []
     queries, corpus = near_duplicates()
@@ -115,24 +117,27 @@ def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch
 
 def test_the_certificate_is_needed(monkeypatch):
     """Without it the fast pass alone loses neighbours: the test of exactness can fail."""
-    fast = mining._fast_pass
-    monkeypatch.setattr(mining, "_fast_pass", lambda *args: (*fast(*args)[:2], torch.full((len(args[0]),), -torch.inf)))
+    monkeypatch.setattr(mining.Search, "unsure", lambda self: torch.arange(0))
     queries, corpus = near_duplicates()
     assert not torch.equal(top_k(queries, corpus, 5, precision="bf16")[1], plain(queries, corpus, 5)[1])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
-def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, metric):
+def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, metric, monkeypatch):
     for seed in range(5):
         g = generator(seed)
         queries, corpus = (torch.randn(n, 32, generator=g) * torch.rand(n, 1, generator=g) * 3 for n in (20, 400))
         left, right = (mining.Side(x, metric, torch.device("cpu"), "x") for x in (queries, corpus))
         banned = mining.Excluded(None, 20, 400, torch.device("cpu"))
-        _, found, bound = mining._fast_pass(left, right, banned, 9, dtype, 8, 64)
+        search = mining.Search(left, right, banned, 3, dtype)
+        kept: list[torch.Tensor] = []
+        monkeypatch.setattr(search, "_merge", lambda q, scores, indices, kept=kept: kept.append(indices))
+        search.fast(mining.Block(right, slice(0, 400), dtype, 20), slice(0, 20))
         exact = left.exact(slice(0, 20)).double() @ right.exact(slice(0, 400)).double().T
-        dropped = exact.scatter(1, found, -torch.inf).max(dim=1).values
-        assert (dropped <= bound).all()
+        assert kept[0].shape[1] == 3 + mining.SPARE
+        dropped = exact.scatter(1, kept[0], -torch.inf).max(dim=1).values
+        assert (dropped <= search.ceiling).all()
 
 
 def test_the_rounding_of_the_products_counts_too():
@@ -155,6 +160,14 @@ def test_memory_mapped_corpus_and_arrays(tmp_path):
         assert torch.equal(mine, expected)
 
 
+def test_excluded_as_an_array():
+    queries, corpus = random_vectors()
+    exclude = np.array([[i, i + 1, -1, 5] for i in range(len(queries))])
+    expected = top_k(queries, corpus, 4, [[j for j in row if j >= 0] for row in exclude.tolist()])
+    for mine, other in zip(top_k(queries, corpus, 4, exclude), expected, strict=True):
+        assert torch.equal(mine, other)
+
+
 def test_a_query_whose_every_candidate_is_excluded():
     scores, indices = top_k(torch.eye(2), torch.eye(2), 2, [[0, 1], [1]])
     assert indices.tolist() == [[-1, -1], [0, -1]]
@@ -170,7 +183,7 @@ def test_a_query_whose_every_candidate_is_excluded():
     ({"exclude": [[0], [2]]}, "query 1 excludes 2; the corpus has 0 to 1"),
     ({"exclude": [[0]]}, "exclude has 1 entries for 2 queries"),
     ({"metric": "euclidean"}, "unknown metric 'euclidean'; known: cosine, dot"),
-    ({"queries": torch.full((2, 2), 1e30), "corpus": torch.full((2, 2), 1e30), "metric": "dot"}, "beyond the largest fp32"),
+    ({"queries": torch.full((2, 2), 1e30), "corpus": torch.full((2, 2), 1e30), "metric": "dot"}, "near the largest fp32"),
 ])  # fmt: skip
 def test_bad_input(options, message):
     with pytest.raises(InputError, match=message):
