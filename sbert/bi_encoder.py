@@ -63,12 +63,13 @@ class BiEncoder(Encoder):
         return dense[-1] if dense else self.transformer.config.hidden_size * len(self.pooling)
 
     def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
-        """Column after column: (R, C) -> ids and mask (C * R, L)."""
-        ids, mask = pad(table, rows.T.ravel(), self.texts.pad_id, self.texts.left)
+        """Column after column, without the texts that are not there: (R, C) -> ids and mask (C * R or fewer, L)."""
+        cells = rows.T.ravel()
+        ids, mask = pad(table, cells[cells >= 0], self.texts.pad_id, self.texts.left)
         return {"input_ids": ids, "attention_mask": mask}
 
     def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:
-        return table.lengths[rows].max(axis=1)
+        return np.where(rows >= 0, table.lengths[rows], 0).max(axis=1)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """(R, L), (R, L) -> (R, H), fp32."""

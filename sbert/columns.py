@@ -10,7 +10,7 @@ from typing import Literal
 
 from sbert.errors import InputError
 
-Task = Literal["sts", "binary", "nli", "triplet", "rerank"]
+Task = Literal["sts", "binary", "nli", "pair", "triplet", "rerank"]
 
 
 @dataclass
@@ -20,11 +20,13 @@ class DatasetConfig:
     Args:
         path: a name such as stsb for <data folder>/stsb/<split>.tsv.gz; a file; or hf:<name>[:<config>].
         split: train, dev, test and so on; names and hf: need one, files do not.
-        task: sts (two texts and a score), binary (two texts, 0 or 1), nli (two texts and a class), triplet (anchor or query,
-            positive, one negative or more), rerank (query, document, relevance: a row for each candidate of a query).
+        task: sts (two texts and a score), binary (two texts, 0 or 1), nli (two texts and a class), pair (anchor or query, and
+            its positive), triplet (the same and one negative or more), rerank (query, document, relevance: a row for each
+            candidate of a query).
         texts: the text columns by name, in the order in which the loss reads them; goes with task. Of a triplet, negatives
             after the first may be empty, and a column of JSONL may hold a list of texts.
-        label: the column of the score, class or relevance.
+        label: the column of the score, class or relevance; of a triplet, for a loss that reads them, of a teacher's margins,
+            score(positive) - score(negative): a number, or in JSONL a list with one for each negative.
         range: the lowest and the highest score possible in the file, scaled to 0 and 1.
         classes: the labels of the file in the order of their numbers 0 to K-1.
         source: the column that says which part of the dataset a row comes from.
@@ -74,6 +76,9 @@ _HEADERS = [
     Schema("triplet", ["query", "positive", "negative"], None),
     Schema("triplet", ["query", "positive", "negatives"], None),
     Schema("rerank", ["query", "document"], "score"),
+    Schema("pair", ["anchor", "positive"], None),
+    Schema("pair", ["query", "positive"], None),
+    Schema("pair", ["source_sentence", "target_sentence"], None),
 ]
 _TASKS: dict[str, Task] = {"mrpc": "binary", "quora_pairs": "binary"}
 _RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)} | {f"sts{year}": (0, 5) for year in range(12, 17)}
@@ -85,14 +90,16 @@ def find_schema(config: DatasetConfig, columns: list[str], place: str) -> Schema
     task = config.task or _TASKS.get(config.path.partition("/")[0])
     if config.texts:
         if not task:
-            raise InputError(f"{place}: texts is declared, so declare task too: sts, binary, nli, triplet or rerank")
-        label = config.label or {"nli": "label", "triplet": None}.get(task, "score")
+            raise InputError(
+                f"{place}: texts is declared, so declare task too: sts, binary, nli, pair, triplet or rerank"
+            )
+        label = config.label or {"nli": "label", "triplet": None, "pair": None}.get(task, "score")
         return Schema(task, config.texts, label)
     for usual in _HEADERS:
         label = config.label or usual.label
         fits = {*usual.texts, label} - {None} <= set(columns)
         if fits and (task in (None, usual.task) or (task, usual.task) == ("binary", "sts")):
-            return Schema(task or usual.task, usual.texts, label if usual.label else None)
+            return Schema(task or usual.task, usual.texts, label)
     wanted = f"for task {task}" if task else "that a task is known for"
     raise InputError(f"{place}: no columns {wanted}; there are: {', '.join(columns)}; declare task, texts and label")
 
@@ -101,6 +108,8 @@ def check_columns(schema: Schema, config: DatasetConfig, columns: list[str], pla
     for name in [*schema.texts, schema.label, config.source, *(config.where or {})]:
         if name is not None and name not in columns:
             raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
+    if schema.task == "pair" and schema.label:
+        raise InputError(f"{place}: task pair has no label; leave label out, or declare another task")
     need = 3 if schema.task == "triplet" else 2
     if len(schema.texts) < need or (len(schema.texts) > need and schema.task != "triplet"):
         raise InputError(
@@ -134,6 +143,17 @@ def _read_relevance(value: object, here: str) -> float:
     return number
 
 
+def _read_margins(value: object, here: str) -> list[float]:
+    values = value if isinstance(value, list) else [value]
+    try:
+        margins = [float(v) for v in values]
+    except (TypeError, ValueError):
+        margins = [math.nan]
+    if not all(map(math.isfinite, margins)):
+        raise InputError(f"{here}: the margin '{value}' is not a number, nor a list with one for each negative")
+    return margins
+
+
 def _class_reader(classes: list[str]) -> Callable[[object, str], int]:
     number = {name: k for k, name in enumerate(classes)}
 
@@ -145,7 +165,9 @@ def _class_reader(classes: list[str]) -> Callable[[object, str], int]:
     return read_class
 
 
-def label_reader(config: DatasetConfig, schema: Schema) -> Callable[[object, str], float | int]:
+def label_reader(config: DatasetConfig, schema: Schema) -> Callable[[object, str], float | int | list[float]]:
+    if schema.task == "triplet":
+        return _read_margins
     if schema.task == "nli":
         return _class_reader(config.classes or NLI_CLASSES)
     if schema.task == "rerank":

@@ -16,6 +16,7 @@ from sbert.encoder import Precision
 from sbert.errors import InputError
 from sbert.losses import Loss
 from sbert.optimization import OptimConfig
+from sbert.ranking_losses import JointLoss  # noqa: F401
 from sbert.training import LoopConfig
 
 
@@ -63,7 +64,8 @@ class TrainConfig:
         name: the run's folder below runs.
         model: the encoder to start from.
         data: the datasets.
-        loss: a class by name, with its options: of sbert.losses for a bi-encoder, of sbert.cross_losses for a cross-encoder.
+        loss: a class by name, with its options: of sbert.losses or sbert.ranking_losses for a bi-encoder, of
+            sbert.cross_losses for a cross-encoder.
         optim: optimisation.
         loop: the training loop.
         runs: the folder of all runs.

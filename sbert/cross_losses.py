@@ -25,7 +25,7 @@ class PairLoss(Loss):
         """(B, K) logits as they are, (B, 1) as (B,)."""
         return outputs.squeeze(-1) if self.num_labels == 1 else outputs
 
-    def forward(self, logits: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor | None = None, texts: Tensor | None = None) -> Tensor:
         with torch.autocast(logits.device.type, enabled=False):
             return self.compute(lift(logits), labels)
 

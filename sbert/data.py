@@ -31,7 +31,8 @@ from sbert.files import READERS, Line
 @dataclass
 class Rows:
     """N rows. `texts`: C columns of N strings, None for a negative that a row lacks. `labels` (N,): float32 in [0, 1] (sts,
-    binary), int64 (nli), float64 from 0 (rerank), None (triplet)."""
+    binary), int64 (nli), float64 from 0 (rerank), None (pair, triplet); or the margins of triplets, (N, C - 2) float32, NaN
+    for a negative that a row lacks."""
 
     name: str
     task: Task
@@ -128,13 +129,25 @@ def _collect(config: DatasetConfig, rows: Rows) -> Rows:
             rows.skipped[reason] += 1
             continue
         rows.texts.append([text if text and text.strip() else None for _, text in cells_of(line, schema)])
-        rows.labels.append(read_label(line[schema.label], here) if schema.label else 0)
+        label = read_label(line[schema.label], here) if schema.label else None
+        if schema.task == "triplet" and label is not None:
+            label = _margins(label, rows.texts[-1][2:], here)
+        rows.labels.append(label)
         rows.sources.append(str(line[source]) if source else "")
     if not rows.texts:
         reasons = "; ".join(f"{n:,} skipped: {reason}" for reason, n in rows.skipped.items())
         raise InputError(f"{place}: no rows to use ({reasons or 'the file has none'})")
     rows.task = schema.task
     return rows
+
+
+def _margins(margins: list[float], negatives: list[str | None], here: str) -> list[float]:
+    """A margin for each negative of a row, NaN where there is none."""
+    count = sum(text is not None for text in negatives)
+    if len(margins) != count:
+        raise InputError(f"{here}: {len(margins)} margins for {count} negatives; one for each is needed")
+    given = iter(margins)
+    return [math.nan if text is None else next(given) for text in negatives]
 
 
 def read(config: DatasetConfig) -> Rows:
@@ -148,9 +161,11 @@ def read(config: DatasetConfig) -> Rows:
         second = "" if config.limit is None else f"beyond limit {config.limit}"
         rows.skipped[" and ".join(filter(None, [first, second]))] = len(rows.texts) - len(keep)
     rows.texts = [list(column) for column in zip_longest(*(rows.texts[i] for i in keep))]
+    labels = [rows.labels[i] for i in keep]
     kind = {"nli": np.int64, "rerank": np.float64}.get(rows.task, np.float32)
-    labels = np.array([rows.labels[i] for i in keep], kind)
-    rows.labels = None if rows.task == "triplet" else labels
+    if rows.task == "triplet":
+        labels = list(zip(*zip_longest(*labels, fillvalue=math.nan), strict=True)) if labels[0] is not None else [None]
+    rows.labels = None if labels[0] is None else np.array(labels, kind)
     sources = [rows.sources[i] for i in keep]
     rows.sources = sources if any(sources) else None
     rows.classes = (config.classes or NLI_CLASSES) if rows.task == "nli" else None

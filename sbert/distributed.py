@@ -45,15 +45,38 @@ def mean_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:
     return accelerator.reduce(values, reduction="mean").cpu()
 
 
+def join(accelerator: Accelerator, own: Tensor, places: list[np.ndarray]) -> Tensor:
+    """The rows that all processes computed, in order: row j of process r is row places[r][j] of the result, without a
+    gradient."""
+    if accelerator.num_processes == 1:
+        parts = [own]
+    else:
+        padded = own.new_zeros(max(map(len, places)), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = accelerator.gather(padded).split(len(padded))
+    index = torch.from_numpy(np.concatenate(places)).to(own.device)
+    rows = torch.cat([part[: len(place)] for part, place in zip(parts, places, strict=True)])
+    return torch.empty_like(rows).index_copy(0, index, rows)
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The states of the generators that dropout draws from, of this process."""
+    cuda = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state()} | cuda
+
+
+def set_random_state(device: torch.device, state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
 def random_states(accelerator: Accelerator) -> dict[str, Tensor]:
-    """The states of the generators that dropout draws from, of every process: name -> (W, bytes)."""
-    states = {"cpu": torch.get_rng_state()}
-    if accelerator.device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(accelerator.device)
+    """The states of all processes: name -> (W, bytes)."""
+    states = random_state(accelerator.device)
     return {name: accelerator.gather(state[None].to(accelerator.device)).cpu() for name, state in states.items()}
 
 
 def set_random_states(accelerator: Accelerator, states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"][accelerator.process_index])
-    if "cuda" in states and accelerator.device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"][accelerator.process_index], accelerator.device)
+    rank = accelerator.process_index
+    set_random_state(accelerator.device, {name: state[rank] for name, state in states.items()})

@@ -51,27 +51,40 @@ def check_distance(name: str) -> str:
 
 class Loss(nn.Module, abc.ABC):
     """Base of all losses. `columns`: how many text columns it reads, or, with `ragged`, how many at least; `target`: the
-    kind of label it needs ("score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, None for no label)."""
+    kind of label it needs ("score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, "margin" differences of scores, None for no
+    label). `joint`: the loss of a batch is not the mean over its rows: it compares them, and is given all of them."""
 
     columns: int = 2
     ragged: bool = False
-    target: Literal["score", "binary", "class"] | None = "score"
+    target: Literal["score", "binary", "class", "margin"] | None = "score"
+    joint: bool = False
+
+    @property
+    def whole(self) -> "Loss":
+        """The loss of the embeddings in full; another one for a loss of several sizes."""
+        return self
 
     def bind(self, dim: int) -> "Loss":
         """Create the weights that depend on the embedding size `dim`. Most losses have none."""
         return self
 
     def arrange(self, outputs: Tensor, there: Tensor | None = None) -> Sequence[Tensor]:
-        """What the model made of a batch, (C * B, H) column after column, as what `forward` reads."""
-        return outputs.chunk(self.columns)
+        """What the model made of the texts of a batch, (texts, H) column after column, as what `forward` reads: C tensors
+        (B, H), zero where a text after the first is not `there` (B, C - 1)."""
+        if not self.ragged or there is None:
+            return outputs.chunk(self.columns)
+        mask = torch.cat([torch.ones_like(there[:, :1]), there], dim=1).T
+        full = outputs.new_zeros(mask.numel(), outputs.shape[1]).masked_scatter(mask.reshape(-1, 1), outputs)
+        return full.chunk(len(mask))
 
-    def forward(self, columns: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:
+    def forward(self, columns: Sequence[Tensor], labels: Tensor | None = None, texts: Tensor | None = None) -> Tensor:
         with torch.autocast(columns[0].device.type, enabled=False):
-            return self.compute([lift(column) for column in columns], labels)
+            lifted = [lift(column) for column in columns]
+            return self.compute(lifted, labels, texts) if self.joint else self.compute(lifted, labels)
 
     @abc.abstractmethod
     def compute(self, columns: Sequence[Tensor], labels: Tensor | None) -> Tensor:
-        """The formula: C tensors (B, H) of fp32 or fp64, labels (B,) -> a scalar."""
+        """The formula: C tensors (B, H) of fp32 or fp64, labels (B,) -> a scalar. Of a joint loss also `texts` (B, C)."""
 
 
 class CosineSimilarityLoss(Loss):

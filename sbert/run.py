@@ -127,7 +127,7 @@ class Run:
         spread = partial(partial, distributed.spread, self.accelerator)
         if isinstance(model, CrossEncoder):
             return cross_judge(spread(partial(model.predict, logits=True, precision=precision)), model.dim, classes)
-        head = loss if isinstance(loss, SoftmaxLoss) else None
+        head = loss.whole if isinstance(loss.whole, SoftmaxLoss) else None
         return encoder_judge(spread(partial(model.encode, precision=precision)), head, classes)
 
     def reports(self, datasets: list[Rows], model: Encoder, loss: Loss) -> list[Report]:
@@ -136,7 +136,7 @@ class Run:
 
     def save_best(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
-        checkpoint.save_loss(folder, self.config.loss, self.train[0].classes)
+        checkpoint.save_loss(folder, self.config.loss.whole, self.train[0].classes)
 
     def before(self) -> dict[str, float]:
         """The main metrics before training; of a resumed run, as they were written then."""
@@ -156,7 +156,7 @@ class Run:
         folder, device = self.folder / "best", self.accelerator.device
         best = type(self.model).from_pretrained(folder).to(device)
         loss = self.config.loss
-        if isinstance(loss, SoftmaxLoss):
+        if isinstance(loss.whole, SoftmaxLoss):
             loss = checkpoint.load_loss(folder, best.dim)[0].to(device)
         return self.reports([*self.dev, *self.test], best, loss)
 

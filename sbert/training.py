@@ -18,6 +18,7 @@ from sbert.dropout import replace_dropout
 from sbert.encoder import Precision
 from sbert.errors import InputError
 from sbert.evaluation import Report, mean_primary
+from sbert.joint import JointStep
 from sbert.objective import Objective, TrainingSet
 from sbert.optimization import OptimConfig, clip_gradients, make_optimizer, rate
 from sbert.tracking import Tracker
@@ -120,22 +121,47 @@ class Training:
         every = self.loop.evaluate_steps or max(1.0, self.loop.evaluate_epochs * self.steps_per_epoch)
         return step == self.total or int(step / every) > int((step - 1) / every)
 
+    def parts(self, rows: np.ndarray) -> list[tuple[dict[str, Tensor], float]]:
+        """What this process computes of a global batch: batches on its device, and the weight of each one's loss."""
+        accelerator, parts = self.accelerator, []
+        shares = distributed.share(rows, accelerator.process_index, accelerator.num_processes, self.optim.accumulate)
+        for part, weight in shares:
+            batch = self.data.batch(part)
+            self.window.cells += batch["attention_mask"].numel()
+            self.window.tokens += int(batch["attention_mask"].sum())
+            parts.append(({k: tensor.to(accelerator.device, non_blocking=True) for k, tensor in batch.items()}, weight))
+        return parts
+
+    def joint_step(self, rows: np.ndarray, parts: list[tuple[dict[str, Tensor], float]]) -> JointStep | None:
+        """What joins the parts of a batch, where the loss compares its rows."""
+        if not self.objective.loss.joint:
+            return None
+        texts, labels = (
+            t.to(self.accelerator.device) if t is not None else None for t in self.data.texts_and_labels(rows)
+        )
+        joint = JointStep(self.objective.loss, texts, labels, self.accelerator, self.optim.accumulate)
+        if len(parts) > 1:
+            with self.accelerator.no_sync(self.wrapped):
+                joint.look(self.wrapped, [batch for batch, _ in parts])
+        return joint
+
     def update(self) -> None:
         """One optimiser update on the global batch of the present step."""
         accelerator, rows = self.accelerator, self.rows_of(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.optim.lr * rate(self.progress.step, self.total, self.optim)
-        parts = distributed.share(rows, accelerator.process_index, accelerator.num_processes, self.optim.accumulate)
+        parts = self.parts(rows)
+        joint = self.joint_step(rows, parts)
         total = torch.zeros((), device=accelerator.device)
-        for i, (part, weight) in enumerate(parts):
-            batch = self.data.batch(part)
-            self.window.cells += batch["attention_mask"].numel()
-            self.window.tokens += int(batch["attention_mask"].sum())
-            batch = {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+        for i, (batch, weight) in enumerate(parts):
             last = i == len(parts) - 1
             # processes exchange gradients with the last part alone
             with contextlib.nullcontext() if last else accelerator.no_sync(self.wrapped):
-                loss = self.wrapped(batch) * weight
+                if joint:
+                    joint.rewind(i)
+                    loss = self.wrapped(batch, joint.surrogate(i))
+                else:
+                    loss = self.wrapped(batch) * weight
                 accelerator.backward(loss)
             total += loss.detach()
         accelerator.unscale_gradients()
