@@ -40,6 +40,40 @@ def spread(accelerator: Accelerator, compute: Callable[[list], np.ndarray], item
     return dealt.numpy()[index]
 
 
+def spread_rows(accelerator: Accelerator, compute: Callable[[slice], tuple[Tensor, ...]], count: int) -> tuple[Tensor, ...]:
+    """`compute(rows)`, tensors with one row for each of `count` rows: every process computes a slice of them, and all receive
+    the result, on the CPU."""
+    processes = accelerator.num_processes
+    if processes == 1:
+        return compute(slice(0, count))
+    size = -(-count // processes)
+    first = min(count, accelerator.process_index * size)
+    own = compute(slice(first, min(count, first + size)))
+    gathered = []
+    for part in own:
+        padded = part.new_zeros(size, *part.shape[1:])
+        padded[: len(part)] = part
+        gathered.append(accelerator.gather(padded.to(accelerator.device)).cpu()[:count])
+    return tuple(gathered)
+
+
+def gather_rows(accelerator: Accelerator, rows: Tensor) -> Tensor:
+    """The rows of all processes, which may have different numbers of them, on the CPU."""
+    if accelerator.num_processes == 1:
+        return rows
+    counts = accelerator.gather(torch.tensor([len(rows)], device=accelerator.device)).tolist()
+    padded = rows.new_zeros(max(counts), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    parts = accelerator.gather(padded.to(accelerator.device)).cpu().split(max(1, max(counts)))
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=False)] or [rows])
+
+
+def broadcast(accelerator: Accelerator, value: int) -> int:
+    """The main process's number, in every process."""
+    own = value if accelerator.is_main_process else 0
+    return int(accelerator.reduce(torch.tensor(own, device=accelerator.device), reduction="sum"))
+
+
 def mean_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:
     """The mean of a tensor over all processes, on the CPU."""
     return accelerator.reduce(values, reduction="mean").cpu()

@@ -1,6 +1,7 @@
 """What both encoders share: the transformer, its precision, and inference in batches of tokens, longest first."""
 
 import abc
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +65,15 @@ class Encoder(nn.Module, abc.ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that the results depend on: weights, pooling and what follows it, the lengths that are kept."""
+        hashed = hashlib.sha256(f"{type(self).__name__} {getattr(self, 'pooling', '')} {self.max_length}".encode())
+        for name, weight in sorted(self.state_dict().items()):
+            hashed.update(name.encode())
+            hashed.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return hashed.hexdigest()
 
     def transform(self, weights: Mapping[str, Tensor] | None, inputs: dict[str, Tensor]):
         """The transformer's output, with its own weights or with others, by the attention that is faster here."""

@@ -121,8 +121,50 @@ class Block:
         # taken once: giving memory of this size back and taking it again costs as much as the products
         self.room = torch.empty(rows, size, dtype=dtype, device=device)
 
-    def scores(self, queries: Tensor) -> Tensor:
-        return torch.mm(queries, self.low.T, out=self.room[: len(queries)])
+    def scores(self, queries: Tensor, first: int = 0) -> Tensor:
+        """(R, H) -> (R, C), from the vector `first` of the block on; good until the next call."""
+        vectors = self.low[first:]
+        room = self.room.view(-1)[: len(queries) * len(vectors)].view(len(queries), -1)
+        return torch.mm(queries, vectors.T, out=room)
+
+
+def _bounds(exact: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+    """Queries (R, H) as the fast pass has them, and a bound (R,) on what their scores with a block lose but for the rounding
+    of the result.
+
+    With q', c' the vectors rounded, and |.| lengths: |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|, and the sum of H products in
+    fp32 adds at most 4 H 2^-24 |q'| |c'| (4: some hardware truncates), and 2^-120 for each that is too small for fp32.
+    """
+    low, lengths, errors = _rounded(exact, block.low.dtype)
+    if lengths.max() * block.longest > 1e38:
+        raise InputError("top_k: dot products near the largest fp32 number; use the cosine, or scale the vectors")
+    bound = errors * block.longest + (lengths + errors) * block.error
+    return low, bound + exact.shape[1] * (4 * 2.0**-24 * lengths * block.longest + 2.0**-120)
+
+
+def _error(scores: Tensor, products: Tensor, dtype: torch.dtype) -> Tensor:
+    """How far the exact scores can be from those of the fast pass, (R, K): also half a unit in the last place of the result; the
+    last factor is for the rounding of these sums themselves."""
+    return (scores.abs() * (torch.finfo(dtype).eps / 2) + products[:, None]) * (1 + 1e-5)
+
+
+class Exactly:
+    """Exact scores of chosen pairs, few at a time and in the same memory: on a CPU it stays in the cache, which makes this
+    several times as fast."""
+
+    def __init__(self, width: int, device: torch.device):
+        self.single = torch.empty(ROOM, width, device=device)
+        self.double = torch.empty(2, ROOM, width, dtype=torch.float64, device=device)
+
+    def __call__(self, queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor) -> Tensor:
+        """The scores (M,) of queries[row] and vectors[column], fp32."""
+        queries, parts = queries.double(), [torch.empty(0, dtype=torch.float64, device=row.device)]
+        for r, c in zip(row.split(ROOM), column.split(ROOM), strict=True):
+            single, left, right = self.single[: len(r)], *self.double[:, : len(r)]
+            torch.index_select(queries, 0, r, out=left)
+            right.copy_(torch.index_select(vectors, 0, c, out=single))
+            parts.append(left.mul_(right).sum(1))
+        return torch.cat(parts).float()
 
 
 class Excluded:
@@ -166,30 +208,17 @@ class Search:
         self.scores = torch.full((len(left), k), -torch.inf)
         self.indices = torch.full((len(left), k), -1)
         self.ceiling = torch.full((len(left),), -torch.inf)
-        self.single = torch.empty(ROOM, left.width, device=left.device)
-        self.double = torch.empty(2, ROOM, left.width, dtype=torch.float64, device=left.device)
+        self.exactly = Exactly(left.width, left.device)
 
     def fast(self, block: Block, q: slice) -> None:
-        """Search one block of the corpus for some queries.
-
-        With q', c' the vectors rounded to `dtype`, and |.| lengths: |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|; the sum of
-        H products in fp32 adds at most 4 H 2^-24 |q'| |c'| (4: some hardware truncates), and rounding it to `dtype` at most
-        half a unit in the last place of the result.
-        """
+        """Search one block of the corpus for some queries."""
         exact = self.left.exact(q)
-        low, lengths, errors = _rounded(exact, self.dtype)
-        if lengths.max() * block.longest > 1e38:
-            raise InputError("top_k: dot products near the largest fp32 number; use the cosine, or scale the vectors")
-        products = errors * block.longest + (lengths + errors) * block.error
-        # 2^-120: products too small for fp32 are lost
-        products += self.left.width * (4 * 2.0**-24 * lengths * block.longest + 2.0**-120)
+        low, products = _bounds(exact, block)
         scores = block.scores(low)
         self.banned.remove(scores, np.arange(q.start, q.stop), block.columns)
         best, index = _best_columns(scores, min(self.k + SPARE, scores.shape[1]))
         excluded = best.isneginf()
-        half = torch.finfo(self.dtype).eps / 2
-        # the last factor: rounding of these sums themselves
-        error = (best.abs().where(~excluded, 0) * half + products[:, None]) * (1 + 1e-5)
+        error = _error(best.where(~excluded, 0), products, self.dtype)
         if best.shape[1] < scores.shape[1]:
             self.ceiling[q] = torch.maximum(self.ceiling[q], (best + error)[:, -1].cpu())
         # the k-th best scores at least this, so that most of the spare candidates need no exact score
@@ -199,19 +228,8 @@ class Search:
         row, place = ((best + error >= floor[:, None]) & ~excluded).nonzero(as_tuple=True)
         column = index[row, place]
         found = torch.full_like(best, -torch.inf)
-        found[row, place] = self._products(exact, row, block.exact, column)
+        found[row, place] = self.exactly(exact, row, block.exact, column)
         self._merge(q, found, index + block.columns.start)
-
-    def _products(self, queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor) -> Tensor:
-        """The exact scores (M,) of queries[row] and vectors[column], fp32. Few at a time, in the same memory: on a CPU it stays
-        in the cache, which makes this several times as fast."""
-        queries, parts = queries.double(), [torch.empty(0, dtype=torch.float64, device=row.device)]
-        for r, c in zip(row.split(ROOM), column.split(ROOM), strict=True):
-            single, left, right = self.single[: len(r)], *self.double[:, : len(r)]
-            torch.index_select(queries, 0, r, out=left)
-            right.copy_(torch.index_select(vectors, 0, c, out=single))
-            parts.append(left.mul_(right).sum(1))
-        return torch.cat(parts).float()
 
     def unsure(self) -> Tensor:
         """The queries whose k-th best does not clear all that was dropped."""

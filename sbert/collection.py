@@ -1,0 +1,208 @@
+"""Collections of texts for mining: read from a file, embedded once, and the embeddings kept."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from sbert import distributed
+from sbert.bi_encoder import BiEncoder
+from sbert.encoder import Precision
+from sbert.errors import InputError
+from sbert.files import READERS, data_dir, read_text
+from sbert.output import Output
+
+UNIT = 16_384  # texts that are embedded between two states of an interrupted run
+
+
+@dataclass
+class Source:
+    """Where texts, or their embeddings, come from.
+
+    Args:
+        path: a text file with a text a line; TSV, CSV or JSONL; each plain or .gz; a name such as tatoeba_pool_en in the data
+            folder; or .npy with embeddings (N, H), and no texts.
+        split: of a name with several files, for example corpus of scifact.
+        column: the column of the text.
+        id: the column of its identifier; null: id where there is one, else the number of the line (of .npy: of the row from 0).
+        limit: only the first so many.
+        embeddings: a .npy file: read if it is there, otherwise made and kept for the next time.
+    """
+
+    path: str
+    split: str | None = None
+    column: str = "text"
+    id: str | None = None
+    limit: int | None = None
+    embeddings: str | None = None
+
+
+@dataclass
+class Collection:
+    """N texts with their identifiers; `texts` is empty where there are embeddings alone, and those are `vectors`."""
+
+    name: str
+    ids: list[str]
+    texts: list[str]
+    empty: int = 0
+    vectors: np.ndarray | None = None
+    embeddings: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def describe(self) -> str:
+        what = "embeddings" if self.vectors is not None else "texts"
+        return f"{self.name}: {len(self):,} {what}" + (f"; {self.empty:,} skipped: empty" if self.empty else "")
+
+    def cells(self, index: int, suffix: str = "") -> dict[str, str]:
+        """What a result says of one text: its identifier, and the text where there is one."""
+        text = {f"text{suffix}": self.texts[index]} if self.texts else {}
+        return {f"id{suffix}": self.ids[index]} | text
+
+    @property
+    def digest(self) -> str:
+        """A hash of the texts, or of the embeddings."""
+        if self.vectors is not None:
+            return hashlib.sha256(np.ascontiguousarray(self.vectors).tobytes()).hexdigest()
+        hashed = hashlib.sha256()
+        for text in self.texts:
+            raw = text.encode()
+            hashed.update(len(raw).to_bytes(8, "little") + raw)
+        return hashed.hexdigest()
+
+
+def load_vectors(path: str | Path) -> np.ndarray:
+    """Embeddings (N, H) of a .npy file, memory-mapped."""
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a .npy file of numbers: {error}") from None
+    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+        raise InputError(
+            f"{path}: holds {vectors.dtype} of shape {vectors.shape}; embeddings are floats of shape (N, H)"
+        )
+    return vectors
+
+
+def read_collection(source: Source) -> Collection:
+    """Read texts; `InputError` names the file and the line that stops it."""
+    if Path(source.path).suffix == ".npy":
+        vectors = load_vectors(source.path)[: source.limit]
+        return Collection(source.path, [str(i) for i in range(len(vectors))], [], vectors=vectors)
+    path = _find(source)
+    found = Collection(str(path), [], [], embeddings=source.embeddings)
+    kind = path.name.removesuffix(".gz").rpartition(".")[2]
+    if kind in ("tsv", "csv", "jsonl"):
+        _read_columns(path, kind, source, found)
+    elif kind == "txt":
+        for number, line in enumerate(read_text(path).split("\n"), start=1):
+            found.ids.append(str(number))
+            found.texts.append(line.strip())
+    else:
+        raise InputError(f"{path}: its ending tells no format; known: txt, tsv, csv, jsonl (each also .gz), npy")
+    there = [i for i, text in enumerate(found.texts) if text.strip()]
+    last = kind == "txt" and found.texts[-1] == ""  # what follows the last line's end is no line
+    found.empty = len(found.texts) - len(there) - last
+    there = there[: source.limit]
+    found.ids, found.texts = [found.ids[i] for i in there], [found.texts[i] for i in there]
+    if not found.texts:
+        raise InputError(f"{path}: has no texts")
+    return found
+
+
+def _find(source: Source) -> Path:
+    """The file of a source: its path, or the file of that name in the data folder."""
+    if Path(source.path.removesuffix(".gz")).suffix:
+        return Path(source.path)
+    folder = data_dir() / source.path
+    there = sorted(path.name.removesuffix(".tsv.gz") for path in folder.glob("*.tsv.gz"))
+    split = source.split or (there[0] if len(there) == 1 else None)
+    if split not in there:
+        what = f"there are: {', '.join(there)}; name one as split" if there else "SBERT_DATA sets the data folder"
+        raise InputError(
+            f"{source.path}: no such file, and {'no split ' + split + ' ' if split else 'none '}in {folder}; {what}"
+        )
+    return folder / f"{split}.tsv.gz"
+
+
+def _read_columns(path: Path, kind: str, source: Source, found: Collection) -> None:
+    for number, line in READERS[kind](path):
+        for column in filter(None, (source.column, source.id)):
+            if column not in line:
+                raise InputError(f"{path}, line {number}: no column '{column}'; there are: {', '.join(line)}")
+        text = line[source.column]
+        if not isinstance(text, str):
+            raise InputError(f"{path}, line {number}: {source.column} is {text!r}, not a text")
+        found.texts.append(text)
+        found.ids.append(str(line.get(source.id or "id", number)))
+
+
+def embed(texts: list[str], model: BiEncoder, path: str | Path, settings: dict, accelerator: Accelerator, precision: Precision,
+          overwrite: bool = False) -> None:  # fmt: skip
+    """Write the embeddings of N texts as a .npy file (N, H) of float32, in bounded memory; go on with an interrupted one."""
+    output = Output(path, settings, overwrite) if accelerator.is_main_process else None
+    done = distributed.broadcast(accelerator, output.units if output else 0)
+    encode = partial(model.encode, precision=precision)
+    with tqdm(
+        total=len(texts), initial=done * UNIT, unit="text", desc="embed", disable=None if output else True
+    ) as bar:
+        for start in range(done * UNIT, len(texts), UNIT):
+            vectors = distributed.spread(accelerator, encode, texts[start : start + UNIT])
+            if output:
+                output.append((b"" if start else _header(len(texts), model.dim)) + vectors.astype("<f4").tobytes())
+            bar.update(len(vectors))
+    if output:
+        output.finish()
+    accelerator.wait_for_everyone()
+
+
+def _header(rows: int, width: int) -> bytes:
+    """How a .npy file of float32 (rows, width) begins."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (rows, width)})
+    return buffer.getvalue()
+
+
+def vectors_of(
+    collection: Collection, model: BiEncoder | None, accelerator: Accelerator, precision: Precision
+) -> np.ndarray:
+    """The embeddings (N, H) of a collection: given, kept from another time, or made now."""
+    if collection.vectors is not None:
+        return collection.vectors
+    if model is None:
+        raise InputError(f"{collection.name}: has texts and no embeddings; name the model that makes them")
+    if collection.embeddings is None:
+        encode = partial(model.encode, precision=precision, progress=None)
+        return distributed.spread(accelerator, encode, collection.texts)
+    path, settings = Path(collection.embeddings), {"texts": collection.digest, "model": model.fingerprint}
+    if path.exists():
+        _check_kept(path, settings, len(collection))
+    else:
+        embed(collection.texts, model, path, settings, accelerator, precision)
+    return load_vectors(path)
+
+
+def _check_kept(path: Path, settings: dict, count: int) -> None:
+    """Refuse embeddings that were made of other texts or by another model."""
+    facts = Path(f"{path}.json")
+    if not facts.exists():
+        raise InputError(
+            f"{path}: nothing says which texts and model it is of ({facts.name} is missing); name another file"
+        )
+    made = json.loads(facts.read_text("utf-8"))
+    for name, value in settings.items():
+        if made.get(name) != value:
+            raise InputError(
+                f"{path}: was made {'of other texts' if name == 'texts' else 'by another model'}; name another file"
+            )
+    if len(load_vectors(path)) != count:
+        raise InputError(f"{path}: holds {len(load_vectors(path)):,} embeddings for {count:,} texts; name another file")
