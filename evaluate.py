@@ -4,9 +4,11 @@ python evaluate.py --model runs/stsb/best --data stsb sts12 sts13 sts14 sts15 st
 python evaluate.py --model models/all-MiniLM-L6-v2 --data stsb_multi_mt/fr mrpc --output result.md
 python evaluate.py --model runs/nli/best --data snli my/pairs.tsv --output result.json
 python evaluate.py --model runs/cross_stsb/best --data stsb --symmetric true
+python evaluate.py --model runs/msmarco/best --data scifact beir/nfcorpus --reranker runs/ranker/best --depth 50
 
 All numbers are x 100; a cross-encoder's correlations are those of its logits. A dataset's columns and task are known by its
-name or its header; in a YAML file given as --config every option of a dataset can be set.
+name or its header, retrieval by a folder's corpus, queries and qrels, also in BEIR's layout; in a YAML file given as --config
+every option of a dataset can be set.
 """
 
 import sys
@@ -22,7 +24,7 @@ def main(argv: list[str]) -> None:
         check_unique(argv)
         data = (
             str | DatasetConfig,
-            "Names of datasets (stsb stsb_multi_mt/fr) or files; in YAML, with all their options.",
+            "Names of datasets (stsb stsb_multi_mt/fr), files, folders with a corpus; in YAML, with all their options.",
         )
         options = parser(EvaluateConfig, "evaluate.py", __doc__, data=data)
         given = options.parse_args(argv)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sbert.errors import InputError
 
-Task = Literal["sts", "binary", "nli", "pair", "triplet", "rerank"]
+Task = Literal["sts", "binary", "nli", "pair", "triplet", "rerank", "retrieval"]
 
 
 @dataclass
@@ -18,11 +18,12 @@ class DatasetConfig:
     """One dataset: where its rows are and what its columns mean.
 
     Args:
-        path: a name such as stsb for <data folder>/stsb/<split>.tsv.gz; a file; or hf:<name>[:<config>].
+        path: a name such as stsb for <data folder>/stsb/<split>.tsv.gz; a file; hf:<name>[:<config>]; or, for retrieval, a
+            folder or the name of one below the data folder, with a corpus, queries and qrels.
         split: train, dev, test and so on; names and hf: need one, files do not.
         task: sts (two texts and a score), binary (two texts, 0 or 1), nli (two texts and a class), pair (anchor or query, and
             its positive), triplet (the same and one negative or more), rerank (query, document, relevance: a row for each
-            candidate of a query).
+            candidate of a query), retrieval (known by the folder's corpus; to evaluate on, not to train on).
         texts: the text columns by name, in the order in which the loss reads them; goes with task. Of a triplet, negatives
             after the first may be empty, and a column of JSONL may hold a list of texts.
         label: the column of the score, class or relevance; of a triplet, for a loss that reads them, of a teacher's margins,
@@ -31,7 +32,8 @@ class DatasetConfig:
         classes: the labels of the file in the order of their numbers 0 to K-1.
         source: the column that says which part of the dataset a row comes from.
         where: use only rows whose columns hold these values, for example {SemEval_set: TEST}.
-        limit: use so many rows (a whole number) or this share of them (below 1); a larger limit contains a smaller one.
+        limit: use so many rows (a whole number) or this share of them (below 1); a larger limit contains a smaller one. Of
+            retrieval: queries; the corpus stays whole.
         limit_seed: the seed of that choice.
         beyond: leave out the rows that this limit would use, so that a dev set can be cut from the file of the training set.
         weight: this dataset's share of an epoch relative to the others; all datasets have one or none has.
@@ -133,7 +135,8 @@ def _score_reader(low: float, high: float, task: Task) -> Callable[[object, str]
     return read_score
 
 
-def _read_relevance(value: object, here: str) -> float:
+def read_relevance(value: object, here: str) -> float:
+    """A grade from 0 (not relevant) upwards."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -171,7 +174,7 @@ def label_reader(config: DatasetConfig, schema: Schema) -> Callable[[object, str
     if schema.task == "nli":
         return _class_reader(config.classes or NLI_CLASSES)
     if schema.task == "rerank":
-        return _read_relevance
+        return read_relevance
     low, high = config.range or _RANGES.get(config.path.partition("/")[0], (0, 1))
     if not (low < high and math.isfinite(high - low)):
         raise InputError(f"dataset {config.path}: range [{low:g}, {high:g}]: the lower end comes first")
@@ -187,17 +190,21 @@ def skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) ->
     for place, (name, text) in enumerate(cells_of(line, schema)):
         if place > 2 and (text is None or isinstance(text, str) and not text.strip()):
             continue  # a further negative that the row lacks
-        if not isinstance(text, str):
-            raise InputError(f"{here}: {name} is {text!r}, not a text")
+        check_text(name, text, here)
         if not text.strip():
             if not config.skip_empty:
                 raise InputError(f"{here}: {name} is empty; fill it, or set skip_empty to skip and count such rows")
             return f"empty {name}"
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise InputError(f"{here}: {name} holds half of a surrogate pair, which is no text") from None
     return None
+
+
+def check_text(name: str, text: object, here: str) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"{here}: {name} is {text!r}, not a text")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{here}: {name} holds half of a surrogate pair, which is no text") from None
 
 
 def cells_of(line: dict, schema: Schema) -> list[tuple[str, object]]:

@@ -14,6 +14,7 @@ from sbert.cross_losses import PairLoss  # noqa: F401 - the classes that `loss` 
 from sbert.data import DatasetConfig
 from sbert.encoder import Precision
 from sbert.errors import InputError
+from sbert.evaluation import DEPTH
 from sbert.losses import Loss
 from sbert.optimization import OptimConfig
 from sbert.ranking_losses import JointLoss  # noqa: F401
@@ -92,6 +93,8 @@ class EvaluateConfig:
         layer: as for training.
         max_length: as for training.
         symmetric: score every pair in both orders and take the mean; a cross-encoder's option.
+        reranker: a cross-encoder that re-ranks what the model retrieves; for retrieval datasets.
+        depth: how many retrieved documents of each query it re-ranks.
         precision: of products: auto is bf16 where the hardware multiplies it natively.
         output: write the result here as well: .json has every metric, .md the table.
     """
@@ -103,6 +106,8 @@ class EvaluateConfig:
     layer: int = -1
     max_length: int | None = None
     symmetric: bool = False
+    reranker: str | None = None
+    depth: int = DEPTH
     precision: Precision = "auto"
     output: str | None = None
 

@@ -5,7 +5,6 @@ right; a row that is left out on purpose is counted by reason.
 """
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,9 @@ from sbert.columns import (
     skip_reason,
 )
 from sbert.errors import InputError
-from sbert.files import READERS, Line
+from sbert.files import READERS, Line, data_dir
+from sbert.retrieval import Retrieval, corpus_folder, read_retrieval, splits
+from sbert.subset import choose
 
 
 @dataclass
@@ -49,11 +50,6 @@ class Rows:
     def describe(self) -> str:
         skipped = "".join(f"; {n:,} skipped: {reason}" for reason, n in self.skipped.items())
         return f"{self.name}: {len(self):,} rows, {self.task}{skipped}"
-
-
-def data_dir() -> Path:
-    """The folder of named datasets: SBERT_DATA of the environment, or data/."""
-    return Path(os.environ.get("SBERT_DATA", "data"))
 
 
 def _named_file(config: DatasetConfig) -> Path:
@@ -96,24 +92,6 @@ def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
     return str(path), READERS[reader](path)
 
 
-def subset(n: int, limit: int | float | None, seed: int, beyond: int | float | None = None) -> np.ndarray:
-    """Sorted indices of the rows of n that `limit` keeps: a prefix of one permutation, so that limits nest; without the
-    prefix that `beyond` names."""
-
-    def count(value: int | float, name: str) -> int:
-        whole = round(n * value) if 0 < value < 1 else value
-        if not (math.isfinite(whole) and whole >= 1 and whole == int(whole)):
-            raise InputError(f"{name} {value}: needs a whole number of rows, or a share of them between 0 and 1")
-        return int(whole)
-
-    order = np.arange(n) if limit is None and beyond is None else np.random.default_rng(seed).permutation(n)
-    if beyond is not None:
-        order = order[count(beyond, "beyond") :]
-        if not len(order):
-            raise InputError(f"beyond {beyond}: leaves none of the {n:,} rows")
-    return np.sort(order if limit is None else order[: count(limit, "limit")])
-
-
 def _collect(config: DatasetConfig, rows: Rows) -> Rows:
     place, lines = _open(config)
     schema, columns = None, set()
@@ -150,16 +128,21 @@ def _margins(margins: list[float], negatives: list[str | None], here: str) -> li
     return [math.nan if text is None else next(given) for text in negatives]
 
 
-def read(config: DatasetConfig) -> Rows:
+def has_splits(config: DatasetConfig) -> bool:
+    """Whether a split must be named beside the path: of a file, and of a retrieval folder without any, it need not."""
+    if folder := corpus_folder(config):
+        return None not in splits(folder)
+    return not Path(config.path.removesuffix(".gz")).suffix
+
+
+def read(config: DatasetConfig) -> Rows | Retrieval:
     """Read one dataset; `InputError` names the file and the row that stops it."""
+    if config.task == "retrieval" or corpus_folder(config):
+        return read_retrieval(config)
     default_name = Path(config.path).name.split(".")[0] if "." in config.path else config.path.split(":")[-1]
     name = config.name or "-".join(filter(None, [default_name.replace("/", "-"), config.split]))
     rows = _collect(config, Rows(name, "sts", [], [], []))
-    keep = subset(len(rows.texts), config.limit, config.limit_seed, config.beyond)
-    if len(keep) < len(rows.texts):
-        first = "" if config.beyond is None else f"the {config.beyond} before beyond"
-        second = "" if config.limit is None else f"beyond limit {config.limit}"
-        rows.skipped[" and ".join(filter(None, [first, second]))] = len(rows.texts) - len(keep)
+    keep = choose(config, len(rows.texts), rows.skipped)
     rows.texts = [list(column) for column in zip_longest(*(rows.texts[i] for i in keep))]
     labels = [rows.labels[i] for i in keep]
     kind = {"nli": np.int64, "rerank": np.float64}.get(rows.task, np.float32)

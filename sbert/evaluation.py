@@ -1,8 +1,9 @@
 """Evaluators: rows and a judge of pairs to named metrics, the best-known protocol of each task.
 
 A `Judge` is what a model has to say about pairs of texts: scores (a bi-encoder's cosine and its like, a cross-encoder's
-logit) and, of a classifier, logits of the classes. Every metric is a fraction, larger is better. STS follows Sentence-BERT
-(section 4): one correlation over all rows ("all"), not the mean over parts; that mean is given beside it.
+logit) and, of a classifier, logits of the classes; a bi-encoder can search a corpus too. Every metric is a fraction, larger is
+better. STS follows Sentence-BERT (section 4): one correlation over all rows ("all"), not the mean over parts; that mean is
+given beside it.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,15 @@ from sbert.batching import unique
 from sbert.data import Rows
 from sbert.errors import InputError
 from sbert.losses import SoftmaxLoss
+from sbert.mining import top_k
+from sbert.retrieval import Retrieval
 
 # the metric that a task is judged by; {} is the kind of score
-PRIMARY = {"sts": "spearman_{}", "binary": "ap_{}", "nli": "accuracy", "triplet": "accuracy_{}", "rerank": "ndcg@10_{}"}
+PRIMARY = {
+    "sts": "spearman_{}", "binary": "ap_{}", "nli": "accuracy", "triplet": "accuracy_{}", "rerank": "ndcg@10_{}",
+    "retrieval": "ndcg@10_{}",
+}  # fmt: skip
+DEPTH = 100  # documents that are found for each query: what the metrics of retrieval look at
 
 
 @dataclass
@@ -26,18 +33,23 @@ class Judge:
     """What a model says of pairs, two lists of N texts.
 
     score: {kind: (N,)}, the larger the more alike. classify: (N, K) logits; its `classes` by name, where they are known.
-    Either is None where the model cannot do it. `kind` is the score that counts.
+    search: Q queries, N documents and k to the scores and the places of the k best documents, (Q, k) each, best first; -1
+    where there are no more. `depth` is the k that is asked for.
+    Each is None where the model cannot do it. `kind` is the score that counts.
     """
 
     kind: str
     score: Callable[[list[str], list[str]], dict[str, np.ndarray]] | None
     classify: Callable[[list[str], list[str]], np.ndarray] | None = None
     classes: list[str] | None = None
+    search: Callable[[list[str], list[str], int], tuple[np.ndarray, np.ndarray]] | None = None
+    depth: int = DEPTH
 
 
 @dataclass
 class Report:
-    """The result on one dataset. `scores` (N,) and `gold` (N,) are there for sts, for pictures.
+    """The result on one dataset. `scores` (N,) and `gold` (N,) are there for sts, for pictures; `found` (Q, K), the
+    documents of each query, is there for retrieval, for a re-ranker.
 
     kind: of the score that counts. notes: what a reader of the metrics must know.
     """
@@ -48,6 +60,7 @@ class Report:
     metrics: dict[str, float]
     scores: np.ndarray | None = None
     gold: np.ndarray | None = None
+    found: np.ndarray | None = None
     kind: str = "cosine"
     notes: list[str] = field(default_factory=list)
 
@@ -62,8 +75,9 @@ class Report:
 
 
 def encoder_judge(encode: Callable[[list[str]], np.ndarray], head: SoftmaxLoss | None = None,
-                  classes: list[str] | None = None) -> Judge:  # fmt: skip
-    """The judge that a bi-encoder is; `encode` is called once for all texts. `head`: its trained classifier of pairs."""
+                  classes: list[str] | None = None, device: torch.device | str = "cpu") -> Judge:  # fmt: skip
+    """The judge that a bi-encoder is; `encode` is called once for all texts. `head`: its trained classifier of pairs.
+    `device`: where it searches."""
 
     def columns(left: list[str], right: list[str]) -> list[np.ndarray]:
         distinct, index = unique(left + right)
@@ -78,7 +92,13 @@ def encoder_judge(encode: Callable[[list[str]], np.ndarray], head: SoftmaxLoss |
         u, v = (torch.from_numpy(c).to(weights.device, weights.dtype) for c in columns(left, right))
         return head.logits(u, v).cpu().numpy()
 
-    return Judge("cosine", score, classify if head else None, classes)
+    def search(queries: list[str], corpus: list[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+        distinct, index = unique(queries + corpus)
+        asked, vectors = np.split(encode(distinct)[index], [len(queries)])
+        scores, found = top_k(asked, vectors, k, device=device)
+        return scores.numpy(), found.numpy()
+
+    return Judge("cosine", score, classify if head else None, classes, search)
 
 
 def cross_judge(predict: Callable[[list[tuple[str, str]]], np.ndarray], dim: int, classes: list[str] | None) -> Judge:
@@ -165,10 +185,17 @@ def _rerank(rows: Rows, judge: Judge, report: Report) -> None:
         report.metrics |= {f"{k}_{kind}": value for k, value in metrics.ranking(scores, rows.labels, groups).items()}
 
 
-TASKS = {"sts": _sts, "binary": _binary, "nli": _nli, "triplet": _triplet, "rerank": _rerank}
+def _retrieval(rows: Retrieval, judge: Judge, report: Report) -> None:
+    report.found = judge.search(rows.queries, rows.corpus, judge.depth)[1]
+    report.metrics = {f"{name}_{judge.kind}": v for name, v in metrics.retrieval(report.found, *rows.qrels).items()}
 
 
-def undefined(rows: Rows) -> str | None:
+TASKS = {
+    "sts": _sts, "binary": _binary, "nli": _nli, "triplet": _triplet, "rerank": _rerank, "retrieval": _retrieval,
+}  # fmt: skip
+
+
+def undefined(rows: Rows | Retrieval) -> str | None:
     """Why the main metric of a dataset is undefined whatever the model says; None where it is not."""
     if rows.task in ("sts", "binary") and len(set(rows.labels.tolist())) < 2:
         what = "a correlation" if rows.task == "sts" else "average precision"
@@ -178,16 +205,25 @@ def undefined(rows: Rows) -> str | None:
     return None
 
 
-def evaluate(rows: Rows, judge: Judge) -> Report:
-    """Judge every pair of `rows` in one call and score the judgements by the task.
-
-    Raises:
-        InputError: a task that needs scores of a classifier, or classes of a model without any.
-    """
+def check_able(rows: Rows | Retrieval, judge: Judge) -> None:
+    """Refuse a task that the model cannot do: one that needs its scores, its classes, or a search by it."""
+    if rows.task == "retrieval" and judge.search is None:
+        raise InputError(
+            f"{rows.name}: a cross-encoder alone cannot search a corpus; evaluate.py takes it as the reranker of a bi-encoder"
+        )
     if rows.task == "nli" and judge.classify is None:
         raise InputError(f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder's classes")
     if rows.task != "nli" and judge.score is None:
         raise InputError(f"{rows.name}: task {rows.task} needs a model that scores pairs, and this one tells classes")
+
+
+def evaluate(rows: Rows | Retrieval, judge: Judge) -> Report:
+    """Judge every pair of `rows` in one call, or search once for all queries, and score the judgements by the task.
+
+    Raises:
+        InputError: a task that the model cannot do.
+    """
+    check_able(rows, judge)
     report = Report(rows.name, rows.task, len(rows), {}, kind=judge.kind)
     if reason := undefined(rows):
         report.notes.append(reason)

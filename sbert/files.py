@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from sbert.errors import InputError
 
 Line = tuple[int, dict[str, object]]
 Fields = tuple[int, list[str]]
+
+
+def data_dir() -> Path:
+    """The folder of named datasets: SBERT_DATA of the environment, or data/."""
+    return Path(os.environ.get("SBERT_DATA", "data"))
 
 
 def read_text(path: Path) -> str:

@@ -119,3 +119,54 @@ def ranking(scores: Array, relevance: Array, groups: Array, k: int = 10) -> dict
         np.add.reduceat(gain * discount, starts) / np.maximum(np.add.reduceat(ideal * discount, starts), 1e-300),
     )
     return {name: float(value[relevant > 0].mean()) for name, value in zip(names, values, strict=True)}
+
+
+def retrieval(found: Array, query: Array, document: Array, relevance: Array) -> dict[str, float]:
+    """nDCG@10, MRR@10, MAP@100, recall@{1, 10, 100} and precision@{1, 10} of a search, as trec_eval computes them.
+
+    found: (Q, K) documents of each query, best first, -1 where no more were found. The judgements are query, document and
+    relevance, (M,) each and no pair twice; a document is relevant where its relevance is above 0, and one that is not
+    judged is not. With r_i the relevance of the document at rank i, R the relevant documents of the query and
+    hits_k = |{i <= k: r_i > 0}|:
+
+        nDCG@k = sum_{i<=k} r_i / log2(i + 1) over the same of the ideal order of all judged documents
+        MRR@k = 1 / (first relevant rank), 0 if that is beyond k
+        MAP@k = sum_{i<=k, r_i>0} (hits_i / i) / R
+        recall@k = hits_k / R
+        precision@k = hits_k / k, also where fewer than k were found
+
+    Means are over the queries with a relevant document; NaN without any.
+    """
+    found, relevance = np.asarray(found), np.asarray(relevance, np.float64)
+    relevant = np.bincount(query[relevance > 0], minlength=len(found))
+    rank = np.arange(1, found.shape[1] + 1)
+    gain = _gains(found, query, document, relevance)
+    hit = gain > 0
+    order = np.lexsort((-relevance, query))
+    starts = np.searchsorted(query[order], query[order])
+    ideal_rank = np.arange(len(query)) - starts + 1
+    ideal_gain = (ideal_rank <= 10) * relevance[order] / np.log2(ideal_rank + 1)
+    ideal = np.bincount(query[order], ideal_gain, minlength=len(found))
+    least = np.maximum(relevant, 1)
+    values = {
+        "ndcg@10": (gain / np.log2(rank + 1))[:, :10].sum(1) / np.where(relevant > 0, ideal, 1),
+        "mrr@10": (hit / rank)[:, :10].max(1, initial=0),
+        "map@100": (hit * hit.cumsum(1) / rank)[:, :100].sum(1) / least,
+        **{f"recall@{k}": hit[:, :k].sum(1) / least for k in (1, 10, 100)},
+        **{f"precision@{k}": hit[:, :k].sum(1) / k for k in (1, 10)},
+    }
+    some = bool((relevant > 0).any())
+    return {name: float(value[relevant > 0].mean()) if some else float("nan") for name, value in values.items()}
+
+
+def _gains(found: Array, query: Array, document: Array, relevance: Array) -> Array:
+    """(Q, K) relevance of what was found, 0 where it is not judged. No table of Q x N: the judged pairs are looked up."""
+    if not len(query):
+        return np.zeros(found.shape)
+    width = max(found.max(initial=0), document.max(initial=0)) + 1
+    judged = query * width + document
+    order = np.argsort(judged)
+    asked = np.arange(len(found))[:, None] * width + found
+    place = np.searchsorted(judged[order], asked).clip(max=len(judged) - 1)
+    there = (judged[order][place] == asked) & (found >= 0)
+    return np.where(there, relevance[order][place], 0)

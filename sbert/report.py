@@ -3,6 +3,8 @@
 import json
 import math
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +16,12 @@ from sbert.bi_encoder import BiEncoder
 from sbert.checkpoint import load_loss
 from sbert.config import EvaluateConfig
 from sbert.cross_encoder import CrossEncoder
-from sbert.data import DatasetConfig, Rows, read
+from sbert.data import DatasetConfig, Rows, has_splits, read
 from sbert.encoder import Encoder, resolve_precision
 from sbert.errors import InputError
-from sbert.evaluation import Judge, Report, cross_judge, encoder_judge, evaluate
+from sbert.evaluation import DEPTH, Judge, Report, check_able, cross_judge, encoder_judge, evaluate
+from sbert.reranking import rerank
+from sbert.retrieval import Retrieval
 from sbert.tracking import table
 
 # header of a task's table, and the metrics in its columns; {} is the kind of score, and columns without any value go
@@ -33,6 +37,10 @@ COLUMNS = {
     },
     "nli": {"accuracy": "accuracy", "macro F1": "macro_f1"},
     "rerank": {"nDCG@10": "ndcg@10_{}", "MRR@10": "mrr@10_{}", "MAP": "map_{}"},
+    "retrieval": {
+        "nDCG@10": "ndcg@10_{}", "MRR@10": "mrr@10_{}", "MAP@100": "map@100_{}",
+        "recall@10": "recall@10_{}", "recall@100": "recall@100_{}", "P@10": "precision@10_{}",
+    },
     "triplet": {
         "accuracy, {}": "accuracy_{}", "dot": "accuracy_dot",
         "Euclidean": "accuracy_euclidean", "Manhattan": "accuracy_manhattan",
@@ -41,10 +49,10 @@ COLUMNS = {
 
 
 def configs(config: EvaluateConfig) -> list[DatasetConfig]:
-    """The datasets of the command: a bare name gets the split, a file needs none."""
+    """The datasets of the command: a bare name gets the split, a file or a folder without splits needs none."""
     datasets = [DatasetConfig(path=d) if isinstance(d, str) else d for d in config.data]
     for dataset in datasets:
-        if dataset.split is None and not Path(dataset.path.removesuffix(".gz")).suffix:
+        if dataset.split is None and has_splits(dataset):
             dataset.split = config.split
     return datasets
 
@@ -56,12 +64,15 @@ def tables(reports: list[Report]) -> str:
         chosen = [report for report in reports if report.task == task]
         if not chosen:
             continue
-        kind = chosen[0].kind
-        columns = {header.format(kind): key.format(kind) for header, key in COLUMNS[task].items()}
-        columns = {h: key for h, key in columns.items() if any(key in report.metrics for report in chosen)}
+        # the kind of score is a report's own: a re-ranked one has another than the search before it
+        columns = {
+            header.format(chosen[0].kind): key
+            for header, key in COLUMNS[task].items()
+            if any(key.format(report.kind) in report.metrics for report in chosen)
+        }
         rows = [
-            [report.name, report.rows, *(100 * report.metrics.get(key, math.nan) for key in columns.values())]
-            for report in chosen
+            [r.name, r.rows, *(100 * r.metrics.get(key.format(r.kind), math.nan) for key in columns.values())]
+            for r in chosen
         ]
         if task == "sts" and len(rows) > 1:
             means = [sum(values) / len(values) for values in zip(*(row[2:] for row in rows), strict=True)]
@@ -82,7 +93,29 @@ def load(config: EvaluateConfig, device: torch.device) -> Encoder:
     return CrossEncoder.from_pretrained(root, max_length=config.max_length).to(device)
 
 
-def judge(config: EvaluateConfig, model: Encoder, datasets: list[Rows]) -> Judge:
+def load_reranker(config: EvaluateConfig, datasets: Sequence[Rows | Retrieval], device: torch.device) -> CrossEncoder:
+    """The cross-encoder of one score that re-ranks.
+
+    Raises:
+        InputError: a depth below 1, data without a retrieval dataset, a bi-encoder, a cross-encoder of classes.
+    """
+    if config.depth < 1:
+        raise InputError(f"depth is {config.depth}; it must be 1 or more")
+    if not any(rows.task == "retrieval" for rows in datasets):
+        given = ", ".join(f"{rows.name} ({rows.task})" for rows in datasets)
+        raise InputError(f"reranker is for retrieval datasets, and data has none: {given}")
+    root = folder.locate(config.reranker)
+    if not folder.is_classifier(root):
+        raise InputError(f"reranker {config.reranker}: is a bi-encoder; a cross-encoder is needed")
+    model = CrossEncoder.from_pretrained(root)
+    if model.dim > 1:
+        raise InputError(
+            f"reranker {config.reranker}: tells {model.dim} classes; a cross-encoder of one score is needed"
+        )
+    return model.to(device)
+
+
+def judge(config: EvaluateConfig, model: Encoder, datasets: Sequence[Rows | Retrieval]) -> Judge:
     if isinstance(model, CrossEncoder):
         options = {"logits": True, "symmetric": config.symmetric, "precision": config.precision, "progress": None}
         return cross_judge(partial(model.predict, **options), model.dim, model.classes)
@@ -90,7 +123,8 @@ def judge(config: EvaluateConfig, model: Encoder, datasets: list[Rows]) -> Judge
     if any(rows.task == "nli" for rows in datasets):  # the trained classifier beside the model
         head, classes = load_loss(Path(config.model), model.dim)
         head.to(model.device)
-    return encoder_judge(partial(model.encode, precision=config.precision, progress=None), head, classes)
+    encode = partial(model.encode, precision=config.precision, progress=None)
+    return replace(encoder_judge(encode, head, classes, model.device), depth=max(DEPTH, config.depth))
 
 
 def evaluate_encoder(config: EvaluateConfig) -> list[Report]:
@@ -98,20 +132,22 @@ def evaluate_encoder(config: EvaluateConfig) -> list[Report]:
     output = Path(config.output) if config.output else None
     if output and output.suffix not in (".json", ".md"):
         raise InputError(f"output {output}: ends in .json or .md")
+    if config.reranker is None and config.depth != DEPTH:
+        raise InputError("depth is how many documents a reranker reads; name one, or leave depth out")
     datasets = [read(dataset) for dataset in configs(config)]
     if not datasets:
         raise InputError("data: names no dataset")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load(config, device)
     judged_by = judge(config, model, datasets)
-    dtype = str(resolve_precision(config.precision, device)).removeprefix("torch.")
-    kind = "cross-encoder" if isinstance(model, CrossEncoder) else f"{'+'.join(model.pooling)} pooling"
-    print(f"{config.model}: {kind}, max_length {model.max_length}, {dtype} on {device}")
-    reports = []
     for rows in datasets:
-        cut = model.texts.describe_cut(*tabulate(model.texts, rows.texts))
-        print(rows.describe() + (f"; {cut}" if cut else ""), file=sys.stderr)
-        reports.append(evaluate(rows, judged_by))
+        check_able(rows, judged_by)
+    reranker = load_reranker(config, datasets, device) if config.reranker else None
+    dtype = str(resolve_precision(config.precision, device)).removeprefix("torch.")
+    print(f"{config.model}: {_describe(model)}, {dtype} on {device}")
+    if reranker:
+        print(f"re-ranked: the first {config.depth:,} by {config.reranker}: {_describe(reranker)}")
+    reports = [report for rows in datasets for report in _reports(config, rows, model, judged_by, reranker)]
     text = "\n".join([f"\n{tables(reports)}\n", *(f"note: {note}" for r in reports for note in r.notes)])
     print(text)
     if output:
@@ -119,15 +155,35 @@ def evaluate_encoder(config: EvaluateConfig) -> list[Report]:
     return reports
 
 
+def _reports(config: EvaluateConfig, rows: Rows | Retrieval, model: Encoder, judged_by: Judge,
+             reranker: CrossEncoder | None) -> list[Report]:  # fmt: skip
+    """The report on one dataset and, of retrieval with a re-ranker, the one on the re-ranked order."""
+    cut = model.texts.describe_cut(*tabulate(model.texts, rows.texts))
+    print(rows.describe() + (f"; {cut}" if cut else ""), file=sys.stderr)
+    first = evaluate(rows, judged_by)
+    if reranker is None or rows.task != "retrieval":
+        return [first]
+    predict = partial(reranker.predict, logits=True, precision=config.precision, progress=None)
+    return [first, rerank(rows, first, predict, config.depth)]
+
+
+def _describe(model: Encoder) -> str:
+    kind = "cross-encoder" if isinstance(model, CrossEncoder) else f"{'+'.join(model.pooling)} pooling"
+    return f"{kind}, max_length {model.max_length}"
+
+
 def _write(output: Path, config: EvaluateConfig, reports: list[Report], text: str) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == ".md":
-        output.write_text(f"{config.model}, all numbers x 100\n\n{text}\n", "utf-8")
+        reranker = f", re-ranked to depth {config.depth} by {config.reranker}" if config.reranker else ""
+        output.write_text(f"{config.model}{reranker}, all numbers x 100\n\n{text}\n", "utf-8")
     else:
         results = [
             {"dataset": r.name, "task": r.task, "rows": r.rows,
              "metrics": {k: None if math.isnan(v) else v for k, v in r.metrics.items()}}
             for r in reports
         ]  # fmt: skip
-        output.write_text(json.dumps({"model": config.model, "results": results}, indent=2) + "\n", "utf-8")
+        reranker = {"reranker": config.reranker, "depth": config.depth} if config.reranker else {}
+        content = {"model": config.model, **reranker, "results": results}
+        output.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     print(f"written to {output}")

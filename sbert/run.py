@@ -18,7 +18,7 @@ from sbert.cross_losses import PairLoss
 from sbert.data import Rows, both_orders, read
 from sbert.encoder import Encoder, resolve_precision
 from sbert.errors import InputError
-from sbert.evaluation import Judge, Report, cross_judge, encoder_judge, evaluate, undefined
+from sbert.evaluation import Judge, Report, check_able, cross_judge, encoder_judge, evaluate, undefined
 from sbert.losses import Loss, SoftmaxLoss
 from sbert.objective import Objective, TrainingSet, check_fit
 from sbert.training import Training
@@ -97,6 +97,8 @@ class Run:
         self.model = start(config.model, config.loss)
         if isinstance(self.model, CrossEncoder) and self.train[0].classes:
             self.model.classes = self.train[0].classes
+        for rows in [*self.dev, *self.test]:
+            check_able(rows, self.judge(self.model, config.loss))
         if self.accelerator.is_main_process:
             tracking.open_run(self.folder, text, resume, overwrite)
             checkpoint.recover_folder(self.folder / "best")
@@ -128,7 +130,7 @@ class Run:
         if isinstance(model, CrossEncoder):
             return cross_judge(spread(partial(model.predict, logits=True, precision=precision)), model.dim, classes)
         head = loss.whole if isinstance(loss.whole, SoftmaxLoss) else None
-        return encoder_judge(spread(partial(model.encode, precision=precision)), head, classes)
+        return encoder_judge(spread(partial(model.encode, precision=precision)), head, classes, self.accelerator.device)
 
     def reports(self, datasets: list[Rows], model: Encoder, loss: Loss) -> list[Report]:
         judge = self.judge(model, loss)

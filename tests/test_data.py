@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbert.data import DatasetConfig, Rows, both_orders, read, subset
+from sbert.data import DatasetConfig, Rows, both_orders, read
 from sbert.errors import InputError
+from sbert.subset import subset
 
 
 @pytest.fixture(autouse=True)
