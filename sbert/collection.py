@@ -13,7 +13,8 @@ from tqdm.auto import tqdm
 
 from sbert import distributed
 from sbert.bi_encoder import BiEncoder
-from sbert.encoder import Precision
+from sbert.columns import check_text
+from sbert.encoder import Precision, resolve_precision
 from sbert.errors import InputError
 from sbert.files import READERS, data_dir, read_text
 from sbert.output import Output
@@ -55,7 +56,7 @@ class Collection:
     embeddings: str | None = None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.texts if self.vectors is None else self.vectors)
 
     def describe(self) -> str:
         what = "embeddings" if self.vectors is not None else "texts"
@@ -68,14 +69,22 @@ class Collection:
 
     @property
     def digest(self) -> str:
-        """A hash of the texts, or of the embeddings."""
-        if self.vectors is not None:
-            return hashlib.sha256(np.ascontiguousarray(self.vectors).tobytes()).hexdigest()
-        hashed = hashlib.sha256()
-        for text in self.texts:
-            raw = text.encode()
-            hashed.update(len(raw).to_bytes(8, "little") + raw)
+        """A hash of the texts, or of the embeddings, which are read in parts."""
+        if self.vectors is None:
+            return digest(self.texts)
+        hashed = hashlib.sha256(f"{self.vectors.dtype} {self.vectors.shape}".encode())
+        for start in range(0, len(self), UNIT):
+            hashed.update(self.vectors[start : start + UNIT].tobytes())
         return hashed.hexdigest()
+
+
+def digest(texts: list[str]) -> str:
+    """A hash of texts, in their order."""
+    hashed = hashlib.sha256()
+    for text in texts:
+        raw = text.encode()
+        hashed.update(len(raw).to_bytes(8, "little") + raw)
+    return hashed.hexdigest()
 
 
 def load_vectors(path: str | Path) -> np.ndarray:
@@ -84,19 +93,33 @@ def load_vectors(path: str | Path) -> np.ndarray:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{path}: not a .npy file of numbers: {error}") from None
-    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+    if not isinstance(vectors, np.ndarray):
+        raise InputError(f"{path}: not a .npy file of numbers but an archive of several")
+    if vectors.ndim != 2 or vectors.dtype not in (np.float16, np.float32, np.float64):
         raise InputError(
-            f"{path}: holds {vectors.dtype} of shape {vectors.shape}; embeddings are floats of shape (N, H)"
+            f"{path}: holds {vectors.dtype} of shape {vectors.shape}; embeddings are float16, float32 or float64 of shape (N, H)"
         )
     return vectors
 
 
+def _check_finite(path: str, vectors: np.ndarray) -> None:
+    for start in range(0, len(vectors), UNIT):
+        good = np.isfinite(vectors[start : start + UNIT]).all(axis=1)
+        if not good.all():
+            raise InputError(f"{path}: row {start + int(good.argmin())} (from 0) holds NaN or infinity")
+
+
 def read_collection(source: Source) -> Collection:
     """Read texts; `InputError` names the file and the line that stops it."""
+    if source.limit is not None and source.limit < 1:
+        raise InputError(f"{source.path}: limit is {source.limit}; it must be 1 or more")
     if Path(source.path).suffix == ".npy":
         vectors = load_vectors(source.path)[: source.limit]
+        if not vectors.size:
+            raise InputError(f"{source.path}: has no embeddings")
+        _check_finite(source.path, vectors)
         return Collection(source.path, [str(i) for i in range(len(vectors))], [], vectors=vectors)
     path = _find(source)
     found = Collection(str(path), [], [], embeddings=source.embeddings)
@@ -139,17 +162,18 @@ def _read_columns(path: Path, kind: str, source: Source, found: Collection) -> N
         for column in filter(None, (source.column, source.id)):
             if column not in line:
                 raise InputError(f"{path}, line {number}: no column '{column}'; there are: {', '.join(line)}")
-        text = line[source.column]
-        if not isinstance(text, str):
-            raise InputError(f"{path}, line {number}: {source.column} is {text!r}, not a text")
-        found.texts.append(text)
-        found.ids.append(str(line.get(source.id or "id", number)))
+        name = str(line.get(source.id or "id", number))
+        for column, text in ((source.column, line[source.column]), (source.id or "id", name)):
+            check_text(column, text, f"{path}, line {number}")
+        found.texts.append(line[source.column])
+        found.ids.append(name)
 
 
 def embed(texts: list[str], model: BiEncoder, path: str | Path, settings: dict, accelerator: Accelerator, precision: Precision,
           overwrite: bool = False) -> None:  # fmt: skip
     """Write the embeddings of N texts as a .npy file (N, H) of float32, in bounded memory; go on with an interrupted one."""
-    output = Output(path, settings, overwrite) if accelerator.is_main_process else None
+    made = settings | {"precision": str(resolve_precision(precision, model.device))}
+    output = Output(path, made, overwrite) if accelerator.is_main_process else None
     done = distributed.broadcast(accelerator, output.units if output else 0)
     encode = partial(model.encode, precision=precision)
     with tqdm(

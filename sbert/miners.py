@@ -90,6 +90,8 @@ def embed_texts(task: Task) -> None:
     texts = task.read(config.texts)
     if task.model is None or texts.vectors is not None:
         raise InputError(f"{config.texts.path}: embed takes texts, and a model that embeds them")
+    if texts.embeddings is not None:
+        raise InputError("texts.embeddings: embed writes to output; leave texts.embeddings out")
     settings = {"texts": texts.digest, "model": task.model.fingerprint}
     embed(texts.texts, task.model, config.output, settings, task.accelerator, config.precision, task.overwrite)
     task.output = None
@@ -101,12 +103,13 @@ def embed_texts(task: Task) -> None:
 def neighbours(task: Task) -> None:
     """`mine.py neighbours`."""
     config = task.config
+    if config.k < 1:
+        raise InputError(f"k is {config.k}; it must be 1 or more")
     corpus = task.read(config.corpus)
     queries = task.read(config.queries) if config.queries else corpus
     done = task.begin(task.settings(corpus=corpus, queries=queries))
     vectors = task.vectors(corpus)
     asked = task.vectors(queries) if config.queries else vectors
-    first = None
     for unit in task.units(len(queries), QUERIES, done, "search"):
 
         def search(rows: slice, unit: slice = unit):
@@ -118,9 +121,8 @@ def neighbours(task: Task) -> None:
 
         scores, indices = distributed.spread_rows(task.accelerator, search, unit.stop - unit.start)
         rows = _neighbour_rows(queries, corpus, unit.start, scores.tolist(), indices.tolist(), config.output)
-        first = first or rows
         if task.output:
-            task.output.append(lines(rows, config.output, header=unit.start == 0))
+            task.output.append(lines(rows, config.output, header=not task.output.size))
     task.say(f"{len(queries):,} queries, {config.k} neighbours each of {len(corpus):,}")
     task.finish()
 
@@ -139,6 +141,11 @@ def _neighbour_rows(
         ]
         rows += [query | {"neighbours": found}] if output.endswith(".jsonl") else [query | row for row in found]
     return rows
+
+
+def _check_options(threshold: float | None, limit: int) -> None:
+    """Before the texts are embedded, which may take hours."""
+    SimilarPairs(np.empty((0, 1), np.float32), threshold, limit)
 
 
 def _join(
@@ -179,6 +186,7 @@ def pairs(task: Task) -> None:
     texts = task.read(config.texts)
     if len(texts) < 2:
         raise InputError(f"{texts.name}: has {len(texts)} text; pairs need two")
+    _check_options(config.threshold, config.limit)
     done = task.begin(task.settings(texts=texts))
     found = _join(task, texts, config.threshold, config.limit, task.vectors(texts), done)
     scores, places = (part.tolist() for part in found.best())
@@ -204,6 +212,7 @@ def clusters(task: Task) -> None:
     config = task.config
     if config.min_community_size < 1:
         raise InputError(f"min_community_size is {config.min_community_size}; it must be 1 or more")
+    _check_options(config.threshold, MOST_PAIRS)
     texts = task.read(config.texts)
     done = task.begin(task.settings(texts=texts))
     found = _join(task, texts, config.threshold, MOST_PAIRS, task.vectors(texts), done)

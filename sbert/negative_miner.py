@@ -14,7 +14,7 @@ from sbert.data import Rows, read
 from sbert.errors import InputError
 from sbert.mining import top_k
 from sbert.negatives import NegativesConfig, choose
-from sbert.output import lines
+from sbert.output import check_texts, lines
 from sbert.retrieval import Retrieval
 from sbert.task import MineConfig, Task
 from sbert.tracking import table
@@ -59,9 +59,12 @@ class Questions:
         """Texts that are equal are one. `corpus`: what is searched for rows."""
         if isinstance(data, Retrieval):
             texts, place = unique(data.corpus)
-            relevant = data.qrels.relevance > 0
+            there = np.array([bool(text.strip()) for text in data.corpus])
+            relevant = (data.qrels.relevance > 0) & there[data.qrels.document]
             asked = [data.queries[i] for i in data.qrels.query[relevant]]
             fitting = place[data.qrels.document[relevant]].tolist()
+            if not asked:
+                raise InputError(f"{data.name}: every relevant document is empty, so no query has a positive")
         else:
             asked, answers = _pairs(data)
             texts, place = unique(corpus.texts if corpus else answers)
@@ -80,10 +83,11 @@ class Questions:
         return cls(queries, texts, positives)
 
     def excluded(self) -> list[list[int]]:
-        """For each query its positives, and the query itself where it is a text of the corpus."""
+        """For each query its positives, the query itself where it is a text of the corpus, and texts that are empty."""
         where = {text: i for i, text in enumerate(self.corpus)}
+        empty = [i for i, text in enumerate(self.corpus) if not text.strip()]
         own = [[where[query]] if query in where else [] for query in self.queries]
-        return [sorted({*positives, *itself}) for positives, itself in zip(self.positives, own, strict=True)]
+        return [sorted({*positives, *itself, *empty}) for positives, itself in zip(self.positives, own, strict=True)]
 
 
 def _pairs(rows: Rows) -> tuple[list[str], list[str]]:
@@ -108,7 +112,8 @@ def mine_negatives(task: Task) -> None:
         raise InputError(f"corpus: {data.name} has its own; leave corpus out")
     if task.model is None:
         raise InputError("model: name the bi-encoder that finds the candidates")
-    questions = Questions.of(data, task.read(config.corpus) if config.corpus else None)
+    questions = Questions.of(data, _corpus(task) if config.corpus else None)
+    check_texts(questions.queries + questions.corpus, config.output)
     scorer = _scorer(task)
     queries = Collection("queries", [], questions.queries)
     corpus = Collection("corpus", [], questions.corpus, embeddings=config.embeddings)
@@ -136,12 +141,21 @@ def mine_negatives(task: Task) -> None:
         counts += found
         rows = _rows(questions, unit, place, scores, indices, known, config.output)
         if task.output:
-            task.output.append(lines(rows, config.output, header=unit.start == 0), dict(counts))
+            task.output.append(lines(rows, config.output, header=not task.output.size), dict(counts))
     task.say("\n" + table(["candidates", "number"], [[name, number] for name, number in counts.items()]) + "\n")
     task.say(
         f"{counts['negatives']:,} negatives for {len(questions.queries):,} queries among {len(questions.corpus):,} texts"
     )
     task.finish()
+
+
+def _corpus(task: Task) -> Collection:
+    found = task.read(task.config.corpus)
+    if found.vectors is not None:
+        raise InputError(f"{found.name}: has embeddings and no texts; negatives are texts")
+    if found.embeddings is not None:
+        raise InputError("corpus.embeddings: the embeddings of distinct texts are kept; name their file as embeddings")
+    return found
 
 
 def _scorer(task: Task) -> CrossEncoder | None:

@@ -43,6 +43,8 @@ class NegativesConfig:
             raise InputError(f"num_negatives is {self.num_negatives}; it must be 1 or more")
         if self.range_min < 0:
             raise InputError(f"range_min is {self.range_min}; it must be 0 or more")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; it must be 0 or more")
         if self.range_max is not None and self.range_max < self.range_min + self.num_negatives:
             raise InputError(
                 f"range_max is {self.range_max}: ranks {self.range_min} to {self.range_max} hold no {self.num_negatives} "

@@ -4,8 +4,10 @@ While it grows, a result is `<path>.part`, beside it `<path>.part.json` with wha
 finished result has `<path>.json`, with what it was made of.
 """
 
+import contextlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from sbert.errors import InputError
@@ -26,13 +28,15 @@ class Output:
         self.path, self.settings = Path(path), json.loads(json.dumps(settings))
         self.part, self.state = Path(f"{path}.part"), Path(f"{path}.part.json")
         self.units, self.size, self.facts = 0, 0, {}
+        if self.path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
         if self.path.exists() and not overwrite:
             raise InputError(f"{path}: is there already; --overwrite replaces it, or name another output")
-        if self.state.exists() and not overwrite:
-            found = json.loads(self.state.read_text("utf-8"))
-            self._check(found["settings"])
-            self.units, self.size, self.facts = found["units"], found["size"], found["facts"]
         try:
+            if overwrite:  # first: without it, what is left of a part cannot be taken for the whole
+                self.state.unlink(missing_ok=True)
+            if self.state.exists():
+                self._go_on(json.loads(self.state.read_bytes()))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = open(self.part, "r+b" if self.units else "w+b")  # noqa: SIM115 - closed by finish
             self.file.truncate(self.size)
@@ -40,13 +44,20 @@ class Output:
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
-    def _check(self, found: dict) -> None:
+    def _go_on(self, state: dict) -> None:
+        """Take up a part, if it is of these settings."""
+        found, anew = state["settings"], f"begin anew: with --overwrite, or without {self.state.name}"
         for name in sorted({*found, *self.settings}):
             if found.get(name) != self.settings.get(name):
                 raise InputError(
                     f"{self.part}: was begun with {name} {found.get(name)}, now {self.settings.get(name)}; go on with the "
-                    "settings of then, or begin anew with --overwrite"
+                    f"settings of then, or {anew}"
                 )
+        if not self.part.exists() or self.part.stat().st_size < state["size"]:
+            raise InputError(
+                f"{self.part}: lacks some of the {state['units']} units that {self.state.name} tells of; {anew}"
+            )
+        self.units, self.size, self.facts = state["units"], state["size"], state["facts"]
 
     def append(self, data: bytes, facts: dict | None = None) -> None:
         """Add one unit. When this returns, the unit is on the disk and will not be made again. `facts`: what else to remember."""
@@ -54,11 +65,12 @@ class Output:
             self.file.write(data)
             self.file.flush()
             os.fsync(self.file.fileno())
-            self.units, self.size = self.units + 1, self.size + len(data)
-            self.facts = facts or self.facts
-            state = {"units": self.units, "size": self.size, "facts": self.facts, "settings": self.settings}
-            _replace(self.state, json.dumps(state).encode())
+            done = {"units": self.units + 1, "size": self.size + len(data), "facts": facts or self.facts}
+            os.replace(_write_new(self.state, json.dumps(done | {"settings": self.settings}).encode()), self.state)
+            self.units, self.size, self.facts = done.values()
         except OSError as error:
+            with contextlib.suppress(OSError):  # what could not be written is not tried again when Python ends
+                self.file.close()
             raise InputError(
                 f"{self.part}: cannot be written: {error.strerror}; the {self.units} units before are kept, and the same command "
                 "goes on from there"
@@ -73,25 +85,37 @@ class Output:
 
     def finish(self, data: bytes | None = None) -> None:
         """Put the result into its place: what was appended, or `data` instead."""
+        facts = Path(f"{self.path}.json")
         try:
             self.file.close()
-            if data is not None:
-                _replace(self.part, data)
-            _replace(Path(f"{self.path}.json"), (json.dumps(self.settings, indent=2) + "\n").encode())
-            os.replace(self.part, self.path)
+            result = self.part if data is None else _write_new(self.path, data)
+            described = _write_new(facts, (json.dumps(self.settings, indent=2) + "\n").encode())
+            self.path.unlink(missing_ok=True)  # so that at no time a result stands beside the settings of another
+            os.replace(described, facts)
+            os.replace(result, self.path)
+            self.state.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from None
-        self.state.unlink(missing_ok=True)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that it holds either all of the old or all of the new."""
+def _write_new(path: Path, data: bytes) -> Path:
+    """Write what is to replace a file, beside it -> where it is, all of it on the disk."""
     new = path.with_name(path.name + ".new")
     with open(new, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, path)
+    return new
+
+
+def check_texts(texts: Iterable[str], path: str | Path) -> None:
+    """Refuse texts that the output cannot hold; called before the work, which may take hours."""
+    if Path(path).suffix != ".tsv":
+        return
+    bad = next((text for text in texts if "\t" in text or "\n" in text or "\r" in text), None)
+    if bad is not None:
+        raise InputError(f"{path}: a text has a tab or a line break, which TSV cannot hold: {bad[:80]!r}; write .jsonl")
 
 
 def lines(rows: list[dict], path: str | Path, header: bool) -> bytes:
@@ -101,8 +125,6 @@ def lines(rows: list[dict], path: str | Path, header: bool) -> bytes:
     text = ["\t".join(rows[0]) + "\n"] if header and rows else []
     for row in rows:
         cells = [f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row.values()]
-        bad = next((cell for cell in cells if "\t" in cell or "\n" in cell), None)
-        if bad is not None:
-            raise InputError(f"{path}: a text has a tab or a line break, which TSV cannot hold: {bad!r}; write .jsonl")
+        check_texts(cells, path)
         text.append("\t".join(cells) + "\n")
     return "".join(text).encode()

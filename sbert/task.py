@@ -10,10 +10,10 @@ from tqdm.auto import tqdm
 
 from sbert import distributed, folder
 from sbert.bi_encoder import BiEncoder
-from sbert.collection import Collection, Source, read_collection, vectors_of
+from sbert.collection import Collection, Source, digest, read_collection, vectors_of
 from sbert.encoder import Precision
 from sbert.errors import InputError
-from sbert.output import Output
+from sbert.output import Output, check_texts
 
 
 @dataclass(kw_only=True)
@@ -61,6 +61,8 @@ class Task:
         self.say(found.describe())
         if found.vectors is None and self.model is None:
             raise InputError(f"{source.path}: has texts and no embeddings; name the model that makes them")
+        check_texts(found.texts, self.config.output)
+        check_texts(found.ids, self.config.output)
         return found
 
     def vectors(self, collection: Collection) -> np.ndarray:
@@ -68,7 +70,8 @@ class Task:
 
     def settings(self, **collections: Collection) -> dict:
         """All that a result depends on."""
-        options = dataclasses.asdict(self.config) | {name: texts.digest for name, texts in collections.items()}
+        options = dataclasses.asdict(self.config) | {name: found.digest for name, found in collections.items()}
+        options |= {f"{name}_ids": digest(found.ids) for name, found in collections.items()}
         del options["output"]
         return options | {"model": self.model.fingerprint if self.model else None}
 

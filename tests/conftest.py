@@ -1,6 +1,7 @@
 """Shared by all tests: a tiny random encoder with a real tokenizer, and the places of real weights and real data."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,19 @@ def evaluate_command(monkeypatch):
     return lambda *argv: evaluate.main([str(word) for word in argv])
 
 
+@pytest.fixture
+def mine_command(monkeypatch):
+    """`mine.py` in this process."""
+    monkeypatch.syspath_prepend(ROOT)
+    import mine
+
+    def run(*argv) -> None:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        mine.main([str(word) for word in argv])
+
+    return run
+
+
 def fails(command, capsys, *argv) -> str:
     """The one line on stderr of a command that must end with exit status 2."""
     capsys.readouterr()
@@ -186,14 +200,19 @@ def fails(command, capsys, *argv) -> str:
         command(*argv)
     assert error.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith(("train.py: error: ", "evaluate.py: error: "))
+    assert re.match(r"(train|evaluate|mine)\.py( \w+)?: error: ", line)
     return line
 
 
-def train_with_two_processes(config: Path) -> None:
-    """`train.py` under torchrun with two processes on the CPU, into the run "two"."""
+def with_two_processes(script: str, *argv) -> str:
+    """A script under torchrun with two processes on the CPU -> what it printed."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launch, str(ROOT / "train.py"), "--config", str(config), "--name", "two"]
+    command = [*launch, str(ROOT / script), *(str(word) for word in argv)]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
     assert done.returncode == 0, done.stderr
-    assert "2 x cpu" in done.stdout
+    return done.stdout
+
+
+def train_with_two_processes(config: Path) -> None:
+    """`train.py` with two processes, into the run "two"."""
+    assert "2 x cpu" in with_two_processes("train.py", "--config", config, "--name", "two")
