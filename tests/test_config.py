@@ -7,18 +7,21 @@ import yaml
 from conftest import ROOT, write_config
 
 from sbert.config import EvaluateConfig, TrainConfig, parser
-from sbert.losses import Loss
 
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
-def test_every_configuration_loads_and_says_what_it_is(path):
-    options = parser(TrainConfig, "train.py", "")
-    config = options.instantiate(options.parse_args(["--config", str(path)]))
-    assert isinstance(config.loss, Loss)
-    head = [line for line in path.read_text("utf-8").splitlines() if line.startswith("#")]
-    assert f"python train.py --config {path.relative_to(ROOT)}" in " ".join(head)
+def test_every_configuration_loads_under_the_command_that_its_head_names(path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    import mine
+
+    head = " ".join(line for line in path.read_text("utf-8").splitlines() if line.startswith("#"))
+    command = re.search(rf"python (\w+\.py)(?: (\w+))? --config {re.escape(str(path.relative_to(ROOT)))}", head)
+    assert command, f"the head of {path} does not say how to run it"
+    schema = {"train.py": TrainConfig, "mine.py": mine.TASKS.get(command[2], (None,))[0]}[command[1]]
+    options = parser(schema, command[1], "")
+    options.instantiate(options.parse_args(["--config", str(path)]))
 
 
 def run_train(monkeypatch, *argv):
