@@ -229,7 +229,7 @@ def compare(args: argparse.Namespace) -> None:
             for place, (name, results) in enumerate(runs.items()):
                 command = [sys.executable, __file__, args.task, "--size", args.size, "--queries", args.queries]
                 command += ["--one", name, "--found", f"{folder}/{place}.npy"]
-                done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+                done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
                 results.append(json.loads(done.stdout.splitlines()[-1]))
         found = [np.load(file) for file in sorted(Path(folder).glob("*.npy"))]
     ours, lines = runs.get("sbert"), []

@@ -40,7 +40,9 @@ def spread(accelerator: Accelerator, compute: Callable[[list], np.ndarray], item
     return dealt.numpy()[index]
 
 
-def spread_rows(accelerator: Accelerator, compute: Callable[[slice], tuple[Tensor, ...]], count: int) -> tuple[Tensor, ...]:
+def spread_rows(
+    accelerator: Accelerator, compute: Callable[[slice], tuple[Tensor, ...]], count: int
+) -> tuple[Tensor, ...]:
     """`compute(rows)`, tensors with one row for each of `count` rows: every process computes a slice of them, and all receive
     the result, on the CPU."""
     processes = accelerator.num_processes

@@ -90,7 +90,9 @@ def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
                 f"(task {' or '.join(tasks)}); {rows.name} has {width} texts, task {rows.task}"
             )
         if rows.classes and len(rows.classes) != loss.whole.num_labels:
-            raise InputError(f"{name}: num_labels is {loss.whole.num_labels}, {rows.name} has {len(rows.classes)} classes")
+            raise InputError(
+                f"{name}: num_labels is {loss.whole.num_labels}, {rows.name} has {len(rows.classes)} classes"
+            )
         if rows.classes != datasets[0].classes:
             raise InputError(f"{rows.name}: classes {rows.classes}, {datasets[0].name} has {datasets[0].classes}")
         if (rows.labels is None) == (loss.target is not None):
