@@ -1,10 +1,11 @@
 """All similar pairs of one collection, exactly (paraphrase mining), and the communities that they form.
 
-A fast pass computes every unordered pair once; the pairs that can reach the threshold, by the bound of `sbert.mining`, are scored
-again exactly. So the result is that of the plain loop over all pairs.
+A fast pass computes every unordered pair once; the pairs that can reach the threshold and be among the best, by the bound of
+`sbert.mining`, are scored again exactly. So the result is that of the plain loop over all pairs.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,21 @@ from torch import Tensor
 from sbert.encoder import Precision, resolve_precision
 from sbert.errors import InputError
 from sbert.mining import GROUP, Block, Exactly, Side, Vectors, _blocks, _bounds, _error
+
+
+class Candidates(NamedTuple):
+    """Pairs of the vectors q and of a block: row (P,) and column (P,) in these, and between what their exact scores lie."""
+
+    q: slice
+    row: Tensor
+    column: Tensor
+    lower: Tensor
+    upper: Tensor
+
+    def above(self, floor: float) -> "Candidates":
+        """Those that can reach it."""
+        keep = self.upper >= floor
+        return Candidates(self.q, *(part[keep] for part in self[1:]))
 
 
 class SimilarPairs:
@@ -39,6 +55,7 @@ class SimilarPairs:
         self.exactly = Exactly(self.side.width, device)
         self.found = [(torch.empty(0), torch.empty(0, 2, dtype=torch.int64))]
         self.count = 0
+        self.waiting: list[Candidates] = []
         self.floor = self.threshold
 
     def search(self, rows: slice, advance: Callable[[int], None] = lambda pairs: None) -> None:
@@ -52,9 +69,10 @@ class SimilarPairs:
                 if q.start + 1 < c.stop:
                     self._compare(q, block)
                     advance((q.stop - q.start) * (c.stop - max(c.start, q.start)))
+            self._settle(block)
 
     def _compare(self, q: slice, block: Block) -> None:
-        """Vectors q (R,) with those of a block that follow them."""
+        """Vectors q (R,) with those of a block that follow them; what can be among the best waits for its exact score."""
         exact, first = self.side.exact(q), max(0, q.start - block.columns.start)
         start = block.columns.start + first
         low, products = _bounds(exact, block)
@@ -66,17 +84,29 @@ class SimilarPairs:
             scores[:, :width].masked_fill_(columns <= rows, -torch.inf)
         # a score of the fast pass is at most 1 and a little
         error = _error(torch.full_like(products, 1.01)[:, None], products, self.dtype)[:, 0]
-        row, column = self._candidates(scores, error)
-        found = self.exactly(exact, row, block.exact, column + first)
-        keep = found >= self.floor
-        self.add(found[keep].cpu(), torch.stack([row[keep] + q.start, column[keep] + start], 1).cpu())
+        row, column, values = self._candidates(scores, error)
+        self.waiting.append(Candidates(q, row, column + first, values - error[row], values + error[row]))
+        if sum(len(some.row) for some in self.waiting) > 1.5 * self.limit:
+            lower = torch.cat([some.lower for some in self.waiting])
+            self.floor = max(self.floor, float(lower.topk(self.limit, sorted=False)[0].min()))
+            self.waiting = [some.above(self.floor) for some in self.waiting]
 
-    def _candidates(self, scores: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and columns of scores (R, C) of the fast pass whose exact scores, within error (R,), can reach the floor. The
-        largest of each group of columns is looked at first."""
+    def _settle(self, block: Block) -> None:
+        """The exact scores of what waits. Only now: the floor has risen over many that waited."""
+        waiting, self.waiting = self.waiting, []
+        for some in waiting:
+            q, row, column, *_ = some.above(self.floor)
+            scores = self.exactly(self.side.exact(q), row, block.exact, column)
+            keep = scores >= self.floor
+            pairs = torch.stack([row[keep] + q.start, column[keep] + block.columns.start], 1)
+            self.add(scores[keep].cpu(), pairs.cpu())
+
+    def _candidates(self, scores: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows, columns and scores of those of the fast pass (R, C) that, within error (R,), can reach the floor. The largest of
+        each group of columns is looked at first."""
         rows, size = scores.shape
         groups = size // GROUP
-        head, tail = scores[:, : groups * GROUP].view(rows, GROUP, groups), scores[:, groups * GROUP :]
+        head, tail = scores[:, : groups * GROUP].view(rows, GROUP, groups), scores[:, groups * GROUP :].float()
         largest = head.amax(1).float()
         self._raise(largest[largest >= (self.floor - error)[:, None]], error)
         row, group = (largest >= (self.floor - error)[:, None]).nonzero(as_tuple=True)
@@ -86,8 +116,12 @@ class SimilarPairs:
         self._raise(values, error)
         row, column = row[chosen], member * groups + group[chosen]
         kept = values >= (self.floor - error)[row]
-        last_row, last = (tail.float() >= (self.floor - error)[:, None]).nonzero(as_tuple=True)
-        return torch.cat([row[kept], last_row]), torch.cat([column[kept], last + groups * GROUP])
+        last_row, last = (tail >= (self.floor - error)[:, None]).nonzero(as_tuple=True)
+        return (
+            torch.cat([row[kept], last_row]),
+            torch.cat([column[kept], last + groups * GROUP]),
+            torch.cat([values[kept], tail[last_row, last]]),
+        )
 
     def _raise(self, scores: Tensor, error: Tensor) -> None:
         """Raise the floor where more pairs than are wanted have these scores (P,): `limit` pairs score at least that."""
