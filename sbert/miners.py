@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from sbert import distributed
+from sbert.blocks import Metric
 from sbert.collection import Collection, Source, embed
 from sbert.errors import InputError
-from sbert.mining import Metric, top_k
+from sbert.mining import Corpus
 from sbert.output import lines
 from sbert.similar_pairs import SimilarPairs, communities
 from sbert.task import MineConfig, Task
@@ -110,14 +111,13 @@ def neighbours(task: Task) -> None:
     done = task.begin(task.settings(corpus=corpus, queries=queries))
     vectors = task.vectors(corpus)
     asked = task.vectors(queries) if config.queries else vectors
+    searched = Corpus(vectors, config.metric, config.precision, task.accelerator.device)
     for unit in task.units(len(queries), QUERIES, done, "search"):
 
         def search(rows: slice, unit: slice = unit):
             some = slice(unit.start + rows.start, unit.start + rows.stop)
             exclude = None if config.queries else np.arange(some.start, some.stop)[:, None]
-            return top_k(
-                asked[some], vectors, config.k, exclude, config.metric, config.precision, task.accelerator.device
-            )
+            return searched.top_k(asked[some], config.k, exclude)
 
         scores, indices = distributed.spread_rows(task.accelerator, search, unit.stop - unit.start)
         rows = _neighbour_rows(queries, corpus, unit.start, scores.tolist(), indices.tolist(), config.output)

@@ -12,7 +12,7 @@ from sbert.columns import DatasetConfig
 from sbert.cross_encoder import CrossEncoder
 from sbert.data import Rows, read
 from sbert.errors import InputError
-from sbert.mining import top_k
+from sbert.mining import Corpus
 from sbert.negatives import NegativesConfig, choose
 from sbert.output import check_texts, lines
 from sbert.retrieval import Retrieval
@@ -122,13 +122,13 @@ def mine_negatives(task: Task) -> None:
     done = task.begin(settings | {"cross_encoder": scorer.fingerprint if scorer else None})
     counts = Counter(task.output.facts if task.output else {})
     asked, vectors = task.vectors(queries), task.vectors(corpus)
+    searched = Corpus(vectors, precision=config.precision, device=task.accelerator.device)
     excluded, size = questions.excluded(), SCORED if scorer else QUERIES
     for unit in task.units(len(questions.queries), size, done, "negatives"):
 
         def search(rows: slice, unit: slice = unit):
             some = slice(unit.start + rows.start, unit.start + rows.stop)
-            options = {"precision": config.precision, "device": task.accelerator.device}
-            return top_k(asked[some], vectors, config.negatives.depth, excluded[some], **options)
+            return searched.top_k(asked[some], config.negatives.depth, excluded[some])
 
         scores, indices = (
             part.numpy() for part in distributed.spread_rows(task.accelerator, search, unit.stop - unit.start)

@@ -1,7 +1,7 @@
 """All similar pairs of one collection, exactly (paraphrase mining), and the communities that they form.
 
 A fast pass computes every unordered pair once; the pairs that can reach the threshold and be among the best, by the bound of
-`sbert.mining`, are scored again exactly. So the result is that of the plain loop over all pairs.
+`sbert.blocks`, are scored again exactly. So the result is that of the plain loop over all pairs.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sbert.blocks import Block, Exactly, Side, Vectors, blocks, bounds, error_of
 from sbert.encoder import Precision, resolve_precision
 from sbert.errors import InputError
-from sbert.mining import GROUP, Block, Exactly, Side, Vectors, _blocks, _bounds, _error
+from sbert.mining import GROUP
 
 
 class Candidates(NamedTuple):
@@ -60,11 +61,11 @@ class SimilarPairs:
 
     def search(self, rows: slice, advance: Callable[[int], None] = lambda pairs: None) -> None:
         """Compare the vectors `rows` with all that follow each of them."""
-        for c in _blocks(len(self.side), self.corpus_block):
+        for c in blocks(len(self.side), self.corpus_block):
             if c.stop <= rows.start + 1:
                 continue
             block = Block(self.side, c, self.dtype, min(self.query_block, rows.stop - rows.start))
-            for part in _blocks(rows.stop - rows.start, self.query_block):
+            for part in blocks(rows.stop - rows.start, self.query_block):
                 q = slice(rows.start + part.start, rows.start + part.stop)
                 if q.start + 1 < c.stop:
                     self._compare(q, block)
@@ -75,7 +76,7 @@ class SimilarPairs:
         """Vectors q (R,) with those of a block that follow them; what can be among the best waits for its exact score."""
         exact, first = self.side.exact(q), max(0, q.start - block.columns.start)
         start = block.columns.start + first
-        low, products = _bounds(exact, block)
+        low, products = bounds(exact, block)
         scores = block.scores(low, first)
         if start < q.stop:  # the diagonal and what is below it
             width = min(q.stop - start, scores.shape[1])
@@ -83,7 +84,7 @@ class SimilarPairs:
             columns = torch.arange(start, start + width, device=scores.device)
             scores[:, :width].masked_fill_(columns <= rows, -torch.inf)
         # a score of the fast pass is at most 1 and a little
-        error = _error(torch.full_like(products, 1.01)[:, None], products, self.dtype)[:, 0]
+        error = error_of(torch.full_like(products, 1.01)[:, None], products, self.dtype)[:, 0]
         row, column, values = self._candidates(scores, error)
         self.waiting.append(Candidates(q, row, column + first, values - error[row], values + error[row]))
         if sum(len(some.row) for some in self.waiting) > 1.5 * self.limit:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sbert import InputError, mining
+from sbert import InputError, blocks, mining
 from sbert.mining import top_k
 
 
@@ -128,12 +128,12 @@ def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, metric, monkey
     for seed in range(5):
         g = generator(seed)
         queries, corpus = (torch.randn(n, 32, generator=g) * torch.rand(n, 1, generator=g) * 3 for n in (20, 400))
-        left, right = (mining.Side(x, metric, torch.device("cpu"), "x") for x in (queries, corpus))
+        left, right = (blocks.Side(x, metric, torch.device("cpu"), "x") for x in (queries, corpus))
         banned = mining.Excluded(None, 20, 400, torch.device("cpu"))
         search = mining.Search(left, right, banned, 3, dtype)
         kept: list[torch.Tensor] = []
         monkeypatch.setattr(search, "_merge", lambda q, scores, indices, kept=kept: kept.append(indices))
-        search.fast(mining.Block(right, slice(0, 400), dtype, 20), slice(0, 20))
+        search.fast(blocks.Block(right, slice(0, 400), dtype, 20), slice(0, 20))
         exact = left.exact(slice(0, 20)).double() @ right.exact(slice(0, 400)).double().T
         assert kept[0].shape[1] == 3 + mining.SPARE
         dropped = exact.scatter(1, kept[0], -torch.inf).max(dim=1).values

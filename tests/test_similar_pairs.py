@@ -76,7 +76,7 @@ def test_rows_in_any_order_and_shared(monkeypatch):
 
 
 def test_the_bound_is_needed(monkeypatch):
-    monkeypatch.setattr("sbert.similar_pairs._error", lambda scores, products, dtype: torch.zeros_like(scores))
+    monkeypatch.setattr("sbert.similar_pairs.error_of", lambda scores, products, dtype: torch.zeros_like(scores))
     vectors = nearly_equal()
     assert not equal(similar_pairs(vectors, limit=25, precision="bf16"), plain(vectors, limit=25))
 
