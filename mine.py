@@ -4,7 +4,7 @@ python mine.py embed      --texts.path tatoeba_pool_en --model models/all-MiniLM
 python mine.py neighbours --corpus.path corpus.txt --queries.path queries.txt --model runs/stsb/best --output found.jsonl
 python mine.py pairs      --texts.path corpus.txt --threshold 0.8 --model runs/stsb/best --output pairs.tsv
 python mine.py clusters   --texts.path corpus.txt --threshold 0.75 --model runs/stsb/best --output clusters.jsonl
-python mine.py negatives  --config configs/mine/negatives.yaml
+python mine.py negatives  --config configs/mine/scifact_negatives.yaml
 
 python mine.py <task> --help tells the options of a task. Searches are exact. An interrupted command goes on where it stood
 when it is given again; accelerate launch mine.py <task> ... shares the work between processes.
