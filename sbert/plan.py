@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sbert import folder
-from sbert.config import TrainConfig, check_unique, parser
+from sbert.config import InnerParser, TrainConfig, check_unique, parser
 from sbert.data import DatasetConfig, Rows, read
 from sbert.errors import InputError
 from sbert.options import assign, fill, label, show, undoes
@@ -37,10 +37,6 @@ class PlannedRun:
         return (self.folder / "result.json").exists()
 
 
-def _refuse(message: str, error: Exception | None = None) -> None:
-    raise InputError("; ".join(line.strip().rstrip(":") for line in message.splitlines() if line.strip()))
-
-
 class Plan:
     """The runs of a sweep, in order. The constructor checks the axes; `runs` every configuration.
 
@@ -50,8 +46,7 @@ class Plan:
 
     def __init__(self, config: SweepConfig):
         self.config = config
-        self.parser = parser(TrainConfig, "train.py", "")
-        self.parser.error = _refuse
+        self.parser = parser(TrainConfig, "train.py", "", InnerParser)
         check_unique(["--config", config.base])
         given = self.parser.parse_args(["--config", config.base])
         given.pop("config")

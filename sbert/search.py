@@ -34,12 +34,18 @@ class Search(Sweep):
         super().__call__()
 
     def _take_up(self) -> None:
-        """The runs of the trials that are finished; a pruned one did not do all of its own."""
+        """Open the study -> the runs of its finished trials; a pruned trial did not do all of its own."""
         self.length = len(self.runs)
         self.study.open()
         trials = enumerate(self.study.finished(), start=1)
-        planned = [run for number, trial in trials for run in self.plan.runs((number, trial.params))]
-        self.runs = [run for run in planned if run.done]
+        self.planned = [run for number, trial in trials for run in self.plan.runs((number, trial.params))]
+        self.runs = [run for run in self.planned if run.done]
+
+    def check_folder(self) -> None:
+        self.check_runs(self.planned)
+        # of the trial that is next, which a kill may have cut, the labels are known and the options not yet
+        following = self.plan.runs((len(self.study.finished()) + 1, self.study.example()))
+        self.check_others([*self.planned, *following])
 
     def work(self) -> None:
         """Draw trials and do their runs, until there are enough; write the configuration of the best."""
@@ -47,7 +53,7 @@ class Search(Sweep):
         for number, trial in self.study.left():
             values, pruned = [], None
             planned = self.plan.runs((number, trial.params))
-            self.check_folder([*self.runs, *planned])
+            self.check_runs(planned)
             for start in range(0, len(planned), self.config.jobs):
                 part = planned[start : start + self.config.jobs]
                 self.runs += part

@@ -18,6 +18,8 @@ from sbert.summary import Finished, draw, summarise
 from sbert.sweep_config import SweepConfig
 from sbert.tracking import difference
 
+ANEW = "give the sweep another name, or delete the folder"
+
 
 class Sweep:
     """A sweep. The constructor builds the configuration of every run and checks what can be checked without reading data.
@@ -54,24 +56,31 @@ class Sweep:
             print(f"{'done' if run.done else begun:5}  {run.label}")
         print(f"{sum(run.done for run in self.runs)} of {len(self.runs)} runs done in {self.folder}")
 
-    def check_folder(self, runs: list[PlannedRun]) -> None:
+    def check_folder(self) -> None:
         """Refuse a folder with runs of other settings."""
-        anew = "give the sweep another name, or delete the folder"
+        self.check_runs(self.runs)
+        self.check_others(self.runs)
+
+    def check_runs(self, runs: list[PlannedRun]) -> None:
+        """Refuse to go on with a run of another configuration, and to keep a model that is gone."""
         for run in runs:
             saved = run.folder / "config.yaml"
             if saved.exists() and (changed := difference(saved.read_text("utf-8"), run.text)):
-                raise InputError(f"{run.folder}: a run of other settings: {changed}; {anew}")
+                raise InputError(f"{run.folder}: a run of other settings: {changed}; {ANEW}")
             if run.done and "best" in self.config.keep and not (run.folder / "best").exists():
                 raise InputError(
                     f"{run.folder}: is done, and its best/ was not kept; delete the folder to train it again"
                 )
+
+    def check_others(self, runs: list[PlannedRun]) -> None:
+        """Refuse to stand among runs that are not of this sweep."""
         others = {path.parent.name for path in self.folder.glob("*/config.yaml")} - {run.label for run in runs}
         if others:
-            raise InputError(f"{self.folder / min(others)}: a run that is none of this sweep's; {anew}")
+            raise InputError(f"{self.folder / min(others)}: a run that is none of this sweep's; {ANEW}")
 
     def __call__(self) -> None:
         """Do what is left, and print the table."""
-        self.check_folder(self.runs)
+        self.check_folder()
         check_inputs([run for run in self.runs if not run.done])
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = yaml.safe_dump(dataclasses.asdict(self.config), sort_keys=False, allow_unicode=True)
@@ -101,7 +110,7 @@ class Sweep:
         """Train those runs that are not done, `jobs` at a time. One that fails stops the others."""
         left, processes = [run for run in runs if not run.done], self.processes(self.config.jobs, self.say)
         with ThreadPoolExecutor(self.config.jobs) as pool:
-            futures = {pool.submit(processes, run): run for run in left}
+            futures = {pool.submit(_or_stop, processes, run): run for run in left}
             try:
                 for future in as_completed(futures):
                     future.result()
@@ -130,3 +139,12 @@ class Sweep:
         text = self.summary()
         write_whole(self.folder / "table.md", f"{self.config.name}\n\n{text}\n".encode())
         return text
+
+
+def _or_stop(processes: Callable[[PlannedRun], None], run: PlannedRun) -> None:
+    """Train a run; stop the others where it fails, before this thread could begin with the next."""
+    try:
+        processes(run)
+    except BaseException:
+        processes.stop()
+        raise
