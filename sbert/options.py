@@ -2,19 +2,20 @@
 
 import copy
 import re
+from collections.abc import Callable
 from typing import Any
 
 from sbert.errors import InputError
 
 
 def show(value: object) -> str:
-    """A value as a part of a folder's name."""
-    return re.sub(r"[^\w.+=|*'()-]+", "_", str(value))
+    """A value as a part of a folder's name, without what a shell would take for its own."""
+    return re.sub(r"[^\w.+=-]+", "_", str(value).replace("*", "x").replace("|", "")).strip("_")
 
 
-def label(axes: dict[str, Any]) -> str:
+def label(axes: dict[str, Any], shown: Callable[[object], str] = show) -> str:
     """The name of a point on some axes: the variant as it is called, the others as axis=value."""
-    return ",".join(show(value) if name == "variant" else f"{show(name)}={show(value)}" for name, value in axes.items())
+    return ",".join(shown(v) if name == "variant" else f"{shown(name)}={shown(v)}" for name, v in axes.items())
 
 
 def fill(value: Any, axes: dict[str, Any], option: str) -> Any:

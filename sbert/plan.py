@@ -79,8 +79,10 @@ class Plan:
         axes |= {"fold": [(fold, {}) for fold in range(1, config.folds.number + 1)]} if config.folds else {}
         for name, values in axes.items():
             shown = [show(value) for value, _ in values]
-            if not values or len(set(shown)) < len(shown):
-                raise InputError(f"{name}: {', '.join(shown) or 'no values'}; an axis has values, each of them once")
+            if not values or len(set(shown)) < len(shown) or not all(shown):
+                raise InputError(
+                    f"{name}: {', '.join(shown) or 'no values'}; an axis has values, each with its own name"
+                )
         return axes
 
     def runs(self, trial: tuple[int, Changes] | None = None) -> list[PlannedRun]:
@@ -96,7 +98,7 @@ class Plan:
 
     def _run(self, axes: dict[str, Any], changes: list[Changes]) -> PlannedRun:
         name, searched = label(axes) or "run", changes[0] if "trial" in axes else {}
-        row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")})
+        row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}, str)
         axes = axes | searched
         try:
             options = self._options(axes, changes)

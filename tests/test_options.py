@@ -79,8 +79,9 @@ def test_texts_are_filled_with_the_values_of_axes():
 
 
 def test_labels_are_names_of_folders():
-    assert label({"variant": "(u, |u-v|)", "optim.lr": 2e-5, "seed": 1}) == "(u_|u-v|),optim.lr=2e-05,seed=1"
-    assert "/" not in label({"model.path": "models/a"})
+    axes = {"variant": "(u, |u-v|, u*v)", "optim.lr": 2e-5, "model.path": "models/a", "data.train.*.limit": 3}
+    assert label(axes) == "u_u-v_uxv,optim.lr=2e-05,model.path=models_a,data.train.x.limit=3"
+    assert label(axes, str) == "(u, |u-v|, u*v),optim.lr=2e-05,model.path=models/a,data.train.*.limit=3"
 
 
 @pytest.mark.parametrize(("later", "earlier", "expected"), [
