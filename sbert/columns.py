@@ -36,6 +36,12 @@ class DatasetConfig:
             retrieval: queries; the corpus stays whole.
         limit_seed: the seed of that choice.
         beyond: leave out the rows that this limit would use, so that a dev set can be cut from the file of the training set.
+        folds: cut the file into so many parts of about equal size, for cross-validation; limit_seed draws the cut, and limit
+            and beyond choose from the whole file.
+        fold: which of them this dataset is about: 1 to folds.
+        part: rest (train on it) are the rows outside that fold, fold (test on it) those inside.
+        group: rows of one value in this column stay in one fold; row: the row's number in the file, which files with the same
+            rows share, such as translations.
         weight: this dataset's share of an epoch relative to the others; all datasets have one or none has.
         skip_empty: skip and count a row with an empty text; otherwise it stops the reading.
         format: the reader, where the ending of the file does not tell it.
@@ -54,6 +60,10 @@ class DatasetConfig:
     limit: int | float | None = None
     limit_seed: int = 0
     beyond: int | float | None = None
+    folds: int | None = None
+    fold: int | None = None
+    part: Literal["rest", "fold"] = "rest"
+    group: str | None = None
     weight: float | None = None
     skip_empty: bool = False
     format: Literal["tsv", "csv", "jsonl", "stsbenchmark", "stsb-multi-mt"] | None = None
@@ -85,6 +95,7 @@ _HEADERS = [
 _TASKS: dict[str, Task] = {"mrpc": "binary", "quora_pairs": "binary"}
 _RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)} | {f"sts{year}": (0, 5) for year in range(12, 17)}
 NLI_CLASSES = ["contradiction", "entailment", "neutral"]
+ROW = "row"  # the group that is no column: the number of the row in the file
 
 
 def find_schema(config: DatasetConfig, columns: list[str], place: str) -> Schema:
@@ -107,7 +118,8 @@ def find_schema(config: DatasetConfig, columns: list[str], place: str) -> Schema
 
 
 def check_columns(schema: Schema, config: DatasetConfig, columns: list[str], place: str) -> None:
-    for name in [*schema.texts, schema.label, config.source, *(config.where or {})]:
+    group = None if config.group == ROW else config.group
+    for name in [*schema.texts, schema.label, config.source, *(config.where or {}), group]:
         if name is not None and name not in columns:
             raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
     if schema.task == "pair" and schema.label:

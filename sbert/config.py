@@ -135,17 +135,27 @@ class Parser(jsonargparse.ArgumentParser):
     """jsonargparse's parser with every error on one line."""
 
     def error(self, message: str, ex: Exception | None = None):
-        line = "; ".join(part.strip().rstrip(":") for part in str(message).splitlines() if part.strip())
-        print(f"{self.prog}: error: {line} (options: {self.prog} --help)", file=sys.stderr, flush=True)
+        print(f"{self.prog}: error: {_line(message)} (options: {self.prog} --help)", file=sys.stderr, flush=True)
         raise SystemExit(2)
 
 
-def parser(schema: type, program: str, usage: str, **several: tuple[object, str]) -> Parser:
+class InnerParser(Parser):
+    """For what a command makes itself: its errors do not end the process."""
+
+    def error(self, message: str, ex: Exception | None = None):
+        raise InputError(_line(message))
+
+
+def _line(message: str) -> str:
+    return "; ".join(part.strip().rstrip(":") for part in str(message).splitlines() if part.strip())
+
+
+def parser(schema: type, program: str, usage: str, kind: type = Parser, **several: tuple[object, str]) -> Parser:
     """The parser of a command whose options are the fields of a dataclass.
 
     several: name=(type, help) of fields that take several words on the command line, as in `--data stsb sts12`.
     """
-    made = Parser(prog=program, description=usage, formatter_class=_Help)
+    made = kind(prog=program, description=usage, formatter_class=_Help)
     made.add_argument("--config", action="config", help="A YAML file; options that follow override it.")
     made.add_class_arguments(schema, as_group=False, skip=set(several))
     for name, (kind, text) in several.items():

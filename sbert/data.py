@@ -6,7 +6,7 @@ right; a row that is left out on purpose is counted by reason.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -15,7 +15,9 @@ import numpy as np
 
 from sbert.columns import (
     NLI_CLASSES,
+    ROW,
     DatasetConfig,
+    Schema,
     Task,
     cells_of,
     check_columns,
@@ -26,14 +28,14 @@ from sbert.columns import (
 from sbert.errors import InputError
 from sbert.files import READERS, Line, data_dir
 from sbert.retrieval import Retrieval, corpus_folder, read_retrieval, splits
-from sbert.subset import choose
+from sbert.subset import check_folds, choose, cut
 
 
 @dataclass
 class Rows:
     """N rows. `texts`: C columns of N strings, None for a negative that a row lacks. `labels` (N,): float32 in [0, 1] (sts,
     binary), int64 (nli), float64 from 0 (rerank), None (pair, triplet); or the margins of triplets, (N, C - 2) float32, NaN
-    for a negative that a row lacks."""
+    for a negative that a row lacks. `groups`: of a dataset that is cut into folds, the group of each row."""
 
     name: str
     task: Task
@@ -43,6 +45,7 @@ class Rows:
     classes: list[str] | None = None
     weight: float | None = None
     skipped: Counter = field(default_factory=Counter)
+    groups: list[str | int] | None = None
 
     def __len__(self) -> int:
         return len(self.texts[0])
@@ -92,31 +95,44 @@ def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
     return str(path), READERS[reader](path)
 
 
-def _collect(config: DatasetConfig, rows: Rows) -> Rows:
+def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
+    """Fill `rows` -> of a dataset that is cut into folds, which of them are in its part."""
+    check_folds(config)
     place, lines = _open(config)
     schema, columns = None, set()
-    for number, line in lines:
+    groups, used = [], []  # the group of every line; the places of those that are used
+    for index, (number, line) in enumerate(lines):
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:
             schema = schema or find_schema(config, list(line), here)
             check_columns(schema, config, list(line), here)
             source = config.source or ("source" if "source" in line else None)
-            columns = {*schema.texts, schema.label, source, *(config.where or {})} - {None}
+            columns = {*schema.texts, schema.label, source, *(config.where or {}), config.group} - {None, ROW}
             read_label = label_reader(config, schema)
+        groups.append(index if config.group in (None, ROW) else str(line[config.group]))
         if reason := skip_reason(line, schema, config, here):
             rows.skipped[reason] += 1
             continue
-        rows.texts.append([text if text and text.strip() else None for _, text in cells_of(line, schema)])
-        label = read_label(line[schema.label], here) if schema.label else None
-        if schema.task == "triplet" and label is not None:
-            label = _margins(label, rows.texts[-1][2:], here)
-        rows.labels.append(label)
+        used.append(index)
+        _append(rows, line, schema, read_label, here)
         rows.sources.append(str(line[source]) if source else "")
     if not rows.texts:
         reasons = "; ".join(f"{n:,} skipped: {reason}" for reason, n in rows.skipped.items())
         raise InputError(f"{place}: no rows to use ({reasons or 'the file has none'})")
     rows.task = schema.task
-    return rows
+    if not config.folds:
+        return None
+    rows.groups = [groups[i] for i in used]
+    return cut(config, groups, place)[used]
+
+
+def _append(rows: Rows, line: dict, schema: Schema, read_label: Callable, here: str) -> None:
+    """The texts and the label of one line."""
+    rows.texts.append([text if text and text.strip() else None for _, text in cells_of(line, schema)])
+    label = read_label(line[schema.label], here) if schema.label else None
+    if schema.task == "triplet" and label is not None:
+        label = _margins(label, rows.texts[-1][2:], here)
+    rows.labels.append(label)
 
 
 def _margins(margins: list[float], negatives: list[str | None], here: str) -> list[float]:
@@ -141,8 +157,9 @@ def read(config: DatasetConfig) -> Rows | Retrieval:
         return read_retrieval(config)
     default_name = Path(config.path).name.split(".")[0] if "." in config.path else config.path.split(":")[-1]
     name = config.name or "-".join(filter(None, [default_name.replace("/", "-"), config.split]))
-    rows = _collect(config, Rows(name, "sts", [], [], []))
-    keep = choose(config, len(rows.texts), rows.skipped)
+    rows = Rows(name, "sts", [], [], [])
+    inside = _collect(config, rows)
+    keep = choose(config, len(rows.texts), rows.skipped, inside)
     rows.texts = [list(column) for column in zip_longest(*(rows.texts[i] for i in keep))]
     labels = [rows.labels[i] for i in keep]
     kind = {"nli": np.int64, "rerank": np.float64}.get(rows.task, np.float32)
@@ -153,6 +170,7 @@ def read(config: DatasetConfig) -> Rows | Retrieval:
     rows.sources = sources if any(sources) else None
     rows.classes = (config.classes or NLI_CLASSES) if rows.task == "nli" else None
     rows.weight = config.weight
+    rows.groups = rows.groups and [rows.groups[i] for i in keep]
     return rows
 
 
@@ -163,6 +181,6 @@ def both_orders(rows: Rows) -> Rows:
             f"{rows.name}: both_orders is for pairs whose order means nothing (sts, binary), not {rows.task}"
         )
     first, second = rows.texts
-    sources = rows.sources and rows.sources * 2
+    sources, groups = (column and column * 2 for column in (rows.sources, rows.groups))
     texts, labels = [first + second, second + first], np.tile(rows.labels, 2)
-    return replace(rows, texts=texts, labels=labels, sources=sources, skipped=rows.skipped.copy())
+    return replace(rows, texts=texts, labels=labels, sources=sources, groups=groups, skipped=rows.skipped.copy())

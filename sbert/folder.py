@@ -35,12 +35,19 @@ class Backbone:
     modules: list[tuple[str, Path]]
 
 
+def is_local(name_or_path: str | Path) -> bool:
+    """Whether it is a path, there or not, and no name on the hub."""
+    return (
+        Path(name_or_path).exists() or str(name_or_path).startswith((".", "/", "~")) or str(name_or_path).count("/") > 1
+    )
+
+
 def locate(name_or_path: str | Path) -> Path:
     """The local folder of a path or of a hub name, which is fetched (safetensors, JSON and vocabularies alone)."""
     path = Path(name_or_path)
     if path.is_dir():
         return path
-    if path.exists() or str(name_or_path).startswith((".", "/", "~")) or str(name_or_path).count("/") > 1:
+    if is_local(name_or_path):
         raise InputError(f"model {name_or_path}: no such folder")
     from huggingface_hub import snapshot_download
 

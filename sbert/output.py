@@ -66,7 +66,7 @@ class Output:
             self.file.flush()
             os.fsync(self.file.fileno())
             done = {"units": self.units + 1, "size": self.size + len(data), "facts": facts or self.facts}
-            os.replace(_write_new(self.state, json.dumps(done | {"settings": self.settings}).encode()), self.state)
+            write_whole(self.state, json.dumps(done | {"settings": self.settings}).encode())
             self.units, self.size, self.facts = done.values()
         except OSError as error:
             with contextlib.suppress(OSError):  # what could not be written is not tried again when Python ends
@@ -97,6 +97,11 @@ class Output:
             self.part.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file of which a reader sees all or nothing, whenever the writer is killed."""
+    os.replace(_write_new(path, data), path)
 
 
 def _write_new(path: Path, data: bytes) -> Path:

@@ -1,7 +1,10 @@
 """One training run, from its configuration to its last line: what `train.py` calls."""
 
 import ctypes
+import json
+import math
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +24,8 @@ from sbert.errors import InputError
 from sbert.evaluation import Judge, Report, check_able, cross_judge, encoder_judge, evaluate, undefined
 from sbert.losses import Loss, SoftmaxLoss
 from sbert.objective import Objective, TrainingSet, check_fit
-from sbert.training import Training
+from sbert.output import write_whole
+from sbert.training import Progress, Training
 
 
 def make_accelerator(precision: str) -> Accelerator:
@@ -56,6 +60,18 @@ def check_names(datasets: list[Rows]) -> None:
             raise InputError(f"data: two evaluated datasets are called {name}; give one of them another name")
 
 
+def check_folds(train: list[Rows], held_out: list[Rows]) -> None:
+    """Refuse a group that is trained on and evaluated: datasets of other groups may be cut otherwise."""
+    trained = {group: rows.name for rows in train for group in rows.groups or []}
+    for rows in held_out:
+        if shared := trained.keys() & set(getattr(rows, "groups", None) or []):  # of retrieval there are none
+            group = min(shared, key=str)
+            raise InputError(
+                f"data: {rows.name} is evaluated on rows of group {group}, and {trained[group]} trained on such; datasets with "
+                "common groups need the same groups in their files, and the same folds, fold and limit_seed"
+            )
+
+
 def start(config: ModelConfig, loss: Loss) -> Encoder:
     """The model that a run starts from: of the kind that the loss trains."""
     if not isinstance(loss, PairLoss):
@@ -80,13 +96,14 @@ class Run:
     """Everything a run is made of. The constructor reads and checks all input before it touches the run folder."""
 
     def __init__(self, config: TrainConfig, options: dict, text: str, resume: bool, overwrite: bool):
-        self.config, self.folder = config, Path(config.runs) / config.name
+        self.config, self.folder, self.begun = config, Path(config.runs) / config.name, time.perf_counter()
         keep_freed_memory()
         self.accelerator = make_accelerator(config.loop.precision)
         self.say = self.accelerator.print
         set_seed(config.loop.seed)
         data = config.data
         self.train, self.dev, self.test = ([read(d) for d in part] for part in (data.train, data.dev, data.test))
+        check_folds(self.train, [*self.dev, *self.test])
         check_fit(config.loss, self.train)
         if data.both_orders:
             self.train = [both_orders(rows) for rows in self.train]
@@ -141,7 +158,7 @@ class Run:
         checkpoint.save_loss(folder, self.config.loss.whole, self.train[0].classes)
 
     def before(self) -> dict[str, float]:
-        """The main metrics before training; of a resumed run, as they were written then."""
+        """The metrics before training, {name: the main one, name/metric: each}; of a resumed run, as they were written then."""
         saved = [row for row in tracking.read_metrics(self.folder) if row["kind"] == "before"]
         if saved:
             return {name: float("nan") if value is None else value for name, value in saved[0].items()}
@@ -150,6 +167,7 @@ class Run:
             for note in report.notes:
                 self.say(f"note: {note}")
         scores = {report.name: report.primary for report in reports}
+        scores |= {f"{report.name}/{name}": value for report in reports for name, value in report.metrics.items()}
         self.training.tracker.scalars("before", 0, scores)
         return scores
 
@@ -161,6 +179,22 @@ class Run:
         if isinstance(loss.whole, SoftmaxLoss):
             loss = checkpoint.load_loss(folder, best.dim)[0].to(device)
         return self.reports([*self.dev, *self.test], best, loss)
+
+    def save_result(self, progress: Progress, before: dict[str, float], after: list[Report]) -> None:
+        """Write result.json: that it is there says that the run is done. Metrics are fractions, undefined ones null."""
+
+        def defined(value: float) -> float | None:
+            return None if math.isnan(value) else value
+
+        results = [
+            {"dataset": r.name, "part": "dev" if i < len(self.dev) else "test", "task": r.task, "rows": r.rows, "main": r.main,
+             "before": {name: defined(before.get(f"{r.name}/{name}", math.nan)) for name in r.metrics},
+             "after": {name: defined(value) for name, value in r.metrics.items()}}
+            for i, r in enumerate(after)
+        ]  # fmt: skip
+        content = {"train_rows": sum(map(len, self.train)), "step": progress.best_step, "steps": self.training.total}
+        content |= {"seconds": round(time.perf_counter() - self.begun, 1), "results": results}
+        write_whole(self.folder / "result.json", (json.dumps(content, indent=2) + "\n").encode())
 
     def __call__(self) -> None:
         """Train, keep the best, evaluate it, print the table of before and after."""
@@ -174,6 +208,8 @@ class Run:
         before = self.before()
         progress = training.fit()
         after = self.after()
+        if accelerator.is_main_process:
+            self.save_result(progress, before, after)
         rows = [
             [r.name, r.rows, r.main, 100 * before[r.name], 100 * r.primary, 100 * (r.primary - before[r.name])]
             for r in after

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from sbert.errors import InputError
 from sbert.evaluation import Report
+from sbert.output import write_whole
 
 BANDS = 5  # gold bands of equal width for the histograms of scores
 
@@ -28,13 +29,14 @@ def open_run(folder: Path, config: str, resume: bool, overwrite: bool) -> None:
         raise InputError(
             f"{folder}: already holds a run; go on with --resume, start anew with --overwrite, or set name"
         )
-    elif saved.exists() and (changed := _difference(saved.read_text("utf-8"), config)):
+    elif saved.exists() and (changed := difference(saved.read_text("utf-8"), config)):
         raise InputError(f"{folder}: --resume under another configuration: {changed}")
     folder.mkdir(parents=True, exist_ok=True)
-    saved.write_text(config, "utf-8")
+    if not saved.exists():
+        write_whole(saved, config.encode())
 
 
-def _difference(old: str, new: str) -> str | None:
+def difference(old: str, new: str) -> str | None:
     """The first line in which two configurations differ."""
     for before, after in zip_longest(old.splitlines(), new.splitlines(), fillvalue=""):
         if before != after:

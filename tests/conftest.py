@@ -193,6 +193,15 @@ def mine_command(monkeypatch):
     return run
 
 
+@pytest.fixture
+def sweep_command(monkeypatch):
+    """`sweep.py` in this process; its runs are processes of their own."""
+    monkeypatch.syspath_prepend(ROOT)
+    import sweep
+
+    return lambda *argv: sweep.main([str(word) for word in argv])
+
+
 def fails(command, capsys, *argv) -> str:
     """The one line on stderr of a command that must end with exit status 2."""
     capsys.readouterr()
@@ -200,7 +209,7 @@ def fails(command, capsys, *argv) -> str:
         command(*argv)
     assert error.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.match(r"(train|evaluate|mine)\.py( \w+)?: error: ", line)
+    assert re.match(r"(train|evaluate|mine|sweep)\.py( \w+)?: error: ", line)
     return line
 
 

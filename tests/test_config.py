@@ -7,6 +7,9 @@ import yaml
 from conftest import ROOT, write_config
 
 from sbert.config import EvaluateConfig, TrainConfig, parser
+from sbert.search import Search
+from sbert.sweep import Sweep
+from sbert.sweep_config import SweepConfig
 
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
@@ -19,9 +22,16 @@ def test_every_configuration_loads_under_the_command_that_its_head_names(path, m
     head = " ".join(line for line in path.read_text("utf-8").splitlines() if line.startswith("#"))
     command = re.search(rf"python (\w+\.py)(?: (\w+))? --config {re.escape(str(path.relative_to(ROOT)))}", head)
     assert command, f"the head of {path} does not say how to run it"
-    schema = {"train.py": TrainConfig, "mine.py": mine.TASKS.get(command[2], (None,))[0]}[command[1]]
-    options = parser(schema, command[1], "")
-    options.instantiate(options.parse_args(["--config", str(path)]))
+    schemas = {"train.py": TrainConfig, "mine.py": mine.TASKS.get(command[2], (None,))[0], "sweep.py": SweepConfig}
+    options = parser(schemas[command[1]], command[1], "")
+    given = options.instantiate(options.parse_args(["--config", str(path)]))
+    if command[1] == "sweep.py":
+        monkeypatch.chdir(ROOT)  # where its base is
+        given.pop("config")
+        config = SweepConfig(**vars(given))
+        sweep = Search(config) if config.search else Sweep(config)
+        assert sweep.runs
+        assert config.name == path.stem
 
 
 def run_train(monkeypatch, *argv):
@@ -98,7 +108,7 @@ def test_overrides_and_numbers(tmp_path, tiny_folder, pairs_file):
     assert yaml.safe_load(again.read_text())["optim"]["betas"] == [0.9, 0.999]
 
 
-@pytest.mark.parametrize("schema", [TrainConfig, EvaluateConfig])
+@pytest.mark.parametrize("schema", [TrainConfig, EvaluateConfig, SweepConfig])
 def test_help_explains_every_option(schema, capsys):
     with pytest.raises(SystemExit):
         parser(schema, "x.py", "First line.\n\npython x.py --a b").parse_args(["--help"])

@@ -26,6 +26,7 @@ def test_training_learns_and_leaves_a_run_folder(tmp_path, steady_folder, pairs_
         "metrics.jsonl",
         "last",
         "best",
+        "result.json",
     }
     losses = [row["loss"] for row in metrics(run)]
     assert len(losses) == 80

@@ -1,0 +1,185 @@
+"""The results of a sweep's runs: one JSONL row a run, one table row for what differs in seed and fold alone."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from sbert.errors import InputError
+from sbert.plan import PlannedRun
+from sbert.sweep_config import SweepConfig
+from sbert.tracking import table
+
+Column = tuple[str, str]  # a dataset and a metric
+NOISE = 0.05  # differences that noise alone makes more often than this are called noise
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run and its result.json."""
+
+    run: PlannedRun
+    result: dict
+
+    @classmethod
+    def read(cls, run: PlannedRun) -> "Finished":
+        return cls(run, json.loads((run.folder / "result.json").read_text("utf-8")))
+
+    def value(self, column: Column) -> float:
+        """A metric of a dataset after training; NaN where the run has none."""
+        found = [r["after"].get(column[1]) for r in self.result["results"] if r["dataset"] == column[0]]
+        return math.nan if not found or found[0] is None else found[0]
+
+    def main(self, part: str) -> float:
+        """The mean of the main metrics of the dev or of the test sets; NaN without any."""
+        values = [self.value((r["dataset"], r["main"])) for r in self.result["results"] if r["part"] == part]
+        return float(np.mean(values)) if values else math.nan
+
+    def row(self) -> dict:
+        """The row of results.jsonl."""
+        facts = {name: value for name, value in self.result.items() if name != "results"}
+        datasets = {r.pop("dataset"): r for r in map(dict, self.result["results"])}
+        return {"run": self.run.label, "axes": self.run.axes, **facts, "results": datasets}
+
+    def line(self) -> str:
+        scores = [f"{r['dataset']} {100 * self.value((r['dataset'], r['main'])):.2f}" for r in self.result["results"]]
+        return f"{self.run.label}: {', '.join(scores) or 'trained'}; {self.result['seconds']:.0f} s"
+
+
+def columns(finished: list[Finished], metrics: list[str] | None) -> list[Column]:
+    """Of every dataset its main metric, or those of the metrics that it has."""
+    found: dict[Column, None] = {}
+    for result in (r for one in finished for r in one.result["results"]):
+        names = [result["main"]] if metrics is None else [name for name in metrics if name in result["after"]]
+        found |= dict.fromkeys((result["dataset"], name) for name in names)
+    for name in metrics or []:
+        if finished and name not in {metric for _, metric in found}:
+            known = sorted({name for one in finished for r in one.result["results"] for name in r["after"]})
+            raise InputError(f"metrics: no dataset has '{name}'; there are: {', '.join(known)}")
+    return list(found)
+
+
+def deviation(values: Iterable[float]) -> float:
+    """Sample standard deviation, of n - 1; NaN for fewer than two."""
+    values = list(values)
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def by_row(finished: list[Finished]) -> dict[str, list[Finished]]:
+    rows: dict[str, list[Finished]] = {}
+    for one in finished:
+        rows.setdefault(one.run.row, []).append(one)
+    return rows
+
+
+def compare(first: dict, second: dict) -> tuple[float, float, str]:
+    """The difference of two means of runs {seed and fold: value}, its two-sided p, and the test: paired over the keys that both
+    have, if there are two or more; else Welch's. p is NaN where neither has two runs."""
+    common = sorted(first.keys() & second.keys())
+    difference = float(np.mean(list(first.values())) - np.mean(list(second.values())))
+    if len(common) > 1:
+        pairs = np.array([[first[key], second[key]] for key in common])
+        gaps, how = pairs[:, 0] - pairs[:, 1], f"paired over {len(common)} runs"
+        difference, spread = float(gaps.mean()), gaps.std(ddof=1) / math.sqrt(len(gaps))
+        freedom = len(gaps) - 1
+    else:
+        a, b = ([float(v) for v in values.values()] for values in (first, second))
+        how = f"Welch over {len(a)} and {len(b)} runs"
+        if min(len(a), len(b)) < 2:
+            return difference, math.nan, how
+        parts = np.array([np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)])
+        spread = math.sqrt(parts.sum())
+        freedom = parts.sum() ** 2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum() if spread else 1
+    if not spread:
+        return difference, float(difference == 0), how
+    return difference, float(2 * stats.t.sf(abs(difference) / spread, freedom)), how
+
+
+def verdict(rows: dict[str, list[Finished]]) -> tuple[str | None, str]:
+    """The row that is best on dev, and what its lead is worth. Test sets choose nothing."""
+    scores = {
+        row: {(one.run.axes.get("seed"), one.run.axes.get("fold")): one.main("dev") for one in some}
+        for row, some in rows.items()
+    }
+    means = {row: float(np.mean(list(values.values()))) for row, values in scores.items()}
+    ranked = sorted((row for row in means if not math.isnan(means[row])), key=lambda row: -means[row])
+    if len(rows) < 2:
+        return None, ""
+    if len(ranked) < 2:
+        return None, "no dev set: no row is chosen"
+    best, second = ranked[:2]
+    difference, p, how = compare(scores[best], scores[second])
+    lead = f"**{best}** is best on dev, {100 * difference:.2f} above {second}"
+    if math.isnan(p):
+        return best, f"{lead}: with one run of a row the noise is unknown"
+    among = f", not corrected for the choice among {len(ranked)}" if len(ranked) > 2 else ""
+    worth = "inside" if p >= NOISE else "outside"
+    return best, f"{lead}: {worth} the noise ({how}, p = {p:.3f}{among})"
+
+
+def summarise(finished: list[Finished], config: SweepConfig) -> str:
+    """The table, x 100: for each row and metric the mean over its runs, their deviation, and the best run, which dev chooses."""
+    chosen, rows = columns(finished, config.metrics), by_row(finished)
+    best, note = verdict(rows)
+    dev = any(r["part"] == "dev" for one in finished for r in one.result["results"])
+    header, cells = [", ".join(_names(finished)) or "sweep", "runs"], []
+    for dataset, metric in chosen:
+        header += [f"{dataset} {metric}", "deviation", "best" if dev else "highest"]
+    for row, some in rows.items():
+        cells.append([f"**{row}**" if row == best else row, len(some)])
+        for column in chosen:
+            values = [one.value(column) for one in some]
+            top = max(some, key=lambda one: _ordered(one.main("dev"))).value(column) if dev else max(values)
+            cells[-1] += [100 * float(np.mean(values)), 100 * deviation(values), 100 * top]
+    if config.published:
+        header.append("published")
+        cells = [[*line, float(config.published.get(row, math.nan))] for line, row in zip(cells, rows, strict=True)]
+    notes = [note] if note else []
+    notes += ["best: the run that is best on dev" if dev else "highest: of all runs; nothing was chosen by it"]
+    return "\n".join([table(header, cells), "", *notes])
+
+
+def _ordered(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def _names(finished: list[Finished]) -> list[str]:
+    return [axis for axis in (finished[0].run.axes if finished else []) if axis not in ("seed", "fold")]
+
+
+def draw(finished: list[Finished], config: SweepConfig, folder: Path) -> list[Path]:
+    """The pictures of the table: one PNG a column."""
+    from sbert import figures  # of the extra that draws
+
+    paths = []
+    for dataset, metric in columns(finished, config.metrics):
+        title = f"{config.name}: {dataset}"
+        if config.figure == "bars":
+            rows = by_row(finished)
+            values = [[100 * one.value((dataset, metric)) for one in some] for some in rows.values()]
+            published = [config.published.get(row) for row in rows] if config.published else None
+            means, deviations = [float(np.mean(v)) for v in values], [deviation(v) for v in values]
+            figure = figures.bars(list(rows), means, deviations, title, metric, published=published)
+        else:
+            curves = _curves(finished, config, (dataset, metric))
+            figure = figures.learning_curve(config.sizes, curves, title, metric)
+        paths.append(folder / f"{config.figure}-{dataset}-{metric}.png")
+        figures.save(figure, paths[-1])
+    return paths
+
+
+def _curves(finished: list[Finished], config: SweepConfig, column: Column) -> dict[str, tuple[list, list]]:
+    """{what differs besides size, seed and fold: (means, deviations) over the sizes}."""
+    curves: dict[str, tuple[list, list]] = {}
+    groups: dict[str, dict] = {}
+    for one in finished:
+        name = one.run.row.partition("size=")[0].rstrip(",") or config.name
+        groups.setdefault(name, {}).setdefault(one.run.axes["size"], []).append(100 * one.value(column))
+    for name, sizes in groups.items():
+        values = [sizes.get(size, [math.nan]) for size in config.sizes]
+        curves[name] = ([float(np.mean(v)) for v in values], [deviation(v) for v in values])
+    return curves

@@ -1,0 +1,171 @@
+"""The table of a sweep against hand arithmetic, and its tests against scipy; dev alone chooses."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sbert import summary
+from sbert.errors import InputError
+from sbert.options import label
+from sbert.summary import Finished, compare, summarise
+from sbert.sweep_config import SweepConfig
+
+
+def run(axes: dict, dev: float | None, test: float | None, **more: float) -> Finished:
+    """A finished run with a dev and a test set; `more`: further metrics of dev."""
+    row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}) or "mine"
+    parts = {"dev": dev, "test": test}
+    results = [
+        {"dataset": f"my-{part}", "part": part, "main": "rho", "rows": 9, "after": {"rho": value, **more}, "before": {}}
+        for part, value in parts.items()
+        if value is not None
+    ]
+    planned = SimpleNamespace(label=label(axes), row=row, axes=axes)
+    return Finished(planned, {"seconds": 1.5, "results": results})
+
+
+def config(**options) -> SweepConfig:
+    return SweepConfig("mine", "base.yaml", **options)
+
+
+def cells(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_mean_deviation_number_and_best():
+    runs = [run({"seed": s}, dev, test) for s, dev, test in [(1, 0.5, 0.9), (2, 0.7, 0.3), (3, 0.6, 0.6)]]
+    head, _, line = cells(summarise(runs, config()))
+    assert head == ["sweep", "runs", "my-dev rho", "deviation", "best", "my-test rho", "deviation", "best"]
+    # deviation: sqrt((0.1^2 + 0.1^2 + 0) / 2) and three times that; the best run is the one that dev prefers, not test
+    assert line == ["mine", "3", "60.00", "10.00", "70.00", "60.00", "30.00", "30.00"]
+
+
+def test_one_run_has_no_deviation():
+    assert cells(summarise([run({}, 0.5, None)], config()))[2] == ["mine", "1", "50.00", "-", "50.00"]
+
+
+def test_a_row_for_all_that_seed_and_fold_share():
+    runs = [run({"variant": v, "size": n, "seed": s, "fold": f}, 0.1 * f, None) for v in "ab" for n in (5, 9)
+            for s in (1, 2) for f in (1, 2)]  # fmt: skip
+    table = cells(summarise(runs, config()))
+    assert [line[:2] for line in table] == [
+        ["variant, size", "runs"], ["-" * 13, "---:"],
+        ["**a,size=5**", "4"], ["a,size=9", "4"], ["b,size=5", "4"], ["b,size=9", "4"],
+    ]  # fmt: skip
+
+
+def test_dev_chooses_the_row_and_test_does_not():
+    runs = [
+        run({"variant": v, "seed": s}, *scores) for v, scores in (("a", (0.8, 0.1)), ("b", (0.6, 0.9))) for s in (1, 2)
+    ]
+    text = summarise(runs, config())
+    assert [line[0] for line in cells(text)[2:]] == ["**a**", "b"]
+    assert "**a** is best on dev, 20.00 above b: outside the noise (paired over 2 runs, p = 0.000)" in text
+
+
+def test_without_dev_nothing_is_chosen():
+    text = summarise([run({"variant": v}, None, test) for v, test in (("a", 0.1), ("b", 0.2))], config())
+    assert "**" not in text
+    assert "no dev set: no row is chosen" in text
+    assert cells(text)[0][4] == "highest"
+
+
+def test_a_lead_inside_the_noise_is_called_so():
+    runs = [run({"variant": v, "seed": s}, dev, None) for v, devs in
+            (("a", (0.5, 0.7, 0.6)), ("b", (0.52, 0.6, 0.63)), ("c", (0.1, 0.1, 0.1))) for s, dev in enumerate(devs)]  # fmt: skip
+    p = stats.ttest_rel([0.5, 0.7, 0.6], [0.52, 0.6, 0.63]).pvalue
+    said = f"inside the noise (paired over 3 runs, p = {p:.3f}, not corrected for the choice among 3)"
+    assert said in summarise(runs, config())
+
+
+def test_a_single_run_says_nothing_of_the_noise():
+    text = summarise([run({"variant": v}, dev, None) for v, dev in (("a", 0.5), ("b", 0.6))], config())
+    assert "**b** is best on dev, 10.00 above a: with one run of a row the noise is unknown" in text
+
+
+def test_an_undefined_metric_is_not_best():
+    text = summarise([run({"variant": v}, dev, None) for v, dev in (("a", math.nan), ("b", 0.1), ("c", 0.2))], config())
+    assert [line[0] for line in cells(text)[2:]] == ["a", "b", "**c**"]
+    two = summarise([run({"seed": s}, dev, None) for s, dev in ((1, math.nan), (2, 0.1))], config())
+    assert cells(two)[2] == ["mine", "2", "-", "-", "10.00"]
+
+
+def test_other_metrics_and_published_figures():
+    runs = [run({"variant": v}, 0.5, None, r=0.25) for v in "ab"]
+    head, _, first, second = cells(summarise(runs, config(metrics=["r", "rho"], published={"b": 80.78})))
+    assert head == ["variant", "runs", "my-dev r", "deviation", "best", "my-dev rho", "deviation", "best", "published"]
+    assert (first[2], first[5], first[-1], second[-1]) == ("25.00", "50.00", "-", "80.78")
+    with pytest.raises(InputError, match="metrics: no dataset has 'x'; there are: r, rho"):
+        summarise(runs, config(metrics=["x"]))
+
+
+def test_datasets_that_some_rows_lack():
+    """As where each variant is tested on another topic."""
+    runs = [run({"variant": "a"}, None, 0.5), run({"variant": "b"}, 0.4, None)]
+    assert [line[2::3] for line in cells(summarise(runs, config()))[2:]] == [["50.00", "-"], ["-", "40.00"]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_comparisons_are_those_of_scipy(seed):
+    generator = np.random.default_rng(seed)
+    a, b = generator.normal(0.3, 1, 5), generator.normal(0, 2, 7)
+    difference, p, how = compare(dict(enumerate(a)), dict(enumerate(b)))
+    assert (difference, p) == pytest.approx((np.mean(a - b[:5]), stats.ttest_rel(a, b[:5]).pvalue))
+    assert how == "paired over 5 runs"
+    difference, p, how = compare(dict(enumerate(a)), dict(enumerate(b, start=100)))
+    assert (difference, p) == pytest.approx((a.mean() - b.mean(), stats.ttest_ind(a, b, equal_var=False).pvalue))
+    assert how == "Welch over 5 and 7 runs"
+
+
+def test_comparisons_without_any_spread():
+    assert compare({1: 0.5, 2: 0.6}, {1: 0.5, 2: 0.6})[:2] == (0.0, 1.0)
+    assert compare({1: 0.5, 2: 0.75}, {1: 0.25, 2: 0.5})[:2] == (0.25, 0.0)
+    assert compare({1: 0.5, 2: 0.5}, {3: 0.25, 4: 0.25})[:2] == (0.25, 0.0)
+    assert math.isnan(compare({1: 0.5}, {1: 0.4})[1])
+
+
+def test_a_row_of_results_is_json_with_all_that_the_run_left():
+    row = run({"variant": "a", "seed": 1}, 0.5, 0.25).row()
+    assert json.loads(json.dumps(row)) == row
+    assert (row["run"], row["axes"], row["seconds"]) == ("a,seed=1", {"variant": "a", "seed": 1}, 1.5)
+    assert row["results"]["my-test"]["after"] == {"rho": 0.25}
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """What is given to the functions that draw."""
+    calls = []
+    figures = SimpleNamespace(
+        learning_curve=lambda *given, **named: calls.append((given, named)),
+        bars=lambda *given, **named: calls.append((given, named)),
+        save=lambda figure, path: path.write_text("png"),
+    )
+    monkeypatch.setattr("sbert.figures", figures, raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "sbert.figures", figures)
+    return calls
+
+
+def test_learning_curves_are_the_table(drawn, tmp_path):
+    runs = [run({"variant": v, "size": n, "seed": s}, base + n / 100 + s / 10, None)
+            for v, base in (("a", 0.1), ("b", 0.3)) for n in (5, 9) for s in (1, 3)]  # fmt: skip
+    [path] = summary.draw(runs, config(sizes=[5, 9], figure="learning_curve"), tmp_path)
+    assert path.name == "learning_curve-my-dev-rho.png"
+    (sizes, curves, title, metric), _ = drawn[0]
+    assert (sizes, title, metric) == ([5, 9], "mine: my-dev", "rho")
+    assert curves["a"][0] == pytest.approx([35, 39])
+    assert curves["b"][0] == pytest.approx([55, 59])
+    assert curves["a"][1] == pytest.approx([math.sqrt(200)] * 2)
+
+
+def test_bars_are_the_table(drawn, tmp_path):
+    runs = [run({"variant": v, "seed": s}, 0.1 * s, 0.5) for v in "ab" for s in (1, 2)]
+    paths = summary.draw(runs, config(figure="bars", published={"b": 70.0}), tmp_path)
+    assert [path.name for path in paths] == ["bars-my-dev-rho.png", "bars-my-test-rho.png"]
+    (names, means, deviations, _, _), named = drawn[0]
+    assert (names, named) == (["a", "b"], {"published": [None, 70.0]})
+    assert means == pytest.approx([15, 15])
+    assert deviations == pytest.approx([math.sqrt(50)] * 2)
