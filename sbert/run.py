@@ -103,8 +103,8 @@ class Run:
         set_seed(config.loop.seed)
         data = config.data
         self.train, self.dev, self.test = ([read(d) for d in part] for part in (data.train, data.dev, data.test))
-        check_folds(self.train, [*self.dev, *self.test])
         check_fit(config.loss, self.train)
+        check_folds(self.train, [*self.dev, *self.test])
         if data.both_orders:
             self.train = [both_orders(rows) for rows in self.train]
         check_names([*self.dev, *self.test])

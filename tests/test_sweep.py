@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from accelerate.state import AcceleratorState
 from conftest import ROOT, fails, metrics, write_config
 
 from sbert.errors import InputError
@@ -181,29 +180,15 @@ def test_bad_input_ends_with_one_line(options, tmp_path, sweep_command, capsys, 
     assert not (tmp_path / "sweeps").exists()
 
 
-def in_process(jobs, say):
-    """In the place of Processes: train.py without a process of its own, which spares seconds."""
-    sys.path.insert(0, str(ROOT))
-    import train
-
-    def run(planned):
-        AcceleratorState._reset_state(reset_partial_state=True)
-        planned.folder.mkdir(parents=True, exist_ok=True)
-        (planned.folder / "config.yaml").write_text(planned.text)
-        train.main(["--config", str(planned.folder / "config.yaml"), "--resume"])
-
-    run.stop = lambda: None
-    return run
-
-
-def test_a_killed_sweep_goes_on_and_is_equal_to_one_that_was_not(options, tmp_path):
+def test_a_killed_sweep_goes_on_and_is_equal_to_one_that_was_not(options, tmp_path, monkeypatch):
     """sweep.py and its train.py are killed in the middle of the second of two runs, and the sweep is given again."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # in every process: the number of threads shows in the last bits
     small = {"optim.epochs": 10, "loop.save_steps": 1, "loop.evaluate_epochs": 5}
     options |= {"grid": {}, "set": small, "seeds": [1, 2], "keep": ["best"]}
     path, folder = tmp_path / "sweep.yaml", tmp_path / "sweeps/mine"
     path.write_text(json.dumps(options))
     command = [sys.executable, str(ROOT / "sweep.py"), "--config", str(path)]
-    sweep = subprocess.Popen(command, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    sweep = subprocess.Popen(command, start_new_session=True)
     while not (folder / "seed=2/last/state.safetensors").exists():
         assert sweep.poll() is None, "the sweep ended before it could be killed"
         time.sleep(0.005)
@@ -215,7 +200,7 @@ def test_a_killed_sweep_goes_on_and_is_equal_to_one_that_was_not(options, tmp_pa
 
     Sweep(SweepConfig(**options))()
     assert (folder / "seed=1/result.json").stat().st_mtime_ns == first  # it was not trained again
-    Sweep(SweepConfig(**options | {"name": "whole"}), in_process)()
+    Sweep(SweepConfig(**options | {"name": "whole"}))()
     whole = tmp_path / "sweeps/whole"
     assert results(folder) == results(whole)
     assert (folder / "table.md").read_text().split("\n", 1)[1] == (whole / "table.md").read_text().split("\n", 1)[
