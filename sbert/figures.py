@@ -61,7 +61,7 @@ def scatter(gold: np.ndarray, scores: np.ndarray, title: str, metric: str) -> "F
 
     metric: what the scores are: cosine, logit.
     """
-    rho, r = (f"{100 * value:.2f}" for value in (metrics.spearman(scores, gold), metrics.pearson(scores, gold)))
+    rho, r = (_number(100 * value) for value in (metrics.spearman(scores, gold), metrics.pearson(scores, gold)))
     figure, axes = _axes(f"{title}\nSpearman {rho}, Pearson {r} (x 100), {len(gold):,} pairs")
     axes.plot(gold, scores, "o", markersize=4, markeredgewidth=0, color=COLOURS[0], alpha=_ink(len(gold)))
     places, low, middle, high = _quartiles(gold, scores)
@@ -72,6 +72,10 @@ def scatter(gold: np.ndarray, scores: np.ndarray, title: str, metric: str) -> "F
     axes.set_ylabel(metric)
     _legend(figure, [label])
     return figure
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _ink(points: int) -> float:
@@ -122,7 +126,7 @@ def bars(labels: Sequence[str], means: Sequence[float], deviations: Sequence[flo
         axes.plot(others, places, "D", color=COLOURS[1], markersize=7, markeredgecolor="white", label="published")
         _legend(figure, ["published"])
     for place, mean, deviation in zip(places, means, deviations, strict=True):
-        words = "-" if math.isnan(mean) else f"{mean:.2f}" + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
+        words = _number(mean) + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
         axes.text(1.02, place, words, transform=axes.get_yaxis_transform(), va="center")
     axes.set_yticks(places, labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
