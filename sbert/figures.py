@@ -92,12 +92,13 @@ def _quartiles(gold: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def histograms(scores: Mapping[str, np.ndarray], title: str, xlabel: str) -> "Figure":
-    """Densities of several sets of scores over common bins, over one another."""
+    """Densities of several sets of scores over common bins, over one another. What is not finite is in no bin."""
     figure, axes = _axes(title)
-    edges = np.histogram_bin_edges(np.concatenate(list(scores.values())), BINS)
+    joined = np.concatenate(list(scores.values()))
+    edges = np.histogram_bin_edges(joined[np.isfinite(joined)], BINS)
     for k, (name, values) in enumerate(scores.items()):
         style = {"color": COLOURS[k % len(COLOURS)], "ls": DASHES[k // len(COLOURS) % len(DASHES)]}
-        heights, _ = np.histogram(values, edges, density=True)
+        heights = np.histogram(values, edges)[0] / len(values) / np.diff(edges)
         axes.stairs(heights, edges, fill=True, alpha=0.1, color=style["color"])
         axes.stairs(heights, edges, lw=1.6, label=f"{name} ({len(values):,})", **style)
     axes.set_xlabel(xlabel)

@@ -1,4 +1,4 @@
-"""What the figures show is what they were given, read back from what was drawn; nothing is clipped; without matplotlib, one line."""
+"""What the figures show is what they were given, read back from what was drawn; nothing is clipped; no matplotlib, one line."""
 
 import io
 import math
