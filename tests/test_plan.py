@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from conftest import write_config
+from conftest import copied, write_config
 
 from sbert.errors import InputError
 from sbert.plan import Plan, check_inputs
@@ -15,7 +15,8 @@ from sbert.sweep_config import FoldsConfig, SearchConfig, SpaceConfig, SweepConf
 def plan(tmp_path, tiny_folder, pairs_file):
     """The plan of a sweep over the usual run, whose second training set is limited; `train`: other training sets."""
     dataset = {"path": str(pairs_file), "range": [0, 5]}
-    held_out = {"dev": [dataset | {"name": "dev"}], "test": [dataset | {"name": "test"}]}
+    copy = dataset | {"path": str(copied(pairs_file))}
+    held_out = {"dev": [copy | {"name": "dev"}], "test": [copy | {"name": "test"}]}
 
     def make(train: list[dict] | None = None, **options) -> Plan:
         train = train or [dataset | {"name": "one"}, dataset | {"name": "two", "limit": 20}]

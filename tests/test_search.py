@@ -53,11 +53,7 @@ def pretend(calls: list[str], judge=score, kill_at: int | None = None, part: str
 
 @pytest.fixture
 def config(tmp_path, tiny_folder, pairs_file):
-    dataset = {"path": str(pairs_file), "range": [0, 5]}
-    data = {
-        part: [dataset | {"name": name}] for part, name in (("train", "pairs"), ("dev", "dev"), ("test", "pairs-test"))
-    }
-    base = write_config(tmp_path, tiny_folder, pairs_file, data=data)
+    base = write_config(tmp_path, tiny_folder, pairs_file)
 
     def make(name: str = "mine", **options) -> SweepConfig:
         search = {"options": SPACE, "trials": 8, "startup": 3, "seed": 1} | options.pop("search", {})
