@@ -17,8 +17,8 @@ NOISE = 0.05  # differences that noise alone makes more often than this are call
 
 
 def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval of a metric from its values (R,) on resamples; of 100 rows and more it covers as it says. NaN where more than 1 - level of them are
-    undefined."""
+    """The percentile interval of a metric from its values (R,) on resamples; for 100 rows and more it covers as it says.
+    NaN where more than 1 - level of the values are undefined."""
     values = np.asarray(values)
     defined = values[~np.isnan(values)]
     if len(defined) < max(2, level * len(values)):
