@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from sbert.errors import InputError
 from sbert.plan import PlannedRun
+from sbert.statistics import NOISE, p_of_means
 from sbert.sweep_config import SweepConfig
 from sbert.tracking import table
 
 Column = tuple[str, str]  # a dataset and a metric
-NOISE = 0.05  # differences that noise alone makes more often than this are called noise
 
 
 @dataclass(frozen=True)
@@ -76,29 +75,6 @@ def by_row(finished: list[Finished]) -> dict[str, list[Finished]]:
     return rows
 
 
-def compare(first: dict, second: dict) -> tuple[float, float, str]:
-    """The difference of two means of runs {seed and fold: value}, its two-sided p, and the test: paired over the keys that both
-    have, if there are two or more; else Welch's. p is NaN where neither has two runs."""
-    common = sorted(first.keys() & second.keys())
-    difference = float(np.mean(list(first.values())) - np.mean(list(second.values())))
-    if len(common) > 1:
-        pairs = np.array([[first[key], second[key]] for key in common])
-        gaps, how = pairs[:, 0] - pairs[:, 1], f"paired over {len(common)} runs"
-        difference, spread = float(gaps.mean()), gaps.std(ddof=1) / math.sqrt(len(gaps))
-        freedom = len(gaps) - 1
-    else:
-        a, b = ([float(v) for v in values.values()] for values in (first, second))
-        how = f"Welch over {len(a)} and {len(b)} runs"
-        if min(len(a), len(b)) < 2:
-            return difference, math.nan, how
-        parts = np.array([np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)])
-        spread = math.sqrt(parts.sum())
-        freedom = parts.sum() ** 2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum() if spread else 1
-    if not spread:
-        return difference, float(difference == 0), how
-    return difference, float(2 * stats.t.sf(abs(difference) / spread, freedom)), how
-
-
 def verdict(rows: dict[str, list[Finished]]) -> tuple[str | None, str]:
     """The row that is best on dev, and what its lead is worth. Test sets choose nothing."""
     scores = {
@@ -112,7 +88,7 @@ def verdict(rows: dict[str, list[Finished]]) -> tuple[str | None, str]:
     if len(ranked) < 2:
         return None, "no dev set: no row is chosen"
     best, second = ranked[:2]
-    difference, p, how = compare(scores[best], scores[second])
+    difference, p, how = p_of_means(scores[best], scores[second])
     lead = f"**{best}** is best on dev, {100 * difference:.2f} above {second}"
     if math.isnan(p):
         return best, f"{lead}: with one run of a row the noise is unknown"

@@ -4,14 +4,13 @@ import json
 import math
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from scipy import stats
 
 from sbert import summary
 from sbert.errors import InputError
 from sbert.options import label
-from sbert.summary import Finished, compare, summarise
+from sbert.summary import Finished, summarise
 from sbert.sweep_config import SweepConfig
 
 
@@ -107,25 +106,6 @@ def test_datasets_that_some_rows_lack():
     """As where each variant is tested on another topic."""
     runs = [run({"variant": "a"}, None, 0.5), run({"variant": "b"}, 0.4, None)]
     assert [line[2::3] for line in cells(summarise(runs, config()))[2:]] == [["50.00", "-"], ["-", "40.00"]]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_comparisons_are_those_of_scipy(seed):
-    generator = np.random.default_rng(seed)
-    a, b = generator.normal(0.3, 1, 5), generator.normal(0, 2, 7)
-    difference, p, how = compare(dict(enumerate(a)), dict(enumerate(b)))
-    assert (difference, p) == pytest.approx((np.mean(a - b[:5]), stats.ttest_rel(a, b[:5]).pvalue))
-    assert how == "paired over 5 runs"
-    difference, p, how = compare(dict(enumerate(a)), dict(enumerate(b, start=100)))
-    assert (difference, p) == pytest.approx((a.mean() - b.mean(), stats.ttest_ind(a, b, equal_var=False).pvalue))
-    assert how == "Welch over 5 and 7 runs"
-
-
-def test_comparisons_without_any_spread():
-    assert compare({1: 0.5, 2: 0.6}, {1: 0.5, 2: 0.6})[:2] == (0.0, 1.0)
-    assert compare({1: 0.5, 2: 0.75}, {1: 0.25, 2: 0.5})[:2] == (0.25, 0.0)
-    assert compare({1: 0.5, 2: 0.5}, {3: 0.25, 4: 0.25})[:2] == (0.25, 0.0)
-    assert math.isnan(compare({1: 0.5}, {1: 0.4})[1])
 
 
 def test_a_row_of_results_is_json_with_all_that_the_run_left():
