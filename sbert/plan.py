@@ -16,6 +16,7 @@ from sbert.run import check_names
 from sbert.sweep_config import SweepConfig
 
 Changes = dict[str, Any]  # {"optim.lr": 2e-5}
+LONGEST = 255  # bytes of a folder's name
 LIMIT, SEED = "data.train.*.limit", "loop.seed"  # what sizes and seeds set
 
 
@@ -99,6 +100,10 @@ class Plan:
 
     def _run(self, axes: dict[str, Any], changes: list[Changes]) -> PlannedRun:
         name, searched = label(axes) or "run", changes[0] if "trial" in axes else {}
+        if (size := len(name.encode())) > LONGEST:
+            raise InputError(
+                f"run {name}: a name of {size} bytes is longer than a folder's may be, {LONGEST}; name variants shortly"
+            )
         row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}, str)
         axes = axes | searched
         try:
