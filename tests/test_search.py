@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import fails, write_config
+from conftest import copied, fails, write_config
 
 from sbert.errors import InputError
 from sbert.output import write_whole
@@ -56,7 +56,10 @@ def pretend(calls: list[str], judge=score, kill_at: int | None = None, part: str
 
 @pytest.fixture
 def config(tmp_path, tiny_folder, pairs_file):
-    base = write_config(tmp_path, tiny_folder, pairs_file)
+    dataset = {"path": str(pairs_file), "range": [0, 5], "name": "pairs"}
+    held_out = dataset | {"path": str(copied(pairs_file))}
+    data = {"train": [dataset], "dev": [held_out | {"name": "dev"}], "test": [held_out | {"name": "pairs-test"}]}
+    base = write_config(tmp_path, tiny_folder, pairs_file, data=data)
 
     def make(name: str = "mine", **options) -> SweepConfig:
         search = {"options": SPACE, "trials": 8, "startup": 3, "seed": 1} | options.pop("search", {})
