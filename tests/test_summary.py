@@ -15,7 +15,7 @@ from sbert.sweep_config import SweepConfig
 
 def run(axes: dict, dev: float | None, test: float | None, **more: float) -> Finished:
     """A finished run with a dev and a test set; `more`: further metrics of dev."""
-    row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}) or "mine"
+    row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}, str) or "mine"
     parts = {"dev": dev, "test": test}
     results = [
         {"dataset": f"my-{part}", "part": part, "main": "rho", "rows": 9, "after": {"rho": value, **more}, "before": {}}
