@@ -35,7 +35,8 @@ from sbert.subset import check_folds, choose, cut
 class Rows:
     """N rows. `texts`: C columns of N strings, None for a negative that a row lacks. `labels` (N,): float32 in [0, 1] (sts,
     binary), int64 (nli), float64 from 0 (rerank), None (pair, triplet); or the margins of triplets, (N, C - 2) float32, NaN
-    for a negative that a row lacks. `groups`: of a dataset that is cut into folds, the group of each row."""
+    for a negative that a row lacks. `file`, `lines` (N,): where each row stands. `groups`: of a dataset that is cut into folds,
+    the group of each row."""
 
     name: str
     task: Task
@@ -45,6 +46,8 @@ class Rows:
     classes: list[str] | None = None
     weight: float | None = None
     skipped: Counter = field(default_factory=Counter)
+    file: str = ""
+    lines: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     groups: list[str | int] | None = None
 
     def __len__(self) -> int:
@@ -99,8 +102,9 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
     """Fill `rows` -> of a dataset that is cut into folds, which of them are in its part."""
     check_folds(config)
     place, lines = _open(config)
+    rows.file = place if config.path.startswith("hf:") else str(Path(place).resolve())
     schema, columns = None, set()
-    groups, used = [], []  # the group of every line; the places of those that are used
+    groups, used, numbers = [], [], []  # the group of every line; the places and the numbers of those that are used
     for index, (number, line) in enumerate(lines):
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:
@@ -114,12 +118,13 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
             rows.skipped[reason] += 1
             continue
         used.append(index)
+        numbers.append(number)
         _append(rows, line, schema, read_label, here)
         rows.sources.append(str(line[source]) if source else "")
     if not rows.texts:
         reasons = "; ".join(f"{n:,} skipped: {reason}" for reason, n in rows.skipped.items())
         raise InputError(f"{place}: no rows to use ({reasons or 'the file has none'})")
-    rows.task = schema.task
+    rows.task, rows.lines = schema.task, np.array(numbers)
     if not config.folds:
         return None
     rows.groups = [groups[i] for i in used]
@@ -170,6 +175,7 @@ def read(config: DatasetConfig) -> Rows | Retrieval:
     rows.sources = sources if any(sources) else None
     rows.classes = (config.classes or NLI_CLASSES) if rows.task == "nli" else None
     rows.weight = config.weight
+    rows.lines = rows.lines[keep]
     rows.groups = rows.groups and [rows.groups[i] for i in keep]
     return rows
 
@@ -182,5 +188,6 @@ def both_orders(rows: Rows) -> Rows:
         )
     first, second = rows.texts
     sources, groups = (column and column * 2 for column in (rows.sources, rows.groups))
-    texts, labels = [first + second, second + first], np.tile(rows.labels, 2)
-    return replace(rows, texts=texts, labels=labels, sources=sources, groups=groups, skipped=rows.skipped.copy())
+    texts, labels, lines = [first + second, second + first], np.tile(rows.labels, 2), np.tile(rows.lines, 2)
+    of_rows = {"texts": texts, "labels": labels, "sources": sources, "lines": lines, "groups": groups}
+    return replace(rows, skipped=rows.skipped.copy(), **of_rows)

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
 
-from sbert import checkpoint, distributed, tracking
+from sbert import checkpoint, distributed, figures, tracking
 from sbert.batching import tabulate
 from sbert.bi_encoder import BiEncoder
 from sbert.config import ModelConfig, TrainConfig, flat
@@ -22,6 +22,7 @@ from sbert.data import Rows, both_orders, read
 from sbert.encoder import Encoder, resolve_precision
 from sbert.errors import InputError
 from sbert.evaluation import Judge, Report, check_able, cross_judge, encoder_judge, evaluate, undefined
+from sbert.held_out import check_held_out
 from sbert.losses import Loss, SoftmaxLoss
 from sbert.objective import Objective, TrainingSet, check_fit
 from sbert.output import write_whole
@@ -60,18 +61,6 @@ def check_names(datasets: list[Rows]) -> None:
             raise InputError(f"data: two evaluated datasets are called {name}; give one of them another name")
 
 
-def check_folds(train: list[Rows], held_out: list[Rows]) -> None:
-    """Refuse a group that is trained on and evaluated: datasets of other groups may be cut otherwise."""
-    trained = {group: rows.name for rows in train for group in rows.groups or []}
-    for rows in held_out:
-        if shared := trained.keys() & set(getattr(rows, "groups", None) or []):  # of retrieval there are none
-            group = min(shared, key=str)
-            raise InputError(
-                f"data: {rows.name} is evaluated on rows of group {group}, and {trained[group]} trained on such; datasets with "
-                "common groups need the same groups in their files, and the same folds, fold and limit_seed"
-            )
-
-
 def start(config: ModelConfig, loss: Loss) -> Encoder:
     """The model that a run starts from: of the kind that the loss trains."""
     if not isinstance(loss, PairLoss):
@@ -104,10 +93,10 @@ class Run:
         data = config.data
         self.train, self.dev, self.test = ([read(d) for d in part] for part in (data.train, data.dev, data.test))
         check_fit(config.loss, self.train)
-        check_folds(self.train, [*self.dev, *self.test])
+        check_names([*self.dev, *self.test])
+        check_held_out(self.train, [*self.dev, *self.test])
         if data.both_orders:
             self.train = [both_orders(rows) for rows in self.train]
-        check_names([*self.dev, *self.test])
         for rows in self.dev:
             if reason := undefined(rows):
                 raise InputError(f"{reason}, so it cannot choose the best model; give it rows with other labels")
@@ -140,6 +129,8 @@ class Run:
                 self.say(describe(part, rows, self.model))
         if not self.dev:
             self.say("dev   none: the last model will be taken for the best")
+        if any(rows.task == "sts" for rows in self.dev) and not figures.available():
+            self.say("no figures in TensorBoard, for want of matplotlib: pip install 'sbert[plots]'")
 
     def judge(self, model: Encoder, loss: Loss) -> Judge:
         precision, classes = self.config.loop.precision, self.train[0].classes

@@ -1,4 +1,4 @@
-"""What a run leaves behind: the run folder, metrics.jsonl, TensorBoard, the progress bar."""
+"""What a run leaves behind: the run folder, metrics.jsonl, TensorBoard with its curves and figures, the progress bar."""
 
 import json
 import math
@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
+from sbert import figures
 from sbert.errors import InputError
 from sbert.evaluation import Report
 from sbert.output import write_whole
@@ -61,7 +62,7 @@ class Tracker:
     def config(self, options: Mapping[str, object]) -> None:
         """The configuration as a table in TensorBoard's text tab."""
         if self.active:
-            table = "\n".join(f"| {key} | {value} |" for key, value in options.items())
+            table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in options.items())
             self.board.add_text("configuration", f"| option | value |\n| --- | --- |\n{table}", 0)
 
     def scalars(self, kind: str, step: int, values: Mapping[str, float]) -> None:
@@ -83,19 +84,23 @@ class Tracker:
         self.bar.update(step - self.bar.n)
 
     def reports(self, kind: str, step: int, reports: list[Report]) -> None:
-        """Every metric of every dataset, and for STS the scores of each gold band."""
+        """Every metric of every dataset, and for STS the scores of each gold band and, with matplotlib, their figures."""
         for report in reports:
             self.scalars(kind, step, {f"{report.name}/{name}": value for name, value in report.metrics.items()})
             if self.active and report.scores is not None:
-                self._histograms(f"{kind}/{report.name}/{report.kind}", step, report.scores, report.gold)
+                self._scores(f"{kind}/{report.name}/{report.kind}", step, report)
         if self.active:
             self.board.flush()
 
-    def _histograms(self, name: str, step: int, scores: np.ndarray, gold: np.ndarray) -> None:
-        band = np.minimum((gold * BANDS).astype(int), BANDS - 1)
-        for k in np.unique(band):
-            low, high = k / BANDS, (k + 1) / BANDS
-            self.board.add_histogram(f"{name} where gold is {low:.1f} to {high:.1f}", scores[band == k], step)
+    def _scores(self, name: str, step: int, report: Report) -> None:
+        bands = by_gold(report.scores, report.gold)
+        for band, scores in bands.items():
+            self.board.add_histogram(f"{name} where {band}", scores, step)
+        if figures.available():
+            scatter = figures.scatter(report.gold, report.scores, report.name, report.kind)
+            histograms = figures.histograms(bands, report.name, report.kind)
+            for what, figure in (("by gold", scatter), ("densities", histograms)):
+                self.board.add_image(f"{name} {what}", figures.pixels(figure), step, dataformats="HWC")
 
     def say(self, text: str) -> None:
         """A line above the progress bar."""
@@ -108,11 +113,22 @@ class Tracker:
             self.board.close()
 
 
+def by_gold(scores: np.ndarray, gold: np.ndarray) -> dict[str, np.ndarray]:
+    """The scores (N,) in each band of gold (N,) that has any."""
+    band = np.minimum((gold * BANDS).astype(int), BANDS - 1)
+    return {f"gold is {k / BANDS:.1f} to {(k + 1) / BANDS:.1f}": scores[band == k] for k in np.unique(band)}
+
+
 def read_metrics(folder: Path) -> list[dict]:
     """The rows of metrics.jsonl; a last row that a crash cut short is left out."""
     path = folder / "metrics.jsonl"
     lines = path.read_text("utf-8").split("\n") if path.exists() else []
     return [json.loads(line) for line in lines[:-1]]
+
+
+def _cell(value: object) -> str:
+    """A text in a Markdown table, where | parts cells."""
+    return str(value).replace("|", "\\|")
 
 
 def table(header: list[str], rows: list[list[object]]) -> str:
@@ -121,7 +137,7 @@ def table(header: list[str], rows: list[list[object]]) -> str:
     def show(value: object) -> str:
         if isinstance(value, float):
             return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no "-0.00"
-        return f"{value:,}" if isinstance(value, int) else str(value)
+        return f"{value:,}" if isinstance(value, int) else _cell(value)
 
     cells = [header, *[[show(value) for value in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
