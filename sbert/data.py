@@ -16,11 +16,13 @@ import numpy as np
 from sbert.columns import (
     NLI_CLASSES,
     ROW,
+    TEACHER,
     DatasetConfig,
     Schema,
     Task,
     cells_of,
     check_columns,
+    check_teacher,
     find_schema,
     label_reader,
     skip_reason,
@@ -28,6 +30,7 @@ from sbert.columns import (
 from sbert.errors import InputError
 from sbert.files import READERS, Line, data_dir
 from sbert.retrieval import Retrieval, corpus_folder, read_retrieval, splits
+from sbert.silver import identity
 from sbert.subset import check_folds, choose, cut
 
 
@@ -105,6 +108,7 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
     rows.file = place if config.path.startswith("hf:") else str(Path(place).resolve())
     schema, columns = None, set()
     groups, used, numbers = [], [], []  # the group of every line; the places and the numbers of those that are used
+    teacher = config.teacher and identity(config.teacher)
     for index, (number, line) in enumerate(lines):
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:
@@ -112,11 +116,14 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
             check_columns(schema, config, list(line), here)
             source = config.source or ("source" if "source" in line else None)
             columns = {*schema.texts, schema.label, source, *(config.where or {}), config.group} - {None, ROW}
+            columns |= {TEACHER} if teacher else set()
             read_label = label_reader(config, schema)
         groups.append(index if config.group in (None, ROW) else str(line[config.group]))
         if reason := skip_reason(line, schema, config, here):
             rows.skipped[reason] += 1
             continue
+        if teacher:
+            check_teacher(line, teacher, here)
         used.append(index)
         numbers.append(number)
         _append(rows, line, schema, read_label, here)
