@@ -10,8 +10,8 @@ from sbert import folder
 from sbert.config import InnerParser, TrainConfig, check_unique, parser
 from sbert.data import DatasetConfig, Rows, read
 from sbert.errors import InputError
+from sbert.held_out import check_folds, check_names
 from sbert.options import assign, fill, label, show, undoes
-from sbert.run import check_folds, check_names
 from sbert.sweep_config import SweepConfig
 
 Changes = dict[str, Any]  # {"optim.lr": 2e-5}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sbert.data import DatasetConfig, both_orders, read
 from sbert.errors import InputError
-from sbert.run import check_folds
+from sbert.held_out import check_folds
 from sbert.subset import fold_numbers, fold_numbers_of_rows
 
 some_groups = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=60)
