@@ -16,11 +16,13 @@ import numpy as np
 from sbert.columns import (
     NLI_CLASSES,
     ROW,
+    TEACHER,
     DatasetConfig,
     Schema,
     Task,
     cells_of,
     check_columns,
+    check_teacher,
     find_schema,
     label_reader,
     skip_reason,
@@ -28,6 +30,7 @@ from sbert.columns import (
 from sbert.errors import InputError
 from sbert.files import READERS, Line, data_dir
 from sbert.retrieval import Retrieval, corpus_folder, read_retrieval, splits
+from sbert.silver import identity
 from sbert.subset import check_folds, choose, cut
 
 
@@ -100,6 +103,7 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
     check_folds(config)
     place, lines = _open(config)
     schema, columns = None, set()
+    teacher = config.teacher and identity(config.teacher)
     groups, used = [], []  # the group of every line; the places of those that are used
     for index, (number, line) in enumerate(lines):
         here = f"{place}, line {number}"
@@ -108,11 +112,14 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
             check_columns(schema, config, list(line), here)
             source = config.source or ("source" if "source" in line else None)
             columns = {*schema.texts, schema.label, source, *(config.where or {}), config.group} - {None, ROW}
+            columns |= {TEACHER} if teacher else set()
             read_label = label_reader(config, schema)
         groups.append(index if config.group in (None, ROW) else str(line[config.group]))
         if reason := skip_reason(line, schema, config, here):
             rows.skipped[reason] += 1
             continue
+        if teacher:
+            check_teacher(line, teacher, here)
         used.append(index)
         _append(rows, line, schema, read_label, here)
         rows.sources.append(str(line[source]) if source else "")
