@@ -15,6 +15,7 @@ from sbert.options import assign, fill, label, show, undoes
 from sbert.sweep_config import SweepConfig
 
 Changes = dict[str, Any]  # {"optim.lr": 2e-5}
+TRAIN = Path(__file__).parents[1] / "train.py"
 LIMIT, SEED = "data.train.*.limit", "loop.seed"  # what sizes and seeds set
 
 
@@ -35,6 +36,11 @@ class PlannedRun:
     @property
     def done(self) -> bool:
         return (self.folder / "result.json").exists()
+
+    @property
+    def command(self) -> list[str]:
+        """What follows the name of the interpreter."""
+        return [str(TRAIN), "--config", str(self.folder / "config.yaml"), "--resume"]
 
 
 class Plan:
