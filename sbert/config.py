@@ -80,7 +80,7 @@ class TrainConfig:
     loss: Loss
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    seed_optimisation: SeedsConfig | None = None
+    seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
     runs: str = "runs"
 
 

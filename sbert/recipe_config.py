@@ -33,7 +33,7 @@ class LearnerConfig:
     loss: Loss
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    seed_optimisation: SeedsConfig | None = None
+    seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
 
 
 @dataclass
@@ -69,6 +69,10 @@ class SilverOptions:
     symmetric: bool = True
 
     def __post_init__(self):
+        for name in ("k", "number", "pool"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"silver.{name} is {value}; it must be 1 or more")
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             raise InputError(
                 f"silver.strategies: [{', '.join(self.strategies)}]; name some of {', '.join(STRATEGIES)}, each once"
@@ -109,12 +113,6 @@ class TargetConfig:
     unlabelled: DatasetConfig | None = None
     texts: Source | None = None
     dev: list[DatasetConfig] = field(default_factory=list)
-
-    def __post_init__(self):
-        if not self.test:
-            raise InputError("target.test: name labelled pairs of the target; what is evaluated otherwise?")
-        if bool(self.unlabelled) == bool(self.texts):
-            raise InputError("target: name unlabelled, its pairs, or texts, its sentences; one of both")
 
 
 @dataclass
@@ -167,6 +165,11 @@ class RecipeConfig:
             values = getattr(self, name)
             if len(set(values)) < len(values) or (name == "seeds" and not values):
                 raise InputError(f"{name}: {values}; name some, each once")
+        target = self.target
+        if target and not target.test:
+            raise InputError("target.test: is empty; name labelled pairs of the target to evaluate on")
+        if target and bool(target.unlabelled) == bool(target.texts):
+            raise InputError("target: name unlabelled, its pairs, or texts, its sentences; one of both")
         if "given" in self.silver.strategies and not (self.target and self.target.unlabelled):
             raise InputError("silver.strategies: given labels the pairs of target.unlabelled, and there are none")
         rows = [UNTUNED, GOLD, TEACHER, *self.silver.strategies]

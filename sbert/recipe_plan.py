@@ -49,8 +49,8 @@ class RecipePlan:
 
     def _of_seed(self, axes: dict[str, Any], first: list[Stage]) -> list[Stage]:
         """All stages of one size and seed; `first`: those of its first seed."""
-        target, limit = self.options["target"], axes.get("size")
-        gold = [dataset | ({} if limit is None else {"limit": limit}) for dataset in self.options["gold"]]
+        target = self.options["target"]
+        gold = [_limited(dataset, axes.get("size")) for dataset in self.options["gold"]]
         held_out = {"dev": self.options["dev"], "test": self.options["test"]}
         if target:
             held_out["test"] = [*target["dev"], *target["test"], *self.options["test"]]
@@ -129,6 +129,13 @@ def check_gold(datasets: list[DatasetConfig]) -> None:
             raise InputError(
                 f"gold {dataset.path}: is silver, labelled by a cross-encoder; gold is what people labelled"
             )
+
+
+def _limited(dataset: dict, size: int | float | None) -> dict:
+    limit = dataset.get("limit")
+    if size is not None and limit is not None and not (isinstance(size, int) and size <= limit):
+        raise InputError(f"sizes: size {size} goes beyond the limit of {limit} in gold; so many rows are there")
+    return dataset if size is None else dataset | {"limit": size}
 
 
 def _teacher(silver: Stage) -> Stage:

@@ -95,7 +95,7 @@ class Run:
         for rows in self.dev:
             if reason := undefined(rows):
                 raise InputError(f"{reason}, so it cannot choose the best model; give it rows with other labels")
-        if config.seed_optimisation and not self.dev:
+        if config.seed_optimisation.seeds > 1 and not self.dev:
             raise InputError("seed_optimisation: there is no dev set to choose a seed by; give data.dev one")
         self._start(config.loop.seed)
         for rows in [*self.dev, *self.test]:
@@ -151,7 +151,7 @@ class Run:
     def begin(self) -> Choice | None:
         """Open the loop where it begins or goes on; of several seeds, with the one that is chosen."""
         seeds, first = self.config.seed_optimisation, self.config.loop.seed
-        if not seeds:
+        if seeds.seeds == 1:
             self._open(first, self.folder, self.resume)
             return None
         choice = choose_seed(seeds, first, self.folder, self.attempt, self.accelerator)

@@ -28,16 +28,16 @@ class SeedsConfig:
     """Seed optimisation: begin with several seeds, go on with the best on dev.
 
     Args:
-        seeds: how many: loop.seed, loop.seed + 1000, loop.seed + 2000 and so on.
+        seeds: how many: loop.seed, loop.seed + 1000, loop.seed + 2000 and so on; 1 for none but loop.seed.
         share: of the steps, after which they are compared.
     """
 
-    seeds: int = 5
+    seeds: int = 1
     share: float = 0.2
 
     def __post_init__(self):
-        if self.seeds < 2:
-            raise InputError(f"seed_optimisation.seeds is {self.seeds}; a choice needs 2 or more")
+        if self.seeds < 1:
+            raise InputError(f"seed_optimisation.seeds is {self.seeds}; it must be 1 or more")
         if not 0 < self.share < 1:
             raise InputError(f"seed_optimisation.share is {self.share}; it must lie between 0 and 1")
 

@@ -8,7 +8,6 @@ import pytest
 from conftest import fails, metrics, same_state, write_config
 
 from sbert import seeds
-from sbert.errors import InputError
 from sbert.output import write_whole
 from sbert.seeds import SeedsConfig, choose_seed
 from sbert.training import Training
@@ -48,7 +47,7 @@ def test_the_best_goes_on_as_if_there_had_been_no_others(tmp_path, config, train
     assert result["seeds"] == {key: value for key, value in row.items() if key not in ("step", "kind")}
     assert f"seed {row['seed']} goes on, the best of 3 on dev" in capsys.readouterr().out
     for seed, score in scores.items():
-        alone = [f"--name={seed}", f"--loop.seed={seed}", "--seed_optimisation", "null"]
+        alone = [f"--name={seed}", f"--loop.seed={seed}", "--seed_optimisation.seeds", "1"]
         train_command(config, *alone)
         kept = {path.name for path in (run / f"seeds/{seed}").iterdir()}
         assert not kept & {"last", "best"}  # the weights of what did not go on are gone
@@ -162,13 +161,14 @@ def test_the_step_of_the_comparison(share, total, step):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"seeds": 1}, "seed_optimisation.seeds is 1; a choice needs 2 or more"),
-    ({"share": 0}, "seed_optimisation.share is 0; it must lie between 0 and 1"),
+    ({"seeds": 0}, "seed_optimisation.seeds is 0; it must be 1 or more"),
+    ({"share": 0}, "seed_optimisation.share is 0.0; it must lie between 0 and 1"),
     ({"share": 1.0}, "seed_optimisation.share is 1.0; it must lie between 0 and 1"),
 ])  # fmt: skip
-def test_bad_options(options, message):
-    with pytest.raises(InputError, match=message):
-        SeedsConfig(**options)
+def test_bad_options_end_with_one_line(tmp_path, config, train_command, capsys, options, message):
+    [(name, value)] = options.items()
+    assert message in fails(train_command, capsys, config, f"--seed_optimisation.{name}", str(value))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_without_dev_there_is_nothing_to_choose_by(tmp_path, config, train_command, capsys):
