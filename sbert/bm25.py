@@ -17,7 +17,7 @@ from scipy import sparse
 
 from sbert.errors import InputError
 
-CELLS = 16_000_000  # scores that are looked at together: 128 MB
+CELLS = 16_000_000  # scores that are computed together: 200 MB at most
 
 # letters of scripts that put no space between words: Thai, Lao, Myanmar, Khmer, Japanese, Chinese; and Korean, whose words
 # carry their particles
@@ -25,7 +25,7 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7af\U00020000-\U0003ffff"
 )
-_RUN = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
+_RUN = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 
 
 class _Letters(dict):
@@ -46,9 +46,9 @@ def words(text: str) -> list[str]:
     neighbouring characters."""
     found = []
     for part in unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS).split():
-        for run in _RUN.findall(part):
-            pairs = re.match(f"[{_UNSPACED}]", run) and len(run) > 1
-            found += [run[i : i + 2] for i in range(len(run) - 1)] if pairs else [run]
+        for match in _RUN.finditer(part):
+            run = match[0]
+            found += [run[i : i + 2] for i in range(len(run) - 1)] if match[1] and len(run) > 1 else [run]
     return found
 
 
@@ -101,24 +101,22 @@ class Index:
         counts, size = self._count(queries), max(1, CELLS // max(1, len(self)))
         scores, indices = np.zeros((len(queries), k)), np.full((len(queries), k), -1)
         for start in range(0, len(queries), size):
-            rows = slice(start, start + size)
-            found = (counts[rows] @ self.weights).toarray()
-            for row, without in zip(found, exclude[rows] if exclude else [], strict=False):
-                row[list(without)] = 0
-            scores[rows], indices[rows] = _best(found, k)
+            found = counts[start : start + size] @ self.weights
+            for q, (first, last) in enumerate(zip(found.indptr[:-1], found.indptr[1:], strict=True), start=start):
+                value, column = _best(
+                    found.data[first:last], found.indices[first:last], k, exclude[q] if exclude else ()
+                )
+                scores[q, : len(value)], indices[q, : len(value)] = value, column
         return scores, indices
 
 
-def _best(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k best columns of each row (R, N) that score above 0; ties of the k-th go by index."""
-    kept = min(k, scores.shape[1])
-    floor = np.partition(scores, -kept, axis=1)[:, -kept]
-    row, column = np.nonzero((scores >= floor[:, None]) & (scores > 0))
-    value = scores[row, column]
-    order = np.lexsort((column, -value, row))
-    row, column, value = row[order], column[order], value[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row)
-    inside = rank < k
-    best, index = np.zeros((len(scores), k)), np.full((len(scores), k), -1)
-    best[row[inside], rank[inside]], index[row[inside], rank[inside]] = value[inside], column[inside]
-    return best, index
+def _best(values: np.ndarray, columns: np.ndarray, k: int, without: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest of a row's values and their columns; of equal ones the lower columns."""
+    if len(without):
+        there = ~np.isin(columns, without)
+        values, columns = values[there], columns[there]
+    if len(values) > k:
+        there = values >= np.partition(values, -k)[-k]
+        values, columns = values[there], columns[there]
+    order = np.lexsort((columns, -values))[:k]
+    return values[order], columns[order]

@@ -231,8 +231,10 @@ def _lines(silver: Rows, fingerprint: str) -> list[dict]:
 
 def _look(task: Task, gold: Rows | None, silver: Rows) -> None:
     output = Path(task.config.output)
+    folder = output.with_name(f"{output.stem}-look")
     task.say("\n" + skew.describe(gold, silver) + "\n")
-    skew.board(output.with_name(output.stem + "-look"), gold, silver)
+    skew.draw(folder, gold, silver)
+    task.say(f"histograms: {folder} (tensorboard --logdir)")
     names, counts = np.unique(silver.sources, return_counts=True)
     each = ", ".join(f"{count:,} {name}" for name, count in zip(names.tolist(), counts.tolist(), strict=True))
     task.say(f"{len(silver):,} silver pairs: {each}")

@@ -1,15 +1,20 @@
 """A look at silver data before it is trained on: are its scores distributed like gold's? Where they are not, training on them
 makes a worse bi-encoder than gold alone (Augmented SBERT, section 5).
 
-python -m sbert.skew --gold.path stsb --gold.split train --silver.path runs/augsbert/silver.jsonl
+python -m sbert.skew --gold.path stsb --gold.split train --silver runs/augsbert/silver.jsonl
 """
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from sbert.data import Rows
+from sbert import figures
+from sbert.columns import DatasetConfig
+from sbert.data import Rows, read
+from sbert.errors import one_line_errors
 from sbert.tracking import table
 
 BINS = 10
@@ -55,11 +60,12 @@ def describe(gold: Rows | None, silver: Rows) -> str:
 
 
 def _warning(gold: np.ndarray, silver: np.ndarray, value: float) -> str:
-    way = "lower" if silver.mean() < gold.mean() else "higher"
+    low = silver.mean() < gold.mean()
+    way, mend = ("lower", "bm25 and semantic find more alike") if low else ("higher", "random finds less alike")
     return (
         f"WARNING: silver is skewed: {value:.2f} is above {SKEWED}, its scores are {way} than gold's (mean {silver.mean():.2f} "
-        f"against {gold.mean():.2f}). Trained on it, a bi-encoder may become worse than on gold alone; strategy kde draws silver "
-        "like gold, bm25 and semantic find more similar pairs than random"
+        f"against {gold.mean():.2f}). Trained on it, a bi-encoder may become worse than on gold alone. Strategy kde keeps pairs "
+        f"that follow gold, the more of a larger pool; {mend}; or the teacher is not good enough yet"
     )
 
 
@@ -97,11 +103,42 @@ def _examples(silver: Rows) -> str:
     return table(["score", "sentence1", "sentence2"], sorted(rows, reverse=True))
 
 
-def board(folder: Path, gold: Rows | None, silver: Rows) -> None:
-    """Histograms for TensorBoard: gold, silver and the silver of each strategy."""
+def draw(folder: Path, gold: Rows | None, silver: Rows) -> None:
+    """Histograms of gold, silver and the silver of each strategy: for TensorBoard, and with the extra plots as scores.png."""
+    for old in folder.glob("events.*"):  # of silver that this one replaces
+        old.unlink()
     sources = np.array(silver.sources or [])
-    sets = {"silver": silver.labels} | ({"gold": gold.labels} if gold is not None else {})
-    sets |= {f"silver, {name}": silver.labels[sources == name] for name in np.unique(sources).tolist()}
+    sets = ({"gold": gold.labels} if gold else {}) | {"silver": silver.labels}
+    parts = {f"silver, {name}": silver.labels[sources == name] for name in np.unique(sources).tolist()}
     with SummaryWriter(str(folder)) as writer:
-        for name, scores in sets.items():
+        for name, scores in (sets | parts).items():
             writer.add_histogram(f"scores/{name}", scores, 0, bins=np.linspace(0, 1, 2 * BINS + 1))
+    if figures.available():
+        title = f"KL(gold || silver) = {divergence(gold.labels, silver.labels):.3f}" if gold else "silver"
+        shown = sets | (parts if len(parts) > 1 else {})
+        figures.save(figures.histograms(shown, title, "score"), folder / "scores.png")
+
+
+@dataclass(kw_only=True)
+class LookConfig:
+    """Compare silver data with gold: distributions of scores, their divergence, strategies, examples.
+
+    Args:
+        gold: labelled pairs.
+        silver: what mine.py silver wrote.
+    """
+
+    gold: DatasetConfig
+    silver: str
+
+
+def main(argv: list[str]) -> None:
+    from sbert.config import parser
+
+    with one_line_errors("python -m sbert.skew"):
+        given = parser(LookConfig, "python -m sbert.skew", __doc__).parse_args(argv)
+        print(describe(read(given.gold), read(DatasetConfig(given.silver, task="sts", source="strategy"))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
