@@ -137,7 +137,7 @@ class Recipe:
 
 def main(argv: list[str], processes: Callable = Processes) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the stage first, as on Ctrl-C
-    with one_line_errors("sbert.recipe"):
+    with one_line_errors("python -m sbert.recipe"):
         check_unique(argv)
         options = parser(RecipeConfig, "python -m sbert.recipe", __doc__)
         options.add_argument("--dry_run", action="store_true", help="List the stages and where they stand; do none.")
@@ -155,5 +155,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
-        print("sbert.recipe: interrupted; the same command goes on", file=sys.stderr)
+        print("python -m sbert.recipe: interrupted; the same command goes on", file=sys.stderr)
         raise SystemExit(130) from None

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from sbert.augment import STRATEGIES
-from sbert.collection import find_file
 from sbert.columns import TEACHER as TEACHER_COLUMN
 from sbert.columns import DatasetConfig
 from sbert.config import InnerParser, TrainConfig, parser
-from sbert.data import file_of, open_lines
+from sbert.data import open_lines
 from sbert.errors import InputError
-from sbert.folder import is_local
 from sbert.options import assign, label
 from sbert.recipe_config import GOLD, TEACHER, RecipeConfig
 from sbert.silver_miner import SilverConfig
@@ -98,9 +96,8 @@ class RecipePlan:
             config = self.train_parser.instantiate(given)
         except InputError as error:
             raise InputError(f"{row}: {error}") from None
-        reads = _files([*config.data.train, *config.data.dev, *config.data.test]) | _model(config.model.path)
         text = self.train_parser.dump(given, skip_validation=True)
-        return Stage(name, kind, row, axes, self.folder / name, config, text, reads, after)
+        return Stage(name, kind, row, axes, self.folder / name, config, text, after)
 
     def _silver(self, strategy: str, axes: dict, gold: list[dict], on_gold: Stage, teacher: Stage) -> Stage:
         name, target = label({"variant": f"silver-{strategy}"} | axes), self.options["target"] or {}
@@ -114,11 +111,8 @@ class RecipePlan:
         text = self.silver_parser.dump(given, skip_validation=True)
         given.pop("config")
         config = SilverConfig(**vars(self.silver_parser.instantiate(given)))
-        reads = _files([*config.gold, *filter(None, [config.unlabelled])]) | _model(config.teacher)
-        reads |= _model(config.model) if searches else {}
-        reads |= {config.texts.path: find_file(config.texts)} if config.texts else {}
         after = (teacher, on_gold) if searches else (teacher,)
-        return Stage(name, "silver", strategy, axes, self.folder / name, config, text, reads, after)
+        return Stage(name, "silver", strategy, axes, self.folder / name, config, text, after)
 
 
 def check_gold(datasets: list[DatasetConfig]) -> None:
@@ -149,14 +143,3 @@ def _mixed(gold: list[dict], silver: dict, share: float | None) -> list[dict]:
     weights = [dataset.get("weight") or 1.0 for dataset in gold]
     parts = [dataset | {"weight": (1 - share) * w / sum(weights)} for dataset, w in zip(gold, weights, strict=True)]
     return [*parts, silver | {"weight": share}]
-
-
-def _files(datasets: list[DatasetConfig]) -> dict[str, Path]:
-    """The files of datasets, those of the hub left out."""
-    named = {"/".join(filter(None, [dataset.path, dataset.split])): file_of(dataset) for dataset in datasets}
-    return {name: path for name, path in named.items() if path}
-
-
-def _model(path: str) -> dict[str, Path]:
-    """The folder of a model, if it is one and no name on the hub."""
-    return {path: Path(path)} if is_local(path) else {}

@@ -14,7 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from sbert.collection import find_file
 from sbert.config import TrainConfig
+from sbert.data import file_of
+from sbert.folder import is_local
 from sbert.output import write_whole
 from sbert.silver_miner import SilverConfig
 from sbert.tracking import difference
@@ -37,8 +40,8 @@ class State:
 class Stage:
     """A stage: of kind silver a process of mine.py, else one of train.py.
 
-    row: of the table, for all seeds. axes: its values of size and seed. text: its configuration. reads: {name: file or model
-    folder}. after: the stages that make some of those.
+    row: of the table, for all seeds. axes: its values of size and seed. text: its configuration. after: the stages that make
+    some of what it reads.
     """
 
     label: str
@@ -48,7 +51,6 @@ class Stage:
     folder: Path
     config: TrainConfig | SilverConfig
     text: str
-    reads: dict[str, Path]
     after: tuple["Stage", ...] = ()
 
     @property
@@ -68,6 +70,19 @@ class Stage:
             return [str(ROOT / "mine.py"), "silver", "--config", config]
         return [str(ROOT / "train.py"), "--config", config, "--resume"]
 
+    def reads(self) -> dict[str, Path]:
+        """{name: file or model folder}, without what is on the hub."""
+        config = self.config
+        if self.kind == "silver":
+            models, data = [config.teacher, config.model], [*config.gold, config.unlabelled]
+        else:
+            models, data = [config.model.path], [*config.data.train, *config.data.dev, *config.data.test]
+        files = {"/".join(filter(None, [d.path, d.split])): file_of(d) for d in data if d}
+        files |= {model: Path(model) for model in models if model and is_local(model)}
+        if self.kind == "silver" and config.texts:
+            files[config.texts.path] = find_file(config.texts)
+        return {name: path for name, path in files.items() if path}
+
     def state(self, again: Iterable[str] = ()) -> State:
         """Where it stands, if stages of these labels are to be made again."""
         path = self.folder / "stage.json"
@@ -80,10 +95,11 @@ class Stage:
         for stage in self.after:
             if stage.label in again:
                 return State("stale", f"{stage.label} is to be made again", follows=True)
-        now, made = digests(self.reads), {stage.result for stage in self.after}
+        files, made = self.reads(), {stage.result for stage in self.after}
+        now = digests(files)
         for name in sorted({*now, *then["reads"]}):
             if now.get(name) != then["reads"].get(name):
-                return State("stale", f"it read another {name}", follows=self.reads.get(name) in made)
+                return State("stale", f"it read another {name}", follows=files.get(name) in made)
         return State("done" if self.done else "cut")
 
     def begin(self) -> None:
@@ -95,7 +111,7 @@ class Stage:
                 os.rename(self.folder, old)  # at once, so that no half of it is left after a kill
             shutil.rmtree(old, ignore_errors=True)
             self.folder.mkdir(parents=True)
-            facts = {"settings": self.text, "reads": digests(self.reads)}
+            facts = {"settings": self.text, "reads": digests(self.reads())}
             write_whole(self.folder / "stage.json", (json.dumps(facts, indent=2) + "\n").encode())
 
     def clean(self) -> None:

@@ -268,8 +268,8 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
     line = fails(command, capsys, other)
     place = tmp_path / "recipes/mine/cross-encoder,seed=1"
     assert line == (
-        f"sbert.recipe: error: {place}: made otherwise: it was 'batch_size: 8', now 'batch_size: 4'; give the recipe another "
-        "name, or delete what no longer holds and make it again by --redo"
+        f"python -m sbert.recipe: error: {place}: made otherwise: it was 'batch_size: 8', now 'batch_size: 4'; give the recipe "
+        "another name, or delete what no longer holds and make it again by --redo"
     )
     assert {p: p.read_bytes() for p in (tmp_path / "recipes").rglob("*") if p.is_file()} == files
     assert command(other, "--redo") == seeded(1)[1:]
