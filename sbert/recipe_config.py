@@ -55,6 +55,8 @@ class SilverOptions:
         strategies: a row of the table for each: random, bm25, semantic, bm25_semantic, kde, given. The semantic ones search by
             the bi-encoder that was trained on gold.
         k: neighbours of a sentence by bm25 and semantic.
+        unlabelled: pairs whose sentences are paired anew instead of gold's, or which are labelled as they are (given).
+        texts: a collection of texts that are paired instead of gold's.
         number: at most so many pairs of each strategy: their common budget; null: all that are found.
         pool: of kde: label so many random pairs beside the semantic ones.
         sides: pair the sentences of both columns, or those of the first or of the second alone.
@@ -62,6 +64,8 @@ class SilverOptions:
     """
 
     strategies: list[Strategy]
+    unlabelled: DatasetConfig | None = None
+    texts: Source | None = None
     k: int = 3
     number: int | None = None
     pool: int | None = None
@@ -73,6 +77,10 @@ class SilverOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"silver.{name} is {value}; it must be 1 or more")
+        if self.unlabelled and self.texts:
+            raise InputError("silver: unlabelled and texts are both given; the sentences are those of one")
+        if "given" in self.strategies and not self.unlabelled:
+            raise InputError("silver.strategies: given labels the pairs of silver.unlabelled, and there are none")
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             raise InputError(
                 f"silver.strategies: [{', '.join(self.strategies)}]; name some of {', '.join(STRATEGIES)}, each once"
@@ -100,18 +108,15 @@ class AugmentedConfig:
 
 @dataclass
 class TargetConfig:
-    """Domain adaptation: silver is of another domain, whose labels are not used, and the last bi-encoder is trained on it alone.
+    """Domain adaptation: silver.unlabelled or silver.texts are of another domain, and the last bi-encoder is trained on their
+    silver alone.
 
     Args:
-        unlabelled: pairs of the target, whose sentences are paired anew, or which are labelled as they are (strategy given).
-        texts: a collection of texts of the target, instead of pairs.
         dev: labelled pairs to choose the last bi-encoder's best step by; without any, its last step is taken.
         test: labelled pairs of the target; they choose nothing.
     """
 
     test: list[DatasetConfig]
-    unlabelled: DatasetConfig | None = None
-    texts: Source | None = None
     dev: list[DatasetConfig] = field(default_factory=list)
 
 
@@ -165,13 +170,10 @@ class RecipeConfig:
             values = getattr(self, name)
             if len(set(values)) < len(values) or (name == "seeds" and not values):
                 raise InputError(f"{name}: {values}; name some, each once")
-        target = self.target
-        if target and not target.test:
+        if self.target and not self.target.test:
             raise InputError("target.test: is empty; name labelled pairs of the target to evaluate on")
-        if target and bool(target.unlabelled) == bool(target.texts):
-            raise InputError("target: name unlabelled, its pairs, or texts, its sentences; one of both")
-        if "given" in self.silver.strategies and not (self.target and self.target.unlabelled):
-            raise InputError("silver.strategies: given labels the pairs of target.unlabelled, and there are none")
+        if self.target and not (self.silver.unlabelled or self.silver.texts):
+            raise InputError("target: name its pairs as silver.unlabelled, or its sentences as silver.texts")
         rows = [UNTUNED, GOLD, TEACHER, *self.silver.strategies]
         for row in self.published.keys() - set(rows):
             raise InputError(f"published: '{row}' is no row of the table; the rows are {', '.join(rows)}")

@@ -100,12 +100,11 @@ class RecipePlan:
         return Stage(name, kind, row, axes, self.folder / name, config, text, after)
 
     def _silver(self, strategy: str, axes: dict, gold: list[dict], on_gold: Stage, teacher: Stage) -> Stage:
-        name, target = label({"variant": f"silver-{strategy}"} | axes), self.options["target"] or {}
+        name = label({"variant": f"silver-{strategy}"} | axes)
         searches = "semantic" in STRATEGIES[strategy]
         options = {key: value for key, value in self.options["silver"].items() if key != "strategies"}
         options |= {"strategy": strategy, "seed": axes["seed"], "gold": gold, "teacher": str(teacher.result)}
         options |= {"pool": options["pool"] if strategy == "kde" else None, "output": str(self.folder / name / SILVER)}
-        options |= {"unlabelled": target.get("unlabelled"), "texts": target.get("texts")}
         options |= {"model": str(on_gold.result)} if searches else {}
         given = self.silver_parser.parse_object(copy.deepcopy(options))
         text = self.silver_parser.dump(given, skip_validation=True)

@@ -328,8 +328,9 @@ def test_sizes_have_tables_of_their_own(options, tmp_path):
 
 def test_domain_adaptation(options, tmp_path, pairs):
     """The last bi-encoder is trained on silver of the target alone; source's dev chooses nothing of it."""
-    target = {"unlabelled": {"path": str(pairs)}, "test": [{"path": str(pairs), "name": "target"}]}
-    command(options | {"target": target, "silver": {"strategies": ["given"]}, "test": []})
+    target = {"test": [{"path": str(pairs), "name": "target"}]}
+    silver = {"strategies": ["given"], "unlabelled": {"path": str(pairs)}}
+    command(options | {"target": target, "silver": silver, "test": []})
     folder = tmp_path / "recipes/mine"
     saved = yaml.safe_load((folder / "given,seed=1/config.yaml").read_text())["data"]
     assert [d["name"] for d in saved["train"]] == ["silver-given"]
@@ -355,7 +356,7 @@ def test_domain_adaptation(options, tmp_path, pairs):
     ({"silver": {"strategies": ["bm52"]}}, "bm52"),
     ({"silver": {"strategies": []}}, "silver.strategies: []; name some of random, bm25"),
     ({"silver": {"strategies": ["kde", "kde"]}}, "silver.strategies: [kde, kde]; name some of random, bm25"),
-    ({"silver": {"strategies": ["given"]}}, "given labels the pairs of target.unlabelled, and there are none"),
+    ({"silver": {"strategies": ["given"]}}, "given labels the pairs of silver.unlabelled, and there are none"),
     ({"silver": {"strategies": ["random"], "k": 0}}, "silver.k is 0; it must be 1 or more"),
     ({"dev": []}, "dev: is empty; a recipe needs labelled pairs to train on, and others to choose by"),
     ({"gold": []}, "gold: is empty"),
@@ -368,7 +369,9 @@ def test_domain_adaptation(options, tmp_path, pairs):
     ({"augmented": {"set": {"optim.lrr": 1}}}, "augmented.set: unknown option optim.lrr: 'lrr' is none of lr, "),
     ({"augmented": {"set": {"optim.lr": -1.0}}}, "random: optim.lr is -1.0; it must be above 0"),
     ({"target": {"test": []}}, "target.test: is empty; name labelled pairs of the target"),
-    ({"target": {"test": [{"path": "x.tsv"}]}}, "target: name unlabelled, its pairs, or texts, its sentences; one of both"),
+    ({"target": {"test": [{"path": "x.tsv"}]}}, "target: name its pairs as silver.unlabelled, or its sentences as silver.texts"),
+    ({"silver": {"strategies": ["random"], "unlabelled": {"path": "x.tsv"}, "texts": {"path": "x.txt"}}},
+     "silver: unlabelled and texts are both given"),
     ({"gold": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
     ({"test": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
     ({"strategies": ["kde"]}, "strategies"),
