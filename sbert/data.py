@@ -89,12 +89,19 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
     yield from enumerate(table, start=1)
 
 
-def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
-    """The place that messages name, and the lines."""
+def file_of(config: DatasetConfig) -> Path | None:
+    """The file of a dataset, there or not; None of one on the hub."""
     if config.path.startswith("hf:"):
-        return f"{config.path}, split {config.split}", _hub_lines(config)
+        return None
     suffixes = Path(config.path.removesuffix(".gz")).suffix
-    path = Path(config.path) if suffixes or config.format else _named_file(config)
+    return Path(config.path) if suffixes or config.format else _named_file(config)
+
+
+def open_lines(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
+    """The place that messages name, and the lines."""
+    path = file_of(config)
+    if path is None:
+        return f"{config.path}, split {config.split}", _hub_lines(config)
     reader = config.format or path.name.removesuffix(".gz").rpartition(".")[2]
     if reader not in READERS:
         raise InputError(f"{path}: its ending tells no format; set format to one of {', '.join(READERS)}")
@@ -104,7 +111,7 @@ def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
 def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
     """Fill `rows` -> of a dataset that is cut into folds, which of them are in its part."""
     check_folds(config)
-    place, lines = _open(config)
+    place, lines = open_lines(config)
     rows.file = place if config.path.startswith("hf:") else str(Path(place).resolve())
     schema, columns = None, set()
     groups, used, numbers = [], [], []  # the group of every line; the places and the numbers of those that are used
