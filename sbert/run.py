@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
 
-from sbert import checkpoint, distributed, tracking
+from sbert import checkpoint, distributed, figures, tracking
 from sbert.batching import tabulate
 from sbert.bi_encoder import BiEncoder
 from sbert.config import ModelConfig, TrainConfig, flat
@@ -140,6 +140,8 @@ class Run:
                 self.say(describe(part, rows, self.model))
         if not self.dev:
             self.say("dev   none: the last model will be taken for the best")
+        if any(rows.task == "sts" for rows in self.dev) and not figures.available():
+            self.say("no figures in TensorBoard, for want of matplotlib: pip install 'sbert[plots]'")
 
     def judge(self, model: Encoder, loss: Loss) -> Judge:
         precision, classes = self.config.loop.precision, self.train[0].classes

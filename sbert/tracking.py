@@ -1,4 +1,4 @@
-"""What a run leaves behind: the run folder, metrics.jsonl, TensorBoard, the progress bar."""
+"""What a run leaves behind: the run folder, metrics.jsonl, TensorBoard with its curves and figures, the progress bar."""
 
 import json
 import math
@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
+from sbert import figures
 from sbert.errors import InputError
 from sbert.evaluation import Report
 from sbert.output import write_whole
@@ -83,19 +84,23 @@ class Tracker:
         self.bar.update(step - self.bar.n)
 
     def reports(self, kind: str, step: int, reports: list[Report]) -> None:
-        """Every metric of every dataset, and for STS the scores of each gold band."""
+        """Every metric of every dataset, and for STS the scores of each gold band and, with matplotlib, their figures."""
         for report in reports:
             self.scalars(kind, step, {f"{report.name}/{name}": value for name, value in report.metrics.items()})
             if self.active and report.scores is not None:
-                self._histograms(f"{kind}/{report.name}/{report.kind}", step, report.scores, report.gold)
+                self._scores(f"{kind}/{report.name}/{report.kind}", step, report)
         if self.active:
             self.board.flush()
 
-    def _histograms(self, name: str, step: int, scores: np.ndarray, gold: np.ndarray) -> None:
-        band = np.minimum((gold * BANDS).astype(int), BANDS - 1)
-        for k in np.unique(band):
-            low, high = k / BANDS, (k + 1) / BANDS
-            self.board.add_histogram(f"{name} where gold is {low:.1f} to {high:.1f}", scores[band == k], step)
+    def _scores(self, name: str, step: int, report: Report) -> None:
+        bands = by_gold(report.scores, report.gold)
+        for band, scores in bands.items():
+            self.board.add_histogram(f"{name} where {band}", scores, step)
+        if figures.available():
+            scatter = figures.scatter(report.gold, report.scores, report.name, report.kind)
+            histograms = figures.histograms(bands, report.name, report.kind)
+            for what, figure in (("by gold", scatter), ("densities", histograms)):
+                self.board.add_image(f"{name} {what}", figures.pixels(figure), step, dataformats="HWC")
 
     def say(self, text: str) -> None:
         """A line above the progress bar."""
@@ -106,6 +111,12 @@ class Tracker:
         self.bar.close()
         if self.active:
             self.board.close()
+
+
+def by_gold(scores: np.ndarray, gold: np.ndarray) -> dict[str, np.ndarray]:
+    """The scores (N,) in each band of gold (N,) that has any."""
+    band = np.minimum((gold * BANDS).astype(int), BANDS - 1)
+    return {f"gold is {k / BANDS:.1f} to {(k + 1) / BANDS:.1f}": scores[band == k] for k in np.unique(band)}
 
 
 def read_metrics(folder: Path) -> list[dict]:

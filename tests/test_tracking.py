@@ -1,22 +1,26 @@
 """What a run leaves behind: tables, metrics.jsonl and TensorBoard read back, resumed and refused run folders."""
 
+import io
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sbert import figures
 from sbert.errors import InputError
 from sbert.evaluation import Report
-from sbert.tracking import Tracker, open_run, read_metrics, table
+from sbert.tracking import Tracker, by_gold, open_run, read_metrics, table
 
 CONFIG = "seed: 1\noptim:\n  lr: 2.0e-05\n  epochs: 4\n"
 
 
 def board(folder):
     """Everything TensorBoard would show, no event sampled away."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0, "histograms": 0})
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0, "histograms": 0, "images": 0})
     return events.Reload()
 
 
@@ -169,6 +173,46 @@ def test_a_band_without_rows_has_no_histogram(tmp_path):
     )
     tracker.close()
     assert len(board(tmp_path).Tags()["histograms"]) == 2
+
+
+def test_figures_of_scores_are_images(tmp_path):
+    scores, gold = np.linspace(-0.5, 1, 40), np.linspace(0, 1, 40)
+    reports = [
+        Report("stsb", "sts", 40, {"spearman_cosine": 1.0}, scores, gold),
+        Report("wiki", "triplet", 5, {"accuracy_cosine": 0.6}),
+    ]
+    tracker = Tracker(tmp_path, 0, 10)
+    for step in (3, 5):
+        tracker.reports("dev", step, reports)
+    tracker.close()
+    events = board(tmp_path)
+    assert sorted(events.Tags()["images"]) == ["dev/stsb/cosine by gold", "dev/stsb/cosine densities"]
+    expected = {
+        "by gold": figures.scatter(gold, scores, "stsb", "cosine"),
+        "densities": figures.histograms(by_gold(scores, gold), "stsb", "cosine"),
+    }
+    for what, figure in expected.items():
+        images = events.Images(f"dev/stsb/cosine {what}")
+        assert [image.step for image in images] == [3, 5]
+        pixels = np.array(Image.open(io.BytesIO(images[1].encoded_image_string)))
+        assert np.array_equal(pixels, figures.pixels(figure))
+
+
+def test_scores_that_are_no_numbers_stop_nothing(tmp_path):
+    tracker = Tracker(tmp_path, 0, 10)
+    for bad in (np.array([0.1, math.nan, 0.3]), np.full(3, math.nan)):
+        figures.pixels(figures.histograms({"a": bad}, "x", "cosine"))
+        figures.pixels(figures.scatter(np.array([0.0, 0.5, 1.0]), bad, "x", "cosine"))
+    tracker.close()
+
+
+def test_without_matplotlib_there_are_no_images(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    tracker = Tracker(tmp_path, 0, 10)
+    tracker.reports("dev", 1, [Report("x", "sts", 2, {"spearman_cosine": 1.0}, np.ones(2), np.ones(2))])
+    tracker.close()
+    assert board(tmp_path).Tags()["images"] == []
+    assert len(board(tmp_path).Tags()["histograms"]) == 1
 
 
 def test_the_bar_follows_the_step(tmp_path):
