@@ -43,18 +43,21 @@ class Result:
                 f"{report.name}: {labels} distinct labels tie: without ties of its own no score has a Spearman above {most:.2f}"
             )
         units = len(report.samples[report.main])
+        what = "queries" if report.task in ("rerank", "retrieval") else "rows"
         if self.draws and units < FEW:
-            notes.append(f"{report.name}: {units} {'queries' if 'ndcg' in report.main else 'rows'}: the interval is rough")
+            notes.append(f"{report.name}: {units} {what}: the interval is rough")
         return notes
 
 
 @dataclass
 class Difference:
-    """The main metric of two reports on the same rows. `draws` (R,): the difference on the resamples."""
+    """The main metric of two reports on the same rows; `kind` is of the first's score. `draws` (R,): the difference on the
+    resamples."""
 
     name: str
     other: str
-    metric: str
+    task: str
+    kind: str
     first: float
     second: float
     draws: np.ndarray
@@ -102,12 +105,11 @@ def difference(first: Result, second: Result, other: str) -> Difference:
     """Of two results of one call of `weigh`; `other` is what the second is called."""
     a, b = first.report, second.report
     draws = first.main_draws - second.main_draws
-    return Difference(a.name, other, a.main, a.primary, b.primary, draws)
+    return Difference(a.name, other, a.task, a.kind, a.primary, b.primary, draws)
 
 
-def average(differences: Sequence[Difference]) -> Difference:
-    """The difference of the means over datasets, whose resamples are independent."""
-    first, second, draws = (
-        np.mean([getattr(d, what) for d in differences], axis=0) for what in ("first", "second", "draws")
-    )
-    return Difference("average", differences[0].other, differences[0].metric, float(first), float(second), draws)
+def average(several: Sequence[Difference]) -> Difference:
+    """The difference of the means over datasets of one task, whose resamples are independent."""
+    first, second, draws = (np.mean([getattr(d, of) for d in several], axis=0) for of in ("first", "second", "draws"))
+    one = several[0]
+    return Difference("average", one.other, one.task, one.kind, float(first), float(second), draws)
