@@ -13,7 +13,8 @@ from sbert.errors import InputError
 from sbert.recipe_config import GOLD, TEACHER, UNTUNED, RecipeConfig
 from sbert.silver_miner import SilverConfig
 from sbert.stage import Stage
-from sbert.summary import NOISE, Finished, compare, deviation
+from sbert.statistics import NOISE, p_of_means
+from sbert.summary import Finished, deviation
 from sbert.tracking import table
 
 
@@ -133,7 +134,7 @@ class Group:
             return f"**{self.shown(best)}** is best on dev ({lead}): {self.place(best)}"
         if best == UNTUNED:
             return f"**{UNTUNED}** is best on dev, no training helps: {self.place(best)}"
-        difference, p, how = compare(self.dev(best), self.dev(GOLD))
+        difference, p, how = p_of_means(self.dev(best), self.dev(GOLD))
         worth = "with one run of each the noise is unknown"
         if not math.isnan(p):
             tried = len(set(self.names()) & set(self.config.silver.strategies))
