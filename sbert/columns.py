@@ -42,6 +42,8 @@ class DatasetConfig:
         part: rest (train on it) are the rows outside that fold, fold (test on it) those inside.
         group: rows of one value in this column stay in one fold; row: the row's number in the file, which files with the same
             rows share, such as translations.
+        teacher: of silver data: the folder, or the fingerprint, of the cross-encoder whose labels these must be, as the column
+            teacher says; a file of another one's is refused.
         weight: this dataset's share of an epoch relative to the others; all datasets have one or none has.
         skip_empty: skip and count a row with an empty text; otherwise it stops the reading.
         format: the reader, where the ending of the file does not tell it.
@@ -64,9 +66,10 @@ class DatasetConfig:
     fold: int | None = None
     part: Literal["rest", "fold"] = "rest"
     group: str | None = None
+    teacher: str | None = None
     weight: float | None = None
     skip_empty: bool = False
-    format: Literal["tsv", "csv", "jsonl", "stsbenchmark", "stsb-multi-mt"] | None = None
+    format: Literal["tsv", "csv", "jsonl", "txt", "stsbenchmark", "stsb-multi-mt"] | None = None
     name: str | None = None
 
 
@@ -92,9 +95,11 @@ _HEADERS = [
     Schema("pair", ["query", "positive"], None),
     Schema("pair", ["source_sentence", "target_sentence"], None),
 ]
+_TEXT = Schema("pair", ["text"], None)  # of texts alone: half of a pair
 _TASKS: dict[str, Task] = {"mrpc": "binary", "quora_pairs": "binary"}
 _RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)} | {f"sts{year}": (0, 5) for year in range(12, 17)}
 NLI_CLASSES = ["contradiction", "entailment", "neutral"]
+TEACHER = "teacher"  # the column of a silver file that says who labelled it
 ROW = "row"  # the group that is no column: the number of the row in the file
 
 
@@ -108,24 +113,43 @@ def find_schema(config: DatasetConfig, columns: list[str], place: str) -> Schema
             )
         label = config.label or {"nli": "label", "triplet": None, "pair": None}.get(task, "score")
         return Schema(task, config.texts, label)
+    if usual := _usual(config, columns, task):
+        return usual
+    wanted = f"for task {task}" if task else "that a task is known for"
+    raise InputError(f"{place}: no columns {wanted}; there are: {', '.join(columns)}; declare task, texts and label")
+
+
+def find_texts(config: DatasetConfig, columns: list[str], place: str) -> Schema:
+    """As `find_schema`, of a file of which the texts alone matter: labels may be missing, and a column text is enough."""
+    if config.texts:
+        label = config.label or "label"
+        return Schema(config.task or "pair", config.texts, label if label in columns else None)
+    texts = [Schema(usual.task, usual.texts, None) for usual in [*_HEADERS, _TEXT] if {*usual.texts} <= {*columns}]
+    if found := _usual(config, columns, config.task) or next(iter(texts), None):
+        return found
+    raise InputError(f"{place}: no column is known to hold texts; there are: {', '.join(columns)}; declare texts")
+
+
+def _usual(config: DatasetConfig, columns: list[str], task: Task | None) -> Schema | None:
     for usual in _HEADERS:
         label = config.label or usual.label
         fits = {*usual.texts, label} - {None} <= set(columns)
         if fits and (task in (None, usual.task) or (task, usual.task) == ("binary", "sts")):
             return Schema(task or usual.task, usual.texts, label)
-    wanted = f"for task {task}" if task else "that a task is known for"
-    raise InputError(f"{place}: no columns {wanted}; there are: {', '.join(columns)}; declare task, texts and label")
+    return None
 
 
-def check_columns(schema: Schema, config: DatasetConfig, columns: list[str], place: str) -> None:
+def check_columns(schema: Schema, config: DatasetConfig, columns: list[str], place: str, labels: bool = True) -> None:
     group = None if config.group == ROW else config.group
-    for name in [*schema.texts, schema.label, config.source, *(config.where or {}), group]:
+    teacher = config.teacher and TEACHER
+    for name in [*schema.texts, schema.label, config.source, *(config.where or {}), group, teacher]:
         if name is not None and name not in columns:
             raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
-    if schema.task == "pair" and schema.label:
+    if labels and schema.task == "pair" and schema.label:
         raise InputError(f"{place}: task pair has no label; leave label out, or declare another task")
     need = 3 if schema.task == "triplet" else 2
-    if len(schema.texts) < need or (len(schema.texts) > need and schema.task != "triplet"):
+    count = len(schema.texts)
+    if labels and (count < need or (count > need and schema.task != "triplet")):
         raise InputError(
             f"{place}: task {schema.task} reads {need} text columns; texts names {', '.join(schema.texts)}"
         )
@@ -197,7 +221,7 @@ def skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) ->
     for column, wanted in (config.where or {}).items():
         if str(line[column]) != wanted:
             return f"{column} is not {wanted}"
-    if schema.task == "nli" and str(line[schema.label]) in ("-", "-1"):
+    if schema.task == "nli" and schema.label and str(line[schema.label]) in ("-", "-1"):
         return f"no gold label ({line[schema.label]})"
     for place, (name, text) in enumerate(cells_of(line, schema)):
         if place > 2 and (text is None or isinstance(text, str) and not text.strip()):
@@ -208,6 +232,15 @@ def skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) ->
                 raise InputError(f"{here}: {name} is empty; fill it, or set skip_empty to skip and count such rows")
             return f"empty {name}"
     return None
+
+
+def check_teacher(line: dict, fingerprint: str, here: str) -> None:
+    """Refuse a row of silver data that is of another teacher than the one with this fingerprint."""
+    if line.get(TEACHER) != fingerprint:
+        raise InputError(
+            f"{here}: teacher is {str(line.get(TEACHER))[:16]}, and {fingerprint[:16]} is wanted: another cross-encoder labelled "
+            "this row; label anew (mine.py silver --overwrite), or name the teacher that did"
+        )
 
 
 def check_text(name: str, text: object, here: str) -> None:

@@ -16,18 +16,22 @@ import numpy as np
 from sbert.columns import (
     NLI_CLASSES,
     ROW,
+    TEACHER,
     DatasetConfig,
     Schema,
     Task,
     cells_of,
     check_columns,
+    check_teacher,
     find_schema,
+    find_texts,
     label_reader,
     skip_reason,
 )
 from sbert.errors import InputError
 from sbert.files import READERS, Line, data_dir
 from sbert.retrieval import Retrieval, corpus_folder, read_retrieval, splits
+from sbert.silver import identity
 from sbert.subset import check_folds, choose, cut
 
 
@@ -86,37 +90,48 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
     yield from enumerate(table, start=1)
 
 
-def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
-    """The place that messages name, and the lines."""
+def file_of(config: DatasetConfig) -> Path | None:
+    """The file of a dataset, there or not; None of one on the hub."""
     if config.path.startswith("hf:"):
-        return f"{config.path}, split {config.split}", _hub_lines(config)
+        return None
     suffixes = Path(config.path.removesuffix(".gz")).suffix
-    path = Path(config.path) if suffixes or config.format else _named_file(config)
+    return Path(config.path) if suffixes or config.format else _named_file(config)
+
+
+def open_lines(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
+    """The place that messages name, and the lines."""
+    path = file_of(config)
+    if path is None:
+        return f"{config.path}, split {config.split}", _hub_lines(config)
     reader = config.format or path.name.removesuffix(".gz").rpartition(".")[2]
     if reader not in READERS:
         raise InputError(f"{path}: its ending tells no format; set format to one of {', '.join(READERS)}")
     return str(path), READERS[reader](path)
 
 
-def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
-    """Fill `rows` -> of a dataset that is cut into folds, which of them are in its part."""
+def _collect(config: DatasetConfig, rows: Rows, labels: bool) -> np.ndarray | None:
+    """Fill `rows`, with labels or without -> of a dataset that is cut into folds, which of them are in its part."""
     check_folds(config)
-    place, lines = _open(config)
+    place, lines = open_lines(config)
     rows.file = place if config.path.startswith("hf:") else str(Path(place).resolve())
     schema, columns = None, set()
     groups, used, numbers = [], [], []  # the group of every line; the places and the numbers of those that are used
+    teacher = config.teacher and identity(config.teacher)
     for index, (number, line) in enumerate(lines):
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:
-            schema = schema or find_schema(config, list(line), here)
-            check_columns(schema, config, list(line), here)
+            schema = schema or (find_schema if labels else find_texts)(config, list(line), here)
+            check_columns(schema, config, list(line), here, labels)
             source = config.source or ("source" if "source" in line else None)
             columns = {*schema.texts, schema.label, source, *(config.where or {}), config.group} - {None, ROW}
-            read_label = label_reader(config, schema)
+            columns |= {TEACHER} if teacher else set()
+            read_label = label_reader(config, schema) if labels and schema.label else None
         groups.append(index if config.group in (None, ROW) else str(line[config.group]))
         if reason := skip_reason(line, schema, config, here):
             rows.skipped[reason] += 1
             continue
+        if teacher:
+            check_teacher(line, teacher, here)
         used.append(index)
         numbers.append(number)
         _append(rows, line, schema, read_label, here)
@@ -131,10 +146,10 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
     return cut(config, groups, place)[used]
 
 
-def _append(rows: Rows, line: dict, schema: Schema, read_label: Callable, here: str) -> None:
+def _append(rows: Rows, line: dict, schema: Schema, read_label: Callable | None, here: str) -> None:
     """The texts and the label of one line."""
     rows.texts.append([text if text and text.strip() else None for _, text in cells_of(line, schema)])
-    label = read_label(line[schema.label], here) if schema.label else None
+    label = read_label(line[schema.label], here) if read_label else None
     if schema.task == "triplet" and label is not None:
         label = _margins(label, rows.texts[-1][2:], here)
     rows.labels.append(label)
@@ -149,6 +164,22 @@ def _margins(margins: list[float], negatives: list[str | None], here: str) -> li
     return [math.nan if text is None else next(given) for text in negatives]
 
 
+def by_name(spec: str, split: str) -> DatasetConfig:
+    """A dataset of a command line: <path>:<split>, or a path alone, which has the given split where it needs one."""
+    path, colon, own = spec.rpartition(":")
+    if colon and path != "hf" and "/" not in own and not spec.startswith("hf:") and not Path(spec).exists():
+        return DatasetConfig(path, split=own)
+    config = DatasetConfig(spec)
+    config.split = split if has_splits(config) else None
+    return config
+
+
+def where_from(config: DatasetConfig) -> str:
+    """The file, the folder or the hub's name that a dataset is read from."""
+    folder = corpus_folder(config)
+    return f"{folder}, split {config.split}" if folder and config.split else str(folder or open_lines(config)[0])
+
+
 def has_splits(config: DatasetConfig) -> bool:
     """Whether a split must be named beside the path: of a file, and of a retrieval folder without any, it need not."""
     if folder := corpus_folder(config):
@@ -156,14 +187,15 @@ def has_splits(config: DatasetConfig) -> bool:
     return not Path(config.path.removesuffix(".gz")).suffix
 
 
-def read(config: DatasetConfig) -> Rows | Retrieval:
-    """Read one dataset; `InputError` names the file and the row that stops it."""
+def read(config: DatasetConfig, labels: bool = True) -> Rows | Retrieval:
+    """Read one dataset; `InputError` names the file and the row that stops it. `labels`: whether they are read; without, a file
+    may have none, nor the columns of a task."""
     if config.task == "retrieval" or corpus_folder(config):
         return read_retrieval(config)
     default_name = Path(config.path).name.split(".")[0] if "." in config.path else config.path.split(":")[-1]
     name = config.name or "-".join(filter(None, [default_name.replace("/", "-"), config.split]))
     rows = Rows(name, "sts", [], [], [])
-    inside = _collect(config, rows)
+    inside = _collect(config, rows, labels)
     keep = choose(config, len(rows.texts), rows.skipped, inside)
     rows.texts = [list(column) for column in zip_longest(*(rows.texts[i] for i in keep))]
     labels = [rows.labels[i] for i in keep]

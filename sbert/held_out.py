@@ -1,4 +1,4 @@
-"""What is evaluated is not trained on."""
+"""What the datasets of a run may not share: the names of those evaluated; the rows of those trained on and those evaluated."""
 
 import itertools
 
@@ -7,6 +7,14 @@ import numpy as np
 from sbert.data import Rows
 from sbert.errors import InputError
 from sbert.retrieval import Retrieval
+
+
+def check_names(datasets: list[Rows | Retrieval]) -> None:
+    """Refuse two evaluated datasets of one name: their metrics would be one curve."""
+    names = [rows.name for rows in datasets]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"data: two evaluated datasets are called {name}; give one of them another name")
 
 
 def check_held_out(train: list[Rows], held_out: list[Rows | Retrieval]) -> None:

@@ -10,13 +10,13 @@ from sbert import folder
 from sbert.config import InnerParser, TrainConfig, check_unique, parser
 from sbert.data import DatasetConfig, Rows, read
 from sbert.errors import InputError
-from sbert.held_out import check_held_out
+from sbert.held_out import check_held_out, check_names
 from sbert.options import assign, fill, label, show, undoes
-from sbert.run import check_names
 from sbert.sweep_config import SweepConfig
 
 Changes = dict[str, Any]  # {"optim.lr": 2e-5}
 LONGEST = 255  # bytes of a folder's name
+TRAIN = Path(__file__).parents[1] / "train.py"
 LIMIT, SEED = "data.train.*.limit", "loop.seed"  # what sizes and seeds set
 
 
@@ -37,6 +37,11 @@ class PlannedRun:
     @property
     def done(self) -> bool:
         return (self.folder / "result.json").exists()
+
+    @property
+    def command(self) -> list[str]:
+        """What follows the name of the interpreter."""
+        return [str(TRAIN), "--config", str(self.folder / "config.yaml"), "--resume"]
 
 
 class Plan:

@@ -13,12 +13,12 @@ from tqdm.auto import tqdm
 from sbert import figures
 from sbert.errors import InputError
 from sbert.output import write_whole
-from sbert.page import page, total
 from sbert.pictures import draw
 from sbert.plan import Plan, PlannedRun, check_inputs
 from sbert.processes import Processes
 from sbert.summary import Finished, summarise
 from sbert.sweep_config import SweepConfig
+from sbert.sweep_page import page, total
 from sbert.tracking import difference
 
 ANEW = "give the sweep another name, or delete the folder"

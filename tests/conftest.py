@@ -218,7 +218,7 @@ def fails(command, capsys, *argv) -> str:
         command(*argv)
     assert error.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.match(r"(train|evaluate|mine|sweep)\.py( \w+)?: error: ", line)
+    assert re.match(r"((train|evaluate|mine|sweep)\.py( \w+)?|(python -m )?sbert\.\w+): error: ", line)
     return line
 
 

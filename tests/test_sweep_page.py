@@ -4,9 +4,9 @@ import torch
 import yaml
 from test_summary import config, run
 
-from sbert.page import data, page, settings, total
 from sbert.summary import summarise
 from sbert.sweep_config import FoldsConfig, SweepConfig
+from sbert.sweep_page import data, page, settings, total
 
 
 def test_a_page_by_hand(tmp_path):
