@@ -69,7 +69,7 @@ class DatasetConfig:
     teacher: str | None = None
     weight: float | None = None
     skip_empty: bool = False
-    format: Literal["tsv", "csv", "jsonl", "stsbenchmark", "stsb-multi-mt"] | None = None
+    format: Literal["tsv", "csv", "jsonl", "txt", "stsbenchmark", "stsb-multi-mt"] | None = None
     name: str | None = None
 
 
@@ -95,6 +95,7 @@ _HEADERS = [
     Schema("pair", ["query", "positive"], None),
     Schema("pair", ["source_sentence", "target_sentence"], None),
 ]
+_TEXT = Schema("pair", ["text"], None)  # of texts alone: half of a pair
 _TASKS: dict[str, Task] = {"mrpc": "binary", "quora_pairs": "binary"}
 _RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)} | {f"sts{year}": (0, 5) for year in range(12, 17)}
 NLI_CLASSES = ["contradiction", "entailment", "neutral"]
@@ -112,25 +113,43 @@ def find_schema(config: DatasetConfig, columns: list[str], place: str) -> Schema
             )
         label = config.label or {"nli": "label", "triplet": None, "pair": None}.get(task, "score")
         return Schema(task, config.texts, label)
+    if usual := _usual(config, columns, task):
+        return usual
+    wanted = f"for task {task}" if task else "that a task is known for"
+    raise InputError(f"{place}: no columns {wanted}; there are: {', '.join(columns)}; declare task, texts and label")
+
+
+def find_texts(config: DatasetConfig, columns: list[str], place: str) -> Schema:
+    """As `find_schema`, of a file of which the texts alone matter: labels may be missing, and a column text is enough."""
+    if config.texts:
+        label = config.label or "label"
+        return Schema(config.task or "pair", config.texts, label if label in columns else None)
+    texts = [Schema(usual.task, usual.texts, None) for usual in [*_HEADERS, _TEXT] if {*usual.texts} <= {*columns}]
+    if found := _usual(config, columns, config.task) or next(iter(texts), None):
+        return found
+    raise InputError(f"{place}: no column is known to hold texts; there are: {', '.join(columns)}; declare texts")
+
+
+def _usual(config: DatasetConfig, columns: list[str], task: Task | None) -> Schema | None:
     for usual in _HEADERS:
         label = config.label or usual.label
         fits = {*usual.texts, label} - {None} <= set(columns)
         if fits and (task in (None, usual.task) or (task, usual.task) == ("binary", "sts")):
             return Schema(task or usual.task, usual.texts, label)
-    wanted = f"for task {task}" if task else "that a task is known for"
-    raise InputError(f"{place}: no columns {wanted}; there are: {', '.join(columns)}; declare task, texts and label")
+    return None
 
 
-def check_columns(schema: Schema, config: DatasetConfig, columns: list[str], place: str) -> None:
+def check_columns(schema: Schema, config: DatasetConfig, columns: list[str], place: str, labels: bool = True) -> None:
     group = None if config.group == ROW else config.group
     teacher = config.teacher and TEACHER
     for name in [*schema.texts, schema.label, config.source, *(config.where or {}), group, teacher]:
         if name is not None and name not in columns:
             raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
-    if schema.task == "pair" and schema.label:
+    if labels and schema.task == "pair" and schema.label:
         raise InputError(f"{place}: task pair has no label; leave label out, or declare another task")
     need = 3 if schema.task == "triplet" else 2
-    if len(schema.texts) < need or (len(schema.texts) > need and schema.task != "triplet"):
+    count = len(schema.texts)
+    if labels and (count < need or (count > need and schema.task != "triplet")):
         raise InputError(
             f"{place}: task {schema.task} reads {need} text columns; texts names {', '.join(schema.texts)}"
         )
@@ -202,7 +221,7 @@ def skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) ->
     for column, wanted in (config.where or {}).items():
         if str(line[column]) != wanted:
             return f"{column} is not {wanted}"
-    if schema.task == "nli" and str(line[schema.label]) in ("-", "-1"):
+    if schema.task == "nli" and schema.label and str(line[schema.label]) in ("-", "-1"):
         return f"no gold label ({line[schema.label]})"
     for place, (name, text) in enumerate(cells_of(line, schema)):
         if place > 2 and (text is None or isinstance(text, str) and not text.strip()):

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sbert.evaluation import DEPTH
 from sbert.losses import Loss
 from sbert.optimization import OptimConfig
 from sbert.ranking_losses import JointLoss  # noqa: F401
+from sbert.seeds import SeedsConfig
 from sbert.training import LoopConfig
 
 
@@ -69,6 +70,7 @@ class TrainConfig:
             sbert.cross_losses for a cross-encoder.
         optim: optimisation.
         loop: the training loop.
+        seed_optimisation: begin with several seeds, and go on with the best.
         runs: the folder of all runs.
     """
 
@@ -78,6 +80,7 @@ class TrainConfig:
     loss: Loss
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
     runs: str = "runs"
 
 
@@ -96,7 +99,11 @@ class EvaluateConfig:
         reranker: a cross-encoder that re-ranks what the model retrieves; for retrieval datasets.
         depth: how many retrieved documents of each query it re-ranks.
         precision: of products: auto is bf16 where the hardware multiplies it natively.
-        output: write the result here as well: .json has every metric, .md the table.
+        baseline: a second model, to be compared on the same rows; as saved: pooling, layer and max_length are of the model alone.
+        seen: training data of the model, as data, names as of their split train: how much of each dataset stands in it?
+        resamples: of the bootstrap, for intervals and comparisons; 0 for none.
+        seed: of the resamples.
+        output: write a report here as well: .md a page to paste, with figures beside it, .json the same facts.
     """
 
     model: str
@@ -109,6 +116,10 @@ class EvaluateConfig:
     reranker: str | None = None
     depth: int = DEPTH
     precision: Precision = "auto"
+    baseline: str | None = None
+    seen: list[str | DatasetConfig] = field(default_factory=list)
+    resamples: int = 10_000
+    seed: int = 0
     output: str | None = None
 
 
@@ -158,8 +169,10 @@ def parser(schema: type, program: str, usage: str, kind: type = Parser, **severa
     made = kind(prog=program, description=usage, formatter_class=_Help)
     made.add_argument("--config", action="config", help="A YAML file; options that follow override it.")
     made.add_class_arguments(schema, as_group=False, skip=set(several))
+    optional = {option.name for option in fields(schema) if option.default_factory is not MISSING}
     for name, (kind, text) in several.items():
-        made.add_argument(f"--{name}", nargs="+", type=kind, required=True, help=text)
+        presence = {"default": []} if name in optional else {"required": True}
+        made.add_argument(f"--{name}", nargs="+", type=kind, help=text, **presence)
     return made
 
 

@@ -24,6 +24,7 @@ from sbert.columns import (
     check_columns,
     check_teacher,
     find_schema,
+    find_texts,
     label_reader,
     skip_reason,
 )
@@ -38,7 +39,8 @@ from sbert.subset import check_folds, choose, cut
 class Rows:
     """N rows. `texts`: C columns of N strings, None for a negative that a row lacks. `labels` (N,): float32 in [0, 1] (sts,
     binary), int64 (nli), float64 from 0 (rerank), None (pair, triplet); or the margins of triplets, (N, C - 2) float32, NaN
-    for a negative that a row lacks. `groups`: of a dataset that is cut into folds, the group of each row."""
+    for a negative that a row lacks. `file`, `lines` (N,): where each row stands. `groups`: of a dataset that is cut into folds,
+    the group of each row."""
 
     name: str
     task: Task
@@ -48,6 +50,8 @@ class Rows:
     classes: list[str] | None = None
     weight: float | None = None
     skipped: Counter = field(default_factory=Counter)
+    file: str = ""
+    lines: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     groups: list[str | int] | None = None
 
     def __len__(self) -> int:
@@ -86,34 +90,42 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
     yield from enumerate(table, start=1)
 
 
-def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
-    """The place that messages name, and the lines."""
+def file_of(config: DatasetConfig) -> Path | None:
+    """The file of a dataset, there or not; None of one on the hub."""
     if config.path.startswith("hf:"):
-        return f"{config.path}, split {config.split}", _hub_lines(config)
+        return None
     suffixes = Path(config.path.removesuffix(".gz")).suffix
-    path = Path(config.path) if suffixes or config.format else _named_file(config)
+    return Path(config.path) if suffixes or config.format else _named_file(config)
+
+
+def open_lines(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
+    """The place that messages name, and the lines."""
+    path = file_of(config)
+    if path is None:
+        return f"{config.path}, split {config.split}", _hub_lines(config)
     reader = config.format or path.name.removesuffix(".gz").rpartition(".")[2]
     if reader not in READERS:
         raise InputError(f"{path}: its ending tells no format; set format to one of {', '.join(READERS)}")
     return str(path), READERS[reader](path)
 
 
-def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
-    """Fill `rows` -> of a dataset that is cut into folds, which of them are in its part."""
+def _collect(config: DatasetConfig, rows: Rows, labels: bool) -> np.ndarray | None:
+    """Fill `rows`, with labels or without -> of a dataset that is cut into folds, which of them are in its part."""
     check_folds(config)
-    place, lines = _open(config)
+    place, lines = open_lines(config)
+    rows.file = place if config.path.startswith("hf:") else str(Path(place).resolve())
     schema, columns = None, set()
+    groups, used, numbers = [], [], []  # the group of every line; the places and the numbers of those that are used
     teacher = config.teacher and identity(config.teacher)
-    groups, used = [], []  # the group of every line; the places of those that are used
     for index, (number, line) in enumerate(lines):
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:
-            schema = schema or find_schema(config, list(line), here)
-            check_columns(schema, config, list(line), here)
+            schema = schema or (find_schema if labels else find_texts)(config, list(line), here)
+            check_columns(schema, config, list(line), here, labels)
             source = config.source or ("source" if "source" in line else None)
             columns = {*schema.texts, schema.label, source, *(config.where or {}), config.group} - {None, ROW}
             columns |= {TEACHER} if teacher else set()
-            read_label = label_reader(config, schema)
+            read_label = label_reader(config, schema) if labels and schema.label else None
         groups.append(index if config.group in (None, ROW) else str(line[config.group]))
         if reason := skip_reason(line, schema, config, here):
             rows.skipped[reason] += 1
@@ -121,22 +133,23 @@ def _collect(config: DatasetConfig, rows: Rows) -> np.ndarray | None:
         if teacher:
             check_teacher(line, teacher, here)
         used.append(index)
+        numbers.append(number)
         _append(rows, line, schema, read_label, here)
         rows.sources.append(str(line[source]) if source else "")
     if not rows.texts:
         reasons = "; ".join(f"{n:,} skipped: {reason}" for reason, n in rows.skipped.items())
         raise InputError(f"{place}: no rows to use ({reasons or 'the file has none'})")
-    rows.task = schema.task
+    rows.task, rows.lines = schema.task, np.array(numbers)
     if not config.folds:
         return None
     rows.groups = [groups[i] for i in used]
     return cut(config, groups, place)[used]
 
 
-def _append(rows: Rows, line: dict, schema: Schema, read_label: Callable, here: str) -> None:
+def _append(rows: Rows, line: dict, schema: Schema, read_label: Callable | None, here: str) -> None:
     """The texts and the label of one line."""
     rows.texts.append([text if text and text.strip() else None for _, text in cells_of(line, schema)])
-    label = read_label(line[schema.label], here) if schema.label else None
+    label = read_label(line[schema.label], here) if read_label else None
     if schema.task == "triplet" and label is not None:
         label = _margins(label, rows.texts[-1][2:], here)
     rows.labels.append(label)
@@ -151,6 +164,22 @@ def _margins(margins: list[float], negatives: list[str | None], here: str) -> li
     return [math.nan if text is None else next(given) for text in negatives]
 
 
+def by_name(spec: str, split: str) -> DatasetConfig:
+    """A dataset of a command line: <path>:<split>, or a path alone, which has the given split where it needs one."""
+    path, colon, own = spec.rpartition(":")
+    if colon and path != "hf" and "/" not in own and not spec.startswith("hf:") and not Path(spec).exists():
+        return DatasetConfig(path, split=own)
+    config = DatasetConfig(spec)
+    config.split = split if has_splits(config) else None
+    return config
+
+
+def where_from(config: DatasetConfig) -> str:
+    """The file, the folder or the hub's name that a dataset is read from."""
+    folder = corpus_folder(config)
+    return f"{folder}, split {config.split}" if folder and config.split else str(folder or open_lines(config)[0])
+
+
 def has_splits(config: DatasetConfig) -> bool:
     """Whether a split must be named beside the path: of a file, and of a retrieval folder without any, it need not."""
     if folder := corpus_folder(config):
@@ -158,14 +187,15 @@ def has_splits(config: DatasetConfig) -> bool:
     return not Path(config.path.removesuffix(".gz")).suffix
 
 
-def read(config: DatasetConfig) -> Rows | Retrieval:
-    """Read one dataset; `InputError` names the file and the row that stops it."""
+def read(config: DatasetConfig, labels: bool = True) -> Rows | Retrieval:
+    """Read one dataset; `InputError` names the file and the row that stops it. `labels`: whether they are read; without, a file
+    may have none, nor the columns of a task."""
     if config.task == "retrieval" or corpus_folder(config):
         return read_retrieval(config)
     default_name = Path(config.path).name.split(".")[0] if "." in config.path else config.path.split(":")[-1]
     name = config.name or "-".join(filter(None, [default_name.replace("/", "-"), config.split]))
     rows = Rows(name, "sts", [], [], [])
-    inside = _collect(config, rows)
+    inside = _collect(config, rows, labels)
     keep = choose(config, len(rows.texts), rows.skipped, inside)
     rows.texts = [list(column) for column in zip_longest(*(rows.texts[i] for i in keep))]
     labels = [rows.labels[i] for i in keep]
@@ -177,6 +207,7 @@ def read(config: DatasetConfig) -> Rows | Retrieval:
     rows.sources = sources if any(sources) else None
     rows.classes = (config.classes or NLI_CLASSES) if rows.task == "nli" else None
     rows.weight = config.weight
+    rows.lines = rows.lines[keep]
     rows.groups = rows.groups and [rows.groups[i] for i in keep]
     return rows
 
@@ -189,5 +220,6 @@ def both_orders(rows: Rows) -> Rows:
         )
     first, second = rows.texts
     sources, groups = (column and column * 2 for column in (rows.sources, rows.groups))
-    texts, labels = [first + second, second + first], np.tile(rows.labels, 2)
-    return replace(rows, texts=texts, labels=labels, sources=sources, groups=groups, skipped=rows.skipped.copy())
+    texts, labels, lines = [first + second, second + first], np.tile(rows.labels, 2), np.tile(rows.lines, 2)
+    of_rows = {"texts": texts, "labels": labels, "sources": sources, "lines": lines, "groups": groups}
+    return replace(rows, skipped=rows.skipped.copy(), **of_rows)

@@ -18,6 +18,7 @@ from sbert.data import Rows
 from sbert.errors import InputError
 from sbert.losses import SoftmaxLoss
 from sbert.mining import top_k
+from sbert.resampling import AveragePrecision, Mean, Pearson, Sample, Spearman
 from sbert.retrieval import Retrieval
 
 # the metric that a task is judged by; {} is the kind of score
@@ -49,7 +50,8 @@ class Judge:
 @dataclass
 class Report:
     """The result on one dataset. `scores` (N,) and `gold` (N,) are there for sts, for pictures; `found` (Q, K), the
-    documents of each query, is there for retrieval, for a re-ranker.
+    documents of each query, is there for retrieval, for a re-ranker; `samples` are the metrics that can be resampled, the
+    main one among them, with the rows (of rankings: the queries) that they are of.
 
     kind: of the score that counts. notes: what a reader of the metrics must know.
     """
@@ -61,6 +63,7 @@ class Report:
     scores: np.ndarray | None = None
     gold: np.ndarray | None = None
     found: np.ndarray | None = None
+    samples: dict[str, Sample] = field(default_factory=dict)
     kind: str = "cosine"
     notes: list[str] = field(default_factory=list)
 
@@ -72,6 +75,12 @@ class Report:
     @property
     def primary(self) -> float:
         return self.metrics[self.main]
+
+    def rank(self, by_query: dict[str, np.ndarray], kind: str) -> None:
+        """Take up metrics of rankings, (Q,) each: their means over the queries that have them."""
+        for name, values in by_query.items():
+            self.metrics[f"{name}_{kind}"] = metrics.mean(values)
+            self.samples[f"{name}_{kind}"] = Mean(values)
 
 
 def encoder_judge(encode: Callable[[list[str]], np.ndarray], head: SoftmaxLoss | None = None,
@@ -129,10 +138,8 @@ def _by_source(scores: np.ndarray, gold: np.ndarray, sources: list[str]) -> dict
     names, index = np.unique(sources, return_inverse=True)
     rhos = [metrics.spearman(scores[index == k], gold[index == k]) for k in range(len(names))]
     counts = np.bincount(index)
-    return {
-        "mean_of_sources": float(np.mean(rhos)),
-        "weighted_mean_of_sources": float(np.average(rhos, weights=counts)),
-    }
+    weighted = float(np.average(rhos, weights=counts))
+    return {"mean_of_sources": float(np.mean(rhos)), "weighted_mean_of_sources": weighted}
 
 
 def _sts(rows: Rows, judge: Judge, report: Report) -> None:
@@ -141,6 +148,8 @@ def _sts(rows: Rows, judge: Judge, report: Report) -> None:
         report.metrics[f"spearman_{kind}"] = metrics.spearman(values, rows.labels)
         report.metrics[f"pearson_{kind}"] = metrics.pearson(values, rows.labels)
     report.scores, report.gold = scores[judge.kind], rows.labels
+    for name, sample in (("spearman", Spearman), ("pearson", Pearson)):
+        report.samples[f"{name}_{judge.kind}"] = sample(report.scores, report.gold)
     if rows.sources and len(set(rows.sources)) > 1:
         report.metrics |= _by_source(report.scores, rows.labels, rows.sources)
 
@@ -148,6 +157,7 @@ def _sts(rows: Rows, judge: Judge, report: Report) -> None:
 def _binary(rows: Rows, judge: Judge, report: Report) -> None:
     found = report.metrics
     for kind, scores in judge.score(*rows.texts).items():
+        report.samples[f"ap_{kind}"] = AveragePrecision(scores, rows.labels)
         found[f"ap_{kind}"] = metrics.average_precision(scores, rows.labels)
         found[f"f1_{kind}"], found[f"f1_threshold_{kind}"] = metrics.best_f1(scores, rows.labels)
         found[f"accuracy_{kind}"], found[f"accuracy_threshold_{kind}"] = metrics.best_accuracy(scores, rows.labels)
@@ -161,7 +171,9 @@ def _triplet(rows: Rows, judge: Judge, report: Report) -> None:
     for kind, scores in judge.score([anchors[r] for r, _ in cells], [others[c][r] for r, c in cells]).items():
         grid = np.full((len(rows), len(others)), -np.inf)
         grid[places] = scores
-        report.metrics[f"accuracy_{kind}"] = float(np.mean(grid[:, 0] > grid[:, 1:].max(axis=1)))
+        right = grid[:, 0] > grid[:, 1:].max(axis=1)
+        report.metrics[f"accuracy_{kind}"] = float(np.mean(right))
+        report.samples[f"accuracy_{kind}"] = Mean(right)
 
 
 def _nli(rows: Rows, judge: Judge, report: Report) -> None:
@@ -172,6 +184,7 @@ def _nli(rows: Rows, judge: Judge, report: Report) -> None:
         raise InputError(f"{rows.name}: {len(rows.classes)} classes; the model has {logits.shape[1]}")
     predicted = logits.argmax(axis=1)
     report.metrics["accuracy"] = metrics.accuracy(predicted, rows.labels)
+    report.samples["accuracy"] = Mean(predicted == rows.labels)
     report.metrics["macro_f1"] = metrics.macro_f1(predicted, rows.labels)
 
 
@@ -182,12 +195,12 @@ def _rerank(rows: Rows, judge: Judge, report: Report) -> None:
     if without:
         report.notes.append(f"{without:,} of {len(queries):,} queries have no relevant candidate and are left out")
     for kind, scores in judge.score(*rows.texts).items():
-        report.metrics |= {f"{k}_{kind}": value for k, value in metrics.ranking(scores, rows.labels, groups).items()}
+        report.rank(metrics.ranking_by_query(scores, rows.labels, groups), kind)
 
 
 def _retrieval(rows: Retrieval, judge: Judge, report: Report) -> None:
     report.found = judge.search(rows.queries, rows.corpus, judge.depth)[1]
-    report.metrics = {f"{name}_{judge.kind}": v for name, v in metrics.retrieval(report.found, *rows.qrels).items()}
+    report.rank(metrics.retrieval_by_query(report.found, *rows.qrels), judge.kind)
 
 
 TASKS = {

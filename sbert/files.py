@@ -88,10 +88,17 @@ def _jsonl(path: Path) -> Iterator[Line]:
         yield number, row
 
 
+def _txt(path: Path) -> Iterator[Line]:
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield number, {"text": line.strip()}
+
+
 READERS: dict[str, Callable[[Path], Iterator[Line]]] = {
     "tsv": _columns(_tab_fields),
     "csv": _columns(_csv_fields),
     "jsonl": _jsonl,
+    "txt": _txt,  # a text a line
     # STSbenchmark as published: no header, no quoting, on some lines two more columns of licences
     "stsbenchmark": _columns(_tab_fields, ["genre", "file", "year", "id", "score", "sentence1", "sentence2"]),
     # stsb-multi-mt as published: no header, quoted

@@ -90,20 +90,23 @@ def macro_f1(predicted: Array, gold: Array) -> float:
 
 
 def ranking(scores: Array, relevance: Array, groups: Array, k: int = 10) -> dict[str, float]:
-    """Mean average precision, MRR@k and nDCG@k of candidates ranked by score within their group (one query's), all (N,).
+    """Means over the queries with a relevant candidate of what `ranking_by_query` gives; NaN without any."""
+    return {name: mean(values) for name, values in ranking_by_query(scores, relevance, groups, k).items()}
+
+
+def ranking_by_query(scores: Array, relevance: Array, groups: Array, k: int = 10) -> dict[str, Array]:
+    """Average precision, RR@k and nDCG@k, (Q,) each in the order of the groups, of candidates ranked by score within their group
+    (one query's), all (N,). NaN for a query without a relevant candidate.
 
     A candidate is relevant where its relevance is above 0. With r_i the relevance at rank i of a query's ranking:
     AP = mean over relevant ranks i of (relevant in 1..i) / i; RR@k = 1 / (first relevant rank), 0 if that is beyond k;
     nDCG@k = sum_{i<=k} r_i / log2(i + 1) over the same of the ideal order. Of equal scores the less relevant ranks first, so
-    that nothing is gained by a tie. Means are over the queries with a relevant candidate; NaN without any.
+    that nothing is gained by a tie.
     """
     scores, relevance, groups = np.asarray(scores), np.asarray(relevance, np.float64), np.asarray(groups)
-    names = ("map", f"mrr@{k}", f"ndcg@{k}")
-    if not (relevance > 0).any() or np.isnan(scores).any():
-        return dict.fromkeys(names, float("nan"))
     order = np.lexsort((relevance, -scores, groups))
     ordered = groups[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
     sizes = np.diff(np.append(starts, len(ordered)))
     rank = np.arange(len(ordered)) - np.repeat(starts, sizes) + 1
     discount = (rank <= k) / np.log2(rank + 1)
@@ -113,16 +116,24 @@ def ranking(scores: Array, relevance: Array, groups: Array, k: int = 10) -> dict
     seen -= np.repeat(seen[starts] - hit[starts], sizes)
     relevant = np.add.reduceat(hit, starts)
     ideal = relevance[np.lexsort((-relevance, groups))]
-    values = (
-        np.add.reduceat(hit * seen / rank, starts) / np.maximum(relevant, 1),
-        np.maximum.reduceat(hit * (rank <= k) / rank, starts),
-        np.add.reduceat(gain * discount, starts) / np.maximum(np.add.reduceat(ideal * discount, starts), 1e-300),
-    )
-    return {name: float(value[relevant > 0].mean()) for name, value in zip(names, values, strict=True)}
+    values = {
+        "map": np.add.reduceat(hit * seen / rank, starts) / np.maximum(relevant, 1),
+        f"mrr@{k}": np.maximum.reduceat(hit * (rank <= k) / rank, starts),
+        f"ndcg@{k}": np.add.reduceat(gain * discount, starts)
+        / np.maximum(np.add.reduceat(ideal * discount, starts), 1e-300),
+    }
+    defined = (relevant > 0) & ~np.isnan(scores).any()
+    return {name: np.where(defined, value, np.nan) for name, value in values.items()}
 
 
 def retrieval(found: Array, query: Array, document: Array, relevance: Array) -> dict[str, float]:
-    """nDCG@10, MRR@10, MAP@100, recall@{1, 10, 100} and precision@{1, 10} of a search, as trec_eval computes them.
+    """Means over the queries with a relevant document of what `retrieval_by_query` gives; NaN without any."""
+    return {name: mean(values) for name, values in retrieval_by_query(found, query, document, relevance).items()}
+
+
+def retrieval_by_query(found: Array, query: Array, document: Array, relevance: Array) -> dict[str, Array]:
+    """nDCG@10, RR@10, AP@100, recall@{1, 10, 100} and precision@{1, 10} of a search, (Q,) each, under the names of their means,
+    as trec_eval computes them. NaN for a query without a relevant document.
 
     found: (Q, K) documents of each query, best first, -1 where no more were found. The judgements are query, document and
     relevance, (M,) each and no pair twice; a document is relevant where its relevance is above 0, and one that is not
@@ -134,8 +145,6 @@ def retrieval(found: Array, query: Array, document: Array, relevance: Array) -> 
         MAP@k = sum_{i<=k, r_i>0} (hits_i / i) / R
         recall@k = hits_k / R
         precision@k = hits_k / k, also where fewer than k were found
-
-    Means are over the queries with a relevant document; NaN without any.
     """
     found, relevance = np.asarray(found), np.asarray(relevance, np.float64)
     relevant = np.bincount(query[relevance > 0], minlength=len(found))
@@ -155,8 +164,13 @@ def retrieval(found: Array, query: Array, document: Array, relevance: Array) -> 
         **{f"recall@{k}": hit[:, :k].sum(1) / least for k in (1, 10, 100)},
         **{f"precision@{k}": hit[:, :k].sum(1) / k for k in (1, 10)},
     }
-    some = bool((relevant > 0).any())
-    return {name: float(value[relevant > 0].mean()) if some else float("nan") for name, value in values.items()}
+    return {name: np.where(relevant > 0, value, np.nan) for name, value in values.items()}
+
+
+def mean(values: Array) -> float:
+    """The mean of those that are defined; NaN for none."""
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if len(kept) else float("nan")
 
 
 def _gains(found: Array, query: Array, document: Array, relevance: Array) -> Array:

@@ -31,5 +31,5 @@ def rerank(
     order = np.argsort(-logits, axis=1, kind="stable")
     found = np.concatenate([np.take_along_axis(top, order, axis=1), first.found[:, depth:]], axis=1)
     report = Report(f"{rows.name}, re-ranked", rows.task, len(rows), {}, found=found, kind="logit")
-    report.metrics = {f"{name}_logit": value for name, value in metrics.retrieval(found, *rows.qrels).items()}
+    report.rank(metrics.retrieval_by_query(found, *rows.qrels), "logit")
     return report

@@ -4,18 +4,16 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from sbert.errors import InputError
 from sbert.plan import PlannedRun
+from sbert.statistics import NOISE, p_of_means
 from sbert.sweep_config import SweepConfig
 from sbert.tracking import table
 
 Column = tuple[str, str]  # a dataset and a metric
-NOISE = 0.05  # differences that noise alone makes more often than this are called noise
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,14 @@ class Finished:
         """A metric of a dataset after training; NaN where the run has none."""
         found = [r["after"].get(column[1]) for r in self.result["results"] if r["dataset"] == column[0]]
         return math.nan if not found or found[0] is None else found[0]
+
+    @property
+    def key(self) -> tuple:
+        """What tells it from the other runs of its row."""
+        return self.run.axes.get("seed"), self.run.axes.get("fold")
+
+    def datasets(self, part: str) -> tuple[str, ...]:
+        return tuple(r["dataset"] for r in self.result["results"] if r["part"] == part)
 
     def main(self, part: str) -> float:
         """The mean of the main metrics of the dev or of the test sets; NaN without any."""
@@ -76,49 +82,31 @@ def by_row(finished: list[Finished]) -> dict[str, list[Finished]]:
     return rows
 
 
-def compare(first: dict, second: dict) -> tuple[float, float, str]:
-    """The difference of two means of runs {seed and fold: value}, its two-sided p, and the test: paired over the keys that both
-    have, if there are two or more; else Welch's. p is NaN where neither has two runs."""
-    common = sorted(first.keys() & second.keys())
-    difference = float(np.mean(list(first.values())) - np.mean(list(second.values())))
-    if len(common) > 1:
-        pairs = np.array([[first[key], second[key]] for key in common])
-        gaps, how = pairs[:, 0] - pairs[:, 1], f"paired over {len(common)} runs"
-        difference, spread = float(gaps.mean()), gaps.std(ddof=1) / math.sqrt(len(gaps))
-        freedom = len(gaps) - 1
-    else:
-        a, b = ([float(v) for v in values.values()] for values in (first, second))
-        how = f"Welch over {len(a)} and {len(b)} runs"
-        if min(len(a), len(b)) < 2:
-            return difference, math.nan, how
-        parts = np.array([np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)])
-        spread = math.sqrt(parts.sum())
-        freedom = parts.sum() ** 2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum() if spread else 1
-    if not spread:
-        return difference, float(difference == 0), how
-    return difference, float(2 * stats.t.sf(abs(difference) / spread, freedom)), how
-
-
 def verdict(rows: dict[str, list[Finished]]) -> tuple[str | None, str]:
     """The row that is best on dev, and what its lead is worth. Test sets choose nothing."""
-    scores = {
-        row: {(one.run.axes.get("seed"), one.run.axes.get("fold")): one.main("dev") for one in some}
-        for row, some in rows.items()
-    }
+    scores = {row: {one.key: one.main("dev") for one in some} for row, some in rows.items()}
     means = {row: float(np.mean(list(values.values()))) for row, values in scores.items()}
     ranked = sorted((row for row in means if not math.isnan(means[row])), key=lambda row: -means[row])
     if len(rows) < 2:
         return None, ""
     if len(ranked) < 2:
         return None, "no dev set: no row is chosen"
+    judged = {row: frozenset((one.key, one.datasets("dev")) for one in rows[row]) for row in ranked}
+    if len(set(judged.values())) > 1:
+        return None, "rows differ in their seeds, folds or dev sets: none is chosen"
     best, second = ranked[:2]
-    difference, p, how = compare(scores[best], scores[second])
-    lead = f"**{best}** is best on dev, {100 * difference:.2f} above {second}"
+    difference, p, how = p_of_means(scores[best], scores[second])
+    lead = f"`{best}` is best on dev, {100 * difference:.2f} above `{second}`"
     if math.isnan(p):
-        return best, f"{lead}: with one run of a row the noise is unknown"
-    among = f", not corrected for the choice among {len(ranked)}" if len(ranked) > 2 else ""
-    worth = "inside" if p >= NOISE else "outside"
-    return best, f"{lead}: {worth} the noise ({how}, p = {p:.3f}{among})"
+        return best, f"warning: {lead}, and with one run of a row the noise between runs is unknown"
+    test = f"{how}, p {f'= {p:.3f}' if p >= 0.0005 else '< 0.001'}"
+    test += f", not corrected for the choice among {len(ranked)}" if len(ranked) > 2 else ""
+    test += (
+        "; folds share training rows, so p is too small" if any(one.run.axes.get("fold") for one in rows[best]) else ""
+    )
+    if p >= NOISE:
+        return best, f"warning: {lead}, which is inside the noise between runs ({test}): the order may be chance"
+    return best, f"{lead}, which is outside the noise between runs ({test})"
 
 
 def summarise(finished: list[Finished], config: SweepConfig) -> str:
@@ -133,14 +121,16 @@ def summarise(finished: list[Finished], config: SweepConfig) -> str:
         cells.append([f"**{row}**" if row == best else row, len(some)])
         for column in chosen:
             values = [one.value(column) for one in some]
-            top = max(some, key=lambda one: _ordered(one.main("dev"))).value(column) if dev else max(values)
+            top = (
+                max(some, key=lambda one: _ordered(one.main("dev"))).value(column) if dev else max(values, key=_ordered)
+            )
             cells[-1] += [100 * float(np.mean(values)), 100 * deviation(values), 100 * top]
     if config.published:
         header.append("published")
         cells = [[*line, float(config.published.get(row, math.nan))] for line, row in zip(cells, rows, strict=True)]
     notes = [note] if note else []
     notes += ["best: the run that is best on dev" if dev else "highest: of all runs; nothing was chosen by it"]
-    return "\n".join([table(header, cells), "", *notes])
+    return "\n".join([table(header, cells), "", *(f"- {note}" for note in notes)])
 
 
 def _ordered(value: float) -> float:
@@ -149,37 +139,3 @@ def _ordered(value: float) -> float:
 
 def _names(finished: list[Finished]) -> list[str]:
     return [axis for axis in (finished[0].run.axes if finished else []) if axis not in ("seed", "fold")]
-
-
-def draw(finished: list[Finished], config: SweepConfig, folder: Path) -> list[Path]:
-    """The pictures of the table: one PNG a column."""
-    from sbert import figures  # of the extra that draws
-
-    paths = []
-    for dataset, metric in columns(finished, config.metrics):
-        title = f"{config.name}: {dataset}"
-        if config.figure == "bars":
-            rows = by_row(finished)
-            values = [[100 * one.value((dataset, metric)) for one in some] for some in rows.values()]
-            published = [config.published.get(row) for row in rows] if config.published else None
-            means, deviations = [float(np.mean(v)) for v in values], [deviation(v) for v in values]
-            figure = figures.bars(list(rows), means, deviations, title, metric, published=published)
-        else:
-            curves = _curves(finished, config, (dataset, metric))
-            figure = figures.learning_curve(config.sizes, curves, title, metric)
-        paths.append(folder / f"{config.figure}-{dataset}-{metric}.png")
-        figures.save(figure, paths[-1])
-    return paths
-
-
-def _curves(finished: list[Finished], config: SweepConfig, column: Column) -> dict[str, tuple[list, list]]:
-    """{what differs besides size, seed and fold: (means, deviations) over the sizes}."""
-    curves: dict[str, tuple[list, list]] = {}
-    groups: dict[str, dict] = {}
-    for one in finished:
-        name = one.run.row.partition("size=")[0].rstrip(",") or config.name
-        groups.setdefault(name, {}).setdefault(one.run.axes["size"], []).append(100 * one.value(column))
-    for name, sizes in groups.items():
-        values = [sizes.get(size, [math.nan]) for size in config.sizes]
-        curves[name] = ([float(np.mean(v)) for v in values], [deviation(v) for v in values])
-    return curves

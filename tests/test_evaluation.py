@@ -546,3 +546,35 @@ def test_mean_primary_is_of_each_models_own_score():
     logits = evaluate(scored("sts", [1, 0.5, 0], [3, 2, 1]), Predict().judge())
     classes = evaluate(classified([0, 1], [[1, 0], [1, 0]]), Predict(2).judge())
     assert mean_primary([logits, classes]) == pytest.approx((1 + 0.5) / 2)
+
+
+# what can be resampled
+
+
+SAMPLED = {
+    "sts": (lambda: by_angle([1.0, 0.5, 0.25, 0.0], FOUR), {"spearman_cosine", "pearson_cosine"}),
+    "binary": (
+        lambda: Rows("p", "binary", [["1 0"] * 4, ["2 0", "4 3", "3 4", "0 1"]], np.array([1, 0, 1, 0], np.float32)),
+        {f"ap_{kind}" for kind in ("cosine", "dot", "euclidean", "manhattan")},
+    ),
+    "triplet": (
+        lambda: Rows("p", "triplet", [["1 0", "1 0"], ["0 1", "2 0"], ["1 1", "0 2"]], None),
+        {f"accuracy_{kind}" for kind in ("cosine", "dot", "euclidean", "manhattan")},
+    ),
+    "nli": (lambda: Rows("p", "nli", [["0 0 0"] * 2, ["3 1 2", "1 5 2"]], np.array([0, 2])), {"accuracy"}),
+    "rerank": (
+        lambda: Rows("p", "rerank", [["1 0"] * 3 + ["0 1"], ["3 4", "0 1", "1 0", "0 1"]], np.array([1, 0, 2, 0])),
+        {f"{name}_{kind}" for name in ("map", "mrr@10", "ndcg@10") for kind in ("cosine", "dot", "euclidean", "manhattan")},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", SAMPLED)
+def test_what_can_be_resampled_is_the_metric(task, widest_difference):
+    rows, names = SAMPLED[task]
+    report = evaluate(rows(), encoder_judge(Lookup(), widest_difference))
+    assert set(report.samples) == names
+    assert report.main in names
+    for name, sample in report.samples.items():
+        assert sample.of(np.ones(len(sample), bool)) == pytest.approx(report.metrics[name])
+    assert len(report.samples[report.main]) == (2 if task == "rerank" else report.rows), "rows, or queries"

@@ -478,3 +478,24 @@ def test_scores_that_are_nan_have_no_order():
     for metric in (metrics.best_f1, metrics.best_accuracy):
         assert all(map(math.isnan, metric(scores, gold)))
     assert all(map(math.isnan, metrics.ranking(scores, gold, np.zeros(3)).values()))
+
+
+def test_rankings_by_query():
+    """In the order of the queries, wherever their candidates stand; NaN for a query without a relevant one."""
+    scores, relevance = np.array([3.0, 9, 1, 2, 4]), np.array([0, 0, 2, 1, 1])
+    found = metrics.ranking_by_query(scores, relevance, np.array([2, 1, 2, 0, 0]))
+    assert found["mrr@10"].tolist()[::2] == [1, 1 / 2]
+    assert found["map"].tolist()[::2] == [1, 1 / 2]
+    assert found["ndcg@10"][2] == pytest.approx(1 / math.log2(3))
+    assert all(np.isnan(values).tolist() == [False, True, False] for values in found.values())
+    assert metrics.ranking(scores, relevance, np.array([2, 1, 2, 0, 0]))["map"] == 3 / 4
+
+
+def test_retrieval_by_query():
+    # judged: 0 has 1 and 3, 1 has none that is relevant, 2 has 0
+    query, document, relevance = np.array([2, 0, 0, 1]), np.array([0, 3, 1, 1]), np.array([1.0, 1, 1, 0])
+    found = metrics.retrieval_by_query(np.array([[2, 1, 3], [1, 0, 2], [0, -1, -1]]), query, document, relevance)
+    assert found["mrr@10"].tolist()[::2] == [1 / 2, 1]
+    assert found["recall@1"].tolist()[::2] == [0, 1]
+    assert found["map@100"][0] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert all(np.isnan(values).tolist() == [False, True, False] for values in found.values())
