@@ -25,6 +25,7 @@ demo: $(VENV)/installed $(WEIGHTS) data/demo
 	SBERT_DATA=data $(BIN)/python train.py --config configs/demo_cross.yaml --overwrite
 	$(BIN)/python -m sbert.rank runs/demo_cross/best "Vietnamese exporters win 7-year deal to sell furniture" \
 		data/demo/candidates.txt --top_k 5
+	SBERT_DATA=data $(BIN)/python -m sbert.recipe --config configs/augsbert/demo.yaml --redo
 
 test: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python -m pytest

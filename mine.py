@@ -1,10 +1,11 @@
-"""Mine texts: embeddings, neighbours, similar pairs, clusters, hard negatives.
+"""Mine texts: embeddings, neighbours, similar pairs, clusters, hard negatives, silver pairs.
 
 python mine.py embed      --texts.path tatoeba_pool_en --model models/all-MiniLM-L6-v2 --output pool.npy
 python mine.py neighbours --corpus.path corpus.txt --queries.path queries.txt --model runs/stsb/best --output found.jsonl
 python mine.py pairs      --texts.path corpus.txt --threshold 0.8 --model runs/stsb/best --output pairs.tsv
 python mine.py clusters   --texts.path corpus.txt --threshold 0.75 --model runs/stsb/best --output clusters.jsonl
 python mine.py negatives  --config configs/mine/scifact_negatives.yaml
+python mine.py silver     --config configs/augsbert/mine.yaml
 
 python mine.py <task> --help tells the options of a task. Searches are exact. An interrupted command goes on where it stood
 when it is given again; accelerate launch mine.py <task> ... shares the work between processes.
@@ -26,6 +27,7 @@ from sbert.miners import (
 )
 from sbert.negative_miner import NegativesTaskConfig, mine_negatives
 from sbert.run import keep_freed_memory, make_accelerator
+from sbert.silver_miner import SilverConfig, mine_silver
 from sbert.task import Task
 
 TASKS = {
@@ -34,6 +36,7 @@ TASKS = {
     "pairs": (PairsConfig, pairs),
     "clusters": (ClustersConfig, clusters),
     "negatives": (NegativesTaskConfig, mine_negatives),
+    "silver": (SilverConfig, mine_silver),
 }
 
 

@@ -121,7 +121,7 @@ def read_collection(source: Source) -> Collection:
             raise InputError(f"{source.path}: has no embeddings")
         _check_finite(source.path, vectors)
         return Collection(source.path, [str(i) for i in range(len(vectors))], [], vectors=vectors)
-    path = _find(source)
+    path = find_file(source)
     found = Collection(str(path), [], [], embeddings=source.embeddings)
     kind = path.name.removesuffix(".gz").rpartition(".")[2]
     if kind in ("tsv", "csv", "jsonl"):
@@ -142,7 +142,7 @@ def read_collection(source: Source) -> Collection:
     return found
 
 
-def _find(source: Source) -> Path:
+def find_file(source: Source) -> Path:
     """The file of a source: its path, or the file of that name in the data folder."""
     if Path(source.path.removesuffix(".gz")).suffix:
         return Path(source.path)

@@ -42,6 +42,8 @@ class DatasetConfig:
         part: rest (train on it) are the rows outside that fold, fold (test on it) those inside.
         group: rows of one value in this column stay in one fold; row: the row's number in the file, which files with the same
             rows share, such as translations.
+        teacher: of silver data: the folder, or the fingerprint, of the cross-encoder whose labels these must be, as the column
+            teacher says; a file of another one's is refused.
         weight: this dataset's share of an epoch relative to the others; all datasets have one or none has.
         skip_empty: skip and count a row with an empty text; otherwise it stops the reading.
         format: the reader, where the ending of the file does not tell it.
@@ -64,6 +66,7 @@ class DatasetConfig:
     fold: int | None = None
     part: Literal["rest", "fold"] = "rest"
     group: str | None = None
+    teacher: str | None = None
     weight: float | None = None
     skip_empty: bool = False
     format: Literal["tsv", "csv", "jsonl", "txt", "stsbenchmark", "stsb-multi-mt"] | None = None
@@ -96,6 +99,7 @@ _TEXT = Schema("pair", ["text"], None)  # of texts alone: half of a pair
 _TASKS: dict[str, Task] = {"mrpc": "binary", "quora_pairs": "binary"}
 _RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)} | {f"sts{year}": (0, 5) for year in range(12, 17)}
 NLI_CLASSES = ["contradiction", "entailment", "neutral"]
+TEACHER = "teacher"  # the column of a silver file that says who labelled it
 ROW = "row"  # the group that is no column: the number of the row in the file
 
 
@@ -137,7 +141,8 @@ def _usual(config: DatasetConfig, columns: list[str], task: Task | None) -> Sche
 
 def check_columns(schema: Schema, config: DatasetConfig, columns: list[str], place: str, labels: bool = True) -> None:
     group = None if config.group == ROW else config.group
-    for name in [*schema.texts, schema.label, config.source, *(config.where or {}), group]:
+    teacher = config.teacher and TEACHER
+    for name in [*schema.texts, schema.label, config.source, *(config.where or {}), group, teacher]:
         if name is not None and name not in columns:
             raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
     if labels and schema.task == "pair" and schema.label:
@@ -227,6 +232,15 @@ def skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) ->
                 raise InputError(f"{here}: {name} is empty; fill it, or set skip_empty to skip and count such rows")
             return f"empty {name}"
     return None
+
+
+def check_teacher(line: dict, fingerprint: str, here: str) -> None:
+    """Refuse a row of silver data that is of another teacher than the one with this fingerprint."""
+    if line.get(TEACHER) != fingerprint:
+        raise InputError(
+            f"{here}: teacher is {str(line.get(TEACHER))[:16]}, and {fingerprint[:16]} is wanted: another cross-encoder labelled "
+            "this row; label anew (mine.py silver --overwrite), or name the teacher that did"
+        )
 
 
 def check_text(name: str, text: object, here: str) -> None:

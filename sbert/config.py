@@ -18,6 +18,7 @@ from sbert.evaluation import DEPTH
 from sbert.losses import Loss
 from sbert.optimization import OptimConfig
 from sbert.ranking_losses import JointLoss  # noqa: F401
+from sbert.seeds import SeedsConfig
 from sbert.training import LoopConfig
 
 
@@ -69,6 +70,7 @@ class TrainConfig:
             sbert.cross_losses for a cross-encoder.
         optim: optimisation.
         loop: the training loop.
+        seed_optimisation: begin with several seeds, and go on with the best.
         runs: the folder of all runs.
     """
 
@@ -78,6 +80,7 @@ class TrainConfig:
     loss: Loss
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
     runs: str = "runs"
 
 

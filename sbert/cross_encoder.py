@@ -135,6 +135,12 @@ class CrossEncoder(Encoder):
             for side, text in zip(("first", "second"), pair, strict=True):
                 _check_text(text, f"predict: the {side} text of pair {i}")
         table, rows = tabulate(self.texts, [[pair[0] for pair in pairs], [pair[1] for pair in pairs]])
+        self._warn_cut(table, rows, symmetric)
+        return self.score(table, rows, logits, symmetric, precision, progress, batch_tokens)
+
+    def score(self, table: TokenTable, rows: np.ndarray, logits: bool = False, symmetric: bool = False,
+              precision: Precision = "auto", progress: bool | None = False, batch_tokens: int = 4096) -> np.ndarray:  # fmt: skip
+        """`predict` for pairs (N, 2) of the texts of a table, without its warning."""
         scores = self._logits(table, rows, symmetric, precision, progress, batch_tokens)
         return (scores if logits else self._activate(scores)).numpy()
 
@@ -154,6 +160,7 @@ class CrossEncoder(Encoder):
             _check_text(text, f"rank: document {i - 1}" if i else "rank: the query")
         table, column = tabulate(self.texts, [[query, *documents]])
         rows = np.stack([np.broadcast_to(column[0], len(documents)), column[1:, 0]], axis=1)
+        self._warn_cut(table, rows, False)
         logits = self._logits(table, rows, False, precision, progress, 4096)
         scores = self._activate(logits).tolist()
         best = np.argsort(-logits.numpy(), kind="stable")[:top_k].tolist()
@@ -162,14 +169,17 @@ class CrossEncoder(Encoder):
     def _logits(self, table: TokenTable, rows: np.ndarray, symmetric: bool, precision: Precision,
                 progress: bool | None, batch_tokens: int) -> Tensor:  # fmt: skip
         """(N, 2) -> (N,) or (N, K), every distinct pair computed once."""
-        both = np.concatenate([rows, rows[:, ::-1]]) if symmetric else rows
+        both = _orders(rows, symmetric)
         keys, place = np.unique(both[:, 0] * max(1, len(table)) + both[:, 1], return_inverse=True)
         pairs = np.stack(np.divmod(keys, max(1, len(table))), axis=1)
-        warn_cut(int((self.texts.cut(table, pairs) > 0).sum()), len(pairs), "pairs", self.max_length, depth=4)
         logits = self.infer(table, pairs, self.dim, precision, progress, batch_tokens)[torch.from_numpy(place)]
         if symmetric:
             logits = (logits[: len(rows)] + logits[len(rows) :]) / 2
         return logits.squeeze(-1) if self.dim == 1 else logits
+
+    def _warn_cut(self, table: TokenTable, rows: np.ndarray, symmetric: bool) -> None:
+        distinct = np.unique(_orders(rows, symmetric), axis=0)
+        warn_cut(int((self.texts.cut(table, distinct) > 0).sum()), len(distinct), "pairs", self.max_length, depth=4)
 
     def _activate(self, logits: Tensor) -> Tensor:
         return ACTIVATIONS[self.activation][1](logits)
@@ -188,6 +198,10 @@ class CrossEncoder(Encoder):
         folder.quietly(self.transformer.save_pretrained, root)
         self.tokenizer.model_max_length = self.max_length
         self.tokenizer.save_pretrained(root)
+
+
+def _orders(rows: np.ndarray, symmetric: bool) -> np.ndarray:
+    return np.concatenate([rows, rows[:, ::-1]]) if symmetric else rows
 
 
 def _check_text(text: object, place: str) -> None:

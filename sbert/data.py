@@ -16,11 +16,13 @@ import numpy as np
 from sbert.columns import (
     NLI_CLASSES,
     ROW,
+    TEACHER,
     DatasetConfig,
     Schema,
     Task,
     cells_of,
     check_columns,
+    check_teacher,
     find_schema,
     find_texts,
     label_reader,
@@ -29,6 +31,7 @@ from sbert.columns import (
 from sbert.errors import InputError
 from sbert.files import READERS, Line, data_dir
 from sbert.retrieval import Retrieval, corpus_folder, read_retrieval, splits
+from sbert.silver import identity
 from sbert.subset import check_folds, choose, cut
 
 
@@ -36,7 +39,8 @@ from sbert.subset import check_folds, choose, cut
 class Rows:
     """N rows. `texts`: C columns of N strings, None for a negative that a row lacks. `labels` (N,): float32 in [0, 1] (sts,
     binary), int64 (nli), float64 from 0 (rerank), None (pair, triplet); or the margins of triplets, (N, C - 2) float32, NaN
-    for a negative that a row lacks. `groups`: of a dataset that is cut into folds, the group of each row."""
+    for a negative that a row lacks. `file`, `lines` (N,): where each row stands. `groups`: of a dataset that is cut into folds,
+    the group of each row."""
 
     name: str
     task: Task
@@ -46,6 +50,8 @@ class Rows:
     classes: list[str] | None = None
     weight: float | None = None
     skipped: Counter = field(default_factory=Counter)
+    file: str = ""
+    lines: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     groups: list[str | int] | None = None
 
     def __len__(self) -> int:
@@ -84,12 +90,19 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
     yield from enumerate(table, start=1)
 
 
-def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
-    """The place that messages name, and the lines."""
+def file_of(config: DatasetConfig) -> Path | None:
+    """The file of a dataset, there or not; None of one on the hub."""
     if config.path.startswith("hf:"):
-        return f"{config.path}, split {config.split}", _hub_lines(config)
+        return None
     suffixes = Path(config.path.removesuffix(".gz")).suffix
-    path = Path(config.path) if suffixes or config.format else _named_file(config)
+    return Path(config.path) if suffixes or config.format else _named_file(config)
+
+
+def open_lines(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
+    """The place that messages name, and the lines."""
+    path = file_of(config)
+    if path is None:
+        return f"{config.path}, split {config.split}", _hub_lines(config)
     reader = config.format or path.name.removesuffix(".gz").rpartition(".")[2]
     if reader not in READERS:
         raise InputError(f"{path}: its ending tells no format; set format to one of {', '.join(READERS)}")
@@ -99,9 +112,11 @@ def _open(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
 def _collect(config: DatasetConfig, rows: Rows, labels: bool) -> np.ndarray | None:
     """Fill `rows`, with labels or without -> of a dataset that is cut into folds, which of them are in its part."""
     check_folds(config)
-    place, lines = _open(config)
+    place, lines = open_lines(config)
+    rows.file = place if config.path.startswith("hf:") else str(Path(place).resolve())
     schema, columns = None, set()
-    groups, used = [], []  # the group of every line; the places of those that are used
+    groups, used, numbers = [], [], []  # the group of every line; the places and the numbers of those that are used
+    teacher = config.teacher and identity(config.teacher)
     for index, (number, line) in enumerate(lines):
         here = f"{place}, line {number}"
         if schema is None or not line.keys() >= columns:
@@ -109,18 +124,22 @@ def _collect(config: DatasetConfig, rows: Rows, labels: bool) -> np.ndarray | No
             check_columns(schema, config, list(line), here, labels)
             source = config.source or ("source" if "source" in line else None)
             columns = {*schema.texts, schema.label, source, *(config.where or {}), config.group} - {None, ROW}
+            columns |= {TEACHER} if teacher else set()
             read_label = label_reader(config, schema) if labels and schema.label else None
         groups.append(index if config.group in (None, ROW) else str(line[config.group]))
         if reason := skip_reason(line, schema, config, here):
             rows.skipped[reason] += 1
             continue
+        if teacher:
+            check_teacher(line, teacher, here)
         used.append(index)
+        numbers.append(number)
         _append(rows, line, schema, read_label, here)
         rows.sources.append(str(line[source]) if source else "")
     if not rows.texts:
         reasons = "; ".join(f"{n:,} skipped: {reason}" for reason, n in rows.skipped.items())
         raise InputError(f"{place}: no rows to use ({reasons or 'the file has none'})")
-    rows.task = schema.task
+    rows.task, rows.lines = schema.task, np.array(numbers)
     if not config.folds:
         return None
     rows.groups = [groups[i] for i in used]
@@ -158,7 +177,7 @@ def by_name(spec: str, split: str) -> DatasetConfig:
 def where_from(config: DatasetConfig) -> str:
     """The file, the folder or the hub's name that a dataset is read from."""
     folder = corpus_folder(config)
-    return f"{folder}, split {config.split}" if folder and config.split else str(folder or _open(config)[0])
+    return f"{folder}, split {config.split}" if folder and config.split else str(folder or open_lines(config)[0])
 
 
 def has_splits(config: DatasetConfig) -> bool:
@@ -188,6 +207,7 @@ def read(config: DatasetConfig, labels: bool = True) -> Rows | Retrieval:
     rows.sources = sources if any(sources) else None
     rows.classes = (config.classes or NLI_CLASSES) if rows.task == "nli" else None
     rows.weight = config.weight
+    rows.lines = rows.lines[keep]
     rows.groups = rows.groups and [rows.groups[i] for i in keep]
     return rows
 
@@ -200,5 +220,6 @@ def both_orders(rows: Rows) -> Rows:
         )
     first, second = rows.texts
     sources, groups = (column and column * 2 for column in (rows.sources, rows.groups))
-    texts, labels = [first + second, second + first], np.tile(rows.labels, 2)
-    return replace(rows, texts=texts, labels=labels, sources=sources, groups=groups, skipped=rows.skipped.copy())
+    texts, labels, lines = [first + second, second + first], np.tile(rows.labels, 2), np.tile(rows.lines, 2)
+    of_rows = {"texts": texts, "labels": labels, "sources": sources, "lines": lines, "groups": groups}
+    return replace(rows, skipped=rows.skipped.copy(), **of_rows)

@@ -68,8 +68,10 @@ class Encoder(nn.Module, abc.ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that the results depend on: weights, pooling and what follows it, the lengths that are kept."""
-        hashed = hashlib.sha256(f"{type(self).__name__} {getattr(self, 'pooling', '')} {self.max_length}".encode())
+        """A hash of all that the results depend on: weights, pooling and what follows it, or the activation, the lengths that
+        are kept."""
+        ending = getattr(self, "pooling", "") or getattr(self, "activation", "")
+        hashed = hashlib.sha256(f"{type(self).__name__} {ending} {self.max_length}".encode())
         for name, weight in sorted(self.state_dict().items()):
             hashed.update(name.encode())
             hashed.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

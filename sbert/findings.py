@@ -1,9 +1,7 @@
 """All that one call of `evaluate.py` finds out: its tables, its notes, and the facts as JSON."""
 
 import math
-import platform
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 from sbert import tables
 from sbert.config import EvaluateConfig
@@ -14,6 +12,7 @@ from sbert.judges import Contestant
 from sbert.result import Difference, Result, average
 from sbert.retrieval import Retrieval
 from sbert.statistics import LEVEL, NOISE
+from sbert.versions import versions
 
 BASELINE = "the baseline"  # what tables call the other model
 FIRST = "the search alone"  # what they call the order before the re-ranker
@@ -83,11 +82,6 @@ def settings(found: Findings) -> dict[str, object]:
     }
     named |= {"resamples": config.resamples, "seed": config.seed, "level": LEVEL}
     return {name: value for name, value in named.items() if value is not None}
-
-
-def versions() -> dict[str, str]:
-    packages = ("sbert", "torch", "transformers", "numpy", "scipy")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def facts(found: Findings) -> dict:

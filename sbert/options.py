@@ -10,7 +10,7 @@ from sbert.errors import InputError
 
 def show(value: object) -> str:
     """A value as a part of a folder's name, without what a shell would take for its own."""
-    return re.sub(r"[^\w.+=-]+", "_", str(value).replace("*", "x").replace("|", "")).strip("_")
+    return re.sub(r"[^\w.+=-]+", "_", str(value).replace("*", "x").replace("|", "")).strip("_.")
 
 
 def label(axes: dict[str, Any], shown: Callable[[object], str] = show) -> str:

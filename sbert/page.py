@@ -7,12 +7,13 @@ from sbert import figures
 from sbert.data import Rows
 from sbert.errors import InputError
 from sbert.evaluation import Report
-from sbert.findings import Findings, facts, settings, versions
+from sbert.findings import Findings, facts, settings
 from sbert.options import show
 from sbert.output import write_whole
 from sbert.retrieval import Retrieval
 from sbert.statistics import LEVEL
 from sbert.tracking import table
+from sbert.versions import versions
 
 
 def prepare(output: Path) -> None:

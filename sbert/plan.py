@@ -10,11 +10,13 @@ from sbert import folder
 from sbert.config import InnerParser, TrainConfig, check_unique, parser
 from sbert.data import DatasetConfig, Rows, read
 from sbert.errors import InputError
+from sbert.held_out import check_held_out, check_names
 from sbert.options import assign, fill, label, show, undoes
-from sbert.run import check_folds, check_names
 from sbert.sweep_config import SweepConfig
 
 Changes = dict[str, Any]  # {"optim.lr": 2e-5}
+LONGEST = 255  # bytes of a folder's name
+TRAIN = Path(__file__).parents[1] / "train.py"
 LIMIT, SEED = "data.train.*.limit", "loop.seed"  # what sizes and seeds set
 
 
@@ -35,6 +37,11 @@ class PlannedRun:
     @property
     def done(self) -> bool:
         return (self.folder / "result.json").exists()
+
+    @property
+    def command(self) -> list[str]:
+        """What follows the name of the interpreter."""
+        return [str(TRAIN), "--config", str(self.folder / "config.yaml"), "--resume"]
 
 
 class Plan:
@@ -98,6 +105,10 @@ class Plan:
 
     def _run(self, axes: dict[str, Any], changes: list[Changes]) -> PlannedRun:
         name, searched = label(axes) or "run", changes[0] if "trial" in axes else {}
+        if (size := len(name.encode())) > LONGEST:
+            raise InputError(
+                f"run {name}: a name of {size} bytes is longer than a folder's may be, {LONGEST}; name variants shortly"
+            )
         row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}, str)
         axes = axes | searched
         try:
@@ -151,8 +162,8 @@ def check_inputs(runs: list[PlannedRun]) -> None:
         data, size = run.config.data, run.axes.get("size", 0)
         try:
             train, dev, test = ([found(dataset) for dataset in part] for part in (data.train, data.dev, data.test))
-            check_folds(train, [*dev, *test])
             check_names([*dev, *test])
+            check_held_out(train, [*dev, *test])
             for rows in train:
                 if len(rows) < size:
                     raise InputError(f"{rows.name} has {len(rows):,} rows; the size {size:,} needs as many")

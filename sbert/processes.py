@@ -1,4 +1,4 @@
-"""`train.py` in fresh processes, one a run."""
+"""Commands of this project in fresh processes: `train.py`, one a run, and the stages of a recipe."""
 
 import contextlib
 import fcntl
@@ -8,13 +8,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from sbert.errors import InputError
 from sbert.output import write_whole
-from sbert.plan import PlannedRun
 
-TRAIN = Path(__file__).parents[1] / "train.py"
+
+class Run(Protocol):
+    """What a process can do: `command` reads `text`, its configuration, from config.yaml in `folder`, and goes on where an
+    earlier one stood; `done` says that there is nothing left."""
+
+    label: str
+    folder: Path
+    text: str
+    command: list[str]
+    done: bool
 
 
 class DivergedError(InputError):
@@ -22,7 +30,7 @@ class DivergedError(InputError):
 
 
 class Processes:
-    """Called with a run: trains it from where it stands to its end. Several threads may call at a time.
+    """Called with a run: does it from where it stands to its end. Several threads may call at a time.
 
     Args:
         jobs: processes at a time; each uses its share of the cores.
@@ -41,14 +49,14 @@ class Processes:
         self.running: set[subprocess.Popen] = set()
         self.change = threading.Lock()
 
-    def __call__(self, run: PlannedRun) -> None:
+    def __call__(self, run: Run) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
         with self._alone(run) as log:
             if run.done:
                 return
             if not (run.folder / "config.yaml").exists():
                 write_whole(run.folder / "config.yaml", run.text.encode())
-            command = [sys.executable, str(TRAIN), "--config", str(run.folder / "config.yaml"), "--resume"]
+            command = [sys.executable, *run.command]
             with self.change:
                 if self.stopped:
                     return
@@ -61,7 +69,7 @@ class Processes:
             raise _failure(run, status)
 
     @contextlib.contextmanager
-    def _alone(self, run: PlannedRun) -> Iterator[BinaryIO]:
+    def _alone(self, run: Run) -> Iterator[BinaryIO]:
         """The run's log, locked. The lock is held by whoever can write to the log: also by a train.py whose sweep was killed."""
         with open(run.folder / "log.txt", "ab") as log:
             try:
@@ -79,7 +87,7 @@ class Processes:
                 process.terminate()
 
 
-def _failure(run: PlannedRun, status: int) -> InputError:
+def _failure(run: Run, status: int) -> InputError:
     log = run.folder / "log.txt"
     words = log.read_text("utf-8", errors="replace").replace("\r", "\n").splitlines()
     last = next((line.strip() for line in reversed(words) if line.strip()), "it is empty")

@@ -57,6 +57,10 @@ class Retrieval:
     qrels: Qrels
     skipped: Counter = field(default_factory=Counter)
     task: ClassVar[Task] = "retrieval"
+    # what Rows have: no row of this is one of a training set
+    file: ClassVar[str] = ""
+    lines: ClassVar[np.ndarray] = np.empty(0, int)
+    groups: ClassVar[None] = None
 
     def __len__(self) -> int:
         return len(self.queries)

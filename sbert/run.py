@@ -1,6 +1,8 @@
 """One training run, from its configuration to its last line: what `train.py` calls."""
 
+import copy
 import ctypes
+import dataclasses
 import json
 import math
 import sys
@@ -21,10 +23,12 @@ from sbert.cross_losses import PairLoss
 from sbert.data import Rows, both_orders, read
 from sbert.encoder import Encoder, resolve_precision
 from sbert.errors import InputError
-from sbert.evaluation import Judge, Report, check_able, cross_judge, encoder_judge, evaluate, undefined
+from sbert.evaluation import Judge, Report, check_able, cross_judge, encoder_judge, evaluate, mean_primary, undefined
+from sbert.held_out import check_held_out, check_names
 from sbert.losses import Loss, SoftmaxLoss
 from sbert.objective import Objective, TrainingSet, check_fit
 from sbert.output import write_whole
+from sbert.seeds import Choice, choose_seed
 from sbert.training import Progress, Training
 
 
@@ -52,26 +56,6 @@ def keep_freed_memory() -> None:
         mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def check_names(datasets: list[Rows]) -> None:
-    """Refuse two evaluated datasets of one name: their metrics would be one curve."""
-    names = [rows.name for rows in datasets]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"data: two evaluated datasets are called {name}; give one of them another name")
-
-
-def check_folds(train: list[Rows], held_out: list[Rows]) -> None:
-    """Refuse a group that is trained on and evaluated: datasets of other groups may be cut otherwise."""
-    trained = {group: rows.name for rows in train for group in rows.groups or []}
-    for rows in held_out:
-        if shared := trained.keys() & set(getattr(rows, "groups", None) or []):  # of retrieval there are none
-            group = min(shared, key=str)
-            raise InputError(
-                f"data: {rows.name} is evaluated on rows of group {group}, and {trained[group]} trained on such; datasets with "
-                "common groups need the same groups in their files, and the same folds, fold and limit_seed"
-            )
-
-
 def start(config: ModelConfig, loss: Loss) -> Encoder:
     """The model that a run starts from: of the kind that the loss trains."""
     if not isinstance(loss, PairLoss):
@@ -97,42 +81,83 @@ class Run:
 
     def __init__(self, config: TrainConfig, options: dict, text: str, resume: bool, overwrite: bool):
         self.config, self.folder, self.begun = config, Path(config.runs) / config.name, time.perf_counter()
+        self.options, self.resume = options, resume
         keep_freed_memory()
         self.accelerator = make_accelerator(config.loop.precision)
         self.say = self.accelerator.print
-        set_seed(config.loop.seed)
         data = config.data
         self.train, self.dev, self.test = ([read(d) for d in part] for part in (data.train, data.dev, data.test))
         check_fit(config.loss, self.train)
-        check_folds(self.train, [*self.dev, *self.test])
+        check_names([*self.dev, *self.test])
+        check_held_out(self.train, [*self.dev, *self.test])
         if data.both_orders:
             self.train = [both_orders(rows) for rows in self.train]
-        check_names([*self.dev, *self.test])
         for rows in self.dev:
             if reason := undefined(rows):
                 raise InputError(f"{reason}, so it cannot choose the best model; give it rows with other labels")
-        self.model = start(config.model, config.loss)
-        if isinstance(self.model, CrossEncoder) and self.train[0].classes:
-            self.model.classes = self.train[0].classes
+        if config.seed_optimisation.seeds > 1 and not self.dev:
+            raise InputError("seed_optimisation: there is no dev set to choose a seed by; give data.dev one")
+        self._start(config.loop.seed)
         for rows in [*self.dev, *self.test]:
-            check_able(rows, self.judge(self.model, config.loss))
+            check_able(rows, self.judge(self.model, self.loss))
+        self.data = TrainingSet.of(self.train, self.model)
         if self.accelerator.is_main_process:
             tracking.open_run(self.folder, text, resume, overwrite)
-            checkpoint.recover_folder(self.folder / "best")
         self.accelerator.wait_for_everyone()
         self._describe()
+
+    def _start(self, seed: int) -> None:
+        """The model and the loss as they are before the first step of a seed."""
+        set_seed(seed)
+        self.loss = copy.deepcopy(self.config.loss)  # whose head is made anew
+        self.model = start(self.config.model, self.loss)
+        if isinstance(self.model, CrossEncoder) and self.train[0].classes:
+            self.model.classes = self.train[0].classes
+
+    def _open(self, seed: int, folder: Path, resume: bool) -> None:
+        """The loop of a seed in a folder; where `resume`, from the state that may be there."""
+        if self.accelerator.is_main_process:
+            folder.mkdir(parents=True, exist_ok=True)
+            checkpoint.recover_folder(folder / "best")
+        self.accelerator.wait_for_everyone()
         self.training = Training(
-            Objective(self.model, config.loss),
-            TrainingSet.of(self.train, self.model),
-            config.optim,
-            config.loop,
-            self.folder,
+            Objective(self.model, self.loss),
+            dataclasses.replace(self.data, model=self.model),
+            self.config.optim,
+            dataclasses.replace(self.config.loop, seed=seed),
+            folder,
             self.accelerator,
-            evaluate=partial(self.reports, self.dev, self.model, config.loss),
+            evaluate=partial(self.reports, self.dev, self.model, self.loss),
             save_best=self.save_best,
             resume=resume,
         )
-        self.training.tracker.config(flat(options))
+        self.training.tracker.config(flat(self.options))
+
+    def _close(self) -> None:
+        loop = self.training
+        loop.wrapped, loop.optimizer = self.accelerator.free_memory(loop.wrapped, loop.optimizer)
+
+    def attempt(self, seed: int, folder: Path) -> tuple[float, int]:
+        """The beginning of a training, as `choose_seed` asks for it -> the score on dev, and the step."""
+        self._start(seed)
+        self._open(seed, folder, resume=True)
+        self.before()
+        stop = self.config.seed_optimisation.stop(self.training.total)
+        self.training.fit(stop)
+        score = mean_primary(self.training.evaluate())
+        self._close()
+        return score, stop
+
+    def begin(self) -> Choice | None:
+        """Open the loop where it begins or goes on; of several seeds, with the one that is chosen."""
+        seeds, first = self.config.seed_optimisation, self.config.loop.seed
+        if seeds.seeds == 1:
+            self._open(first, self.folder, self.resume)
+            return None
+        choice = choose_seed(seeds, first, self.folder, self.attempt, self.accelerator)
+        self._start(choice.best)
+        self._open(choice.best, self.folder, resume=True)
+        return choice
 
     def _describe(self) -> None:
         for part, datasets in (("train", self.train), ("dev", self.dev), ("test", self.test)):
@@ -157,14 +182,14 @@ class Run:
 
     def save_best(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
-        checkpoint.save_loss(folder, self.config.loss.whole, self.train[0].classes)
+        checkpoint.save_loss(folder, self.loss.whole, self.train[0].classes)
 
     def before(self) -> dict[str, float]:
         """The metrics before training, {name: the main one, name/metric: each}; of a resumed run, as they were written then."""
-        saved = [row for row in tracking.read_metrics(self.folder) if row["kind"] == "before"]
+        saved = [row for row in tracking.read_metrics(self.training.folder) if row["kind"] == "before"]
         if saved:
             return {name: float("nan") if value is None else value for name, value in saved[0].items()}
-        reports = self.reports([*self.dev, *self.test], self.model, self.config.loss)
+        reports = self.reports([*self.dev, *self.test], self.model, self.loss)
         for report in reports:
             for note in report.notes:
                 self.say(f"note: {note}")
@@ -177,12 +202,14 @@ class Run:
         """The best model, read back from best/, on every dev and test set."""
         folder, device = self.folder / "best", self.accelerator.device
         best = type(self.model).from_pretrained(folder).to(device)
-        loss = self.config.loss
+        loss = self.loss
         if isinstance(loss.whole, SoftmaxLoss):
             loss = checkpoint.load_loss(folder, best.dim)[0].to(device)
         return self.reports([*self.dev, *self.test], best, loss)
 
-    def save_result(self, progress: Progress, before: dict[str, float], after: list[Report]) -> None:
+    def save_result(
+        self, progress: Progress, before: dict[str, float], after: list[Report], choice: Choice | None
+    ) -> None:
         """Write result.json: that it is there says that the run is done. Metrics are fractions, undefined ones null."""
 
         def defined(value: float) -> float | None:
@@ -195,11 +222,13 @@ class Run:
             for i, r in enumerate(after)
         ]  # fmt: skip
         content = {"train_rows": sum(map(len, self.train)), "step": progress.best_step, "steps": self.training.total}
+        content |= {"seeds": choice.row()} if choice else {}
         content |= {"seconds": round(time.perf_counter() - self.begun, 1), "results": results}
         write_whole(self.folder / "result.json", (json.dumps(content, indent=2) + "\n").encode())
 
     def __call__(self) -> None:
         """Train, keep the best, evaluate it, print the table of before and after."""
+        choice = self.begin()
         training, optim, accelerator = self.training, self.config.optim, self.accelerator
         kind = "cross-encoder" if isinstance(self.model, CrossEncoder) else "bi-encoder"
         weights = sum(p.numel() for p in training.objective.parameters() if p.requires_grad)
@@ -211,7 +240,7 @@ class Run:
         progress = training.fit()
         after = self.after()
         if accelerator.is_main_process:
-            self.save_result(progress, before, after)
+            self.save_result(progress, before, after, choice)
         rows = [
             [r.name, r.rows, r.main, 100 * before[r.name], 100 * r.primary, 100 * (r.primary - before[r.name])]
             for r in after
@@ -221,5 +250,5 @@ class Run:
         where = f"best model, of step {progress.best_step:,} of {training.total:,}: {self.folder / 'best'}"
         self.say(f"{where}\ncurves: tensorboard --logdir {self.config.runs}")
         # a process group that lives to the end of the process may abort it, and the wrapped module keeps it alive
-        training.wrapped, training.optimizer = accelerator.free_memory(training.wrapped, training.optimizer)
+        self._close()
         accelerator.end_training()

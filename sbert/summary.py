@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -32,6 +31,14 @@ class Finished:
         """A metric of a dataset after training; NaN where the run has none."""
         found = [r["after"].get(column[1]) for r in self.result["results"] if r["dataset"] == column[0]]
         return math.nan if not found or found[0] is None else found[0]
+
+    @property
+    def key(self) -> tuple:
+        """What tells it from the other runs of its row."""
+        return self.run.axes.get("seed"), self.run.axes.get("fold")
+
+    def datasets(self, part: str) -> tuple[str, ...]:
+        return tuple(r["dataset"] for r in self.result["results"] if r["part"] == part)
 
     def main(self, part: str) -> float:
         """The mean of the main metrics of the dev or of the test sets; NaN without any."""
@@ -77,24 +84,29 @@ def by_row(finished: list[Finished]) -> dict[str, list[Finished]]:
 
 def verdict(rows: dict[str, list[Finished]]) -> tuple[str | None, str]:
     """The row that is best on dev, and what its lead is worth. Test sets choose nothing."""
-    scores = {
-        row: {(one.run.axes.get("seed"), one.run.axes.get("fold")): one.main("dev") for one in some}
-        for row, some in rows.items()
-    }
+    scores = {row: {one.key: one.main("dev") for one in some} for row, some in rows.items()}
     means = {row: float(np.mean(list(values.values()))) for row, values in scores.items()}
     ranked = sorted((row for row in means if not math.isnan(means[row])), key=lambda row: -means[row])
     if len(rows) < 2:
         return None, ""
     if len(ranked) < 2:
         return None, "no dev set: no row is chosen"
+    judged = {row: frozenset((one.key, one.datasets("dev")) for one in rows[row]) for row in ranked}
+    if len(set(judged.values())) > 1:
+        return None, "rows differ in their seeds, folds or dev sets: none is chosen"
     best, second = ranked[:2]
     difference, p, how = p_of_means(scores[best], scores[second])
     lead = f"**{best}** is best on dev, {100 * difference:.2f} above {second}"
     if math.isnan(p):
-        return best, f"{lead}: with one run of a row the noise is unknown"
-    among = f", not corrected for the choice among {len(ranked)}" if len(ranked) > 2 else ""
-    worth = "inside" if p >= NOISE else "outside"
-    return best, f"{lead}: {worth} the noise ({how}, p = {p:.3f}{among})"
+        return best, f"warning: {lead}, and with one run of a row the noise between runs is unknown"
+    test = f"{how}, p {f'= {p:.3f}' if p >= 0.0005 else '< 0.001'}"
+    test += f", not corrected for the choice among {len(ranked)}" if len(ranked) > 2 else ""
+    test += (
+        "; folds share training rows, so p is too small" if any(one.run.axes.get("fold") for one in rows[best]) else ""
+    )
+    if p >= NOISE:
+        return best, f"warning: {lead}, which is inside the noise between runs ({test}): the order may be chance"
+    return best, f"{lead}, which is outside the noise between runs ({test})"
 
 
 def summarise(finished: list[Finished], config: SweepConfig) -> str:
@@ -109,7 +121,9 @@ def summarise(finished: list[Finished], config: SweepConfig) -> str:
         cells.append([f"**{row}**" if row == best else row, len(some)])
         for column in chosen:
             values = [one.value(column) for one in some]
-            top = max(some, key=lambda one: _ordered(one.main("dev"))).value(column) if dev else max(values)
+            top = (
+                max(some, key=lambda one: _ordered(one.main("dev"))).value(column) if dev else max(values, key=_ordered)
+            )
             cells[-1] += [100 * float(np.mean(values)), 100 * deviation(values), 100 * top]
     if config.published:
         header.append("published")
@@ -125,37 +139,3 @@ def _ordered(value: float) -> float:
 
 def _names(finished: list[Finished]) -> list[str]:
     return [axis for axis in (finished[0].run.axes if finished else []) if axis not in ("seed", "fold")]
-
-
-def draw(finished: list[Finished], config: SweepConfig, folder: Path) -> list[Path]:
-    """The pictures of the table: one PNG a column."""
-    from sbert import figures  # of the extra that draws
-
-    paths = []
-    for dataset, metric in columns(finished, config.metrics):
-        title = f"{config.name}: {dataset}"
-        if config.figure == "bars":
-            rows = by_row(finished)
-            values = [[100 * one.value((dataset, metric)) for one in some] for some in rows.values()]
-            published = [config.published.get(row) for row in rows] if config.published else None
-            means, deviations = [float(np.mean(v)) for v in values], [deviation(v) for v in values]
-            figure = figures.bars(list(rows), means, deviations, title, metric, published=published)
-        else:
-            curves = _curves(finished, config, (dataset, metric))
-            figure = figures.learning_curve(config.sizes, curves, title, metric)
-        paths.append(folder / f"{config.figure}-{dataset}-{metric}.png")
-        figures.save(figure, paths[-1])
-    return paths
-
-
-def _curves(finished: list[Finished], config: SweepConfig, column: Column) -> dict[str, tuple[list, list]]:
-    """{what differs besides size, seed and fold: (means, deviations) over the sizes}."""
-    curves: dict[str, tuple[list, list]] = {}
-    groups: dict[str, dict] = {}
-    for one in finished:
-        name = one.run.row.partition("size=")[0].rstrip(",") or config.name
-        groups.setdefault(name, {}).setdefault(one.run.axes["size"], []).append(100 * one.value(column))
-    for name, sizes in groups.items():
-        values = [sizes.get(size, [math.nan]) for size in config.sizes]
-        curves[name] = ([float(np.mean(v)) for v in values], [deviation(v) for v in values])
-    return curves

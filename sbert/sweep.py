@@ -3,19 +3,22 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import yaml
 from tqdm.auto import tqdm
 
+from sbert import figures
 from sbert.errors import InputError
 from sbert.output import write_whole
+from sbert.pictures import draw
 from sbert.plan import Plan, PlannedRun, check_inputs
 from sbert.processes import Processes
-from sbert.summary import Finished, draw, summarise
+from sbert.summary import Finished, summarise
 from sbert.sweep_config import SweepConfig
+from sbert.sweep_page import page, total
 from sbert.tracking import difference
 
 ANEW = "give the sweep another name, or delete the folder"
@@ -40,6 +43,8 @@ class Sweep:
         rows = {run.row for run in self.runs}
         for row in sorted(config.published.keys() - rows):
             raise InputError(f"published: '{row}' is no row of the table; the rows are {'; '.join(sorted(rows))}")
+        if config.figure:
+            figures.require(f"figure {config.figure}")
 
     def first_runs(self) -> list[PlannedRun]:
         """All runs, or as many as are known before any is done."""
@@ -92,9 +97,9 @@ class Sweep:
             self.work()
         finally:
             self.bar.close()
-        print(f"\n{self.write()}\n")
-        for path in draw(self.finished(), self.config, self.folder) if self.config.figure else []:
-            print(f"figure: {path}")
+        finished = self.finished()
+        pictures = draw(finished, self.config, self.folder) if self.config.figure else []
+        print(f"\n{self.write(pictures)}\n", *(f"figure: {path}" for path in pictures), total(finished), sep="\n")
         print(f"table: {self.folder / 'table.md'}")
 
     def work(self) -> None:
@@ -132,12 +137,12 @@ class Sweep:
             if run.done and part not in self.config.keep and (run.folder / part).exists():
                 shutil.rmtree(run.folder / part)
 
-    def write(self) -> str:
+    def write(self, pictures: Sequence[Path] = ()) -> str:
         """Write results.jsonl and table.md of what is done -> the table."""
-        rows = "".join(json.dumps(one.row(), ensure_ascii=False) + "\n" for one in self.finished())
+        finished, text = self.finished(), self.summary()
+        rows = "".join(json.dumps(one.row(), ensure_ascii=False) + "\n" for one in finished)
         write_whole(self.folder / "results.jsonl", rows.encode())
-        text = self.summary()
-        write_whole(self.folder / "table.md", f"{self.config.name}\n\n{text}\n".encode())
+        write_whole(self.folder / "table.md", page(self.config, finished, text, pictures).encode())
         return text
 
 

@@ -56,10 +56,11 @@ class Task:
             model = BiEncoder.from_pretrained(root, config.pooling, config.max_length, config.layer)
             self.model = model.to(accelerator.device)
 
-    def read(self, source: Source) -> Collection:
+    def read(self, source: Source, embed: bool = True) -> Collection:
+        """Texts or embeddings; `embed`: texts will be embedded."""
         found = read_collection(source)
         self.say(found.describe())
-        if found.vectors is None and self.model is None:
+        if embed and found.vectors is None and self.model is None:
             raise InputError(f"{source.path}: has texts and no embeddings; name the model that makes them")
         check_texts(found.texts, self.config.output)
         check_texts(found.ids, self.config.output)

@@ -62,7 +62,7 @@ class Tracker:
     def config(self, options: Mapping[str, object]) -> None:
         """The configuration as a table in TensorBoard's text tab."""
         if self.active:
-            table = "\n".join(f"| {key} | {value} |" for key, value in options.items())
+            table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in options.items())
             self.board.add_text("configuration", f"| option | value |\n| --- | --- |\n{table}", 0)
 
     def scalars(self, kind: str, step: int, values: Mapping[str, float]) -> None:
@@ -126,13 +126,18 @@ def read_metrics(folder: Path) -> list[dict]:
     return [json.loads(line) for line in lines[:-1]]
 
 
+def _cell(value: object) -> str:
+    """A text in a Markdown table, where | parts cells."""
+    return str(value).replace("|", "\\|")
+
+
 def table(header: list[str], rows: list[list[object]]) -> str:
     """An aligned Markdown table: text to the left, numbers to the right; undefined numbers as "-"."""
 
     def show(value: object) -> str:
         if isinstance(value, float):
             return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no "-0.00"
-        return f"{value:,}" if isinstance(value, int) else str(value)
+        return f"{value:,}" if isinstance(value, int) else _cell(value)
 
     cells = [header, *[[show(value) for value in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]

@@ -250,16 +250,18 @@ class Training:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
         self.progress = Progress(**facts["progress"])
 
-    def fit(self) -> Progress:
-        """Train to the last step, or until `patience` evaluations in a row gave no new best."""
+    def fit(self, stop: int | None = None) -> Progress:
+        """Train to the last step, or to the step `stop`, or until `patience` evaluations in a row gave no new best."""
+        end = self.total if stop is None else min(stop, self.total)
         self.wrapped.train()
+        self.tracker.total = end
         self.tracker.start()
         try:
-            while self.progress.step < self.total and self.progress.without_best < (self.loop.patience or math.inf):
+            while self.progress.step < end and self.progress.without_best < (self.loop.patience or math.inf):
                 self.update()
                 step = self.progress.step
                 evaluates = self.evaluates_at(step)
-                saves = evaluates or (self.loop.save_steps and step % self.loop.save_steps == 0)
+                saves = evaluates or step == end or (self.loop.save_steps and step % self.loop.save_steps == 0)
                 if saves or step % self.loop.log_steps == 0:
                     self.log()
                 if evaluates:

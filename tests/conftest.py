@@ -115,14 +115,23 @@ def pairs_file(tmp_path, sentences) -> Path:
     return path
 
 
+def copied(pairs: Path) -> Path:
+    """A copy of a file beside it: its rows are those of another file, which may be evaluated where the first is trained on."""
+    copy = pairs.with_name(f"copy-of-{pairs.name}")
+    if pairs.is_file():
+        copy.write_bytes(pairs.read_bytes())
+    return copy
+
+
 def write_config(folder: Path, encoder: Path, pairs: Path, **changes) -> Path:
-    """A run of 2 epochs x 4 steps on a file of pairs; `changes` replace top-level options."""
+    """A run of 2 epochs x 4 steps on a file of pairs, evaluated on copies of it; `changes` replace top-level options."""
     dataset = {"path": str(pairs), "range": [0, 5], "name": "pairs"}
+    held_out = dict(dataset, path=str(copied(pairs)))
     options = {
         "name": "run",
         "runs": str(folder / "runs"),
         "model": {"path": str(encoder)},
-        "data": {"train": [dataset], "dev": [dataset], "test": [dict(dataset, name="pairs-test")]},
+        "data": {"train": [dataset], "dev": [held_out], "test": [dict(held_out, name="pairs-test")]},
         "loss": "CosineSimilarityLoss",
         "optim": {"lr": 1e-3, "batch_size": 8, "epochs": 2},
         "loop": {"precision": "fp32", "log_steps": 1},
@@ -209,7 +218,7 @@ def fails(command, capsys, *argv) -> str:
         command(*argv)
     assert error.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.match(r"(train|evaluate|mine|sweep)\.py( \w+)?: error: ", line)
+    assert re.match(r"((train|evaluate|mine|sweep)\.py( \w+)?|(python -m )?sbert\.\w+): error: ", line)
     return line
 
 

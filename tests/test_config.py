@@ -1,5 +1,6 @@
 """Every configuration loads; wrong options end with one line and exit status 2."""
 
+import copy
 import re
 
 import pytest
@@ -7,6 +8,8 @@ import yaml
 from conftest import ROOT, write_config
 
 from sbert.config import EvaluateConfig, TrainConfig, parser
+from sbert.recipe import Recipe
+from sbert.recipe_config import RecipeConfig
 from sbert.search import Search
 from sbert.sweep import Sweep
 from sbert.sweep_config import SweepConfig
@@ -20,17 +23,27 @@ def test_every_configuration_loads_under_the_command_that_its_head_names(path, m
     import mine
 
     head = " ".join(line for line in path.read_text("utf-8").splitlines() if line.startswith("#"))
-    command = re.search(rf"python (\w+\.py)(?: (\w+))? --config {re.escape(str(path.relative_to(ROOT)))}", head)
+    script = r"python (\w+\.py|-m sbert\.recipe)(?: (\w+))?"
+    command = re.search(rf"{script} --config {re.escape(str(path.relative_to(ROOT)))}", head)
     assert command, f"the head of {path} does not say how to run it"
     schemas = {"train.py": TrainConfig, "mine.py": mine.TASKS.get(command[2], (None,))[0], "sweep.py": SweepConfig}
+    schemas["-m sbert.recipe"] = RecipeConfig
     options = parser(schemas[command[1]], command[1], "")
-    given = options.instantiate(options.parse_args(["--config", str(path)]))
+    parsed = options.parse_args(["--config", str(path)])
+    nested = copy.deepcopy(parsed.as_dict())
+    given = options.instantiate(parsed)
     if command[1] == "sweep.py":
         monkeypatch.chdir(ROOT)  # where its base is
         given.pop("config")
         config = SweepConfig(**vars(given))
         sweep = Search(config) if config.search else Sweep(config)
         assert sweep.runs
+        assert config.name == path.stem
+    if command[1] == "-m sbert.recipe":
+        given.pop("config")
+        config = RecipeConfig(**vars(given))
+        stages = Recipe(config, nested).stages
+        assert {stage.row for stage in stages} == {"gold", "cross-encoder", *config.silver.strategies}
         assert config.name == path.stem
 
 
@@ -108,7 +121,7 @@ def test_overrides_and_numbers(tmp_path, tiny_folder, pairs_file):
     assert yaml.safe_load(again.read_text())["optim"]["betas"] == [0.9, 0.999]
 
 
-@pytest.mark.parametrize("schema", [TrainConfig, EvaluateConfig, SweepConfig])
+@pytest.mark.parametrize("schema", [TrainConfig, EvaluateConfig, SweepConfig, RecipeConfig])
 def test_help_explains_every_option(schema, capsys):
     with pytest.raises(SystemExit):
         parser(schema, "x.py", "First line.\n\npython x.py --a b").parse_args(["--help"])

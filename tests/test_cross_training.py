@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import fails, metrics, same_state, saved_state, train_with_two_processes, write_config
+from conftest import copied, fails, metrics, same_state, saved_state, train_with_two_processes, write_config
 from transformers import AutoModelForSequenceClassification
 
 from sbert import CrossEncoder
@@ -30,7 +30,7 @@ def candidates_file(tmp_path, sentences):
 
 
 def ranked(file) -> dict:
-    return {"train": [{"path": str(file)}], "dev": [{"path": str(file), "name": "candidates"}]}
+    return {"train": [{"path": str(file)}], "dev": [{"path": str(copied(file)), "name": "candidates"}]}
 
 
 # what a step computes
@@ -165,7 +165,7 @@ def test_classes_chain_into_scores(tmp_path, tiny_folder, pairs_file, train_comm
     lines += [f"the {a} sits\tthe {b} sits\t{label}" for _ in range(6) for a, b, label in (
         ("cat", "house", "entailment"), ("dog", "man", "contradiction"), ("woman", "park", "neutral"))]  # fmt: skip
     file.write_text("\n".join(lines), "utf-8")
-    data = {"train": [{"path": str(file)}], "dev": [{"path": str(file), "name": "nli"}]}
+    data = {"train": [{"path": str(file)}], "dev": [{"path": str(copied(file)), "name": "nli"}]}
     optim = {"lr": 1e-3, "batch_size": 6, "epochs": 15}
     train_command(
         write_config(tmp_path, tiny_folder, file, data=data, loss="CrossEntropyLoss", optim=optim, name="nli")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from conftest import write_config
+from conftest import copied, write_config
 
 from sbert.errors import InputError
 from sbert.plan import Plan, check_inputs
@@ -15,7 +15,8 @@ from sbert.sweep_config import FoldsConfig, SearchConfig, SpaceConfig, SweepConf
 def plan(tmp_path, tiny_folder, pairs_file):
     """The plan of a sweep over the usual run, whose second training set is limited; `train`: other training sets."""
     dataset = {"path": str(pairs_file), "range": [0, 5]}
-    held_out = {"dev": [dataset | {"name": "dev"}], "test": [dataset | {"name": "test"}]}
+    copy = dataset | {"path": str(copied(pairs_file))}
+    held_out = {"dev": [copy | {"name": "dev"}], "test": [copy | {"name": "test"}]}
 
     def make(train: list[dict] | None = None, **options) -> Plan:
         train = train or [dataset | {"name": "one"}, dataset | {"name": "two", "limit": 20}]
@@ -123,6 +124,9 @@ def test_trials_of_a_search_look_at_no_test_set(plan):
     ({"seeds": [1, 1]}, "seed: 1, 1; an axis has values, each with its own name"),
     ({"grid": {"optim.lr": []}}, "optim.lr: no values"),
     ({"variants": {"a b": {}, "a_b": {}}}, "variant: a_b, a_b; an axis has values, each with its own name"),
+    ({"variants": {"(u, v)": {}, "(|u, v|)": {}}}, "variant: u_v, u_v; an axis has values, each with its own name"),
+    ({"variants": {"..": {}}}, "an axis has values, each with its own name"),
+    ({"variants": {"x" * 256: {}}}, "xxx: a name of 256 bytes is longer than a folder's may be, 255; name variants shortly"),
     ({"variants": {"()": {}}}, "an axis has values, each with its own name"),
     ({"sizes": [30]}, "run size=30: size 30 goes beyond the limit of 20"),
     ({"sizes": [0.5]}, "run size=0.5: size 0.5 goes beyond the limit of 20"),
@@ -159,6 +163,15 @@ def test_a_base_with_a_key_twice_is_refused(plan, tmp_path):
 ])  # fmt: skip
 def test_bad_data_is_found_before_the_first_run(plan, options, message):
     runs = plan(**options).runs()
+    with pytest.raises(InputError, match=message):
+        check_inputs(runs)
+
+
+def test_rows_that_are_trained_on_and_evaluated_are_found_before_the_first_run(plan, pairs_file):
+    held_out = {"data.dev.0.path": str(pairs_file), "data.dev.0.beyond": 20, "data.train.0.limit": 20}
+    check_inputs(plan(set=held_out).runs())
+    runs = plan(set=held_out, grid={"data.train.0.limit": [20, 24]}).runs()
+    message = "run data.train.0.limit=24: data: dev is evaluated on 4 rows that one trains on, from line"
     with pytest.raises(InputError, match=message):
         check_inputs(runs)
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from sbert import processes
 from sbert.errors import InputError
 from sbert.processes import DivergedError, Processes
 
@@ -31,13 +30,14 @@ os._exit(todo.get("status", 0))
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    monkeypatch.setattr(processes, "TRAIN", tmp_path / "script.py")
+    script = str(tmp_path / "script.py")
 
     def make(text: str, label: str = "a") -> SimpleNamespace:
         class Planned(SimpleNamespace):
             done = property(lambda self: (self.folder / "result.json").exists())
+            command = property(lambda self: [script, "--config", str(self.folder / "config.yaml"), "--resume"])
 
         return Planned(folder=tmp_path / label, label=label, text=text)
 

@@ -1,6 +1,7 @@
 """A search: resumed after a kill at any run, it ends as one that was not; pruning, what is refused, what is written. Runs are
 pretended: their scores follow from their options."""
 
+import dataclasses
 import json
 import math
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import write_config
+from conftest import copied, fails, write_config
 
 from sbert.errors import InputError
 from sbert.output import write_whole
@@ -43,7 +44,9 @@ def pretend(calls: list[str], judge=score, kill_at: int | None = None, part: str
                 os.kill(os.getpid(), signal.SIGKILL)
             value = judge(run)
             scores = {"dataset": part, "part": part, "main": "rho", "rows": 3, "before": {}, "after": {"rho": value}}
-            write_whole(run.folder / "result.json", json.dumps({"seconds": 1.0, "results": [scores]}).encode())
+            write_whole(
+                run.folder / "result.json", json.dumps({"train_rows": 9, "seconds": 1.0, "results": [scores]}).encode()
+            )
 
         def stop(self):
             pass
@@ -53,10 +56,9 @@ def pretend(calls: list[str], judge=score, kill_at: int | None = None, part: str
 
 @pytest.fixture
 def config(tmp_path, tiny_folder, pairs_file):
-    dataset = {"path": str(pairs_file), "range": [0, 5]}
-    data = {
-        part: [dataset | {"name": name}] for part, name in (("train", "pairs"), ("dev", "dev"), ("test", "pairs-test"))
-    }
+    dataset = {"path": str(pairs_file), "range": [0, 5], "name": "pairs"}
+    held_out = dataset | {"path": str(copied(pairs_file))}
+    data = {"train": [dataset], "dev": [held_out | {"name": "dev"}], "test": [held_out | {"name": "pairs-test"}]}
     base = write_config(tmp_path, tiny_folder, pairs_file, data=data)
 
     def make(name: str = "mine", **options) -> SweepConfig:
@@ -213,6 +215,17 @@ def test_a_study_of_another_space_is_refused(config, options, message):
         Search(config(search={"trials": 2} | options), pretend([]))()
     assert message in str(error.value)
     assert trials(config()) == before
+
+
+def test_a_study_of_another_space_ends_with_one_line(config, tmp_path, sweep_command, capsys):
+    planned = config(search={"trials": 2})
+    Search(planned, pretend([]))()
+    options = dataclasses.asdict(planned)
+    options["search"]["options"]["optim.lr"]["high"] = 0.5
+    (tmp_path / "sweep.yaml").write_text(json.dumps(options))
+    line = fails(sweep_command, capsys, "--config", tmp_path / "sweep.yaml")
+    assert "study.db: the study of another search space: optim.lr was {'low': 0.0001, 'high': 0.01," in line
+    assert line.endswith("name another sweep")
 
 
 def test_a_study_of_another_base_is_refused(config):

@@ -5,13 +5,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import fails, write_config
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sbert.data import DatasetConfig, both_orders, read
 from sbert.errors import InputError
-from sbert.run import check_folds
 from sbert.subset import fold_numbers, fold_numbers_of_rows
 
 some_groups = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=60)
@@ -141,20 +139,3 @@ def test_both_orders_of_a_row_keep_its_group(write):
     assert len(rows.groups) == len(rows)
     for number, group in zip(rows.texts[0], rows.groups, strict=True):
         assert group == f"topic {int(number.split()[1]) ** 2 % 11}"
-
-
-def test_a_group_that_is_trained_on_and_evaluated_is_refused(write):
-    train, other = read(write()), read(dataclasses.replace(write("fr"), limit_seed=1, part="fold"))
-    with pytest.raises(
-        InputError, match=r"fr is evaluated on rows of group \d+, and en trained on such; .* limit_seed"
-    ):
-        check_folds([train], [other])
-    check_folds([train], [read(dataclasses.replace(write("fr"), part="fold"))])
-
-
-def test_train_refuses_it_before_it_starts(tmp_path, tiny_folder, write, train_command, capsys):
-    dataset = {k: v for k, v in vars(write()).items() if v is not None}
-    data = {"train": [dataset], "test": [dataset | {"part": "fold", "fold": 2}]}
-    line = fails(train_command, capsys, write_config(tmp_path, tiny_folder, tmp_path, data=data))
-    assert "en is evaluated on rows of group" in line
-    assert not (tmp_path / "runs").exists()

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 from scipy import stats
 
-from sbert import summary
 from sbert.errors import InputError
 from sbert.options import label
 from sbert.summary import Finished, summarise
@@ -24,7 +23,7 @@ def run(axes: dict, dev: float | None, test: float | None, **more: float) -> Fin
         if value is not None
     ]
     planned = SimpleNamespace(label=label(axes), row=row, axes=axes)
-    return Finished(planned, {"seconds": 1.5, "results": results})
+    return Finished(planned, {"train_rows": 9, "seconds": 1.5, "results": results})
 
 
 def config(**options) -> SweepConfig:
@@ -63,7 +62,15 @@ def test_dev_chooses_the_row_and_test_does_not():
     ]
     text = summarise(runs, config())
     assert [line[0] for line in cells(text)[2:]] == ["**a**", "b"]
-    assert "**a** is best on dev, 20.00 above b: outside the noise (paired over 2 runs, p = 0.000)" in text
+    assert (
+        "\n**a** is best on dev, 20.00 above b, which is outside the noise between runs (paired over 2 runs, p < 0.001)\n"
+        in text
+    )
+
+
+def test_the_highest_of_runs_is_defined():
+    text = summarise([run({"seed": s}, None, test) for s, test in ((1, math.nan), (2, 0.1), (3, 0.2))], config())
+    assert cells(text)[2] == ["mine", "3", "-", "-", "20.00"]
 
 
 def test_without_dev_nothing_is_chosen():
@@ -77,13 +84,40 @@ def test_a_lead_inside_the_noise_is_called_so():
     runs = [run({"variant": v, "seed": s}, dev, None) for v, devs in
             (("a", (0.5, 0.7, 0.6)), ("b", (0.52, 0.6, 0.63)), ("c", (0.1, 0.1, 0.1))) for s, dev in enumerate(devs)]  # fmt: skip
     p = stats.ttest_rel([0.5, 0.7, 0.6], [0.52, 0.6, 0.63]).pvalue
-    said = f"inside the noise (paired over 3 runs, p = {p:.3f}, not corrected for the choice among 3)"
+    said = (
+        "warning: **a** is best on dev, 1.67 above b, which is inside the noise between runs (paired over 3 runs, "
+        f"p = {p:.3f}, not corrected for the choice among 3): the order may be chance"
+    )
     assert said in summarise(runs, config())
 
 
 def test_a_single_run_says_nothing_of_the_noise():
     text = summarise([run({"variant": v}, dev, None) for v, dev in (("a", 0.5), ("b", 0.6))], config())
-    assert "**b** is best on dev, 10.00 above a: with one run of a row the noise is unknown" in text
+    assert (
+        "warning: **b** is best on dev, 10.00 above a, and with one run of a row the noise between runs is unknown"
+        in text
+    )
+
+
+def test_folds_are_not_independent_and_the_note_says_so():
+    runs = [
+        run({"variant": v, "fold": f}, 0.1 * f + lead, None) for v, lead in (("a", 0.05), ("b", 0.0)) for f in (1, 2)
+    ]
+    assert "(paired over 2 runs, p < 0.001; folds share training rows, so p is too small)" in summarise(runs, config())
+
+
+@pytest.mark.parametrize("change", ["seeds", "dev"])
+def test_rows_of_other_runs_are_not_compared(change):
+    """As of a sweep that is not done, or where each row has a dev set of its own."""
+    runs = [run({"variant": v, "seed": s}, 0.5 + s / 10, None) for v in "ab" for s in (1, 2)]
+    if change == "seeds":
+        runs.pop()
+    else:
+        for one in runs[2:]:
+            one.result["results"][0]["dataset"] = "other-dev"
+    text = summarise(runs, config())
+    assert "rows differ in their seeds, folds or dev sets: none is chosen" in text
+    assert "**" not in text
 
 
 def test_an_undefined_metric_is_not_best():
@@ -113,39 +147,3 @@ def test_a_row_of_results_is_json_with_all_that_the_run_left():
     assert json.loads(json.dumps(row)) == row
     assert (row["run"], row["axes"], row["seconds"]) == ("a,seed=1", {"variant": "a", "seed": 1}, 1.5)
     assert row["results"]["my-test"]["after"] == {"rho": 0.25}
-
-
-@pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """What is given to the functions that draw."""
-    calls = []
-    figures = SimpleNamespace(
-        learning_curve=lambda *given, **named: calls.append((given, named)),
-        bars=lambda *given, **named: calls.append((given, named)),
-        save=lambda figure, path: path.write_text("png"),
-    )
-    monkeypatch.setattr("sbert.figures", figures, raising=False)
-    monkeypatch.setitem(__import__("sys").modules, "sbert.figures", figures)
-    return calls
-
-
-def test_learning_curves_are_the_table(drawn, tmp_path):
-    runs = [run({"variant": v, "size": n, "seed": s}, base + n / 100 + s / 10, None)
-            for v, base in (("a", 0.1), ("b", 0.3)) for n in (5, 9) for s in (1, 3)]  # fmt: skip
-    [path] = summary.draw(runs, config(sizes=[5, 9], figure="learning_curve"), tmp_path)
-    assert path.name == "learning_curve-my-dev-rho.png"
-    (sizes, curves, title, metric), _ = drawn[0]
-    assert (sizes, title, metric) == ([5, 9], "mine: my-dev", "rho")
-    assert curves["a"][0] == pytest.approx([35, 39])
-    assert curves["b"][0] == pytest.approx([55, 59])
-    assert curves["a"][1] == pytest.approx([math.sqrt(200)] * 2)
-
-
-def test_bars_are_the_table(drawn, tmp_path):
-    runs = [run({"variant": v, "seed": s}, 0.1 * s, 0.5) for v in "ab" for s in (1, 2)]
-    paths = summary.draw(runs, config(figure="bars", published={"b": 70.0}), tmp_path)
-    assert [path.name for path in paths] == ["bars-my-dev-rho.png", "bars-my-test-rho.png"]
-    (names, means, deviations, _, _), named = drawn[0]
-    assert (names, named) == (["a", "b"], {"published": [None, 70.0]})
-    assert means == pytest.approx([15, 15])
-    assert deviations == pytest.approx([math.sqrt(50)] * 2)

@@ -41,7 +41,9 @@ def pretend(calls: list[str], fail: str = ""):
                 {"dataset": p, "part": p, "main": "rho", "rows": 3, "before": score, "after": score}
                 for p in ("dev", "test")
             ]
-            write_whole(run.folder / "result.json", json.dumps({"seconds": 1.0, "results": results}).encode())
+            write_whole(
+                run.folder / "result.json", json.dumps({"train_rows": 9, "seconds": 1.0, "results": results}).encode()
+            )
 
         def stop(self):
             self.stopped = True
@@ -61,6 +63,11 @@ def results(folder: Path) -> list[dict]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
+def summary_of(page: str) -> str:
+    """The table of a table.md, and the notes below it."""
+    return "\n\n".join(part for part in page.split("\n\n") if part.startswith(("|", "best", "warning", "**")))
+
+
 def test_runs_in_order_and_leaves_results_and_a_table(options, tmp_path, capsys):
     calls = []
     Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls))()
@@ -72,8 +79,9 @@ def test_runs_in_order_and_leaves_results_and_a_table(options, tmp_path, capsys)
     table = (folder / "table.md").read_text()
     assert "| **optim.lr=0.02** |    2 |   53.50 |      0.71 | 54.00 |" in table
     output = capsys.readouterr().out.strip()
-    assert table.split("\n\n", 1)[1].strip() in output
-    assert output.splitlines()[-1] == f"table: {folder}/table.md"
+    assert summary_of(table) in output
+    assert output.splitlines()[-2:] == ["4 runs took 4 s in all", f"table: {folder}/table.md"]
+    assert "4 runs took 4 s in all; Python " in table
     assert "4 of 4: optim.lr=0.02,seed=2: dev 54.00, test 54.00; 1 s" in output
     saved = yaml.safe_load((folder / "sweep.yaml").read_text())
     assert SweepConfig(**saved) == SweepConfig(**options, seeds=[1, 2])
@@ -144,11 +152,38 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
     assert {p: p.read_bytes() for p in (tmp_path / "sweeps").rglob("*") if p.is_file()} == files
 
 
+def test_a_folder_of_other_settings_ends_with_one_line(options, tmp_path, sweep_command, capsys):
+    Sweep(SweepConfig(**options), pretend([]))()
+    (tmp_path / "other.yaml").write_text(json.dumps(options | {"set": {"optim.epochs": 3}}))
+    line = fails(sweep_command, capsys, "--config", tmp_path / "other.yaml")
+    assert (
+        "optim.lr=0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; give the sweep another name"
+        in line
+    )
+
+
 def test_published_figures_of_no_row_are_refused(options):
     with pytest.raises(
         InputError, match=r"published: 'lr' is no row of the table; the rows are optim.lr=0.01; optim.lr=0.02"
     ):
         Sweep(SweepConfig(**options, published={"lr": 80.0}))
+
+
+def test_figures_stand_beside_the_table(options, tmp_path, capsys):
+    Sweep(SweepConfig(**options, seeds=[1, 2], figure="bars", published={"optim.lr=0.01": 50.0}), pretend([]))()
+    folder = tmp_path / "sweeps/mine"
+    pictures = sorted(path.name for path in folder.glob("*.png"))
+    assert pictures == ["bars-dev-rho.png", "bars-test-rho.png"]
+    assert all(f"![{name.removesuffix('.png')}]({name})" in (folder / "table.md").read_text() for name in pictures)
+    assert f"figure: {folder}/bars-dev-rho.png\n" in capsys.readouterr().out
+
+
+def test_a_figure_without_matplotlib_is_refused_before_the_first_run(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(
+        InputError, match=r"figure bars needs matplotlib, the extra plots: pip install 'sbert\[plots\]'"
+    ):
+        Sweep(SweepConfig(**options, figure="bars"))
 
 
 def test_a_dry_run_lists_the_runs_and_writes_nothing(options, tmp_path, sweep_command, capsys):
@@ -168,6 +203,9 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(options, tmp_path, sweep_co
     ({"grid": {"optim.lrr": [1]}}, "run optim.lrr=1: unknown option optim.lrr: 'lrr' is none of lr, batch_size"),
     ({"folds": {"number": 3}}, "folds needs group"),
     ({"folds": {"number": 40, "group": "row"}}, "folds is 40, and there are 32 rows; set it to as many or fewer"),
+    ({"folds": {"number": 3, "group": "topic"}}, "pairs.tsv, line 2: no column 'topic'; there are: sentence1"),
+    ({"folds": {"number": 30, "group": "score"}}, "folds is 30, and there are 11 different values in column score"),
+    ({"grid": {"loop.seed": [1, 2]}, "seeds": [1]}, "grid and seeds both set loop.seed; name it in one of them"),
     ({"axes": {"seed": [1]}}, "axes"),
     ({"jobs": "many"}, 'Parser key "jobs"; Expected a <class \'int\'>. Got value: many'),
 ])  # fmt: skip
@@ -203,9 +241,8 @@ def test_a_killed_sweep_goes_on_and_is_equal_to_one_that_was_not(options, tmp_pa
     Sweep(SweepConfig(**options | {"name": "whole"}))()
     whole = tmp_path / "sweeps/whole"
     assert results(folder) == results(whole)
-    assert (folder / "table.md").read_text().split("\n", 1)[1] == (whole / "table.md").read_text().split("\n", 1)[
-        1
-    ].replace("| whole |", "| mine  |")
+    tables = [summary_of((f / "table.md").read_text()) for f in (folder, whole)]
+    assert tables[0] == tables[1].replace("| whole |", "| mine  |")
     for seed in ("seed=1", "seed=2"):
         weights = [(f / seed / "best/model.safetensors").read_bytes() for f in (folder, whole)]
         assert weights[0] == weights[1]

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 import yaml
-from conftest import ROOT, metrics, same_state, saved_state, train_with_two_processes, write_config
+from conftest import ROOT, copied, metrics, same_state, saved_state, train_with_two_processes, write_config
 
 from sbert import BiEncoder, InputError
 from sbert.training import LoopConfig, Training
@@ -167,7 +167,7 @@ def test_softmax_head_trains_and_is_saved(tmp_path, steady_folder, train_command
         ("cat", "cat", "entailment"), ("cat", "dog", "contradiction"), ("cat", "small cat", "neutral"))]  # fmt: skip
     file = tmp_path / "nli.tsv"
     file.write_text("\n".join(lines), "utf-8")
-    data = {"train": [{"path": str(file)}], "dev": [{"path": str(file), "name": "nli"}]}
+    data = {"train": [{"path": str(file)}], "dev": [{"path": str(copied(file)), "name": "nli"}]}
     optim = {"lr": 1e-3, "batch_size": 6, "epochs": 15}
     train_command(write_config(tmp_path, steady_folder, file, data=data, loss="SoftmaxLoss", optim=optim))
     run = tmp_path / "runs/run"

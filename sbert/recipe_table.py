@@ -1,0 +1,168 @@
+"""The table of a recipe: what each row reaches on dev and test over its seeds, and what silver gains over gold alone."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sbert import skew
+from sbert.columns import DatasetConfig
+from sbert.data import read
+from sbert.errors import InputError
+from sbert.recipe_config import GOLD, TEACHER, UNTUNED, RecipeConfig
+from sbert.silver_miner import SilverConfig
+from sbert.stage import Stage
+from sbert.statistics import NOISE, p_of_means
+from sbert.summary import Finished, deviation
+from sbert.tracking import table
+
+
+class Look(NamedTuple):
+    """A silver file: its pairs, and KL(gold || silver) of their scores, in nats."""
+
+    pairs: int
+    divergence: float
+
+    @classmethod
+    def at(cls, stage: Stage) -> "Look":
+        config: SilverConfig = stage.config
+        gold = np.concatenate([read(dataset).labels for dataset in config.gold])
+        silver = read(DatasetConfig(config.output)).labels
+        return cls(len(silver), skew.divergence(gold, silver))
+
+    def line(self) -> str:
+        skewed = f": skewed, above {skew.SKEWED}" if self.divergence > skew.SKEWED else ""
+        return f"{self.pairs:,} pairs, KL(gold || silver) {self.divergence:.3f}{skewed}"
+
+
+class Column(NamedTuple):
+    """A dataset in the table; `chooses`: it is a dev set of the last bi-encoder."""
+
+    dataset: str
+    chooses: bool
+
+
+def score(one: Finished, dataset: str, metric: str | None, when: str = "after") -> float:
+    """A metric of a dataset, of the kind of score that counts: pearson of a cross-encoder is pearson_logit. NaN without any."""
+    for result in one.result["results"]:
+        if result["dataset"] == dataset:
+            name = _name(result["main"], metric)
+            if name not in result[when]:
+                raise InputError(f"metric: {dataset} has no '{name}'; there are: {', '.join(result[when])}")
+            return math.nan if result[when][name] is None else result[when][name]
+    return math.nan
+
+
+def _name(main: str, metric: str | None) -> str:
+    """spearman_cosine and pearson -> pearson_cosine; accuracy has no kind of score."""
+    return main if metric is None else "_".join(filter(None, [metric, main.partition("_")[2]]))
+
+
+class Group:
+    """The stages of one size of gold, as far as they are done."""
+
+    def __init__(self, config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, Look]):
+        self.config, self.looks = config, looks
+        self.silver = [stage for stage in stages if stage.kind == "silver" and stage.label in looks]
+        self.rows: dict[str, list[Finished]] = {}
+        for stage in stages:
+            if stage.kind != "silver" and stage.done:
+                self.rows.setdefault(stage.row, []).append(Finished.read(stage))
+        self.columns = self._columns()
+
+    def _columns(self) -> list[Column]:
+        """In the order of the first run: of a target its own datasets alone."""
+        results, target = self.rows[GOLD][0].result["results"], self.config.target
+        if not target:
+            return [Column(r["dataset"], r["part"] == "dev") for r in results]
+        of_target = [r for r in results if r["part"] == "test"]
+        return [Column(r["dataset"], i < len(target.dev)) for i, r in enumerate(of_target)]
+
+    def scores(self, row: str, dataset: str, metric: str | None) -> dict[int, float]:
+        """{seed: score}. The untuned bi-encoder is what the first one on gold began with: it has no seed."""
+        if row == UNTUNED:
+            return {0: score(self.rows[GOLD][0], dataset, metric, "before")}
+        return {one.run.axes["seed"]: score(one, dataset, metric) for one in self.rows[row]}
+
+    def names(self) -> list[str]:
+        """The rows that are there, in the order of the table."""
+        return [UNTUNED, *(row for row in [GOLD, TEACHER, *self.config.silver.strategies] if row in self.rows)]
+
+    def shown(self, row: str) -> str:
+        if row in (UNTUNED, TEACHER):
+            return row
+        source = "source" if self.config.target else "gold"
+        return source if row == GOLD else f"silver: {row}" if self.config.target else f"gold + {row}"
+
+    def table(self) -> str:
+        main = {r["dataset"]: r["main"] for r in self.rows[GOLD][0].result["results"]}
+        header, cells = ["trained on", "runs"], []
+        for column in self.columns:
+            metric = _name(main[column.dataset], self.config.metric).partition("_")[0]
+            header += [f"{column.dataset} {metric}", "deviation", "gain"]
+        header += ["silver", "KL"]
+        published = self.config.published if "size" not in self.rows[GOLD][0].run.axes else {}
+        for row in self.names():
+            cells.append([self.shown(row), len(self.rows.get(row, [0]))])
+            for column in self.columns:
+                mine, gold = (list(self.scores(r, column.dataset, self.config.metric).values()) for r in (row, GOLD))
+                mean, base = 100 * float(np.mean(mine)), 100 * float(np.mean(gold))
+                cells[-1] += [mean, 100 * deviation(mine), math.nan if row == GOLD else mean - base]
+            looks = [self.looks[stage.label] for stage in self.silver if stage.row == row]
+            count = round(np.mean([look.pairs for look in looks])) if looks else math.nan
+            cells[-1] += [count, float(np.mean([look.divergence for look in looks])) if looks else math.nan]
+            cells[-1] += [float(published.get(row, math.nan))] if published else []
+        return table([*header, "published"] if published else header, cells)
+
+    def dev(self, row: str) -> dict[int, float]:
+        """{seed: the mean of the main metrics of the dev sets}."""
+        scores = [self.scores(row, column.dataset, None) for column in self.columns if column.chooses]
+        return {seed: float(np.mean([some[seed] for some in scores])) for seed in scores[0]}
+
+    def verdict(self) -> str:
+        """The bi-encoder that is best on dev, its worth against gold alone, and where it lies. Test sets choose nothing."""
+        if not any(column.chooses for column in self.columns):
+            return "no labelled dev set of the target: nothing is chosen among the rows"
+        means = {row: float(np.mean(list(self.dev(row).values()))) for row in self.names() if row != TEACHER}
+        ranked = sorted((row for row in means if not math.isnan(means[row])), key=lambda row: -means[row])
+        if not ranked:
+            return "no row has a defined score on dev: none is chosen"
+        best = ranked[0]
+        if best == GOLD:
+            lead = "no silver helps" if len(ranked) > 2 else "the first"
+            return f"**{self.shown(best)}** is best on dev ({lead}): {self.place(best)}"
+        if best == UNTUNED:
+            return f"**{UNTUNED}** is best on dev, no training helps: {self.place(best)}"
+        difference, p, how = p_of_means(self.dev(best), self.dev(GOLD))
+        worth = "with one run of each the noise is unknown"
+        if not math.isnan(p):
+            tried = len(set(self.names()) & set(self.config.silver.strategies))
+            among = f", not corrected for the choice among {tried} strategies" if tried > 1 else ""
+            worth = f"{'inside' if p >= NOISE else 'outside'} the noise ({how}, p = {p:.3f}{among})"
+        lead = f"**{self.shown(best)}** is best on dev, {100 * difference:.2f} above {self.shown(GOLD)}: {worth}"
+        return f"{lead}; its best run: {self.place(best)}"
+
+    def place(self, row: str) -> str:
+        """The folder of the model of a row's run that is best on dev."""
+        if row == UNTUNED:
+            return self.config.bi_encoder.model.path
+        dev = self.dev(row)
+        best = max(self.rows[row], key=lambda one: np.nan_to_num(dev[one.run.axes["seed"]], nan=-math.inf))
+        return str(best.run.result)
+
+
+def groups(config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, Look]) -> list[Group]:
+    """One of each size of which the first training is done."""
+    of_size = [[stage for stage in stages if stage.axes.get("size") == size] for size in config.sizes or [None]]
+    return [Group(config, some, looks) for some in of_size if any(s.kind == "gold" and s.done for s in some)]
+
+
+def summarise(config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, Look]) -> str:
+    """The tables x 100, with what they say."""
+    parts = []
+    for group in groups(config, stages, looks):
+        pairs = group.rows[GOLD][0].result["train_rows"]
+        title = [f"{pairs:,} gold pairs", ""] if config.sizes else []
+        parts.append("\n".join([*title, group.table(), "", group.verdict()]))
+    return "\n\n".join(parts)

@@ -1,0 +1,240 @@
+"""`mine.py silver`: pairs that a cross-encoder labels, to train a bi-encoder on (Augmented SBERT, arXiv 2010.08240).
+
+While it grows, the result holds the candidates and then their scores, unit by unit: an interrupted command neither samples nor
+labels a pair again. What is kept of them is written at the end.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from sbert import augment, distributed, skew
+from sbert.augment import STRATEGIES, Candidates, Pool
+from sbert.collection import Collection, Source, digest
+from sbert.columns import DatasetConfig
+from sbert.cross_encoder import CrossEncoder
+from sbert.data import Rows, read
+from sbert.errors import InputError
+from sbert.output import check_texts, lines
+from sbert.silver import label, load_teacher
+from sbert.task import MineConfig, Task
+
+UNIT = 2048  # pairs that are labelled between two states of an interrupted run
+RECORD = np.dtype([("pair", "<i8", 2), ("found", "u1")])
+
+
+@dataclass(kw_only=True)
+class SilverConfig(MineConfig):
+    """Silver data: pairs of the gold data's sentences, or of others, each with the score that a cross-encoder gives it.
+
+    A row has sentence1, sentence2, score, strategy and teacher, a hash of the cross-encoder's weights; train.py reads it as sts.
+    No row is a self pair, a gold pair or the same pair twice, in either order; sentences that differ in case and spaces alone
+    are one. The model is for semantic search.
+
+    Args:
+        teacher: the folder of the cross-encoder: of one label, with a sigmoid.
+        strategy: random; bm25; semantic; bm25_semantic, both; kde, of random and semantic pairs so many of each score that the
+            scores are distributed like gold's; given, the pairs of `unlabelled` as they are.
+        gold: labelled pairs (task sts or binary): their sentences are paired anew, and their scores are what silver's are
+            compared with.
+        unlabelled: pairs of another domain, whose sentences are paired instead of gold's; their labels are not used.
+        texts: a collection of texts of another domain, which are paired instead of gold's.
+        sides: pair the sentences of both columns, or those of the first or of the second alone.
+        k: neighbours of a sentence by bm25 and semantic.
+        number: keep at most so many pairs, drawn by the seed; null: all that are found, of random k a sentence.
+        pool: of kde: label so many random pairs beside the semantic ones; null: k a sentence.
+        seed: of all draws.
+        symmetric: label by the mean of the logits of both orders of a pair.
+    """
+
+    teacher: str
+    strategy: Literal["random", "bm25", "semantic", "bm25_semantic", "kde", "given"] = "semantic"
+    gold: list[DatasetConfig] = field(default_factory=list)
+    unlabelled: DatasetConfig | None = None
+    texts: Source | None = None
+    sides: Literal["both", "first", "second"] = "both"
+    k: int = 3
+    number: int | None = None
+    pool: int | None = None
+    seed: int = 0
+    symmetric: bool = True
+
+    @property
+    def searches(self) -> bool:
+        return "semantic" in STRATEGIES[self.strategy]
+
+
+def mine_silver(task: Task) -> None:
+    """`mine.py silver`."""
+    config = task.config
+    _check_options(config)
+    gold = _gold(task)
+    pool = _pool(task, gold)
+    check_texts(pool.sentences, config.output)
+    if config.strategy == "kde":
+        augment.density(gold.labels, "gold")
+    teacher = load_teacher(config.teacher).to(task.accelerator.device)
+    done = task.begin(_settings(task, gold, pool, teacher))
+    candidates = _shared(task, _restore(task) if done else _sample(task, pool))
+    if task.output and not done:
+        records = np.rec.fromarrays(candidates, dtype=RECORD)
+        task.output.append(records.tobytes(), {"pairs": len(records)})
+    _label(task, teacher, pool, candidates.pairs, max(0, done - 1) * UNIT)
+    if task.output:
+        scores = np.frombuffer(task.output.read()[len(candidates.pairs) * RECORD.itemsize :], "<f4")
+        which = _kept(config, gold, scores)
+        silver = _rows(config, pool, candidates.take(which), scores[which])
+        _look(task, gold, silver)
+        data = lines(_lines(silver, teacher.fingerprint), config.output, header=True)
+    task.finish(data if task.output else None)
+
+
+def _check_options(config: SilverConfig) -> None:
+    """Refuse options that do not go together."""
+    for name in ("k", "number", "pool"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}; it must be 1 or more")
+    if config.seed < 0:
+        raise InputError(f"seed is {config.seed}; it must be 0 or more")
+    if config.searches and config.model is None:
+        raise InputError(f"model: strategy {config.strategy} needs the bi-encoder that finds the neighbours")
+    if config.unlabelled and config.texts:
+        raise InputError("unlabelled and texts are both given; the sentences are those of one")
+    if not (config.gold or config.unlabelled or config.texts):
+        raise InputError("gold: name the data whose sentences are paired, or unlabelled, or texts")
+    if config.strategy == "kde" and not config.gold:
+        raise InputError("strategy kde needs gold, whose scores are matched")
+    if config.strategy == "given" and not config.unlabelled:
+        raise InputError("strategy given needs unlabelled, whose pairs are labelled")
+    if config.pool and config.strategy != "kde":
+        raise InputError(f"pool goes with strategy kde; of {config.strategy} pairs, number is how many are kept")
+
+
+def _gold(task: Task) -> Rows | None:
+    """All gold pairs."""
+    sets = [read(data) for data in task.config.gold]
+    for rows in sets:
+        task.say(rows.describe())
+        if rows.task not in ("sts", "binary"):
+            raise InputError(f"gold {rows.name}: task {rows.task}; gold is of task sts or binary")
+    if not sets:
+        return None
+    texts = [[text for rows in sets for text in rows.texts[side]] for side in (0, 1)]
+    return Rows("gold", "sts", texts, np.concatenate([rows.labels for rows in sets]))
+
+
+def _pool(task: Task, gold: Rows | None) -> Pool:
+    config, given = task.config, []
+    source = gold
+    if config.unlabelled:
+        source = read(config.unlabelled)
+        task.say(source.describe())
+        if source.task == "retrieval":
+            raise InputError(f"unlabelled {source.name}: task retrieval; name its corpus as texts")
+        given = list(zip(*source.texts[:2], strict=True))
+    if config.texts:
+        if config.texts.embeddings or config.texts.path.endswith(".npy"):
+            raise InputError("texts: silver takes texts, and embeds the distinct ones itself; leave embeddings out")
+        source = task.read(config.texts, embed=False)
+        sentences = source.texts
+    else:
+        sides = {"both": (0, 1), "first": (0,), "second": (1,)}[config.sides]
+        sentences = [text for row in zip(*(source.texts[side] for side in sides), strict=True) for text in row]
+    known = zip(*gold.texts, strict=True) if gold else ()
+    pool = Pool.of(sentences, known, given, source.name)
+    task.say(f"{len(pool):,} distinct sentences")
+    return pool
+
+
+def _settings(task: Task, gold: Rows | None, pool: Pool, teacher: CrossEncoder) -> dict:
+    facts = [str(part.tolist()) for part in (pool.known, pool.given, gold.labels if gold else np.empty(0))]
+    sentences = Collection("sentences", [], pool.sentences)
+    return task.settings(sentences_hash=sentences) | {"teacher": teacher.fingerprint, "pairs_hash": digest(facts)}
+
+
+def _sample(task: Task, pool: Pool) -> Candidates | None:
+    """The pairs to label; of processes the main one draws them."""
+    config = task.config
+    vectors = task.vectors(Collection("sentences", [], pool.sentences)) if config.searches else None
+    if not task.output:
+        return None
+    count = config.pool if config.strategy == "kde" else config.number
+    search = {"precision": config.precision, "device": task.accelerator.device}
+    found = augment.sample(config.strategy, pool, config.k, count, config.seed, vectors, **search)
+    if config.strategy != "kde":  # whose number is of those that are accepted
+        found = found.take(augment.keep(len(found.pairs), config.number, config.seed))
+    return found
+
+
+def _restore(task: Task) -> Candidates | None:
+    """The pairs that an interrupted run drew."""
+    if not task.output:
+        return None
+    records = np.frombuffer(task.output.read(), RECORD, task.output.facts["pairs"])
+    return Candidates(records["pair"].astype(np.int64), records["found"])
+
+
+def _shared(task: Task, found: Candidates | None) -> Candidates:
+    """What the main process has, in every process."""
+    pairs, bits = found or (np.empty((0, 2), np.int64), np.empty(0, np.uint8))
+    parts = (torch.from_numpy(np.ascontiguousarray(part)) for part in (pairs, bits))
+    return Candidates(*(distributed.gather_rows(task.accelerator, part).numpy() for part in parts))
+
+
+def _label(task: Task, teacher: CrossEncoder, pool: Pool, pairs: np.ndarray, start: int) -> None:
+    """Label the pairs (P, 2) from `start` on. The batches of a unit do not depend on where an earlier run was stopped."""
+    config, table = task.config, teacher.texts.table(pool.sentences)
+    if cut := teacher.texts.describe_cut(table, pairs):
+        task.say(f"teacher, max_length {teacher.max_length}: {cut}")
+
+    def score(some: list[tuple[int, int]]) -> np.ndarray:
+        return label(teacher, table, np.array(some, np.int64).reshape(-1, 2), config.symmetric, config.precision)
+
+    began, hidden = time.perf_counter(), None if task.output else True
+    with tqdm(total=len(pairs), initial=start, unit="pair", desc="label", disable=hidden, dynamic_ncols=True) as bar:
+        for first in range(start, len(pairs), UNIT):
+            scores = distributed.spread(task.accelerator, score, [*map(tuple, pairs[first : first + UNIT].tolist())])
+            if task.output:
+                task.output.append(scores.astype("<f4").tobytes())
+            bar.update(len(scores))
+    seconds = max(time.perf_counter() - began, 1e-9)
+    task.say(f"{len(pairs) - start:,} pairs labelled, {(len(pairs) - start) / seconds:,.0f} pairs/s")
+
+
+def _kept(config: SilverConfig, gold: Rows | None, scores: np.ndarray) -> np.ndarray:
+    """The places of the pairs that are kept of all that are labelled."""
+    if config.strategy != "kde":
+        return np.arange(len(scores))
+    there = np.flatnonzero(augment.accept(gold.labels, scores, config.seed))
+    if not len(there):
+        raise InputError(f"strategy kde: accepts none of {len(scores):,} pairs; label more: set pool")
+    return there[augment.keep(len(there), config.number, config.seed)]
+
+
+def _rows(config: SilverConfig, pool: Pool, found: Candidates, scores: np.ndarray) -> Rows:
+    texts = [[pool.sentences[i] for i in column] for column in found.pairs.T.tolist()]
+    sources = [f"kde:{name}" if config.strategy == "kde" else name for name in found.names()]
+    return Rows("silver", "sts", texts, scores, sources)
+
+
+def _lines(silver: Rows, fingerprint: str) -> list[dict]:
+    columns = (*silver.texts, [round(score, 6) for score in silver.labels.tolist()], silver.sources)
+    names = ("sentence1", "sentence2", "score", "strategy")
+    return [dict(zip(names, values, strict=True)) | {"teacher": fingerprint} for values in zip(*columns, strict=True)]
+
+
+def _look(task: Task, gold: Rows | None, silver: Rows) -> None:
+    output = Path(task.config.output)
+    folder = output.with_name(f"{output.stem}-look")
+    task.say("\n" + skew.describe(gold, silver) + "\n")
+    skew.draw(folder, gold, silver)
+    task.say(f"histograms: {folder} (tensorboard --logdir)")
+    names, counts = np.unique(silver.sources, return_counts=True)
+    each = ", ".join(f"{count:,} {name}" for name, count in zip(names.tolist(), counts.tolist(), strict=True))
+    task.say(f"{len(silver):,} silver pairs: {each}")
