@@ -127,6 +127,7 @@ def test_scores_with_and_without(tmp_path):
     ("train.tsv", None, "train.tsv: no such file"),
     ("train.tsv", ["a\tb", "1\t2"], "train.tsv, line 2: no column is known to hold texts; there are: a, b; declare texts"),
     ("train.tsv", ["text"], "train.tsv: no rows to use"),
+    ("train.txt", ["a cat", "a dog\ta man"], "train.txt, line 2: holds a tab; if it is a table, set format: tsv"),
     ("train.xls", ["text"], "train.xls: its ending tells no format"),
 ])  # fmt: skip
 def test_seen_data_that_cannot_be_read(tmp_path, name, lines, message):
