@@ -96,7 +96,7 @@ def verdict(rows: dict[str, list[Finished]]) -> tuple[str | None, str]:
         return None, "rows differ in their seeds, folds or dev sets: none is chosen"
     best, second = ranked[:2]
     difference, p, how = p_of_means(scores[best], scores[second])
-    lead = f"**{best}** is best on dev, {100 * difference:.2f} above {second}"
+    lead = f"`{best}` is best on dev, {100 * difference:.2f} above `{second}`"
     if math.isnan(p):
         return best, f"warning: {lead}, and with one run of a row the noise between runs is unknown"
     test = f"{how}, p {f'= {p:.3f}' if p >= 0.0005 else '< 0.001'}"
@@ -130,7 +130,7 @@ def summarise(finished: list[Finished], config: SweepConfig) -> str:
         cells = [[*line, float(config.published.get(row, math.nan))] for line, row in zip(cells, rows, strict=True)]
     notes = [note] if note else []
     notes += ["best: the run that is best on dev" if dev else "highest: of all runs; nothing was chosen by it"]
-    return "\n".join([table(header, cells), "", *notes])
+    return "\n".join([table(header, cells), "", *(f"- {note}" for note in notes)])
 
 
 def _ordered(value: float) -> float:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import pytrec_eval
-from conftest import REAL_DATA, WEIGHTS, fails, metrics, needs_weights, train_with_two_processes, write_config
+from conftest import REAL_DATA, WEIGHTS, copied, fails, metrics, needs_weights, train_with_two_processes, write_config
 
 from sbert import BiEncoder, CrossEncoder
 from sbert.data import DatasetConfig, has_splits, read
@@ -545,7 +545,8 @@ def test_bad_options_of_evaluate(
 def test_a_run_is_judged_by_retrieval(tmp_path, data_folder, tiny_folder, pairs_file, train_command, capsys):
     ours(data_folder / "small")
     pairs = {"path": str(pairs_file), "range": [0, 5]}
-    data = {"train": [pairs], "dev": [{"path": "small", "split": "test"}], "test": [dict(pairs, name="pairs-test")]}
+    data = {"train": [pairs], "dev": [{"path": "small", "split": "test"}]}
+    data["test"] = [dict(pairs, path=str(copied(pairs_file)), name="pairs-test")]
     config = write_config(tmp_path, tiny_folder, pairs_file, data=data)
     train_command(config)
     out = capsys.readouterr().out

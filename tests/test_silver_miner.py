@@ -208,47 +208,49 @@ import json, os, random, signal, sys, time
 sys.path[:0] = [{root!r}]
 import mine, transformers.models.bert.modeling_bert
 from sbert import silver_miner
-silver_miner.UNIT = 16
+silver_miner.UNIT = 4
 
-def start(argv):
+def start(output):
     # a process of its own, that need not import torch again
     child = os.fork()
     if not child:
         os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
-        mine.main(argv)
+        mine.main([*{argv!r}, "--output", output])
         os._exit(0)
     return child
 
-began = time.perf_counter()
-os.waitpid(start([*{argv!r}, "--output", "whole.jsonl"]), 0)
-whole = time.perf_counter() - began
-moments, killed = random.Random(0), []
-while len(killed) < 5:
-    child = start([*{argv!r}, "--output", "x.jsonl"])
-    time.sleep(whole * moments.uniform(0.3, 0.9))
+def units():
+    return json.load(open("x.jsonl.part.json"))["units"] if os.path.exists("x.jsonl.part.json") else 0
+
+os.waitpid(start("whole.jsonl"), 0)
+killed, moments = [], random.Random(0)
+for least in sorted(moments.sample(range(1, {units}), 5)):
+    child = start("x.jsonl")
+    while units() < least and not os.waitpid(child, os.WNOHANG)[0]:
+        time.sleep(0.001)
+    time.sleep(moments.uniform(0, 0.02))
     os.kill(child, signal.SIGKILL)
-    status = os.waitpid(child, 0)[1]
-    if not os.WIFSIGNALED(status):
-        break
-    killed.append(json.load(open("x.jsonl.part.json"))["units"] if os.path.exists("x.jsonl.part.json") else 0)
-if not os.path.exists("x.jsonl"):
-    os.waitpid(start([*{argv!r}, "--output", "x.jsonl"]), 0)
+    os.waitpid(child, 0)
+    killed.append(units())
+os.waitpid(start("x.jsonl"), 0)
 print(*killed)
-print(f"{{whole:.1f}} s", file=sys.stderr)
 """
 
 
 def test_killed_at_random_moments_the_file_is_the_same(place):
     argv = ["silver", "--teacher", "cross", "--model", "tiny", *GOLD, "--strategy", "kde", "--pool", "300"]
-    (place / "script.py").write_text(KILLED.format(root=str(ROOT), argv=argv))
+    (place / "script.py").write_text(KILLED.format(root=str(ROOT), argv=argv, units=60))
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     killed = [int(units) for units in done.stdout.split()]
     assert killed == sorted(killed), "a unit was lost"
+    assert len(set(killed)) > 2
+    said = (place / "log").read_text()
+    assert [f"going on after {units} units" in said for units in killed] == [True] * 5
     whole = (place / "whole.jsonl").read_bytes()
     assert len(whole.splitlines()) > 60
-    assert (place / "x.jsonl").read_bytes() == whole, (place / "log").read_text()
+    assert (place / "x.jsonl").read_bytes() == whole, said
     assert not list(place.glob("*.part*"))
 
 

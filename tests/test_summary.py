@@ -15,7 +15,7 @@ from sbert.sweep_config import SweepConfig
 
 def run(axes: dict, dev: float | None, test: float | None, **more: float) -> Finished:
     """A finished run with a dev and a test set; `more`: further metrics of dev."""
-    row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}) or "mine"
+    row = label({axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}, str) or "mine"
     parts = {"dev": dev, "test": test}
     results = [
         {"dataset": f"my-{part}", "part": part, "main": "rho", "rows": 9, "after": {"rho": value, **more}, "before": {}}
@@ -63,7 +63,7 @@ def test_dev_chooses_the_row_and_test_does_not():
     text = summarise(runs, config())
     assert [line[0] for line in cells(text)[2:]] == ["**a**", "b"]
     assert (
-        "\n**a** is best on dev, 20.00 above b, which is outside the noise between runs (paired over 2 runs, p < 0.001)\n"
+        "\n- `a` is best on dev, 20.00 above `b`, which is outside the noise between runs (paired over 2 runs, p < 0.001)\n"
         in text
     )
 
@@ -85,7 +85,7 @@ def test_a_lead_inside_the_noise_is_called_so():
             (("a", (0.5, 0.7, 0.6)), ("b", (0.52, 0.6, 0.63)), ("c", (0.1, 0.1, 0.1))) for s, dev in enumerate(devs)]  # fmt: skip
     p = stats.ttest_rel([0.5, 0.7, 0.6], [0.52, 0.6, 0.63]).pvalue
     said = (
-        "warning: **a** is best on dev, 1.67 above b, which is inside the noise between runs (paired over 3 runs, "
+        "\n- warning: `a` is best on dev, 1.67 above `b`, which is inside the noise between runs (paired over 3 runs, "
         f"p = {p:.3f}, not corrected for the choice among 3): the order may be chance"
     )
     assert said in summarise(runs, config())
@@ -94,7 +94,7 @@ def test_a_lead_inside_the_noise_is_called_so():
 def test_a_single_run_says_nothing_of_the_noise():
     text = summarise([run({"variant": v}, dev, None) for v, dev in (("a", 0.5), ("b", 0.6))], config())
     assert (
-        "warning: **b** is best on dev, 10.00 above a, and with one run of a row the noise between runs is unknown"
+        "\n- warning: `b` is best on dev, 10.00 above `a`, and with one run of a row the noise between runs is unknown"
         in text
     )
 

@@ -65,7 +65,7 @@ def results(folder: Path) -> list[dict]:
 
 def summary_of(page: str) -> str:
     """The table of a table.md, and the notes below it."""
-    return "\n\n".join(part for part in page.split("\n\n") if part.startswith(("|", "best", "warning", "**")))
+    return "\n\n".join(part for part in page.split("\n\n") if part.startswith(("|", "- ")))
 
 
 def test_runs_in_order_and_leaves_results_and_a_table(options, tmp_path, capsys):
