@@ -98,21 +98,22 @@ def file_of(config: DatasetConfig) -> Path | None:
     return Path(config.path) if suffixes or config.format else _named_file(config)
 
 
-def open_lines(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
-    """The place that messages name, and the lines."""
+def open_lines(config: DatasetConfig, labels: bool = True) -> tuple[str, Iterator[Line]]:
+    """The place that messages name, and the lines. A text a line is no row with a label."""
     path = file_of(config)
     if path is None:
         return f"{config.path}, split {config.split}", _hub_lines(config)
     reader = config.format or path.name.removesuffix(".gz").rpartition(".")[2]
-    if reader not in READERS:
-        raise InputError(f"{path}: its ending tells no format; set format to one of {', '.join(READERS)}")
+    known = [name for name in READERS if not (labels and name == "txt")]
+    if reader not in known:
+        raise InputError(f"{path}: its ending tells no format; set format to one of {', '.join(known)}")
     return str(path), READERS[reader](path)
 
 
 def _collect(config: DatasetConfig, rows: Rows, labels: bool) -> np.ndarray | None:
     """Fill `rows`, with labels or without -> of a dataset that is cut into folds, which of them are in its part."""
     check_folds(config)
-    place, lines = open_lines(config)
+    place, lines = open_lines(config, labels)
     rows.file = place if config.path.startswith("hf:") else str(Path(place).resolve())
     schema, columns = None, set()
     groups, used, numbers = [], [], []  # the group of every line; the places and the numbers of those that are used

@@ -90,6 +90,8 @@ def _jsonl(path: Path) -> Iterator[Line]:
 
 def _txt(path: Path) -> Iterator[Line]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if "\t" in line:
+            raise InputError(f"{path}, line {number}: holds a tab; if it is a table, set format: tsv")
         if line.strip():
             yield number, {"text": line.strip()}
 

@@ -14,13 +14,14 @@ from sbert.retrieval import Retrieval
 from sbert.statistics import LEVEL, NOISE
 from sbert.versions import versions
 
-BASELINE = "baseline"  # what tables call the other model
+BASELINE = "the baseline"  # what tables call the other model
+FIRST = "the search alone"  # what they call the order before the re-ranker
 
 
 @dataclass
 class Findings:
-    """`baseline`: the other model's results, in the order of `results`. `checked`:
-    of each dataset; `reports`: of each report of the model, which of them is its."""
+    """`baseline`: the other model's results, in the order of `results`. `checked`: what of each dataset is seen; `reports`: each
+    report of the model with what of its dataset is seen."""
 
     config: EvaluateConfig
     contestants: list[Contestant]
@@ -62,6 +63,10 @@ class Findings:
             notes.append(
                 f"bold: the better score, where p < {NOISE} ({how}); none where the difference is noise{alone}"
             )
+        for one in self.checked:
+            if one.pair.any():
+                count = f"{one.pair.sum():,} of {len(one.pair):,} rows"
+                notes.append(f"{one.name}: {count} hold a pair that was seen in training; state the score without them")
         if self.seen and any(one.task in ("rerank", "retrieval") for one, _ in self.datasets):
             notes.append("seen: of re-ranking and retrieval, rows are queries")
         return list(dict.fromkeys(notes))

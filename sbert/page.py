@@ -73,12 +73,13 @@ def draw(found: Findings, output: Path) -> list[str]:
     able = [result.report for result in found.results if result.report.task in ("sts", "binary")]
     if able and not figures.available():
         return ["Not drawn: figures need matplotlib, the extra plots: `pip install 'sbert[plots]'`."]
-    shown = {}
+    shown: dict[str, str] = {}
     for report in able:
-        name = show(report.name) + ("" if report.name not in shown.values() else f"-{len(shown) + 1}")
-        path = output.with_name(f"{output.stem}-{name}.png")
-        figures.save(_figure(report), path)
-        shown[path.name] = report.name
+        file = f"{output.stem}-{show(report.name)}.png"
+        if file in shown:  # names that differ in what no file name can hold
+            file = f"{output.stem}-{len(shown) + 1}-{show(report.name)}.png"
+        figures.save(_figure(report), output.with_name(file))
+        shown[file] = report.name
     return [f"![{name}]({file.replace(' ', '%20')})" for file, name in shown.items()]
 
 

@@ -14,7 +14,7 @@ from sbert.data import DatasetConfig, Rows, by_name, has_splits, read, where_fro
 from sbert.encoder import resolve_precision
 from sbert.errors import InputError
 from sbert.evaluation import DEPTH, Report, evaluate
-from sbert.findings import BASELINE, Findings
+from sbert.findings import BASELINE, FIRST, Findings
 from sbert.judges import Contestant, Datasets, load_baseline, load_model, load_reranker, logits_of
 from sbert.reranking import rerank
 from sbert.result import difference, weigh
@@ -62,8 +62,8 @@ def evaluate_encoder(config: EvaluateConfig, command: str = "") -> Findings:
     )
     for rows in datasets:
         judge_dataset(found, rows)
-    for text in found.sections().values():
-        print(f"\n{text}")
+    for title, text in found.sections().items():
+        print("" if title == "results" else f"\n{title}\n", text, sep="\n")
     print("", *(f"note: {note}" for note in found.notes()), sep="\n")
     found.seconds = time.perf_counter() - started
     if config.output:
@@ -97,7 +97,7 @@ def judge_dataset(found: Findings, rows: Rows | Retrieval) -> None:
     found.results += mine
     found.baseline += others
     pairs = [(first, second, BASELINE) for first, second in zip(mine, others, strict=False)]
-    pairs += [(mine[1], mine[0], "before re-ranking")] if len(mine) > 1 else []
+    pairs += [(mine[1], mine[0], FIRST)] if len(mine) > 1 else []
     found.differences += [difference(*pair) for pair in pairs]
     if found.seen:
         found.checked.append(check(rows, found.seen))

@@ -91,7 +91,7 @@ def differences(found: Sequence[Difference]) -> str:
         p = "-" if math.isnan(one.p) else "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
         metric = main_header(one.task, one.kind)
         rows.append([one.name, one.other, metric, *scores, 100 * one.value, span(one.interval, 2), p])
-    return table(["compared", "with", "metric", "score", "its score", "difference", INTERVAL, "p"], rows)
+    return table(["compared", "with", "metric", "score", "other score", "difference", INTERVAL, "p"], rows)
 
 
 def contamination(checked: Sequence[Contamination], reports: Sequence[tuple[Report, Contamination]]) -> str:

@@ -74,6 +74,7 @@ READABLE = {
     ),
     "empty file": ("tsv", "", []),
     "empty csv": ("csv", "", []),
+    "txt": ("txt", "a cat \n\n a dog\u2028b\r\n", [(1, {"text": "a cat"}), (3, {"text": "a dog\u2028b"})]),
     "empty jsonl": ("jsonl", "\n", []),
     "header alone": ("tsv", "a\tb\n", []),
 }

@@ -452,14 +452,22 @@ def test_evaluate_searches_and_reranks(tmp_path, tiny_folder, cross_folder, eval
     text = capsys.readouterr()
     assert "small-test: 3 queries, 5 documents (1 of them empty)" in text.err
     result = json.loads(output.read_text())
-    assert result.keys() == {"model", "results"}
+    assert not result.keys() & {"reranker", "depth", "comparison", "baseline"}
     evaluate_command(*argv, "--reranker", cross_folder, "--depth", 3)
     table = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert table[0] == "retrieval"
-    assert table[2:] == ["small-test", "small-test, re-ranked"]
+    assert [table[0], *table[2:5]] == ["retrieval", "small-test", "small-test, re-ranked", "compared"]
+    assert table[6:] == ["small-test, re-ranked"], "what the re-ranker adds to the search alone"
     both = json.loads(output.read_text())
     assert (both["reranker"], both["depth"]) == (str(cross_folder), 3)
     assert both["results"][0] == result["results"][0]
+    [gain] = both["comparison"]
+    assert (gain["dataset"], gain["with"], gain["metric"]) == (
+        "small-test, re-ranked",
+        "the search alone",
+        "ndcg@10_logit",
+    )
+    primary = [entry["metrics"][entry["main"]] for entry in both["results"]]
+    assert (gain["score"], gain["other"], gain["difference"]) == (primary[1], primary[0], primary[1] - primary[0])
     found, again = (entry["metrics"] for entry in both["results"])
     assert found == pytest.approx({f"{k}_cosine": v for k, v in naive(tiny_folder, rows).items()})
     cross = CrossEncoder.from_pretrained(cross_folder)
@@ -480,9 +488,18 @@ def test_a_table_of_several_tasks_and_folders_without_splits(
     out = capsys.readouterr().out
     rows = [line.split("|") for line in out.splitlines() if line.startswith("|")]
     names = [row[1].strip() for row in rows if row[1].strip(" -")]
-    assert names == ["sts", "pairs", "retrieval", "whole", "whole, re-ranked", "small-test", "small-test, re-ranked"]
+    assert names[:7] == [
+        "sts",
+        "pairs",
+        "retrieval",
+        "whole",
+        "whole, re-ranked",
+        "small-test",
+        "small-test, re-ranked",
+    ]
+    assert names[7:] == ["compared", "whole, re-ranked", "small-test, re-ranked"]
     assert [cell.strip() for cell in rows[3][2:-1]] == [
-        "rows", "nDCG@10", "MRR@10", "MAP@100", "recall@10", "recall@100", "P@10"]  # fmt: skip
+        "rows", "nDCG@10", "95 % interval", "MRR@10", "MAP@100", "recall@10", "recall@100", "P@10"]  # fmt: skip
     assert all("nan" not in line for line in out.splitlines())
     assert f"re-ranked to depth 100 by {cross_folder}" in (tmp_path / "result.md").read_text()
 
