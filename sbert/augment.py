@@ -192,8 +192,9 @@ def density(scores: np.ndarray, whose: str) -> gaussian_kde:
 
 
 def accept(gold: np.ndarray, silver: np.ndarray, seed: int) -> np.ndarray:
-    """(P,) bool: which pairs of the silver scores s (P,) to keep, each with probability min(1, F_gold(s) / F_silver(s)), so that
-    the scores of those kept are distributed like gold's (section 3.1, "kernel density estimation").
+    """(P,) bool: which pairs of the silver scores s (P,) to keep, each with probability min(1, F_gold(s) / F_silver(s))
+    (section 3.1, "kernel density estimation"): the scores of those kept are distributed like gold's where silver has enough of
+    them, by the lower of the two densities.
 
     Scores count to three digits: so the densities need computing at a thousand places and not at all.
     """

@@ -19,8 +19,9 @@ from sbert.tracking import table
 
 BINS = 10
 SMOOTHING = 1.0
-# Half a nat: a silver sample that has all of gold's scores but in 40 % of the places reaches it (KL = -ln 0.6).
-SKEWED = 0.5
+# One nat: a gold pair's score is, in the geometric mean, e times rarer among silver. On the STS benchmark, with calibrated cosines
+# for labels, random pairs reach 4.9, semantic ones 1.3, BM25's 0.5 and kde's 0.4.
+SKEWED = 1.0
 BANDS = 5
 EXAMPLES = 10
 

@@ -20,6 +20,7 @@ SIZES = {
     "sbert.miners.ROWS": 7,
     "sbert.negative_miner.QUERIES": 2,
     "sbert.negative_miner.SCORED": 2,
+    "sbert.silver_miner.UNIT": 19,
 }
 TASKS = {
     "embed": ["embed", "--texts.path", "c.txt"],
@@ -37,6 +38,8 @@ TASKS = {
         "--negatives.num_negatives",
         "2",
     ],
+    "silver": ["silver", "--gold", "[{path: gold.tsv}]", "--teacher", "cross", "--strategy", "bm25_semantic"],
+    "kde": ["silver", "--gold", "[{path: gold.tsv}]", "--teacher", "cross", "--strategy", "kde", "--number", "30"],
     "rescored": ["negatives", "--data.path", "rows.tsv", "--cross_encoder", "cross", "--negatives.max_score", "0.9"],
 }
 SCRIPT = """\
@@ -69,6 +72,8 @@ def place(tmp_path, tiny_folder, monkeypatch):
     write_texts(tmp_path / "q.txt", (QUERIES + TEXTS)[:20])
     rows = [f"{(QUERIES * 2 + TEXTS)[i]}\t{TEXTS[3 * i]}" for i in range(10)]
     write_texts(tmp_path / "rows.tsv", ["query\tpositive", *rows])
+    gold = [f"{TEXTS[2 * i]}\t{TEXTS[2 * i + 1]}\t{i / 14:.2f}" for i in range(15)]
+    write_texts(tmp_path / "gold.tsv", ["sentence1\tsentence2\tscore", *gold])
     np.save("vectors.npy", np.random.default_rng(0).normal(size=(33, 4)).astype(np.float32))
     for name, size in SIZES.items():
         monkeypatch.setattr(name, size)
@@ -102,8 +107,7 @@ def interrupted(units, mine_command, argv):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_interrupted_and_given_again(place, mine_command, capsys, name):
-    if name == "rescored":
-        write_classifier(place / "cross")
+    write_classifier(place / "cross")
     for ending in ("tsv", "jsonl") if name != "embed" else ("npy",):
         mine_command(*command(name, ending, "whole"))
         table = capsys.readouterr().out.split("going on")[-1].split("written to")[0]
@@ -132,11 +136,15 @@ def test_interrupted_and_given_again(place, mine_command, capsys, name):
     ("pairs", ["--texts.id", "n"], "was begun with texts_ids "),
     ("negatives", ["--negatives.seed", "3"], "was begun with negatives "),
     ("negatives", ["--cross_encoder", "cross"], "was begun with cross_encoder None, now "),
+    ("silver", ["--seed", "3"], "was begun with seed 0, now 3"),
+    ("silver", ["--teacher", "other"], "was begun with teacher "),
+    ("silver", ["--gold", "[{path: gold.tsv, range: [0, 2]}]"], "was begun with gold "),
     ("embed", ["--pooling", "cls"], "was begun with model "),
     ("embed", ["--precision", "bf16"], "was begun with precision torch.float32, now torch.bfloat16"),
 ])  # fmt: skip
 def test_given_again_with_other_options(place, mine_command, capsys, name, more, message):
     write_classifier(place / "cross")
+    write_classifier(place / "other", seed=1)
     argv = command(name, "tsv")
     if "--texts.id" in more:
         write_texts(place / "c.tsv", ["n\ttext", *(f"{9 * i}\t{text}" for i, text in enumerate(TEXTS))])
@@ -184,6 +192,7 @@ def test_two_processes_do_not_show(place, mine_command):
         "e": ["embed", "--texts.path", "c.txt", "--model", "tiny", *fp32],
         "m": [*TASKS["negatives"], "--model", "tiny", *fp32],
         "s": [*TASKS["rescored"], "--model", "tiny", *fp32],
+        "v": [*TASKS["silver"], "--model", "tiny", *fp32],
     }
     write_classifier(place / "cross")
     ending = {"n": "tsv", "p": "tsv", "c": "jsonl", "e": "npy"}
@@ -198,6 +207,8 @@ def test_two_processes_do_not_show(place, mine_command):
         assert result(f"two_{name}") == result(name)
     assert result("two_p2") == result("p")
     np.testing.assert_allclose(np.load("two_e.npy"), np.load("e.npy"), atol=1e-5)
+    one, other = ([json.loads(line) for line in result(f"{x}v").splitlines()] for x in ("", "two_"))
+    close(one, other)
     for name in "ms":  # the vectors of other batches differ in their last digits
         one, other = ([json.loads(line) for line in result(f"{x}{name}").splitlines()] for x in ("", "two_"))
         lists = [
