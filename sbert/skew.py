@@ -19,8 +19,8 @@ from sbert.tracking import table
 
 BINS = 10
 SMOOTHING = 1.0
-# One nat: a gold pair's score is, in the geometric mean, e times rarer among silver. On the STS benchmark, with calibrated cosines
-# for labels, random pairs reach 4.9, semantic ones 1.3, BM25's 0.5 and kde's 0.4.
+# One nat: a gold pair's score is, in the geometric mean, e times rarer among silver. On the STS benchmark, with calibrated
+# cosines for labels, random pairs reach 4.9, semantic ones 1.3, BM25's 0.5 and kde's 0.4.
 SKEWED = 1.0
 BANDS = 5
 EXAMPLES = 10
