@@ -47,42 +47,41 @@ class RecipePlan:
 
     def _of_seed(self, axes: dict[str, Any], first: list[Stage]) -> list[Stage]:
         """All stages of one size and seed; `first`: those of its first seed."""
-        target = self.options["target"]
-        gold = [_limited(dataset, axes.get("size")) for dataset in self.options["gold"]]
-        held_out = {"dev": self.options["dev"], "test": self.options["test"]}
-        if target:
-            held_out["test"] = [*target["dev"], *target["test"], *self.options["test"]]
-        data = {"train": gold} | held_out
-        on_gold = self._training("gold", GOLD, axes, self.options["bi_encoder"], data)
+        options, target = self.options, self.options["target"] or {"dev": [], "test": []}
+        gold = [_limited(dataset, axes.get("size")) for dataset in options["gold"]]
+        data = {"train": gold, "dev": options["dev"], "test": [*target["dev"], *target["test"], *options["test"]]}
+        on_gold = self._training("gold", GOLD, axes, options["bi_encoder"], data)
         if self.config.one_teacher and first:
             return [on_gold, *self._augmented(axes, gold, on_gold, [s for s in first if s.kind == "silver"])]
-        teacher = self._training("teacher", TEACHER, axes, self.options["teacher"], data)
+        teacher = self._training("teacher", TEACHER, axes, options["teacher"], data)
         silver = [self._silver(name, axes, gold, on_gold, teacher) for name in self.config.silver.strategies]
         last = self._augmented(axes, gold, on_gold, silver)
         return [on_gold, teacher, *(stage for pair in zip(silver, last, strict=True) for stage in pair)]
 
     def _augmented(self, axes: dict, gold: list[dict], on_gold: Stage, silver: list[Stage]) -> list[Stage]:
         """A training for each silver file."""
-        config, target = self.config.augmented, self.options["target"]
+        options, target, stages = self._options_of_last(on_gold), self.options["target"], []
+        data = {"dev": self.options["dev"], "test": self.options["test"]}
+        if target:
+            gold, data = [], {"dev": target["dev"], "test": [*target["test"], *self.options["test"]]}
+        for one in silver:
+            dataset = {"path": str(one.result), "name": f"silver-{one.row}", "teacher": str(_teacher(one).result)}
+            data = data | {"train": _mixed(gold, dataset, self.config.augmented.share)}
+            after = (on_gold, one) if self.config.augmented.start == "gold" else (one,)
+            stages.append(self._training("augmented", one.row, axes, options, data, after))
+        return stages
+
+    def _options_of_last(self, on_gold: Stage) -> dict:
+        """How the last bi-encoder is trained: as the one on gold, but for what differs."""
         options = copy.deepcopy(self.options["bi_encoder"])
-        for option, value in config.set.items():
+        for option, value in self.config.augmented.set.items():
             try:
                 assign(options, option, value)
             except InputError as error:
                 raise InputError(f"augmented.set: unknown option {option}: {error}") from None
-        if config.start == "gold":
+        if self.config.augmented.start == "gold":
             options["model"]["path"] = str(on_gold.result)
-        if target:
-            gold, held_out = [], {"dev": target["dev"], "test": [*target["test"], *self.options["test"]]}
-        else:
-            held_out = {"dev": self.options["dev"], "test": self.options["test"]}
-        stages = []
-        for one in silver:
-            dataset = {"path": str(one.result), "name": f"silver-{one.row}", "teacher": str(_teacher(one).result)}
-            train = _mixed(gold, dataset, config.share)
-            after = (on_gold, one) if config.start == "gold" else (one,)
-            stages.append(self._training("augmented", one.row, axes, options, {"train": train} | held_out, after))
-        return stages
+        return options
 
     def _training(
         self, kind: str, row: str, axes: dict, options: dict, data: dict, after: tuple[Stage, ...] = ()
