@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.state import AcceleratorState
-from conftest import ROOT, WORDS, fails, write_tiny
+from conftest import ROOT, WORDS, copied, fails, write_tiny
 
 from sbert import recipe, silver_miner
 from sbert.output import write_whole
@@ -43,7 +43,7 @@ def recipe_options(folder: Path, encoder: Path, pairs: Path) -> dict:
         "runs": str(folder),
         "gold": [{"path": str(pairs), "limit": 20, "name": "gold"}],
         "dev": [{"path": str(pairs), "beyond": 20, "name": "dev"}],
-        "test": [{"path": str(pairs), "name": "test"}],
+        "test": [{"path": str(copied(pairs)), "name": "test"}],
         "bi_encoder": learner | {"model": {"path": str(encoder)}, "loss": "CosineSimilarityLoss"},
         "teacher": learner | {"model": {"path": str(encoder)}, "loss": "BinaryCrossEntropyLoss"},
         "silver": {"strategies": ["random", "semantic"], "number": 24},
@@ -276,7 +276,7 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
 
 def test_other_data_is_refused_and_done_again(options, tmp_path, pairs, capsys):
     path = tmp_path / "pairs.tsv"
-    for name in ("gold", "dev", "test"):
+    for name in ("gold", "dev"):  # test reads a copy of pairs
         options[name] = [options[name][0] | {"path": str(path)}]
     path.write_text(pairs.read_text())
     command(options)
@@ -326,7 +326,7 @@ def test_sizes_have_tables_of_their_own(options, tmp_path):
 
 def test_domain_adaptation(options, tmp_path, pairs):
     """The last bi-encoder is trained on silver of the target alone; source's dev chooses nothing of it."""
-    target = {"test": [{"path": str(pairs), "name": "target"}]}
+    target = {"test": [{"path": str(copied(pairs)), "name": "target"}]}
     silver = {"strategies": ["given"], "unlabelled": {"path": str(pairs)}}
     command(options | {"target": target, "silver": silver, "test": []})
     folder = tmp_path / "recipes/mine"

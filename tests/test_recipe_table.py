@@ -9,7 +9,7 @@ import pytest
 from sbert.errors import InputError
 from sbert.recipe_table import Group, Look, summarise
 from sbert.skew import SKEWED
-from sbert.summary import compare
+from sbert.statistics import p_of_means
 
 # {row: {seed: (dev, test)}}; untuned is 0.50 and 0.40
 SCORES = {
@@ -98,7 +98,7 @@ def test_published_figures_stand_beside_ours(recipe):
 
 def test_dev_chooses_and_not_test(recipe, tmp_path):
     line = summarise(*recipe(), LOOKS).splitlines()[-1]
-    p = compare({1: 0.73, 2: 0.77}, {1: 0.70, 2: 0.72})[1]
+    p = p_of_means({1: 0.73, 2: 0.77}, {1: 0.70, 2: 0.72})[1]
     assert line == (
         f"**gold + kde** is best on dev, 4.00 above gold: inside the noise (paired over 2 runs, p = {p:.3f}, not corrected for "
         f"the choice among 2 strategies); its best run: {tmp_path}/kde,None,2/best"
