@@ -25,11 +25,11 @@ from sbert.columns import (
     check_teacher,
     find_schema,
     find_texts,
-    label_reader,
     skip_reason,
 )
 from sbert.errors import InputError
 from sbert.files import READERS, Line, data_dir
+from sbert.labels import label_reader
 from sbert.retrieval import Retrieval, corpus_folder, read_retrieval, splits
 from sbert.silver import identity
 from sbert.subset import check_folds, choose, cut

@@ -64,9 +64,13 @@ class Pearson(Sample):
     def __call__(self, counts: Array) -> Array:
         n = counts.sum(axis=1)
         x, y, xy, xx, yy = (counts @ self.columns).T
-        found = _ratio(xy * n - x * y, np.sqrt(np.maximum(xx * n - x * x, 0) * np.maximum(yy * n - y * y, 0)))
-        for ties in self.distinct:  # the sums of equal numbers round, so they do not tell whether a column is constant
-            found[(ties.counts(counts)[0] > 0).sum(axis=1) < 2] = np.nan
+        spreads = xx * n - x * x, yy * n - y * y
+        found = _ratio(xy * n - x * y, np.sqrt(np.maximum(spreads[0], 0) * np.maximum(spreads[1], 0)))
+        for ties, spread, size in zip(self.distinct, spreads, (xx * n, yy * n), strict=True):
+            # the sums of equal numbers round: where the spread may be a rounding, count the distinct values
+            doubtful = np.flatnonzero(spread <= 1e-9 * size)
+            constant = (ties.counts(counts[doubtful])[0] > 0).sum(axis=1) < 2
+            found[doubtful[constant]] = np.nan
         return found
 
 

@@ -17,9 +17,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from sbert.columns import DatasetConfig, Task, check_text, read_relevance
+from sbert.columns import DatasetConfig, Task, check_text
 from sbert.errors import InputError
 from sbert.files import READERS, Line, data_dir
+from sbert.labels import read_relevance
 from sbert.subset import choose
 
 _ENDINGS = (".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,6 +207,8 @@ def never(monkeypatch):
     (["--seed", -1], "seed is -1; it must be 0 or more"),
     (["--output", "table.xls"], "output table.xls: ends in .json or .md"),
     (["--output", "{file}/report.md"], "output {file}/report.md: cannot be written: "),
+    pytest.param(["--output", "/proc/report.md"], "output /proc/report.md: cannot be written: ",
+                 marks=pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that nobody can write in")),
     (["--output", "{folder}"], "output {folder}: is a folder; name a file"),
     (["--seen", "no/train.tsv"], "no/train.tsv: no such file"),
     (["--seen", "{numbers}"], "no column is known to hold texts; there are: a, b; declare texts"),
