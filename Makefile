@@ -41,6 +41,8 @@ benchmark: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/cross_encoder.py predict
 	$(BIN)/python benchmarks/cross_encoder.py train
+	$(BIN)/python benchmarks/mining.py search
+	$(BIN)/python benchmarks/mining.py pairs
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -8,7 +8,7 @@ python benchmarks/mining.py clusters --size 10000
 The sentences are Tatoeba's and Wikipedia's of the data folder (SBERT_DATA), embedded by all-MiniLM-L6-v2 (H = 384) once, into
 build/mining.npy. Every run is a process of its own, in turn; its time is that of the call, and its memory the peak above what it
 held before it. Negatives are timed from the files to the file, the model's loading included, Python's imports not; their memory
-is the peak of the process. Needs faiss-cpu beside the benchmarks extra.
+is the peak of the process.
 """
 
 import argparse
