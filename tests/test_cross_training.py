@@ -174,7 +174,7 @@ def test_classes_chain_into_scores(tmp_path, tiny_folder, pairs_file, train_comm
     assert max(row["nli/accuracy"] for row in metrics(tmp_path / "runs/nli", "dev")) == 1.0
     assert CrossEncoder.from_pretrained(best).classes == ["contradiction", "entailment", "neutral"]
     evaluate_command("--model", best, "--data", file)
-    assert "| nli |   18 |   100.00 |   100.00 |" in capsys.readouterr().out
+    assert "| nli |   18 |   100.00 | 100.0 to 100.0 |   100.00 |" in capsys.readouterr().out
     other = tmp_path / "other.yaml"
     other.write_text(f"model: {best}\ndata: [{{path: {file}, classes: [entailment, contradiction, neutral]}}]\n")
     assert "the model was trained on ['contradiction'" in fails(evaluate_command, capsys, "--config", other)
