@@ -115,4 +115,5 @@ def random_states(accelerator: Accelerator) -> dict[str, Tensor]:
 
 def set_random_states(accelerator: Accelerator, states: dict[str, Tensor]) -> None:
     rank = accelerator.process_index
-    set_random_state(accelerator.device, {name: state[rank] for name, state in states.items()})
+    # a copy: torch reads a view of a row from the beginning of its storage
+    set_random_state(accelerator.device, {name: state[rank].clone() for name, state in states.items()})

@@ -5,7 +5,8 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from conftest import fails, metrics, same_state, write_config
+import torch
+from conftest import fails, metrics, same_state, saved_state, train_with_two_processes, write_config
 
 from sbert import seeds
 from sbert.output import write_whole
@@ -79,6 +80,20 @@ def test_killed_at_any_update_it_ends_the_same(tmp_path, config, train_command, 
     train_command(config, "--resume")
     assert_equal_runs(tmp_path / "runs/run", tmp_path / "runs/whole")
     assert metrics(tmp_path / "runs/run", "seeds") == metrics(tmp_path / "runs/whole", "seeds")
+
+
+def test_two_processes_choose_as_one(tmp_path, steady_folder, pairs_file, train_command):
+    """And each of them goes on from the state that it had."""
+    optim = {"lr": 1e-3, "batch_size": 11, "epochs": 2, "eps": 1e-3}
+    config = write_config(tmp_path, steady_folder, pairs_file, optim=optim, loss=LOSS, seed_optimisation=CHOICE)
+    train_command(config)
+    train_with_two_processes(config)
+    one, two = (metrics(tmp_path / f"runs/{name}", "seeds")[0] for name in ("run", "two"))
+    assert two == pytest.approx(one, abs=1e-3)
+    assert two["seed"] == one["seed"]
+    a, b = saved_state(tmp_path / "runs/run"), saved_state(tmp_path / "runs/two")
+    for name in filter(lambda name: name.startswith("objective."), a):
+        torch.testing.assert_close(b[name], a[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
 def beginnings(scores: dict[int, float]):
