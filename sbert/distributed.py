@@ -1,13 +1,17 @@
 """Work shared between the processes of `accelerate launch`. With one process every function is the plain call."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from sbert.batching import unique
+
+T = TypeVar("T")
 
 
 def share(rows: np.ndarray, rank: int, processes: int, accumulate: int) -> list[tuple[np.ndarray, float]]:
@@ -70,10 +74,9 @@ def gather_rows(accelerator: Accelerator, rows: Tensor) -> Tensor:
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=False)] or [rows])
 
 
-def broadcast(accelerator: Accelerator, value: int) -> int:
-    """The main process's number, in every process."""
-    own = value if accelerator.is_main_process else 0
-    return int(accelerator.reduce(torch.tensor(own, device=accelerator.device), reduction="sum"))
+def broadcast(accelerator: Accelerator, value: T) -> T:
+    """The main process's value, in every process: what a file says may be another thing to each, since one of them writes it."""
+    return broadcast_object_list([value if accelerator.is_main_process else None])[0]
 
 
 def mean_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:

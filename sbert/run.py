@@ -186,7 +186,8 @@ class Run:
 
     def before(self) -> dict[str, float]:
         """The metrics before training, {name: the main one, name/metric: each}; of a resumed run, as they were written then."""
-        saved = [row for row in tracking.read_metrics(self.training.folder) if row["kind"] == "before"]
+        rows = tracking.read_metrics(self.training.folder) if self.accelerator.is_main_process else []
+        saved = distributed.broadcast(self.accelerator, [row for row in rows if row["kind"] == "before"])
         if saved:
             return {name: float("nan") if value is None else value for name, value in saved[0].items()}
         reports = self.reports([*self.dev, *self.test], self.model, self.loss)
