@@ -95,7 +95,8 @@ class Tracker:
     def _scores(self, name: str, step: int, report: Report) -> None:
         bands = by_gold(report.scores, report.gold)
         for band, scores in bands.items():
-            self.board.add_histogram(f"{name} where {band}", scores, step)
+            if len(finite := scores[np.isfinite(scores)]):  # TensorBoard refuses a histogram of nothing
+                self.board.add_histogram(f"{name} where {band}", finite, step)
         if figures.available():
             scatter = figures.scatter(report.gold, report.scores, report.name, report.kind)
             histograms = figures.histograms(bands, report.name, report.kind)

@@ -197,5 +197,6 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
 def test_pyplot_and_its_windows_are_left_alone(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # an import would fail
     figure = figures.bars(["a"], [1.0], [0.1], "t", "rho")
-    figures.pixels(figure)
+    assert figures.pixels(figure).shape[2] == 3
     figures.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

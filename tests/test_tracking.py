@@ -199,11 +199,13 @@ def test_figures_of_scores_are_images(tmp_path):
 
 
 def test_scores_that_are_no_numbers_stop_nothing(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
-    for bad in (np.array([0.1, math.nan, 0.3]), np.full(3, math.nan)):
-        figures.pixels(figures.histograms({"a": bad}, "x", "cosine"))
-        figures.pixels(figures.scatter(np.array([0.0, 0.5, 1.0]), bad, "x", "cosine"))
+    """The images of every step are there; a training must not end by a picture."""
+    tracker, gold = Tracker(tmp_path, 0, 10), np.array([0.0, 0.5, 1.0])
+    for step, bad in enumerate((np.array([0.1, math.nan, 0.3]), np.full(3, math.nan)), start=1):
+        tracker.reports("dev", step, [Report("x", "sts", 3, {"spearman_cosine": math.nan}, bad, gold)])
     tracker.close()
+    for what in ("by gold", "densities"):
+        assert [image.step for image in board(tmp_path).Images(f"dev/x/cosine {what}")] == [1, 2]
 
 
 def test_without_matplotlib_there_are_no_images(tmp_path, monkeypatch):
