@@ -133,10 +133,14 @@ def _pool(task: Task, gold: Rows | None) -> Pool:
     config, given = task.config, []
     source = gold
     if config.unlabelled:
-        source = read(config.unlabelled)
+        source = read(config.unlabelled, labels=False)
         task.say(source.describe())
         if source.task == "retrieval":
             raise InputError(f"unlabelled {source.name}: task retrieval; name its corpus as texts")
+        if len(source.texts) < 2:
+            raise InputError(
+                f"unlabelled {source.name}: one column of texts; pairs need two, and single texts go as texts"
+            )
         given = list(zip(*source.texts[:2], strict=True))
     if config.texts:
         if config.texts.embeddings or config.texts.path.endswith(".npy"):

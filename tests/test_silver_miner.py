@@ -122,6 +122,21 @@ def test_the_pairs_of_an_unlabelled_target(place, mine_command, capsys):
     assert "KL(gold" in capsys.readouterr().out
 
 
+def test_labels_of_a_target_are_not_read(place, mine_command):
+    """Neither their scale nor that they are there counts."""
+    texts = "the cat runs\tthe dog runs", "a big house\tthe cat runs"
+    silver_miner.Path("bare.tsv").write_text("\n".join(["sentence1\tsentence2", *texts]) + "\n")
+    silver_miner.Path("scored.tsv").write_text(
+        "\n".join(["sentence1\tsentence2\tscore", *(f"{t}\t7" for t in texts)]) + "\n"
+    )
+    bare, scored = (
+        mined(mine_command, "--unlabelled.path", f"{name}.tsv", "--strategy", "given", name=f"{name}.jsonl")
+        for name in ("bare", "scored")
+    )
+    assert [(row["sentence1"], row["sentence2"]) for row in bare] == [tuple(t.split("\t")) for t in texts]
+    assert scored == bare
+
+
 def test_a_collection_of_an_unlabelled_target(place, mine_command):
     rows = mined(mine_command, "--texts.path", "target.txt", "--strategy", "bm25")
     pairs = [("the cat runs", "the dog runs")]
@@ -138,6 +153,8 @@ def test_a_collection_of_an_unlabelled_target(place, mine_command):
     ([*GOLD, "--strategy", "given"], "strategy given needs unlabelled, whose pairs are labelled"),
     (["--texts.path", "target.txt", "--strategy", "kde", "--model", "tiny"], "strategy kde needs gold, whose scores are matched"),
     ([*GOLD, "--strategy", "random", "--pool", "9"], "pool goes with strategy kde; of random pairs, number is how many are kept"),
+    (["--unlabelled.path", "target.txt", "--strategy", "given"],
+     "unlabelled target: one column of texts; pairs need two, and single texts go as texts"),
     (["--texts.path", "target.txt", "--unlabelled.path", "gold.tsv", "--strategy", "bm25"],
      "unlabelled and texts are both given; the sentences are those of one"),
     (["--gold", "[{path: gold.tsv}]", "--strategy", "bm25"],
