@@ -28,7 +28,7 @@ from sbert.plan import check_inputs
 from sbert.processes import Processes
 from sbert.recipe_config import RecipeConfig
 from sbert.recipe_plan import RecipePlan, check_gold
-from sbert.recipe_table import Look, summarise
+from sbert.recipe_table import Look, summarise, warning
 from sbert.stage import Stage, State
 from sbert.summary import Finished
 
@@ -113,7 +113,13 @@ class Recipe:
             seconds = time.perf_counter() - begun
             look = stage.kind == "silver" and f"{stage.label}: {self.looks[stage.label].line()}; {seconds:.0f} s"
             self.say(f"{self.bar.n} of {self.bar.total}: {look or Finished.read(stage).line()}")
+            if stage.kind == "teacher" and (doubt := warning([self.student(stage)], [Finished.read(stage)])):
+                self.say(doubt)
         self.write()
+
+    def student(self, teacher: Stage) -> Finished:
+        """The bi-encoder on the same gold."""
+        return next(Finished.read(s) for s in self.stages if s.kind == "gold" and s.axes == teacher.axes)
 
     def rows(self) -> list[dict]:
         """The rows of results.jsonl: of a training as a sweep's, of silver the pairs and the divergence."""

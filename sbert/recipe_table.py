@@ -152,6 +152,19 @@ class Group:
         return str(best.run.result)
 
 
+def warning(gold: Sequence[Finished], teacher: Sequence[Finished]) -> str:
+    """Of a teacher that is worse on dev than the student: its labels are then further from gold than the student's own scores."""
+    student, master = (
+        float(np.mean([one.main("dev") for one in some])) if some else math.nan for some in (gold, teacher)
+    )
+    if not master < student:
+        return ""
+    return (
+        f"the {TEACHER} has {100 * master:.2f} on dev, less than the {100 * student:.2f} of the bi-encoder that it is to teach: "
+        "its silver will hardly help; start it from a stronger encoder, or train it longer"
+    )
+
+
 def groups(config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, Look]) -> list[Group]:
     """One of each size of which the first training is done."""
     of_size = [[stage for stage in stages if stage.axes.get("size") == size] for size in config.sizes or [None]]
@@ -164,5 +177,6 @@ def summarise(config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, Lo
     for group in groups(config, stages, looks):
         pairs = group.rows[GOLD][0].result["train_rows"]
         title = [f"{pairs:,} gold pairs", ""] if config.sizes else []
-        parts.append("\n".join([*title, group.table(), "", group.verdict()]))
+        said = [line for line in (warning(group.rows[GOLD], group.rows.get(TEACHER, [])), group.verdict()) if line]
+        parts.append("\n".join([*title, group.table(), "", *said]))
     return "\n\n".join(parts)

@@ -312,6 +312,23 @@ def test_results_and_the_last_line(options, tmp_path, capsys):
     assert "5 of 12: silver-semantic,seed=1: 8 pairs, KL(gold || silver) " in output
 
 
+def test_a_teacher_that_is_worse_than_its_student_is_said_at_once(options, capsys):
+    class Poor(Pretend):
+        def __call__(self, stage):
+            super().__call__(stage)
+            if stage.kind == "teacher":
+                path = stage.folder / "result.json"
+                path.write_text(path.read_text().replace('"rho": 0.131', '"rho": 0.03'))
+
+    command(options, processes=Poor)
+    doubt = "the cross-encoder has 3.00 on dev, less than the 4.10 of the bi-encoder that it is to teach: "
+    output = capsys.readouterr().out
+    assert output.count(doubt) == 2  # when it is there, and under the table
+    assert output.index(doubt) < output.index("3 of 6")
+    command(options | {"name": "other"})
+    assert "that it is to teach" not in capsys.readouterr().out
+
+
 def test_one_teacher_for_all_seeds(options):
     again = ["gold,seed=2", "random,seed=2", "semantic,seed=2"]
     assert command(options | {"seeds": [1, 2], "one_teacher": True}) == seeded(1) + again

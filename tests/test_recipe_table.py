@@ -119,6 +119,16 @@ def test_the_last_line(recipe, tmp_path, scores, line):
     assert summarise(*recipe(scores), {}).splitlines()[-1] == line.format(tmp_path)
 
 
+@pytest.mark.parametrize(("teacher", "warns"), [(0.69, True), (0.70, False), (0.71, False), (None, False)])
+def test_a_teacher_below_its_student_on_dev(recipe, teacher, warns):
+    """Of two students the mean counts; test does not."""
+    scores = {"gold": {1: (0.68, 0.9), 2: (0.72, 0.9)}, "cross-encoder": {1: (teacher, 0.1)}}
+    lines = summarise(*recipe(scores), {}).splitlines()
+    said = "the cross-encoder has 69.00 on dev, less than the 70.00 of the bi-encoder that it is to teach: "
+    assert lines[-2].startswith(said) == warns
+    assert lines[-1].startswith("**gold** is best on dev")
+
+
 def test_of_a_target_its_own_datasets_alone(recipe):
     with_dev = SimpleNamespace(dev=["my-dev"], test=["my-test"])
     text = summarise(*recipe(target=with_dev), LOOKS)
