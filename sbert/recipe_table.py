@@ -177,6 +177,6 @@ def summarise(config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, Lo
     for group in groups(config, stages, looks):
         pairs = group.rows[GOLD][0].result["train_rows"]
         title = [f"{pairs:,} gold pairs", ""] if config.sizes else []
-        said = [line for line in (warning(group.rows[GOLD], group.rows.get(TEACHER, [])), group.verdict()) if line]
-        parts.append("\n".join([*title, group.table(), "", *said]))
+        doubt = warning(group.rows[GOLD], group.rows.get(TEACHER, []))
+        parts.append("\n".join([*title, group.table(), "", *([doubt, ""] if doubt else []), group.verdict()]))
     return "\n\n".join(parts)
