@@ -21,6 +21,7 @@ class OptimConfig:
         batch_size: rows per update, over all processes and parts: the result does not depend on their number.
         accumulate: parts in which every process computes its share of a batch, to save memory.
         epochs: passes over the data; may be a fraction.
+        steps: updates, in place of epochs: the same training for data of any size.
         warmup: rising steps at the start, as a share of all steps (below 1) or as their number.
         schedule: after the warm-up: linear or cosine to 0, or constant.
         weight_decay: on weight matrices; never on biases, LayerNorm and scalars.
@@ -33,6 +34,7 @@ class OptimConfig:
     batch_size: int = 16
     accumulate: int = 1
     epochs: float = 1
+    steps: int | None = None
     warmup: float = 0.1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     weight_decay: float = 0.01
@@ -41,9 +43,10 @@ class OptimConfig:
     max_grad_norm: float = 1.0
 
     def __post_init__(self):
-        for name in ("lr", "batch_size", "accumulate", "epochs"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"optim.{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("lr", "batch_size", "accumulate", "epochs", "steps"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"optim.{name} is {value}; it must be above 0")
 
 
 def rate(step: int, total: int, optim: OptimConfig) -> float:

@@ -94,7 +94,7 @@ class Training:
         lengths, weights = data.lengths, data.weights
         self.sampler = Sampler(lengths, optim.batch_size, loop.seed, loop.group_by_length, data.sizes, weights)
         self.steps_per_epoch = self.sampler.steps_per_epoch
-        self.total = max(1, round(optim.epochs * self.steps_per_epoch))
+        self.total = optim.steps or max(1, round(optim.epochs * self.steps_per_epoch))
         self.plan: tuple[int, list[np.ndarray]] = (-1, [])
         self.progress = Progress()
         objective.to(accelerator.device)

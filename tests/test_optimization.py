@@ -62,7 +62,7 @@ def test_gradients_are_clipped_to_a_common_norm(limit, factor):
     assert [*a.grad.tolist(), *b.grad.tolist()] == pytest.approx([3 * factor, 4 * factor, 0, 12 * factor], rel=1e-4)
 
 
-@pytest.mark.parametrize("option", ["lr", "batch_size", "accumulate", "epochs"])
+@pytest.mark.parametrize("option", ["lr", "batch_size", "accumulate", "epochs", "steps"])
 def test_what_must_be_positive(option):
     with pytest.raises(InputError, match=f"optim.{option} is 0; it must be above 0"):
         OptimConfig(**{option: 0})

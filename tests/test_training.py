@@ -48,6 +48,15 @@ def test_saved_configuration_reruns_to_the_same_weights(tmp_path, tiny_folder, p
     assert same_state(tmp_path / "runs/run", tmp_path / "runs/again") == []
 
 
+def test_steps_stand_in_place_of_epochs(tmp_path, tiny_folder, pairs_file, train_command):
+    """Six steps of four an epoch: what one and a half epochs are."""
+    config = write_config(tmp_path, tiny_folder, pairs_file)
+    train_command(config, "--optim.epochs", "1.5")
+    train_command(config, "--optim.steps", "6", "--name", "other")
+    assert [len(metrics(tmp_path / "runs" / name)) for name in ("run", "other")] == [6, 6]
+    assert same_state(tmp_path / "runs/run", tmp_path / "runs/other") == []
+
+
 def test_seed_changes_the_run(tmp_path, tiny_folder, pairs_file, train_command):
     config = write_config(tmp_path, tiny_folder, pairs_file)
     train_command(config)
