@@ -97,14 +97,15 @@ class Group:
 
     def table(self) -> str:
         main = {r["dataset"]: r["main"] for r in self.rows[GOLD][0].result["results"]}
-        header, cells = ["trained on", "runs"], []
+        header, cells = ["trained on", "runs", "steps"], []
         for column in self.columns:
             metric = _name(main[column.dataset], self.config.metric).partition("_")[0]
             header += [f"{column.dataset} {metric}", "deviation", "gain"]
         header += ["silver", "KL"]
         published = self.config.published if "size" not in self.rows[GOLD][0].run.axes else {}
         for row in self.names():
-            cells.append([self.shown(row), len(self.rows.get(row, [0]))])
+            steps = self.rows[row][0].result["steps"] if row in self.rows else math.nan
+            cells.append([self.shown(row), len(self.rows.get(row, [0])), steps])
             for column in self.columns:
                 mine, gold = (list(self.scores(r, column.dataset, self.config.metric).values()) for r in (row, GOLD))
                 mean, base = 100 * float(np.mean(mine)), 100 * float(np.mean(gold))

@@ -44,7 +44,7 @@ def recipe(tmp_path):
                 ]  # fmt: skip
                 folder = tmp_path / f"{row},{size},{seed}"
                 folder.mkdir()
-                facts = {"train_rows": size or 50, "seconds": 1.0, "results": results}
+                facts = {"train_rows": size or 50, "steps": 1234, "seconds": 1.0, "results": results}
                 (folder / "result.json").write_text(json.dumps(facts))
                 axes = {"seed": seed} if size is None else {"size": size, "seed": seed}
                 common = {"axes": axes, "row": row, "folder": folder, "done": True}
@@ -69,20 +69,20 @@ def cells(text: str) -> dict[str, list[str]]:
 def test_means_deviations_and_gains(recipe):
     table = cells(summarise(*recipe(), LOOKS))
     part = ["deviation", "gain"]
-    assert table["trained on"] == ["runs", "my-dev spearman", *part, "my-test spearman", *part, "silver", "KL"]
+    assert table["trained on"] == ["runs", "steps", "my-dev spearman", *part, "my-test spearman", *part, "silver", "KL"]
     # gold: mean 0.71, deviation 0.02 / sqrt 2; of test 0.62 and 0.04 / sqrt 2
-    assert table["gold"] == ["2", "71.00", "1.41", "-", "62.00", "2.83", "-", "-", "-"]
-    assert table["untuned"] == ["1", "50.00", "-", "-21.00", "40.00", "-", "-22.00", "-", "-"]
-    assert table["cross-encoder"] == ["2", "90.00", "0.00", "19.00", "80.00", "0.00", "18.00", "-", "-"]
-    assert table["gold + kde"] == ["2", "75.00", "2.83", "4.00", "60.00", "1.41", "-2.00", "1,500", "0.30"]
-    assert table["gold + bm25"] == ["2", "60.00", "0.00", "-11.00", "90.00", "0.00", "28.00", "7", "1.00"]
+    assert table["gold"] == ["2", "1,234", "71.00", "1.41", "-", "62.00", "2.83", "-", "-", "-"]
+    assert table["untuned"] == ["1", "-", "50.00", "-", "-21.00", "40.00", "-", "-22.00", "-", "-"]
+    assert table["cross-encoder"] == ["2", "1,234", "90.00", "0.00", "19.00", "80.00", "0.00", "18.00", "-", "-"]
+    assert table["gold + kde"] == ["2", "1,234", "75.00", "2.83", "4.00", "60.00", "1.41", "-2.00", "1,500", "0.30"]
+    assert table["gold + bm25"] == ["2", "1,234", "60.00", "0.00", "-11.00", "90.00", "0.00", "28.00", "7", "1.00"]
 
 
 def test_another_metric_is_that_of_the_same_kind_of_score(recipe):
     config, stages = recipe(metric="pearson")
     table = cells(summarise(config, stages, LOOKS))
-    assert table["trained on"][1] == "my-dev pearson"
-    assert (table["gold"][1], table["cross-encoder"][1], table["untuned"][1]) == ("35.50", "45.00", "10.00")
+    assert table["trained on"][2] == "my-dev pearson"
+    assert (table["gold"][2], table["cross-encoder"][2], table["untuned"][2]) == ("35.50", "45.00", "10.00")
     config.metric = "kendall"
     with pytest.raises(
         InputError, match="metric: my-dev has no 'kendall_cosine'; there are: spearman_cosine, pearson_cosine"
@@ -142,7 +142,7 @@ def test_of_a_target_its_own_datasets_alone(recipe):
         "silver: bm25",
     ]
     assert "source-dev" not in text
-    assert cells(text)["source"][1:] == ["71.00", "1.41", "-", "62.00", "2.83", "-", "-", "-"]
+    assert cells(text)["source"][1:] == ["1,234", "71.00", "1.41", "-", "62.00", "2.83", "-", "-", "-"]
     assert "**silver: kde** is best on dev, 4.00 above source" in text
 
 
