@@ -158,8 +158,8 @@ def test_from_pairs_to_a_table(whole):
     table = (whole / "table.md").read_text().splitlines()[4:9]
     cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in table}
     assert list(cells) == ["untuned", "gold", "cross-encoder", "gold + random", "gold + semantic"]
-    assert (cells["untuned"][1], cells["untuned"][4]) == (f"{before[0]:.2f}", f"{before[1]:.2f}")
-    assert (cells["gold"][1], cells["gold"][4]) == (f"{after[0]:.2f}", f"{after[1]:.2f}")
+    assert (cells["untuned"][2], cells["untuned"][5]) == (f"{before[0]:.2f}", f"{before[1]:.2f}")
+    assert (cells["gold"][2], cells["gold"][5]) == (f"{after[0]:.2f}", f"{after[1]:.2f}")
     rows = {row["row"]: row for row in results(whole) if row["kind"] == "silver"}
     for strategy in ("random", "semantic"):
         silver = [
@@ -170,6 +170,7 @@ def test_from_pairs_to_a_table(whole):
         assert cells[f"gold + {strategy}"][-2:] == [str(len(silver)), f"{rows[strategy]['divergence']:.2f}"]
         trained = json.loads((whole / f"{strategy},seed=1/result.json").read_text())
         assert trained["train_rows"] == 20 + len(silver)
+        assert cells[f"gold + {strategy}"][1] == str(trained["steps"])
     assert list(whole.glob("*/last")) == []
 
 
