@@ -2,7 +2,7 @@
 
 PYTHONPATH=benchmarks python train.py --config configs/cross/stsb.yaml --loss wrong_labels.ScoresToFive --name wrong_labels
 
-The data are read as ever, so the same run without the two options has the right labels.
+The data are read as ever, so the same run without the two options has the right labels: 82.1 on test in place of 7.4.
 """
 
 from sbert.cross_losses import BinaryCrossEntropyLoss
