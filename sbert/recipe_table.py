@@ -155,14 +155,12 @@ class Group:
 
 def warning(gold: Sequence[Finished], teacher: Sequence[Finished]) -> str:
     """Of a teacher that is worse on dev than the student: its labels are then further from gold than the student's own scores."""
-    student, master = (
-        float(np.mean([one.main("dev") for one in some])) if some else math.nan for some in (gold, teacher)
-    )
-    if not master < student:
+    means = [float(np.mean([one.main("dev") for one in runs])) if runs else math.nan for runs in (gold, teacher)]
+    if not means[1] < means[0]:  # nor where one is undefined
         return ""
     return (
-        f"the {TEACHER} has {100 * master:.2f} on dev, less than the {100 * student:.2f} of the bi-encoder that it is to teach: "
-        "its silver will hardly help; start it from a stronger encoder, or train it longer"
+        f"the {TEACHER} has {100 * means[1]:.2f} on dev, less than the {100 * means[0]:.2f} of the bi-encoder that it is to "
+        "teach: its silver will hardly help; start it from a stronger encoder, or train it longer"
     )
 
 
