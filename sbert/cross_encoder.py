@@ -6,35 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from tokenizers import normalizers
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification
 
-from sbert import folder
+from sbert import classifier, folder
 from sbert.batching import TokenTable, tabulate
+from sbert.classifier import ACTIVATIONS, NEWEST
 from sbert.encoder import Encoder, Precision, warn_cut
 from sbert.errors import InputError
 from sbert.folder import load_json
 from sbert.pairs import PairTokenizer, flatten
-
-_NEWEST = "config_sentence_transformers.json"
-
-# our names -> the classes that folders name, and what predict computes
-ACTIVATIONS = {
-    "sigmoid": ("torch.nn.modules.activation.Sigmoid", torch.sigmoid),
-    "identity": ("torch.nn.modules.linear.Identity", lambda logits: logits),
-    # elementwise for sentence-transformers, which leaves the classes as logits unless asked for probabilities
-    "softmax": ("torch.nn.modules.linear.Identity", lambda logits: logits.softmax(dim=-1)),
-}
-
-
-class ExactLinear(nn.Linear):
-    """A linear layer in fp32, whatever surrounds it: a logit that is rounded to 8 bits ties with its neighbours."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return F.linear(x.float(), self.weight, self.bias)
 
 
 class CrossEncoder(Encoder):
@@ -49,10 +30,8 @@ class CrossEncoder(Encoder):
             backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *filter(None, [backend.normalizer])])
         super().__init__(transformer, tokenizer, PairTokenizer(tokenizer, max_length))
         self.activation = activation
-        name, output = _output(transformer)
-        output.__class__ = ExactLinear  # the same weights under the same names, so folders do not change
-        self.exact = (f"{name}.weight", f"{name}.bias")
-        _read_first_position(transformer)
+        self.exact = classifier.keep_exact(transformer)
+        classifier.read_first_position(transformer)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, num_labels: int | None = None, max_length: int | None = None,
@@ -67,11 +46,11 @@ class CrossEncoder(Encoder):
         Raises:
             InputError: no such folder, no safetensors weights in it, a head of another size than `num_labels`.
         """
-        saved = folder.read(name_or_path, partial(_load, num_labels=num_labels, new_head=new_head))
+        saved = folder.read(name_or_path, partial(classifier.load, num_labels=num_labels, new_head=new_head))
         config = saved.transformer.config
-        if saved.modules and load_json(saved.root / _NEWEST, default={}).get("model_type") == "CrossEncoder":
+        if saved.modules and load_json(saved.root / NEWEST, default={}).get("model_type") == "CrossEncoder":
             raise InputError(f"{saved.root}: a cross-encoder of several modules is not supported here")
-        activation = None if new_head else _read_activation(saved.root, config)
+        activation = None if new_head else classifier.read_activation(saved.root, config)
         if config.num_labels > 1 and activation in (None, "identity"):
             activation = "softmax"
         length = min(saved.max_length if max_length is None else max_length, saved.longest)
@@ -189,12 +168,9 @@ class CrossEncoder(Encoder):
         the same scores."""
         root = Path(path)
         root.mkdir(parents=True, exist_ok=True)
-        for stale in ("modules.json", "sentence_bert_config.json", _NEWEST):  # of another model saved here before
+        for stale in ("modules.json", "sentence_bert_config.json", NEWEST):  # of another model saved here before
             (root / stale).unlink(missing_ok=True)
-        name = ACTIVATIONS[self.activation][0]
-        # where sentence-transformers 4 to 6 and where 2 and 3 look for it
-        self.transformer.config.sentence_transformers = {"activation_fn": name}
-        self.transformer.config.sbert_ce_default_activation_function = name
+        classifier.write_activation(self.transformer.config, self.activation)
         folder.quietly(self.transformer.save_pretrained, root)
         self.tokenizer.model_max_length = self.max_length
         self.tokenizer.save_pretrained(root)
@@ -209,67 +185,3 @@ def _check_text(text: object, place: str) -> None:
         raise InputError(f"{place} is {text!r}, not a str")
     if not text.strip():
         raise InputError(f"{place} is empty")
-
-
-def _output(transformer: nn.Module) -> tuple[str, nn.Linear]:
-    """The last layer, which gives the logits, and its name."""
-    linear = [(name, module) for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
-    name, module = linear[-1]
-    if module.out_features != transformer.config.num_labels:
-        raise InputError(
-            f"{type(transformer).__name__}: its last layer {name} gives {module.out_features} numbers, "
-            f"not its {transformer.config.num_labels} labels; such a model is not supported here"
-        )
-    return name, module
-
-
-def _read_first_position(transformer: nn.Module) -> None:
-    """Have the last layer compute the first position alone once its attention has read all: the head reads no other.
-
-    Exact, and an eighth of all products of a model of 6 layers (9 of the last layer's 12 H^2 a token are after it).
-    """
-    if transformer.config.model_type in ("bert", "roberta", "xlm-roberta", "camembert", "electra"):
-        last = transformer.base_model.encoder.layer[-1]
-        last.attention.output.register_forward_pre_hook(lambda module, states: tuple(x[:, :1] for x in states))
-
-
-def _load(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
-    """A sequence classifier from a folder of one, or from any encoder with a new head."""
-    config = folder.read_config(path)
-    trained = folder.is_classifier(path)
-    if trained and not new_head and num_labels not in (None, config.num_labels):
-        raise InputError(
-            f"{path}: its head gives {config.num_labels} labels, and num_labels is {num_labels}; "
-            "leave num_labels out, or set new_head to start the last layer afresh"
-        )
-    if not trained:
-        config.num_labels = num_labels or 1
-
-    def may_miss(key: str, model: nn.Module) -> bool:
-        # the head is what lies outside the encoder, and BERT's pooler; older transformers names keys without the prefix
-        inside = key.startswith(f"{model.base_model_prefix}.") or key not in model.state_dict()
-        return not trained and ("pooler." in key or not inside)
-
-    model = folder.load_weights(path, AutoModelForSequenceClassification, config, may_miss)
-    if trained and new_head:
-        _, output = _output(model)
-        count = num_labels or config.num_labels
-        model.config.id2label = {k: f"LABEL_{k}" for k in range(count)}  # which is what sets the number
-        model.config.label2id = {f"LABEL_{k}": k for k in range(count)}
-        model.num_labels = output.out_features = count
-        output.weight = nn.Parameter(torch.randn(output.out_features, output.in_features) * config.initializer_range)
-        output.bias = nn.Parameter(torch.zeros(output.out_features))
-    return model
-
-
-def _read_activation(root: Path, config) -> str | None:
-    """The activation that a folder was saved with, by any version of sentence-transformers; None if by none."""
-    newest = load_json(root / _NEWEST, default={}).get("activation_fn")
-    newer = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
-    name = newest or newer or getattr(config, "sbert_ce_default_activation_function", None)
-    if name is None:
-        return None
-    known = {full.rpartition(".")[2]: ours for ours, (full, _) in ACTIVATIONS.items() if ours != "softmax"}
-    if name.rpartition(".")[2] not in known:
-        raise InputError(f"{root}: activation {name} is not known here; known: {', '.join(known)}")
-    return known[name.rpartition(".")[2]]
