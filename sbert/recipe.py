@@ -113,13 +113,14 @@ class Recipe:
             seconds = time.perf_counter() - begun
             look = stage.kind == "silver" and f"{stage.label}: {self.looks[stage.label].line()}; {seconds:.0f} s"
             self.say(f"{self.bar.n} of {self.bar.total}: {look or Finished.read(stage).line()}")
-            if stage.kind == "teacher" and (doubt := warning([self.student(stage)], [Finished.read(stage)])):
+            if stage.kind == "teacher" and (doubt := self.doubt(stage)):
                 self.say(doubt)
         self.write()
 
-    def student(self, teacher: Stage) -> Finished:
-        """The bi-encoder on the same gold."""
-        return next(Finished.read(s) for s in self.stages if s.kind == "gold" and s.axes == teacher.axes)
+    def doubt(self, teacher: Stage) -> str:
+        """What is to be said of a teacher beside the bi-encoder on the same gold."""
+        student = next(stage for stage in self.stages if stage.kind == "gold" and stage.axes == teacher.axes)
+        return warning(self.config, [Finished.read(student)], [Finished.read(teacher)])
 
     def rows(self) -> list[dict]:
         """The rows of results.jsonl: of a training as a sweep's, of silver the pairs and the divergence."""

@@ -153,8 +153,13 @@ class Group:
         return str(best.run.result)
 
 
-def warning(gold: Sequence[Finished], teacher: Sequence[Finished]) -> str:
-    """Of a teacher that is worse on dev than the student: its labels are then further from gold than the student's own scores."""
+def warning(config: RecipeConfig, gold: Sequence[Finished], teacher: Sequence[Finished]) -> str:
+    """Of a teacher that is worse on dev than the student: its labels are then further from gold than the student's own scores.
+
+    Dev of adaptation's source does not tell which of the two is better on the target.
+    """
+    if config.target:
+        return ""
     means = [float(np.mean([one.main("dev") for one in runs])) if runs else math.nan for runs in (gold, teacher)]
     if not means[1] < means[0]:  # nor where one is undefined
         return ""
@@ -176,6 +181,6 @@ def summarise(config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, Lo
     for group in groups(config, stages, looks):
         pairs = group.rows[GOLD][0].result["train_rows"]
         title = [f"{pairs:,} gold pairs", ""] if config.sizes else []
-        doubt = warning(group.rows[GOLD], group.rows.get(TEACHER, []))
+        doubt = warning(config, group.rows[GOLD], group.rows.get(TEACHER, []))
         parts.append("\n".join([*title, group.table(), "", *([doubt, ""] if doubt else []), group.verdict()]))
     return "\n\n".join(parts)

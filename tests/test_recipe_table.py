@@ -123,10 +123,14 @@ def test_the_last_line(recipe, tmp_path, scores, line):
 def test_a_teacher_below_its_student_on_dev(recipe, teacher, warns):
     """Of two students the mean counts; test does not."""
     scores = {"gold": {1: (0.68, 0.9), 2: (0.72, 0.9)}, "cross-encoder": {1: (teacher, 0.1)}}
-    lines = summarise(*recipe(scores), {}).splitlines()
+    config, stages = recipe(scores)
+    lines = summarise(config, stages, {}).splitlines()
     said = "the cross-encoder has 69.00 on dev, less than the 70.00 of the bi-encoder that it is to teach: "
     assert lines[-3].startswith(said) == warns
     assert lines[-1].startswith("**gold** is best on dev")
+    # the source's dev set says nothing of another domain
+    config.target = SimpleNamespace(dev=[], test=["my-test"])
+    assert "that it is to teach" not in summarise(config, stages, {})
 
 
 def test_of_a_target_its_own_datasets_alone(recipe):
