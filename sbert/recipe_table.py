@@ -165,7 +165,7 @@ def warning(config: RecipeConfig, gold: Sequence[Finished], teacher: Sequence[Fi
         return ""
     return (
         f"the {TEACHER} has {100 * means[1]:.2f} on dev, less than the {100 * means[0]:.2f} of the bi-encoder that it is to "
-        "teach: its silver will hardly help; start it from a stronger encoder, or train it longer"
+        "teach: its silver may bring nothing; start it from a stronger encoder, or train it longer"
     )
 
 
