@@ -294,6 +294,13 @@ def test_a_run_in_the_place_of_a_stage_is_refused(options, tmp_path, capsys):
     assert (folder / "config.yaml").read_text() == "name: mine"
 
 
+def test_a_part_of_the_published_strategies(options, capsys):
+    options["published"] = {"gold": 60.5, "bm25": 61.48}  # which is none of this recipe's
+    command(options)
+    assert [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| gold")] == [
+        "60.50", "-", "-"]  # fmt: skip
+
+
 def test_a_dry_run_writes_nothing(options, tmp_path, capsys):
     command(options, "--dry_run")
     assert capsys.readouterr().out.splitlines() == [
@@ -380,7 +387,7 @@ def test_domain_adaptation(options, tmp_path, pairs):
     ({"seeds": [1, 1]}, "seeds: [1, 1]; name some, each once"),
     ({"sizes": [5, 5]}, "sizes: [5, 5]; name some, each once"),
     ({"sizes": [30]}, "size 30 goes beyond the limit of 20 in gold"),
-    ({"published": {"bm25": 1.0}}, "published: 'bm25' is no row of the table; the rows are untuned, gold, cross-encoder, "),
+    ({"published": {"bm52": 1.0}}, "published: 'bm52' is no row of the table; the rows are untuned, gold, cross-encoder, "),
     ({"augmented": {"share": 1.0}}, "augmented.share is 1.0; it must lie between 0 and 1"),
     ({"augmented": {"set": {"optim.lrr": 1}}}, "augmented.set: unknown option optim.lrr: 'lrr' is none of lr, "),
     ({"augmented": {"set": {"optim.lr": -1.0}}}, "random: optim.lr is -1.0; it must be above 0"),
