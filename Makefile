@@ -14,18 +14,18 @@ $(VENV)/installed: setup.cfg constraints.txt
 	touch $@
 
 $(WEIGHTS): | $(VENV)/installed
-	$(BIN)/python -m sbert.weights $@
+	$(BIN)/python tools/fetch_weights.py $@
 
-data/demo: $(VENV)/installed sbert/demo.py
-	$(BIN)/python -m sbert.demo $@
+data/demo: $(VENV)/installed tools/demo_corpus.py
+	$(BIN)/python tools/demo_corpus.py $@
 	touch $@
 
 demo: $(VENV)/installed $(WEIGHTS) data/demo
 	SBERT_DATA=data $(BIN)/python train.py --config configs/demo.yaml --overwrite
 	SBERT_DATA=data $(BIN)/python train.py --config configs/demo_cross.yaml --overwrite
-	$(BIN)/python -m sbert.rank runs/demo_cross/best "Vietnamese exporters win 7-year deal to sell furniture" \
-		data/demo/candidates.txt --top_k 5
-	SBERT_DATA=data $(BIN)/python -m sbert.recipe --config configs/augsbert/demo.yaml --redo
+	$(BIN)/python mine.py rank --model runs/demo_cross/best --documents.path data/demo/candidates.txt --top_k 5 \
+		--query "Vietnamese exporters win 7-year deal to sell furniture"
+	SBERT_DATA=data $(BIN)/python augment.py recipe --config configs/augsbert/demo.yaml --redo
 
 test: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python -m pytest

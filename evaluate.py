@@ -19,23 +19,29 @@ the pairs and sentences of each dataset that stand in training data, and gives t
 import shlex
 import sys
 
-from sbert.config import EvaluateConfig, check_unique, parser
-from sbert.data import DatasetConfig
+from sbert.cli import check_arguments, make_parser
+from sbert.data.config import DatasetConfig
 from sbert.errors import one_line_errors
-from sbert.report import evaluate_encoder
+from sbert.evaluation.config import EvaluateConfig
 
 
 def main(argv: list[str]) -> None:
     with one_line_errors("evaluate.py"):
-        check_unique(argv)
-        kind = str | DatasetConfig
+        check_arguments(argv)
+        dataset = str | DatasetConfig
         data = "Names of datasets (stsb stsb:dev stsb_multi_mt/fr), files, folders with a corpus; in YAML with all their options."
         seen = "Training data of the model, named in the same way; labels are not needed, and a .txt file has a text a line."
-        options = parser(EvaluateConfig, "evaluate.py", __doc__, data=(kind, data), seen=(kind, seen))
+        options = make_parser(
+            EvaluateConfig, "evaluate.py", __doc__, data=(dataset, data), seen=(dataset, seen)
+        )
         given = options.parse_args(argv)
         given.pop("config")
         config = EvaluateConfig(**vars(options.instantiate(given)))
-        evaluate_encoder(config, shlex.join(["python", "evaluate.py", *argv]))
+        from sbert.evaluation.command import (
+            evaluate_models,  # loads transformers: once the options are known to be right
+        )
+
+        evaluate_models(config, shlex.join(["python", "evaluate.py", *argv]))
 
 
 if __name__ == "__main__":

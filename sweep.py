@@ -12,23 +12,28 @@ more seeds, values or trials were added.
 import signal
 import sys
 
-from sbert.config import check_unique, parser
+from sbert.cli import check_arguments, make_parser
 from sbert.errors import one_line_errors
-from sbert.search import Search
-from sbert.sweep import Sweep
-from sbert.sweep_config import SweepConfig
+from sbert.sweeps.config import SweepConfig
 
 
 def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the runs first, as on Ctrl-C
     with one_line_errors("sweep.py"):
-        check_unique(argv)
-        options = parser(SweepConfig, "sweep.py", __doc__)
-        options.add_argument("--dry_run", action="store_true", help="List the runs, and run none.")
+        check_arguments(argv)
+        options = make_parser(SweepConfig, "sweep.py", __doc__)
+        options.add_argument(
+            "--dry_run", action="store_true", help="List the runs and their states; run none."
+        )
         given = options.parse_args(argv)
         dry_run, _ = given.pop("dry_run"), given.pop("config")
         config = SweepConfig(**vars(options.instantiate(given)))
-        sweep = Search(config) if config.search else Sweep(config)
+        from sbert.sweeps.search import (
+            SearchSweep,
+        )  # loads transformers: only once the options are known to be right
+        from sbert.sweeps.sweep import Sweep
+
+        sweep = SearchSweep(config) if config.search else Sweep(config)
         sweep.describe() if dry_run else sweep()
 
 
@@ -36,5 +41,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
-        print("sweep.py: interrupted; the same command goes on", file=sys.stderr)
+        print("sweep.py: interrupted; run the same command again to resume", file=sys.stderr)
         raise SystemExit(130) from None

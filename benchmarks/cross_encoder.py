@@ -31,14 +31,15 @@ from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss as
 from transformers import TrainerCallback
 
 from sbert import CrossEncoder
-from sbert.cross_losses import BinaryCrossEntropyLoss
-from sbert.data import DatasetConfig, Rows, both_orders, read
-from sbert.metrics import spearman
-from sbert.objective import Objective, TrainingSet
-from sbert.optimization import OptimConfig
-from sbert.run import keep_freed_memory, make_accelerator
-from sbert.tracking import table
-from sbert.training import LoopConfig, Training
+from sbert.data.config import DatasetConfig
+from sbert.data.rows import Rows, both_orders, read_dataset
+from sbert.device import keep_freed_memory, make_accelerator
+from sbert.evaluation.metrics import spearman
+from sbert.losses.cross_encoder import BinaryCrossEntropyLoss
+from sbert.markdown import markdown_table
+from sbert.training.config import LoopConfig, OptimConfig
+from sbert.training.loop import Training
+from sbert.training.objective import Objective, TrainingSet
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PEER = "sentence-transformers"
@@ -62,7 +63,9 @@ def train_ours(path: str, rows: Rows, seed: int, scratch: Path) -> tuple[float, 
     data = TrainingSet.of([rows], model)
     tokenising = time.perf_counter() - start
     objective = Objective(model, BinaryCrossEntropyLoss())
-    training = Training(objective, data, OptimConfig(), loop, scratch, accelerator, list, lambda folder: None)
+    training = Training(
+        objective, data, OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
+    )
     training.wrapped.train()
     start = time.perf_counter()
     for _ in range(training.total):
@@ -74,20 +77,30 @@ def train_ours(path: str, rows: Rows, seed: int, scratch: Path) -> tuple[float, 
     return seconds, model.eval()
 
 
-def train_theirs(path: str, rows: Rows, seed: int, bf16: bool, scratch: Path) -> tuple[float, TheirEncoder]:
+def train_theirs(
+    path: str, rows: Rows, seed: int, bf16: bool, scratch: Path
+) -> tuple[float, TheirEncoder]:
     AcceleratorState._reset_state(reset_partial_state=True)
     set_seed(seed)
     model = TheirEncoder(path, num_labels=1, device=DEVICE)
-    columns = {"sentence1": rows.texts[0], "sentence2": rows.texts[1], "score": rows.labels.tolist()}
+    columns = {
+        "sentence1": rows.texts[0],
+        "sentence2": rows.texts[1],
+        "score": rows.labels.tolist(),
+    }
     arguments = CrossEncoderTrainingArguments(
         str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_steps=0.1, bf16=bf16,
         seed=seed, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=DEVICE == "cpu")  # fmt: skip
     clock = Clock()
-    CrossEncoderTrainer(model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]).train()
+    CrossEncoderTrainer(
+        model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]
+    ).train()
     return clock.seconds, model
 
 
-def in_turn(runs: dict[str, Callable], repeats: int, rows: int) -> tuple[list[list], dict[str, object]]:
+def in_turn(
+    runs: dict[str, Callable], repeats: int, rows: int
+) -> tuple[list[list], dict[str, object]]:
     """Rows of the table (system, rows a second, ratio, of each repeat), and what each run gave last. A run gives
     (seconds or None, result); its first time is the warm-up unless it is the only one."""
     seconds, results = {name: [] for name in runs}, {}
@@ -106,7 +119,9 @@ def in_turn(runs: dict[str, Callable], repeats: int, rows: int) -> tuple[list[li
 
 
 def train(args: argparse.Namespace) -> None:
-    rows = both_orders(read(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows // 2)))
+    rows = both_orders(
+        read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows // 2))
+    )
     with tempfile.TemporaryDirectory() as name:
         runs = {
             "sbert, auto": lambda: train_ours(args.model, rows, args.seed, Path(name)),
@@ -120,26 +135,29 @@ def train(args: argparse.Namespace) -> None:
         header += ["dev Spearman", "test Spearman"]
         for line in lines:
             for split in ("dev", "test"):
-                pairs = read(DatasetConfig("stsb", split))
+                pairs = read_dataset(DatasetConfig("stsb", split))
                 scores = models[line[0]].predict(list(zip(*pairs.texts, strict=True)))
                 line.append(100 * spearman(scores, pairs.labels))
     print(f"\n{args.model}, {len(rows):,} pairs, batch 16, {torch.get_num_threads()} threads\n")
-    print(table(header, lines))
+    print(markdown_table(header, lines))
 
 
 def trained(args: argparse.Namespace, scratch: str) -> str:
     """A folder of a cross-encoder that has seen a little of STSb: of a new head all scores are alike."""
-    rows = both_orders(read(DatasetConfig("stsb", "train", limit=1600)))
+    rows = both_orders(read_dataset(DatasetConfig("stsb", "train", limit=1600)))
     train_ours(args.model, rows, args.seed, Path(scratch))[1].save_pretrained(f"{scratch}/model")
     return f"{scratch}/model"
 
 
 def predict(args: argparse.Namespace) -> None:
-    test = read(DatasetConfig("stsb", "test"))
+    test = read_dataset(DatasetConfig("stsb", "test"))
     pairs = list(zip(*test.texts, strict=True))
     with tempfile.TemporaryDirectory() as name:
         path = args.trained or trained(args, name)
-        ours, theirs = CrossEncoder.from_pretrained(path).to(DEVICE), TheirEncoder(path, device=DEVICE)
+        ours, theirs = (
+            CrossEncoder.from_pretrained(path).to(DEVICE),
+            TheirEncoder(path, device=DEVICE),
+        )
         low = TheirEncoder(path, device=DEVICE, model_kwargs={"dtype": torch.bfloat16})
     runs = {
         "sbert, auto": lambda: (None, ours.predict(pairs)),
@@ -149,13 +167,21 @@ def predict(args: argparse.Namespace) -> None:
     }
     lines, scores = in_turn(runs, args.repeats + 1, len(pairs))
     for line in lines:
-        line += [f"{np.abs(scores[line[0]] - scores[PEER]).max():.1e}", 100 * spearman(scores[line[0]], test.labels)]
+        line += [
+            f"{np.abs(scores[line[0]] - scores[PEER]).max():.1e}",
+            100 * spearman(scores[line[0]], test.labels),
+        ]
     print(f"\n{args.model}, STSb test, {len(pairs):,} pairs, {torch.get_num_threads()} threads\n")
-    print(table(["predicting", "pairs/s", "ratio", "of each repeat", "largest difference", "Spearman"], lines))
+    print(
+        markdown_table(
+            ["predicting", "pairs/s", "ratio", "of each repeat", "largest difference", "Spearman"],
+            lines,
+        )
+    )
 
 
 def rank(args: argparse.Namespace) -> None:
-    test = read(DatasetConfig("stsb", "test"))
+    test = read_dataset(DatasetConfig("stsb", "test"))
     documents = list(dict.fromkeys(test.texts[1]))[:1000]
     torch.manual_seed(args.seed)
     model = CrossEncoder.from_pretrained(args.model, num_labels=1).to(DEVICE)
@@ -169,10 +195,14 @@ def rank(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("what", choices=["train", "predict", "rank"])
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
-    options.add_argument("--trained", help="predict with this cross-encoder instead of training one first")
+    options.add_argument(
+        "--trained", help="predict with this cross-encoder instead of training one first"
+    )
     options.add_argument("--rows", type=int, default=960)
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--seed", type=int, default=1)

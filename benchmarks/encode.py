@@ -15,24 +15,29 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from sbert import BiEncoder
-from sbert.data import DatasetConfig, read
-from sbert.evaluation import pair_scores
-from sbert.metrics import spearman
-from sbert.tracking import table
+from sbert.data.config import DatasetConfig
+from sbert.data.rows import read_dataset
+from sbert.evaluation.metrics import spearman
+from sbert.evaluation.scorers import pair_scores
+from sbert.markdown import markdown_table
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
     options.add_argument("--data", default="stsb")
     options.add_argument("--split", default="test")
     options.add_argument("--repeats", type=int, default=5)
     args = options.parse_args()
-    rows = read(DatasetConfig(args.data, args.split))
+    rows = read_dataset(DatasetConfig(args.data, args.split))
     texts = [text for column in rows.texts for text in column]
     ours = BiEncoder.from_pretrained(args.model)
     theirs = SentenceTransformer(args.model, device=str(ours.device))
-    low = SentenceTransformer(args.model, device=str(ours.device), model_kwargs={"torch_dtype": torch.bfloat16})
+    low = SentenceTransformer(
+        args.model, device=str(ours.device), model_kwargs={"torch_dtype": torch.bfloat16}
+    )
     runs = {
         "sbert, auto": lambda: ours.encode(texts),
         "sbert, fp32": lambda: ours.encode(texts, precision="fp32"),
@@ -55,15 +60,24 @@ def main() -> None:
     for name, times in seconds.items():
         ratios = [b / t for b, t in zip(base, times, strict=True)]
         cosine = pair_scores(results[name], reference)["cosine"].min()
-        rho = 100 * spearman(pair_scores(*np.split(results[name], len(rows.texts)))["cosine"], rows.labels)
+        rho = 100 * spearman(
+            pair_scores(*np.split(results[name], len(rows.texts)))["cosine"], rows.labels
+        )
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         speed = round(len(texts) / statistics.median(times))
         lines.append([name, speed, statistics.median(ratios), spread, f"{cosine:.6f}", rho])
-    header = ["encoder", "sentences/s", "ratio", "of each repeat", "least cosine to fp32", "Spearman"]
+    header = [
+        "encoder",
+        "sentences/s",
+        "ratio",
+        "of each repeat",
+        "least cosine to fp32",
+        "Spearman",
+    ]
     print(
         f"{args.model}, {rows.name}, {len(texts):,} sentences, {args.repeats} repeats, {torch.get_num_threads()} threads\n"
     )
-    print(table(header, lines))
+    print(markdown_table(header, lines))
 
 
 if __name__ == "__main__":

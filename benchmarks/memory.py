@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sbert.tracking import table
+from sbert.markdown import markdown_table
 
 MODEL = "models/all-MiniLM-L6-v2"
 
@@ -30,18 +30,22 @@ def encode_theirs(texts: list[str]) -> None:
 
 
 def job(name: str) -> None:
-    from sbert.data import DatasetConfig, read
+    from sbert.data.config import DatasetConfig
+    from sbert.data.rows import read_dataset
 
     if name.startswith("encode"):
-        rows = read(DatasetConfig("stsb", "test"))
+        rows = read_dataset(DatasetConfig("stsb", "test"))
         globals()[name]([text for column in rows.texts for text in column])
         return
     # both trainers stand in one file, and importing it would count both libraries for each
-    rows, scratch = read(DatasetConfig("stsb", "train", limit=640)), Path(tempfile.mkdtemp())
+    rows, scratch = (
+        read_dataset(DatasetConfig("stsb", "train", limit=640)),
+        Path(tempfile.mkdtemp()),
+    )
     if name == "train_ours":
-        sys.modules["datasets"] = sys.modules["sentence_transformers"] = sys.modules["sentence_transformers.losses"] = (
-            _Absent()
-        )
+        sys.modules["datasets"] = sys.modules["sentence_transformers"] = sys.modules[
+            "sentence_transformers.losses"
+        ] = _Absent()
         from train_step import train_ours
 
         train_ours(MODEL, rows, "auto", scratch)
@@ -67,10 +71,12 @@ def main() -> None:
         return
     peaks = {}
     for name in ("encode_ours", "encode_theirs", "train_ours", "train_theirs"):
-        done = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, __file__, name], capture_output=True, text=True, check=True
+        )
         peaks[name] = int(done.stdout.split()[-1])
     rows = [[job, peaks[f"{job}_ours"], peaks[f"{job}_theirs"]] for job in ("encode", "train")]
-    print(table(["peak MiB", "sbert", "sentence-transformers"], rows))
+    print(markdown_table(["peak MiB", "sbert", "sentence-transformers"], rows))
 
 
 if __name__ == "__main__":

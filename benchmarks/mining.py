@@ -31,10 +31,14 @@ MODEL = "models/all-MiniLM-L6-v2"
 
 def sentences(count: int) -> list[str]:
     """So many distinct sentences, English ones first."""
-    from sbert.collection import Source, read_collection
+    from sbert.data.collection import read_collection
+    from sbert.data.config import Source
 
     sources = [Source("tatoeba_pool_en"), Source("wikipedia_pool_en")]
-    sources += [Source("tatoeba_parallel", f"en-{language}", "target_sentence") for language in ("de", "es", "fr")]
+    sources += [
+        Source("tatoeba_parallel", f"en-{language}", "target_sentence")
+        for language in ("de", "es", "fr")
+    ]
     found: dict[str, None] = {}
     for source in sources:
         found |= dict.fromkeys(read_collection(source).texts)
@@ -54,7 +58,7 @@ def vectors(count: int) -> np.ndarray:
 
 
 def sbert_search(queries, corpus, k=10):
-    from sbert.mining import top_k
+    from sbert.mining.search import top_k
 
     return top_k(queries, corpus, k)[1]
 
@@ -77,7 +81,9 @@ def theirs_search(queries, corpus, k=10):
 
 
 def plain_search(queries, corpus, k=10):
-    queries, corpus = (torch.nn.functional.normalize(torch.from_numpy(x)) for x in (queries, corpus))
+    queries, corpus = (
+        torch.nn.functional.normalize(torch.from_numpy(x)) for x in (queries, corpus)
+    )
     return torch.cat([(block @ corpus.T).topk(k)[1] for block in queries.split(256)])
 
 
@@ -91,13 +97,13 @@ def products(queries, corpus, k=10):
 
 
 def sbert_pairs(queries, corpus, k=10):
-    from sbert.similar_pairs import similar_pairs
+    from sbert.mining.similar_pairs import similar_pairs
 
     return similar_pairs(corpus)[1]
 
 
 def sbert_pairs_from(queries, corpus, k=10):
-    from sbert.similar_pairs import similar_pairs
+    from sbert.mining.similar_pairs import similar_pairs
 
     return similar_pairs(corpus, threshold=0.8)[1]
 
@@ -110,9 +116,12 @@ def theirs_pairs(queries, corpus, k=10):
 
 def questions(count: int, size: int) -> tuple[list[str], list[str], list[str]]:
     """Queries and their positives, of the Quora duplicates, and a corpus of so many texts that holds the positives."""
-    from sbert.data import DatasetConfig, read
+    from sbert.data.config import DatasetConfig
+    from sbert.data.rows import read_dataset
 
-    queries, positives = (column[:count] for column in read(DatasetConfig("quora_pairs", "eval")).texts)
+    queries, positives = (
+        column[:count] for column in read_dataset(DatasetConfig("quora_pairs", "eval")).texts
+    )
     return queries, positives, list(dict.fromkeys(positives + sentences(size)))[:size]
 
 
@@ -147,7 +156,9 @@ def theirs_negatives(folder, where):
     SentenceTransformer(MODEL, device="cpu")
     start = time.perf_counter()
     model = SentenceTransformer(MODEL, device="cpu")
-    model.encode_query = model.encode_document = lambda texts, **options: np.stack([where[text] for text in texts])
+    model.encode_query = model.encode_document = lambda texts, **options: np.stack(
+        [where[text] for text in texts]
+    )
     cache = {"split": "train", "cache_dir": f"{folder}/cache"}
     rows = load_dataset("json", data_files=f"{folder}/rows.jsonl", **cache)
     corpus = load_dataset("json", data_files=f"{folder}/corpus.jsonl", **cache)["text"]
@@ -159,7 +170,7 @@ def theirs_negatives(folder, where):
 
 
 def sbert_clusters(queries, corpus, k=10):
-    from sbert.similar_pairs import communities, similar_pairs
+    from sbert.mining.similar_pairs import communities, similar_pairs
 
     return communities(len(corpus), *similar_pairs(corpus, 0.75, 20_000_000), 10)
 
@@ -190,9 +201,18 @@ def one(args: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows = [{"query": q, "positive": p} for q, p in zip(queries, positives, strict=True)]
             Path(f"{folder}/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            Path(f"{folder}/corpus.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in corpus))
+            Path(f"{folder}/corpus.jsonl").write_text(
+                "".join(json.dumps({"text": text}) + "\n" for text in corpus)
+            )
             seconds = run(folder, where)
-        print(json.dumps({"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+        print(
+            json.dumps(
+                {
+                    "seconds": seconds,
+                    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+                }
+            )
+        )
         return
     corpus = vectors(args.size)
     queries = corpus[: args.queries]
@@ -210,7 +230,9 @@ def one(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("task", choices=RUNS)
     options.add_argument("--size", type=int, default=30_000)
     options.add_argument("--queries", type=int, help="default: all")
@@ -229,33 +251,55 @@ def main() -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    from sbert.tracking import table
+    from sbert.markdown import markdown_table
 
-    runs: dict[str, list[dict]] = {name: [] for name in RUNS[args.task] if not args.only or name in args.only}
+    runs: dict[str, list[dict]] = {
+        name: [] for name in RUNS[args.task] if not args.only or name in args.only
+    }
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(args.repeats):
             for place, (name, results) in enumerate(runs.items()):
-                command = [sys.executable, __file__, args.task, "--size", args.size, "--queries", args.queries]
+                command = [
+                    sys.executable,
+                    __file__,
+                    args.task,
+                    "--size",
+                    args.size,
+                    "--queries",
+                    args.queries,
+                ]
                 command += ["--one", name, "--found", f"{folder}/{place}.npy"]
-                done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+                done = subprocess.run(
+                    list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True
+                )
                 results.append(json.loads(done.stdout.splitlines()[-1]))
         found = [np.load(file) for file in sorted(Path(folder).glob("*.npy"))]
     ours, lines = runs.get("sbert"), []
     for place, (name, results) in enumerate(runs.items()):
         seconds = statistics.median(r["seconds"] for r in results)
-        ratios = [theirs["seconds"] / mine["seconds"] for theirs, mine in zip(results, ours or [], strict=False)]
+        ratios = [
+            theirs["seconds"] / mine["seconds"]
+            for theirs, mine in zip(results, ours or [], strict=False)
+        ]
         peak = max(r["peak"] for r in results)
-        line = [name, f"{seconds:.2f}", f"{statistics.median(ratios):.2f}" if ratios else "", f"{peak:.2f}"]
+        line = [
+            name,
+            f"{seconds:.2f}",
+            f"{statistics.median(ratios):.2f}" if ratios else "",
+            f"{peak:.2f}",
+        ]
         if args.task == "search":
             same = found and len(found[place]) and len(found[0])
             line.append(f"{100 * (found[place] == found[0]).mean():.3f} %" if same else "")
         lines.append(line)
-    header = ["contender", "seconds", "times the time of sbert", "peak GiB"] + ["like sbert"] * (args.task == "search")
+    header = ["contender", "seconds", "times the time of sbert", "peak GiB"] + ["like sbert"] * (
+        args.task == "search"
+    )
     threads = torch.get_num_threads()
     print(
         f"{args.task}: {args.queries:,} of {args.size:,} vectors, {args.repeats} repeats in turn, {threads} threads\n"
     )
-    print(table(header, lines))
+    print(markdown_table(header, lines))
 
 
 if __name__ == "__main__":

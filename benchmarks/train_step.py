@@ -21,19 +21,25 @@ import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from sentence_transformers.losses import CosineSimilarityLoss as TheirLoss
 from transformers import TrainerCallback
 
 from sbert import BiEncoder
-from sbert.data import DatasetConfig, Rows, read
-from sbert.evaluation import encoder_judge, evaluate
-from sbert.losses import CosineSimilarityLoss
-from sbert.objective import Objective, TrainingSet
-from sbert.optimization import OptimConfig
-from sbert.run import keep_freed_memory, make_accelerator
-from sbert.tracking import table
-from sbert.training import LoopConfig, Training
+from sbert.data.config import DatasetConfig
+from sbert.data.rows import Rows, read_dataset
+from sbert.device import keep_freed_memory, make_accelerator
+from sbert.evaluation.evaluators import evaluate_rows
+from sbert.evaluation.scorers import bi_encoder_scorer
+from sbert.losses.similarity import CosineSimilarityLoss
+from sbert.markdown import markdown_table
+from sbert.training.config import LoopConfig, OptimConfig
+from sbert.training.loop import Training
+from sbert.training.objective import Objective, TrainingSet
 
 SEED = 1
 
@@ -56,7 +62,9 @@ def train_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[fl
     data = TrainingSet.of([rows], model)
     tokenising = time.perf_counter() - start
     objective = Objective(model, CosineSimilarityLoss())
-    training = Training(objective, data, OptimConfig(), loop, scratch, accelerator, list, lambda folder: None)
+    training = Training(
+        objective, data, OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
+    )
     training.wrapped.train()
     start = time.perf_counter()
     for _ in range(training.total):
@@ -68,10 +76,16 @@ def train_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[fl
     return seconds, model.eval()
 
 
-def train_theirs(path: str, rows: Rows, bf16: bool, scratch: Path) -> tuple[float, SentenceTransformer]:
+def train_theirs(
+    path: str, rows: Rows, bf16: bool, scratch: Path
+) -> tuple[float, SentenceTransformer]:
     AcceleratorState._reset_state(reset_partial_state=True)
     model = SentenceTransformer(path, device="cuda" if torch.cuda.is_available() else "cpu")
-    columns = {"sentence1": rows.texts[0], "sentence2": rows.texts[1], "score": rows.labels.tolist()}
+    columns = {
+        "sentence1": rows.texts[0],
+        "sentence2": rows.texts[1],
+        "score": rows.labels.tolist(),
+    }
     arguments = SentenceTransformerTrainingArguments(
         str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_steps=0.1, bf16=bf16,
         seed=SEED, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available())  # fmt: skip
@@ -83,7 +97,9 @@ def train_theirs(path: str, rows: Rows, bf16: bool, scratch: Path) -> tuple[floa
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
     options.add_argument("--rows", type=int, default=960)
     options.add_argument("--repeats", type=int, default=3)
@@ -91,8 +107,8 @@ def main() -> None:
     options.add_argument("--only")
     args = options.parse_args()
     repeats = 1 if args.epoch else args.repeats + 1
-    rows = read(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows))
-    dev, test = (read(DatasetConfig("stsb", split)) for split in ("dev", "test"))
+    rows = read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows))
+    dev, test = (read_dataset(DatasetConfig("stsb", split)) for split in ("dev", "test"))
     seconds, quality = {}, {}
     with tempfile.TemporaryDirectory() as name:
         runs = {
@@ -107,18 +123,31 @@ def main() -> None:
                 if repeat or args.epoch:  # the first is the warm-up
                     seconds.setdefault(system, []).append(elapsed)
                 if args.epoch:
-                    quality[system] = [100 * evaluate(r, encoder_judge(model.encode)).primary for r in (dev, test)]
+                    quality[system] = [
+                        100 * evaluate_rows(r, bi_encoder_scorer(model.encode)).primary
+                        for r in (dev, test)
+                    ]
     lines = []
     for system, times in seconds.items():
-        ratios = [theirs / t for theirs, t in zip(seconds.get("sentence-transformers", times), times, strict=True)]
+        ratios = [
+            theirs / t
+            for theirs, t in zip(seconds.get("sentence-transformers", times), times, strict=True)
+        ]
         speed = len(rows) / statistics.median(times)
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        lines.append([system, speed, statistics.median(ratios), spread, *quality.get(system, ["-", "-"])])
+        lines.append(
+            [system, speed, statistics.median(ratios), spread, *quality.get(system, ["-", "-"])]
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"\n{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, {torch.get_num_threads()} threads, peak {peak:.1f} GiB\n"
     )
-    print(table(["training", "pairs/s", "ratio", "of each repeat", "dev Spearman", "test Spearman"], lines))
+    print(
+        markdown_table(
+            ["training", "pairs/s", "ratio", "of each repeat", "dev Spearman", "test Spearman"],
+            lines,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ PYTHONPATH=benchmarks python train.py --config configs/cross/stsb.yaml --loss wr
 The data are read as ever, so the same run without the two options has the right labels: 82.1 on test in place of 7.4.
 """
 
-from sbert.cross_losses import BinaryCrossEntropyLoss
+from sbert.losses.cross_encoder import BinaryCrossEntropyLoss
 
 
 class ScoresToFive(BinaryCrossEntropyLoss):

@@ -1,7 +1,24 @@
-"""Sentence embeddings in plain PyTorch."""
+"""Sentence embeddings in plain PyTorch.
 
-from sbert.bi_encoder import BiEncoder, similarity
-from sbert.cross_encoder import CrossEncoder
-from sbert.errors import InputError
+The public names are imported when they are first used: `import sbert` alone loads neither torch nor transformers.
+"""
 
-__all__ = ["BiEncoder", "CrossEncoder", "InputError", "similarity"]
+import importlib
+
+_MODULES = {
+    "BiEncoder": "sbert.models.bi_encoder",
+    "CrossEncoder": "sbert.models.cross_encoder",
+    "InputError": "sbert.errors",
+    "similarity": "sbert.models.bi_encoder",
+}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'sbert' has no attribute '{name}'")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -9,12 +9,14 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from sbert.batching import unique
+from sbert.texts import unique
 
 T = TypeVar("T")
 
 
-def share(rows: np.ndarray, rank: int, processes: int, accumulate: int) -> list[tuple[np.ndarray, float]]:
+def share_rows(
+    rows: np.ndarray, rank: int, processes: int, accumulate: int
+) -> list[tuple[np.ndarray, float]]:
     """The rows of a global batch that one process computes, in `accumulate` parts, each with the weight of its loss.
 
     Rows are dealt in turn, so that rows sorted by length give every process the like. With loss_p the mean over part p
@@ -29,7 +31,9 @@ def share(rows: np.ndarray, rank: int, processes: int, accumulate: int) -> list[
     return parts
 
 
-def spread(accelerator: Accelerator, compute: Callable[[list], np.ndarray], items: list) -> np.ndarray:
+def compute_shared(
+    accelerator: Accelerator, compute: Callable[[list], np.ndarray], items: list
+) -> np.ndarray:
     """`compute(items)`, one row of float32 an item: every process computes its share of the distinct items and all receive
     the result."""
     processes = accelerator.num_processes
@@ -44,7 +48,7 @@ def spread(accelerator: Accelerator, compute: Callable[[list], np.ndarray], item
     return dealt.numpy()[index]
 
 
-def spread_rows(
+def compute_row_slices(
     accelerator: Accelerator, compute: Callable[[slice], tuple[Tensor, ...]], count: int
 ) -> tuple[Tensor, ...]:
     """`compute(rows)`, tensors with one row for each of `count` rows: every process computes a slice of them, and all receive
@@ -84,7 +88,7 @@ def mean_over_processes(accelerator: Accelerator, values: Tensor) -> Tensor:
     return accelerator.reduce(values, reduction="mean").cpu()
 
 
-def join(accelerator: Accelerator, own: Tensor, places: list[np.ndarray]) -> Tensor:
+def gather_in_order(accelerator: Accelerator, own: Tensor, places: list[np.ndarray]) -> Tensor:
     """The rows that all processes computed, in order: row j of process r is row places[r][j] of the result, without a
     gradient."""
     if accelerator.num_processes == 1:
@@ -113,10 +117,15 @@ def set_random_state(device: torch.device, state: dict[str, Tensor]) -> None:
 def random_states(accelerator: Accelerator) -> dict[str, Tensor]:
     """The states of all processes: name -> (W, bytes)."""
     states = random_state(accelerator.device)
-    return {name: accelerator.gather(state[None].to(accelerator.device)).cpu() for name, state in states.items()}
+    return {
+        name: accelerator.gather(state[None].to(accelerator.device)).cpu()
+        for name, state in states.items()
+    }
 
 
 def set_random_states(accelerator: Accelerator, states: dict[str, Tensor]) -> None:
     rank = accelerator.process_index
     # a copy: torch reads a view of a row from the beginning of its storage
-    set_random_state(accelerator.device, {name: state[rank].clone() for name, state in states.items()})
+    set_random_state(
+        accelerator.device, {name: state[rank].clone() for name, state in states.items()}
+    )

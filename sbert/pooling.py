@@ -101,7 +101,9 @@ def pool(tokens: Tensor, mask: Tensor, modes: Sequence[str]) -> Tensor:
 class Dense(nn.Module):
     """activation(W x + b) after the pooling, as some published encoders have it."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, activation: str = "Tanh"):
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, activation: str = "Tanh"
+    ):
         super().__init__()
         self.linear = nn.Linear(in_features, out_features, bias=bias)
         self.activation = getattr(nn, activation)()

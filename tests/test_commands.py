@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from conftest import fails, write_config
+from support import fails, write_config
 
 from sbert import BiEncoder
 
@@ -33,7 +33,9 @@ def test_bad_data_stops_before_anything_is_written(
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
     data = {"train": [{"path": str(file), "range": [0, 5], **dataset}]}
-    assert message in fails(train_command, capsys, write_config(tmp_path, tiny_folder, file, data=data))
+    assert message in fails(
+        train_command, capsys, write_config(tmp_path, tiny_folder, file, data=data)
+    )
     assert not (tmp_path / "runs").exists()
 
 
@@ -54,12 +56,21 @@ def test_model_folder_without_weights(tmp_path, tiny_folder, pairs_file, train_c
     assert "no weights: model.safetensors is missing" in line
 
 
-def test_loss_that_does_not_fit_the_columns(tmp_path, tiny_folder, pairs_file, train_command, capsys):
-    line = fails(train_command, capsys, write_config(tmp_path, tiny_folder, pairs_file, loss="TripletLoss"))
-    assert "TripletLoss reads 3 texts and no labels (task triplet); pairs has 2 texts, task sts" in line
+def test_loss_that_does_not_fit_the_columns(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys
+):
+    line = fails(
+        train_command, capsys, write_config(tmp_path, tiny_folder, pairs_file, loss="TripletLoss")
+    )
+    assert (
+        "TripletLoss reads 3 texts and no labels (task triplet); pairs has 2 texts, task sts"
+        in line
+    )
 
 
-def test_run_folder_that_holds_a_run_is_not_touched(tmp_path, tiny_folder, pairs_file, train_command, capsys):
+def test_run_folder_that_holds_a_run_is_not_touched(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys
+):
     config = write_config(tmp_path, tiny_folder, pairs_file)
     train_command(config)
     run = tmp_path / "runs/run"
@@ -69,7 +80,9 @@ def test_run_folder_that_holds_a_run_is_not_touched(tmp_path, tiny_folder, pairs
     line = fails(train_command, capsys, config, "--resume", "--optim.lr", "5e-4")
     assert "--resume under another configuration: it was 'lr: 0.001', now 'lr: 0.0005'" in line
     # bad data is found before the old run is deleted
-    line = fails(train_command, capsys, config, "--overwrite", "--data.train", '[{"path": "nowhere.tsv"}]')
+    line = fails(
+        train_command, capsys, config, "--overwrite", "--data.train", '[{"path": "nowhere.tsv"}]'
+    )
     assert "nowhere.tsv: no such file" in line
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     train_command(config, "--overwrite")
@@ -77,15 +90,23 @@ def test_run_folder_that_holds_a_run_is_not_touched(tmp_path, tiny_folder, pairs
     assert "of 8: " in capsys.readouterr().out
 
 
-def test_two_evaluated_datasets_of_one_name(tmp_path, tiny_folder, pairs_file, train_command, capsys):
+def test_two_evaluated_datasets_of_one_name(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys
+):
     dataset = {"path": str(pairs_file), "range": [0, 5], "name": "same"}
     data = {"train": [dataset], "dev": [dataset, dataset]}
-    assert "called same" in fails(train_command, capsys, write_config(tmp_path, tiny_folder, pairs_file, data=data))
+    assert "called same" in fails(
+        train_command, capsys, write_config(tmp_path, tiny_folder, pairs_file, data=data)
+    )
 
 
-def test_evaluate_prints_a_table_and_writes_files(tmp_path, tiny_folder, pairs_file, evaluate_command, capsys):
+def test_evaluate_prints_a_table_and_writes_files(
+    tmp_path, tiny_folder, pairs_file, evaluate_command, capsys
+):
     yaml = tmp_path / "data.yaml"
-    yaml.write_text(f"model: {tiny_folder}\ndata: [{{path: {pairs_file}, range: [0, 5], name: mine}}]\n")
+    yaml.write_text(
+        f"model: {tiny_folder}\ndata: [{{path: {pairs_file}, range: [0, 5], name: mine}}]\n"
+    )
     evaluate_command("--config", yaml, "--output", tmp_path / "result.json")
     table = capsys.readouterr().out
     assert "| mine |   32 |" in table
@@ -97,14 +118,20 @@ def test_evaluate_prints_a_table_and_writes_files(tmp_path, tiny_folder, pairs_f
 
 
 def test_evaluate_takes_several_names(tmp_path, tiny_folder, evaluate_command, capsys, monkeypatch):
-    from sbert import demo
+    from tools import demo_corpus
 
     monkeypatch.setenv("SBERT_DATA", str(tmp_path))
-    demo.write(tmp_path / "one")
-    demo.write(tmp_path / "two")
+    demo_corpus.write_corpus(tmp_path / "one")
+    demo_corpus.write_corpus(tmp_path / "two")
     evaluate_command("--model", tiny_folder, "--data", "one", "two", "--split", "dev")
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert [row.split("|")[1].strip() for row in rows] == ["sts", "-------", "one-dev", "two-dev", "average"]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "sts",
+        "-------",
+        "one-dev",
+        "two-dev",
+        "average",
+    ]
 
 
 @pytest.mark.parametrize(("argv", "message"), [
@@ -119,26 +146,38 @@ def test_bad_options_of_evaluate(tiny_folder, evaluate_command, capsys, argv, me
     assert message in fails(evaluate_command, capsys, *argv)
 
 
-def test_nli_accuracy_needs_the_trained_head(tmp_path, tiny_folder, train_command, evaluate_command, capsys):
+def test_nli_accuracy_needs_the_trained_head(
+    tmp_path, tiny_folder, train_command, evaluate_command, capsys
+):
     file = tmp_path / "nli.tsv"
     lines = [
         "premise\thypothesis\tlabel",
         *(f"a {x}\tthe {x}\t{y}" for x, y in (("cat", "neutral"), ("dog", "entailment"))),
     ]
     file.write_text("\n".join(lines), "utf-8")
-    assert "no trained loss head" in fails(evaluate_command, capsys, "--model", tiny_folder, "--data", file)
-    train_command(write_config(tmp_path, tiny_folder, file, data={"train": [{"path": str(file)}]}, loss="SoftmaxLoss"))
+    assert "no trained loss head" in fails(
+        evaluate_command, capsys, "--model", tiny_folder, "--data", file
+    )
+    train_command(
+        write_config(
+            tmp_path, tiny_folder, file, data={"train": [{"path": str(file)}]}, loss="SoftmaxLoss"
+        )
+    )
     evaluate_command("--model", tmp_path / "runs/run/best", "--data", file)
     assert "| nli " in capsys.readouterr().out
     other = tmp_path / "other.yaml"
-    other.write_text(f"model: {tmp_path}/runs/run/best\ndata: [{{path: {file}, classes: [neutral, entailment, x]}}]\n")
+    other.write_text(
+        f"model: {tmp_path}/runs/run/best\ndata: [{{path: {file}, classes: [neutral, entailment, x]}}]\n"
+    )
     assert "was trained on ['contradiction'" in fails(evaluate_command, capsys, "--config", other)
 
 
 @pytest.mark.parametrize("task", ["binary", "triplet"])
 def test_evaluates_other_tasks(tmp_path, tiny_folder, evaluate_command, capsys, task):
     file = tmp_path / "rows.tsv"
-    header = {"binary": "sentence1\tsentence2\tscore", "triplet": "anchor\tpositive\tnegative"}[task]
+    header = {"binary": "sentence1\tsentence2\tscore", "triplet": "anchor\tpositive\tnegative"}[
+        task
+    ]
     last = {"binary": ["1", "0"], "triplet": ["a big dog", "a red house"]}[task]
     file.write_text(f"{header}\nthe cat\ta cat\t{last[0]}\nthe man\ta park\t{last[1]}\n", "utf-8")
     config = tmp_path / "e.yaml"
@@ -151,9 +190,16 @@ def test_model_saved_by_a_run_is_evaluated_alike(
     tmp_path, tiny_folder, pairs_file, train_command, evaluate_command, capsys
 ):
     train_command(write_config(tmp_path, tiny_folder, pairs_file))
-    after = capsys.readouterr().out.split("| pairs      |   32 | spearman_cosine |")[1].split("|")[1].strip()
+    after = (
+        capsys.readouterr()
+        .out.split("| pairs      |   32 | spearman_cosine |")[1]
+        .split("|")[1]
+        .strip()
+    )
     config = tmp_path / "e.yaml"
-    config.write_text(f"model: {tmp_path}/runs/run/best\ndata: [{{path: {pairs_file}, range: [0, 5], name: pairs}}]\n")
+    config.write_text(
+        f"model: {tmp_path}/runs/run/best\ndata: [{{path: {pairs_file}, range: [0, 5], name: pairs}}]\n"
+    )
     evaluate_command("--config", config, "--precision", "fp32")
     assert f"| pairs |   32 |    {after} |" in capsys.readouterr().out
     assert BiEncoder.from_pretrained(tmp_path / "runs/run/best").pooling == ["mean"]

@@ -68,12 +68,21 @@ def test_known_numbers(mode, expected):
     torch.manual_seed(0)
     tokens = torch.randn(2, 4, 3)
     mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
-    torch.testing.assert_close(pool(tokens, mask, [mode])[0], torch.tensor(expected), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        pool(tokens, mask, [mode])[0], torch.tensor(expected), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize(
     ("mode", "expected"),
-    [("cls", 6.0), ("max", 6.0), ("mean", 3.0), ("mean_sqrt_len", 6.0), ("weighted_mean", 2.0), ("last_token", 0.0)],
+    [
+        ("cls", 6.0),
+        ("max", 6.0),
+        ("mean", 3.0),
+        ("mean_sqrt_len", 6.0),
+        ("weighted_mean", 2.0),
+        ("last_token", 0.0),
+    ],
 )
 def test_hand_arithmetic(mode, expected):
     # sum 12; 12 / 4; 12 / sqrt 4; (1*6 + 2*4 + 3*2 + 4*0) / (1 + 2 + 3 + 4)
@@ -86,7 +95,9 @@ def test_hand_arithmetic(mode, expected):
 @pytest.mark.parametrize("kind", [torch.int64, torch.int32, torch.bool, torch.float32])
 def test_equals_the_plain_loop(mode, side, kind):
     tokens, mask = ragged(side, [0, *LENGTHS], seed=1)
-    torch.testing.assert_close(pool(tokens, mask.to(kind), [mode]), loop(tokens, mask, mode), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        pool(tokens, mask.to(kind), [mode]), loop(tokens, mask, mode), atol=1e-12, rtol=0
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -122,7 +133,9 @@ def test_half_types_are_pooled_in_fp32(mode, half):
     pooled = pool(tokens.to(half), mask, [mode])
     assert pooled.dtype == torch.float32
     assert torch.equal(pooled, pool(tokens.to(half).float(), mask, [mode]))
-    torch.testing.assert_close(pooled, pool(tokens, mask, [mode]), atol=0, rtol=2 * torch.finfo(half).eps)
+    torch.testing.assert_close(
+        pooled, pool(tokens, mask, [mode]), atol=0, rtol=2 * torch.finfo(half).eps
+    )
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
@@ -142,7 +155,9 @@ def test_one_token_is_its_own_pooling(mode, side):
 def test_equal_tokens_pool_to_that_token(mode):
     tokens = torch.linspace(-2, 2, H).expand(2, 4, H)
     factor = 2.0 if mode == "mean_sqrt_len" else 1.0  # n / sqrt n
-    torch.testing.assert_close(pool(tokens, torch.ones(2, 4, dtype=torch.long), [mode]), factor * tokens[:, 0])
+    torch.testing.assert_close(
+        pool(tokens, torch.ones(2, 4, dtype=torch.long), [mode]), factor * tokens[:, 0]
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -184,7 +199,9 @@ def test_linear_in_the_tokens(mode):
     tokens, mask = ragged("right")
     other, _ = ragged("right", seed=3)
     expected = 2 * pool(tokens, mask, [mode]) - 3 * pool(other, mask, [mode])
-    torch.testing.assert_close(pool(2 * tokens - 3 * other, mask, [mode]), expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        pool(2 * tokens - 3 * other, mask, [mode]), expected, atol=1e-12, rtol=0
+    )
 
 
 @pytest.mark.parametrize("mode", ["mean", "mean_sqrt_len", "max"])
@@ -192,7 +209,9 @@ def test_order_of_the_tokens_does_not_matter(mode):
     tokens, mask = ragged("right", [7, 7, 7])
     shuffled = tokens.clone()
     shuffled[:, :7] = tokens[:, [3, 0, 6, 5, 1, 4, 2]]
-    torch.testing.assert_close(pool(shuffled, mask, [mode]), pool(tokens, mask, [mode]), atol=1e-14, rtol=0)
+    torch.testing.assert_close(
+        pool(shuffled, mask, [mode]), pool(tokens, mask, [mode]), atol=1e-14, rtol=0
+    )
 
 
 def test_one_name_or_a_list_of_names():
@@ -201,7 +220,8 @@ def test_one_name_or_a_list_of_names():
 
 
 @pytest.mark.parametrize(
-    ("modes", "named"), [("median", "'median'"), (["mean", "Mean"], "'Mean'"), ([], "empty"), ((), "empty")]
+    ("modes", "named"),
+    [("median", "'median'"), (["mean", "Mean"], "'Mean'"), ([], "empty"), ((), "empty")],
 )
 def test_unknown_and_missing_modes_are_refused(modes, named):
     with pytest.raises(InputError) as error:

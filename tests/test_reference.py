@@ -5,13 +5,15 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conftest import REAL_DATA, WEIGHTS, needs_data, needs_weights
+from support import REAL_DATA, WEIGHTS, needs_data, needs_weights
 
 from sbert import BiEncoder
-from sbert.data import DatasetConfig, Rows, read
-from sbert.encoder import resolve_precision
-from sbert.evaluation import encoder_judge, evaluate
-from sbert.files import READERS
+from sbert.data.config import DatasetConfig
+from sbert.data.readers import READERS
+from sbert.data.rows import Rows, read_dataset
+from sbert.device import resolve_precision
+from sbert.evaluation.evaluators import evaluate_rows
+from sbert.evaluation.scorers import bi_encoder_scorer
 
 pytestmark = [pytest.mark.real, needs_data]
 
@@ -32,13 +34,22 @@ def encoder() -> BiEncoder:
 
 
 # the reference values of the data's README, cosine x 100, one correlation over all rows of a set
-SPEARMAN = {"stsb": 82.03, "sts12": 72.37, "sts13": 80.60, "sts14": 75.59, "sts15": 85.39, "sts16": 78.99}
+SPEARMAN = {
+    "stsb": 82.03,
+    "sts12": 72.37,
+    "sts13": 80.60,
+    "sts14": 75.59,
+    "sts15": 85.39,
+    "sts16": 78.99,
+}
 
 
 @needs_weights
 @pytest.mark.parametrize(("name", "spearman"), SPEARMAN.items())
 def test_published_figures(encoder, name, spearman):
-    metrics = evaluate(read(DatasetConfig(name, "test")), encoder_judge(encoder.encode)).metrics
+    metrics = evaluate_rows(
+        read_dataset(DatasetConfig(name, "test")), bi_encoder_scorer(encoder.encode)
+    ).metrics
     assert 100 * metrics["spearman_cosine"] == pytest.approx(spearman, abs=0.05)
     if name == "stsb":
         assert 100 * metrics["pearson_cosine"] == pytest.approx(82.74, abs=0.05)
@@ -47,9 +58,11 @@ def test_published_figures(encoder, name, spearman):
 @needs_weights
 @native_bf16
 def test_bf16_keeps_every_cosine_above_09995(encoder):
-    rows = read(DatasetConfig("stsb", "test"))
+    rows = read_dataset(DatasetConfig("stsb", "test"))
     texts = sorted({text for column in rows.texts for text in column})
-    exact, rounded = (encoder.encode(texts, precision, normalize=True) for precision in ("fp32", "bf16"))
+    exact, rounded = (
+        encoder.encode(texts, precision, normalize=True) for precision in ("fp32", "bf16")
+    )
     cosines = (exact * rounded).sum(axis=1)
     assert len(texts) > 2500
     assert cosines.min() > 0.9995
@@ -59,14 +72,19 @@ def test_bf16_keeps_every_cosine_above_09995(encoder):
 @needs_weights
 def test_the_folder_as_published(encoder):
     assert (encoder.pooling, encoder.dim, encoder.max_length) == (["mean"], 384, 256)
-    lengths = np.linalg.norm(encoder.encode(["A plane is taking off.", "An air plane is taking off."], "fp32"), axis=1)
+    lengths = np.linalg.norm(
+        encoder.encode(["A plane is taking off.", "An air plane is taking off."], "fp32"), axis=1
+    )
     np.testing.assert_allclose(lengths, 1, atol=1e-6)
 
 
 # the table of the data's README: rows by dataset and split
 LABELLED = {
     ("sts", "stsb"): {"train": 5749, "dev": 1500, "test": 1379},
-    **{("sts", f"stsb_multi_mt/{x}"): {"train": 5749, "dev": 1500, "test": 1379} for x in ("en", "de", "fr", "es")},
+    **{
+        ("sts", f"stsb_multi_mt/{x}"): {"train": 5749, "dev": 1500, "test": 1379}
+        for x in ("en", "de", "fr", "es")
+    },
     ("sts", "sts12"): {"test": 3108, "train": 2234},
     ("sts", "sts13"): {"test": 1500},
     ("sts", "sts14"): {"test": 3750},
@@ -82,7 +100,13 @@ LABELLED = {
     ("triplet", "wiki_section_triplets_derived"): {"train": 10999, "dev": 1384, "test": 4670},
 }
 UNLABELLED = {
-    "scifact": {"corpus": 5183, "queries_train": 809, "queries_test": 300, "qrels_train": 919, "qrels_test": 339},
+    "scifact": {
+        "corpus": 5183,
+        "queries_train": 809,
+        "queries_test": 300,
+        "qrels_train": 919,
+        "qrels_test": 339,
+    },
     "cranfield": {"corpus": 1398, "queries": 225, "qrels": 1611},
     "tatoeba_parallel": {"en-fr": 142787, "en-de": 169197, "en-es": 118964},
     "multi30k": {"train": 29000, "val": 1014},
@@ -107,10 +131,14 @@ def check_labels(rows: Rows) -> None:
 
 @pytest.mark.parametrize(
     ("task", "name", "split", "count"),
-    [(task, name, split, n) for (task, name), splits in LABELLED.items() for split, n in splits.items()],
+    [
+        (task, name, split, n)
+        for (task, name), splits in LABELLED.items()
+        for split, n in splits.items()
+    ],
 )
 def test_labelled_datasets(task, name, split, count):
-    rows = read(DatasetConfig(name, split))
+    rows = read_dataset(DatasetConfig(name, split))
     assert (rows.task, len(rows) + sum(rows.skipped.values())) == (task, count)
     assert not rows.skipped
     assert [len(column) for column in rows.texts] == [count] * (3 if task == "triplet" else 2)
@@ -119,5 +147,9 @@ def test_labelled_datasets(task, name, split, count):
 
 @pytest.mark.parametrize(("name", "expected"), UNLABELLED.items(), ids=UNLABELLED)
 def test_unlabelled_datasets(name, expected):
-    files = {path.name.removesuffix(".tsv.gz"): path for path in (REAL_DATA / name).glob("*.tsv.gz")}
-    assert {split: sum(1 for _ in READERS["tsv"](path)) for split, path in files.items()} == expected
+    files = {
+        path.name.removesuffix(".tsv.gz"): path for path in (REAL_DATA / name).glob("*.tsv.gz")
+    }
+    assert {
+        split: sum(1 for _ in READERS["tsv"](path)) for split, path in files.items()
+    } == expected

@@ -1,0 +1,1 @@
+"""Augmented SBERT: strategies, silver pairs, the whole recipe."""

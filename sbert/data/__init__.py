@@ -1,0 +1,1 @@
+"""Files to rows, corpora, overlaps between datasets."""

@@ -1,0 +1,35 @@
+"""Training losses, one family a file. A configuration names a loss by its class name alone."""
+
+from sbert.losses.base import JointLoss, Loss
+from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
+from sbert.losses.cross_encoder import (
+    BinaryCrossEntropyLoss,
+    CrossEntropyLoss,
+    LocalizedContrastiveLoss,
+    MSELoss,
+    PairLoss,
+)
+from sbert.losses.distillation import MarginMSELoss
+from sbert.losses.matryoshka import MatryoshkaLoss
+from sbert.losses.ranking import MultipleNegativesRankingLoss
+from sbert.losses.similarity import AnglELoss, CoSENTLoss, CosineSimilarityLoss
+from sbert.losses.softmax import SoftmaxLoss
+
+__all__ = [
+    "AnglELoss",
+    "BinaryCrossEntropyLoss",
+    "CoSENTLoss",
+    "ContrastiveLoss",
+    "CosineSimilarityLoss",
+    "CrossEntropyLoss",
+    "JointLoss",
+    "LocalizedContrastiveLoss",
+    "Loss",
+    "MSELoss",
+    "MarginMSELoss",
+    "MatryoshkaLoss",
+    "MultipleNegativesRankingLoss",
+    "PairLoss",
+    "SoftmaxLoss",
+    "TripletLoss",
+]

@@ -1,0 +1,1 @@
+"""Encoders, token tables, model folders."""

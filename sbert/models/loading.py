@@ -1,0 +1,44 @@
+"""Cross-encoders that serve as scorers: rerankers, and teachers whose scores become labels."""
+
+import re
+
+from sbert.errors import InputError
+from sbert.models.cross_encoder import CrossEncoder
+from sbert.models.hf_folder import is_classifier, locate_folder
+
+
+def load_scorer(path: str, role: str) -> CrossEncoder:
+    """A cross-encoder that gives each pair one score. `role`: what error messages call it.
+
+    Raises:
+        InputError: no such folder, a bi-encoder, a classifier of several classes.
+    """
+    root = locate_folder(path)
+    if not is_classifier(root):
+        raise InputError(f"{role} {path}: is a bi-encoder; a cross-encoder is needed")
+    model = CrossEncoder.from_pretrained(root)
+    if model.dim != 1:
+        raise InputError(
+            f"{role} {path}: has {model.dim} classes; a cross-encoder with one label (score) is needed"
+        )
+    return model
+
+
+def load_teacher(path: str) -> CrossEncoder:
+    """A scorer whose scores are labels in [0, 1].
+
+    Raises:
+        InputError: as `load_scorer`; an activation other than the sigmoid.
+    """
+    teacher = load_scorer(path, "teacher")
+    if teacher.activation != "sigmoid":
+        raise InputError(
+            f"teacher {path}: its activation is {teacher.activation}, so its labels need not lie in [0, 1]; train it with "
+            "BinaryCrossEntropyLoss, or with MSELoss and activation sigmoid, on scores scaled to [0, 1]"
+        )
+    return teacher
+
+
+def teacher_fingerprint(teacher: str) -> str:
+    """The fingerprint of a teacher, given as its folder or as the fingerprint itself."""
+    return teacher if re.fullmatch("[0-9a-f]{64}", teacher) else load_teacher(teacher).fingerprint

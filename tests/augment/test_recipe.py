@@ -1,0 +1,485 @@
+"""The whole recipe. With tiny models its stages run in this process, as their commands would; where only their order matters they
+are pretended: a model is a file that follows from what it was trained on."""
+
+import hashlib
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.state import AcceleratorState
+from support import ROOT, copied, fails
+from tiny_models import WORDS, write_tiny
+
+from sbert.atomic import write_whole
+from sbert.augment import silver
+from sbert.training.loop import Training
+
+STAGES = ["gold", "cross-encoder", "silver-random", "random", "silver-semantic", "semantic"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Path:
+    """A TSV of 32 pairs with scores from 0 to 1."""
+    draw, path = random.Random(0), tmp_path_factory.mktemp("data") / "pairs.tsv"
+    rows = [
+        [" ".join(draw.choices(WORDS, k=6)), " ".join(draw.choices(WORDS, k=4)), f"{i / 31:.3f}"]
+        for i in range(32)
+    ]
+    path.write_text(
+        "".join("\t".join(row) + "\n" for row in [["sentence1", "sentence2", "score"], *rows])
+    )
+    return path
+
+
+def recipe_options(folder: Path, encoder: Path, pairs: Path) -> dict:
+    """A recipe of one seed and two strategies."""
+    learner = {
+        "optim": {"lr": 1e-3, "batch_size": 8},
+        "loop": {"precision": "fp32", "log_steps": 1, "save_steps": 1},
+    }
+    return {
+        "name": "mine",
+        "runs": str(folder),
+        "gold": [{"path": str(pairs), "limit": 20, "name": "gold"}],
+        "dev": [{"path": str(pairs), "beyond": 20, "name": "dev"}],
+        "test": [{"path": str(copied(pairs)), "name": "test"}],
+        "bi_encoder": learner | {"model": {"path": str(encoder)}, "loss": "CosineSimilarityLoss"},
+        "teacher": learner | {"model": {"path": str(encoder)}, "loss": "BinaryCrossEntropyLoss"},
+        "silver": {"strategies": ["random", "semantic"], "number": 24},
+        "augmented": {"share": 0.5},
+    }
+
+
+@pytest.fixture
+def options(tmp_path, encoder, pairs) -> dict:
+    return recipe_options(tmp_path / "recipes", encoder, pairs)
+
+
+def begin(stage) -> None:
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    if not (stage.folder / "config.yaml").exists():
+        write_whole(stage.folder / "config.yaml", stage.text.encode())
+
+
+class InProcess:
+    """In the place of Processes: the commands themselves, here."""
+
+    def __init__(self, jobs, say):
+        self.calls, self.stop = [], lambda: None
+
+    def __call__(self, stage):
+        import augment
+        import train
+
+        self.calls.append(stage.label)
+        begin(stage)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        script, *words = stage.command
+        {"train.py": train, "augment.py": augment}[Path(script).name].main(words)
+
+
+class Pretend(InProcess):
+    """A model or a silver file is a text that follows from the settings and the files of its stage; `cut` names one that is
+    interrupted when it has begun."""
+
+    cut = None
+
+    def __call__(self, stage):
+        self.calls.append(stage.label)
+        begin(stage)
+        if stage.label == self.cut:
+            raise KeyboardInterrupt
+        made = hashlib.sha256((stage.folder / "stage.json").read_bytes()).hexdigest()
+        if stage.kind == "silver":
+            rows = [
+                {"sentence1": "a cat", "sentence2": made[:k], "score": 0.1 * k} for k in range(1, 9)
+            ]
+            write_whole(stage.result, "".join(json.dumps(row) + "\n" for row in rows).encode())
+            return
+        for part in ("best", "last"):
+            (stage.folder / part).mkdir(exist_ok=True)
+            (stage.folder / part / "model.safetensors").write_text(made)
+        score = {"rho": len(stage.row) / 100 + stage.axes["seed"] / 1000}
+        data = stage.config.data
+        results = [
+            {
+                "dataset": d.name,
+                "part": part,
+                "main": "rho",
+                "rows": 3,
+                "before": {"rho": 0.02},
+                "after": score,
+            }
+            for part in ("dev", "test")
+            for d in getattr(data, part)
+        ]
+        facts = {"train_rows": 20, "steps": 5, "seconds": 1.0, "results": results}
+        write_whole(stage.folder / "result.json", json.dumps(facts).encode())
+
+
+def command(options: dict, *words: str, processes=Pretend, cut=None) -> list[str]:
+    """The command -> the labels of the stages that it did."""
+    path = Path(options["runs"]).with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(options))
+    made = processes(1, print)
+    made.cut = cut
+    import augment
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    augment.main(["recipe", "--config", str(path), *words], processes=lambda jobs, say: made)
+    return made.calls
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, encoder, pairs) -> Path:
+    """The folder of a recipe whose stages are real, done without interruption."""
+    folder = tmp_path_factory.mktemp("whole") / "recipes"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT)
+        patch.setattr(silver, "UNIT", 6)
+        assert command(recipe_options(folder, encoder, pairs), processes=InProcess) == seeded(1)
+    return folder / "mine"
+
+
+def seeded(*seeds: int) -> list[str]:
+    return [f"{stage},seed={seed}" for seed in seeds for stage in STAGES]
+
+
+def results(folder: Path) -> list[dict]:
+    """results.jsonl without what a clock says."""
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def listed(capsys) -> dict[str, str]:
+    """What a dry run said: {stage: its state, and why}."""
+    lines = capsys.readouterr().out.splitlines()[:-1]
+    return {
+        words[0]: line[:5].strip() + line[7:].removeprefix(words[0])
+        for line in lines
+        for words in [line[7:].split(": ")]
+    }
+
+
+def test_from_pairs_to_a_table(whole):
+    """The numbers of the table are those of the runs; silver is what the strategies sampled, and is trained on."""
+    gold, teacher = (
+        json.loads((whole / f"{s},seed=1/result.json").read_text())
+        for s in ("gold", "cross-encoder")
+    )
+    assert (gold["train_rows"], teacher["train_rows"]) == (20, 40)  # the teacher reads both orders
+    before, after = (
+        [100 * r[when]["spearman_cosine"] for r in gold["results"]] for when in ("before", "after")
+    )
+    table = (whole / "table.md").read_text().splitlines()[4:9]
+    cells = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]
+        for line in table
+    }
+    assert list(cells) == ["untuned", "gold", "cross-encoder", "gold + random", "gold + semantic"]
+    assert (cells["untuned"][2], cells["untuned"][5]) == (f"{before[0]:.2f}", f"{before[1]:.2f}")
+    assert (cells["gold"][2], cells["gold"][5]) == (f"{after[0]:.2f}", f"{after[1]:.2f}")
+    rows = {row["row"]: row for row in results(whole) if row["kind"] == "silver"}
+    for strategy in ("random", "semantic"):
+        silver = [
+            json.loads(line)
+            for line in (whole / f"silver-{strategy},seed=1/silver.jsonl").read_text().splitlines()
+        ]
+        assert {row["strategy"] for row in silver} == {strategy}
+        assert rows[strategy]["pairs"] == len(silver) <= 24
+        assert cells[f"gold + {strategy}"][-2:] == [
+            str(len(silver)),
+            f"{rows[strategy]['divergence']:.2f}",
+        ]
+        trained = json.loads((whole / f"{strategy},seed=1/result.json").read_text())
+        assert trained["train_rows"] == 20 + len(silver)
+        assert cells[f"gold + {strategy}"][1] == str(trained["steps"])
+    assert list(whole.glob("*/last")) == []
+
+
+def test_killed_in_every_stage_it_ends_the_same(whole, options, tmp_path, monkeypatch):
+    """Cut in the third step or unit of one stage after another: the same results, silver and weights, to the last bit."""
+    works = 0
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(silver, "UNIT", 6)
+
+    def counted(real):
+        def call(*args, **options):
+            nonlocal works
+            works += 1
+            if works == 3:
+                raise KeyboardInterrupt
+            return real(*args, **options)
+
+        return call
+
+    class Cut(InProcess):
+        def __call__(self, one):
+            nonlocal works
+            works = 0 if one.label == f"{stage},seed=1" else -1000
+            super().__call__(one)
+
+    stages = ["gold", "cross-encoder", "silver-semantic", "semantic"]
+    while stages:
+        stage = stages.pop(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "update", counted(Training.update))
+            patch.setattr(silver, "label_pairs", counted(silver.label_pairs))
+            with pytest.raises(KeyboardInterrupt):
+                command(options, processes=Cut)
+    command(options, processes=InProcess)
+    folder = tmp_path / "recipes/mine"
+    assert results(folder) == results(whole)
+    for name in ("cross-encoder,seed=1/best/model.safetensors", "semantic,seed=1/best/model.safetensors",
+                 "silver-random,seed=1/silver.jsonl", "silver-semantic,seed=1/silver.jsonl"):  # fmt: skip
+        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+    assert (folder / "table.md").read_text() == (whole / "table.md").read_text().replace(
+        str(whole), str(folder)
+    )
+
+
+def test_what_is_done_is_skipped_and_the_recipe_may_grow(options, tmp_path):
+    assert command(options) == seeded(1)
+    assert command(options) == []
+    assert command(options | {"seeds": [1, 2]}) == seeded(2)
+    more = options["silver"] | {"strategies": ["random", "semantic", "kde"]}
+    assert command(options | {"silver": more}) == ["silver-kde,seed=1", "kde,seed=1"]
+    assert not list((tmp_path / "recipes/mine").glob("*/last"))
+
+
+def test_a_stage_that_was_cut_goes_on(options, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        command(options, cut="random,seed=1")
+    capsys.readouterr()
+    command(options, "--dry_run")
+    assert list(listed(capsys).values()) == ["done"] * 3 + ["cut"] + ["to do"] * 2
+    assert command(options) == seeded(1)[3:]
+
+
+def test_a_changed_teacher_makes_its_silver_and_all_after_it_invalid(options, tmp_path, capsys):
+    command(options)
+    folder = tmp_path / "recipes/mine"
+    shutil.rmtree(folder / "cross-encoder,seed=1")
+    capsys.readouterr()
+    command(options, "--dry_run")
+    states, by_teacher = listed(capsys), "stale: cross-encoder,seed=1 is to be made again"
+    assert states["gold,seed=1"] == "done"
+    assert states["cross-encoder,seed=1"] == "to do"
+    assert states["silver-random,seed=1"] == states["silver-semantic,seed=1"] == by_teacher
+    assert states["semantic,seed=1"] == "stale: silver-semantic,seed=1 is to be made again"
+    # it comes out as before, so all that was made from it is of use still
+    assert command(options) == ["cross-encoder,seed=1"]
+    # it comes out otherwise
+    (folder / "cross-encoder,seed=1/best/model.safetensors").write_text("another")
+    capsys.readouterr()
+    assert command(options) == seeded(1)[2:]
+    teacher = folder / "cross-encoder,seed=1/best"
+    assert f"again: silver-random,seed=1: it read another {teacher}" in capsys.readouterr().out
+    assert command(options) == []
+
+
+def test_an_exchanged_silver_file_is_trained_on_anew(options, tmp_path):
+    command(options)
+    silver = tmp_path / "recipes/mine/silver-random,seed=1/silver.jsonl"
+    silver.write_text(silver.read_text().replace("a cat", "a dog"))
+    assert command(options) == ["random,seed=1"]
+
+
+def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path, capsys):
+    command(options)
+    files = {p: p.read_bytes() for p in (tmp_path / "recipes").rglob("*") if p.is_file()}
+    other = options | {"teacher": options["teacher"] | {"optim": {"lr": 1e-3, "batch_size": 4}}}
+    line = fails(command, capsys, other)
+    place = tmp_path / "recipes/mine/cross-encoder,seed=1"
+    assert line == (
+        f"augment.py: error: {place}: made otherwise: it was 'batch_size: 8', now 'batch_size: 4'; give the recipe "
+        "another name, or delete what no longer holds and make it again by --redo"
+    )
+    assert {p: p.read_bytes() for p in (tmp_path / "recipes").rglob("*") if p.is_file()} == files
+    assert command(other, "--redo") == seeded(1)[1:]
+    assert command(other) == []
+
+
+def test_other_data_is_refused_and_done_again(options, tmp_path, pairs, capsys):
+    path = tmp_path / "pairs.tsv"
+    for name in ("gold", "dev"):  # test reads a copy of pairs
+        options[name] = [options[name][0] | {"path": str(path)}]
+    path.write_text(pairs.read_text())
+    command(options)
+    path.write_text(pairs.read_text() + "a cat\ta dog\t0.5\n")
+    assert f"gold,seed=1: made otherwise: it read another {path}; give" in fails(
+        command, capsys, options
+    )
+    assert command(options, "--redo") == seeded(1)
+
+
+def test_a_run_in_the_place_of_a_stage_is_refused(options, tmp_path, capsys):
+    folder = tmp_path / "recipes/mine/gold,seed=1"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("name: mine")
+    assert "gold,seed=1: made otherwise: its folder holds what no recipe made" in fails(
+        command, capsys, options
+    )
+    assert (folder / "config.yaml").read_text() == "name: mine"
+
+
+def test_a_part_of_the_published_strategies(options, capsys):
+    options["published"] = {"gold": 60.5, "bm25": 61.48}  # which is none of this recipe's
+    command(options)
+    assert [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| gold")] == [
+        "60.50", "-", "-"]  # fmt: skip
+
+
+def test_a_dry_run_writes_nothing(options, tmp_path, capsys):
+    command(options, "--dry_run")
+    assert capsys.readouterr().out.splitlines() == [
+        *(f"to do  {label}" for label in seeded(1)), f"0 of 6 stages done in {tmp_path}/recipes/mine"]  # fmt: skip
+    assert not (tmp_path / "recipes").exists()
+
+
+def test_results_and_the_last_line(options, tmp_path, capsys):
+    command(options | {"seeds": [1, 2]})
+    folder, output = tmp_path / "recipes/mine", capsys.readouterr().out
+    assert [row["stage"] for row in results(folder)] == seeded(1, 2)
+    assert results(folder)[0]["results"]["dev"]["after"] == {"rho": 0.041}
+    table = (folder / "table.md").read_text().split("\n\n", 1)[1].strip()
+    assert output.rstrip().endswith(f"{table}\n\ntable: {folder}/table.md")
+    assert table.splitlines()[-1].endswith(f"its best run: {folder}/semantic,seed=2/best")
+    assert "6 of 12: semantic,seed=1: dev 8.10, test 8.10; 1 s" in output
+    assert "5 of 12: silver-semantic,seed=1: 8 pairs, KL(gold || silver) " in output
+
+
+def test_a_teacher_that_is_worse_than_its_student_is_said_at_once(options, capsys):
+    class Poor(Pretend):
+        def __call__(self, stage):
+            super().__call__(stage)
+            if stage.kind == "teacher":
+                path = stage.folder / "result.json"
+                path.write_text(path.read_text().replace('"rho": 0.131', '"rho": 0.03'))
+
+    command(options, processes=Poor)
+    doubt = "the cross-encoder has 3.00 on dev, less than the 4.10 of the bi-encoder that it is to teach: "
+    output = capsys.readouterr().out
+    assert output.count(doubt) == 2  # when it is there, and under the table
+    assert output.index(doubt) < output.index("3 of 6")
+    command(options | {"name": "other"})
+    assert "that it is to teach" not in capsys.readouterr().out
+
+
+def test_one_teacher_for_all_seeds(options):
+    again = ["gold,seed=2", "random,seed=2", "semantic,seed=2"]
+    assert command(options | {"seeds": [1, 2], "one_teacher": True}) == seeded(1) + again
+
+
+def test_sizes_have_tables_of_their_own(options, tmp_path):
+    labels = command(options | {"sizes": [8, None], "silver": {"strategies": ["random"]}})
+    names = STAGES[:4]
+    assert labels == [
+        *(f"{name},size=8,seed=1" for name in names),
+        *(f"{name},seed=1" for name in names),
+    ]
+    assert (tmp_path / "recipes/mine/table.md").read_text().count("| gold + random") == 2
+
+
+def test_domain_adaptation(options, tmp_path, pairs):
+    """The last bi-encoder is trained on silver of the target alone; source's dev chooses nothing of it."""
+    target = {"test": [{"path": str(copied(pairs)), "name": "target"}]}
+    silver = {"strategies": ["given"], "unlabelled": {"path": str(pairs)}}
+    command(options | {"target": target, "silver": silver, "test": []})
+    folder = tmp_path / "recipes/mine"
+    saved = yaml.safe_load((folder / "given,seed=1/config.yaml").read_text())["data"]
+    assert [d["name"] for d in saved["train"]] == ["silver-given"]
+    assert (saved["dev"], [d["name"] for d in saved["test"]]) == ([], ["target"])
+    lines = (folder / "table.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines[4:8]] == [
+        "untuned",
+        "source",
+        "cross-encoder",
+        "silver: given",
+    ]
+    assert "dev rho" not in lines[2]
+    assert lines[-1] == "no labelled dev set of the target: nothing is chosen among the rows"
+    silver = yaml.safe_load((folder / "silver-given,seed=1/config.yaml").read_text())
+    assert (silver["unlabelled"]["path"], silver["strategy"], silver["gold"][0]["name"]) == (
+        str(pairs),
+        "given",
+        "gold",
+    )
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"silver": {"strategies": ["bm52"]}}, "bm52"),
+    ({"silver": {"strategies": []}}, "silver.strategies: []; name some of random, bm25"),
+    ({"silver": {"strategies": ["kde", "kde"]}}, "silver.strategies: [kde, kde]; name some of random, bm25"),
+    ({"silver": {"strategies": ["given"]}}, "given labels the pairs of silver.unlabelled, and there are none"),
+    ({"silver": {"strategies": ["random"], "k": 0}}, "silver.k is 0; it must be 1 or more"),
+    ({"dev": []}, "dev: is empty; a recipe needs labelled pairs to train on, and others to choose by"),
+    ({"gold": []}, "gold: is empty"),
+    ({"seeds": []}, "seeds: []; name some, each once"),
+    ({"seeds": [1, 1]}, "seeds: [1, 1]; name some, each once"),
+    ({"sizes": [5, 5]}, "sizes: [5, 5]; name some, each once"),
+    ({"sizes": [30]}, "size 30 goes beyond the limit of 20 in gold"),
+    ({"published": {"bm52": 1.0}}, "published: 'bm52' is no row of the table; the rows are untuned, gold, cross-encoder, "),
+    ({"augmented": {"share": 1.0}}, "augmented.share is 1.0; it must lie between 0 and 1"),
+    ({"augmented": {"set": {"optim.lrr": 1}}}, "augmented.set: unknown option optim.lrr: 'lrr' is none of lr, "),
+    ({"augmented": {"set": {"optim.lr": -1.0}}}, "random: optim.lr is -1.0; it must be above 0"),
+    ({"target": {"test": []}}, "target.test: is empty; name labelled pairs of the target"),
+    ({"target": {"test": [{"path": "x.tsv"}]}}, "target: name its pairs as silver.unlabelled, or its sentences as silver.texts"),
+    ({"silver": {"strategies": ["random"], "unlabelled": {"path": "x.tsv"}, "texts": {"path": "x.txt"}}},
+     "silver: unlabelled and texts are both given"),
+    ({"gold": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
+    ({"test": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
+    ({"strategies": ["kde"]}, "strategies"),
+    ({"metric": "kendall"}, "metric: dev has no 'kendall'; there are: rho"),
+])  # fmt: skip
+def test_bad_input_ends_with_one_line(options, tmp_path, capsys, changes, message):
+    assert message in fails(command, capsys, options | changes)
+    assert [path.name for path in (tmp_path / "recipes").glob("mine/*") if "seed" in path.name] in (
+        [],
+        ["gold,seed=1"],
+    )
+
+
+def test_a_model_that_is_not_there(options, capsys):
+    options["teacher"] = options["teacher"] | {"model": {"path": "no/such/folder"}}
+    assert "run cross-encoder,seed=1: model no/such/folder: no such folder" in fails(
+        command, capsys, options
+    )
+
+
+def test_silver_is_no_gold(whole, options, capsys):
+    silver = whole / "silver-random,seed=1/silver.jsonl"
+    line = fails(command, capsys, options | {"gold": [{"path": str(silver)}]})
+    assert (
+        f"gold {silver}: is silver, labelled by a cross-encoder; gold is what people labelled"
+        in line
+    )
+
+
+def test_silver_of_another_teacher_is_not_trained_on(whole, options, tmp_path, capsys, monkeypatch):
+    """Exchanged behind the recipe's back; train.py itself refuses it."""
+    monkeypatch.syspath_prepend(ROOT)
+    folder = tmp_path / "recipes/mine"
+    shutil.copytree(whole, folder)
+    for path in folder.glob("*/stage.json"):
+        path.write_text(
+            path.read_text()
+            .replace(str(whole), str(folder))
+            .replace(str(whole.parent), str(folder.parent))
+        )
+    silver = folder / "silver-random,seed=1/silver.jsonl"
+    first, rest = silver.read_text().split("\n", 1)
+    silver.write_text(json.dumps(json.loads(first) | {"teacher": "0" * 64}) + "\n" + rest)
+    with pytest.raises(SystemExit):
+        command(options, processes=InProcess)
+    assert (
+        f"train.py: error: {silver}, line 1: teacher is {'0' * 16}, and " in capsys.readouterr().err
+    )

@@ -1,0 +1,190 @@
+"""A stage's result is of use as long as its settings and all that it read are the same."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sbert.augment import stages as module
+from sbert.augment.stages import Stage, StageState, digests
+from sbert.data.config import DatasetConfig
+
+
+@pytest.fixture
+def stages(tmp_path) -> tuple[Stage, Stage]:
+    """A training on a file and an encoder, and one that goes on from it."""
+    encoder, pairs = tmp_path / "encoder", tmp_path / "pairs.tsv"
+    encoder.mkdir()
+    (encoder / "model.safetensors").write_text("weights")
+    pairs.write_text("a\tb\t1\n")
+
+    def config(model):
+        data = SimpleNamespace(train=[DatasetConfig(str(pairs))], dev=[], test=[])
+        return SimpleNamespace(model=SimpleNamespace(path=str(model)), data=data)
+
+    one = Stage("one", "gold", "gold", {"seed": 1}, tmp_path / "one", config(encoder), "lr: 1\n")
+    two = Stage(
+        "two",
+        "augmented",
+        "kde",
+        {"seed": 1},
+        tmp_path / "two",
+        config(one.result),
+        "lr: 2\n",
+        (one,),
+    )
+    return one, two
+
+
+def finish(stage: Stage, weights: str) -> None:
+    stage.begin()
+    stage.result.mkdir()
+    (stage.result / "model.safetensors").write_text(weights)
+    (stage.folder / "result.json").write_text("{}")
+
+
+@pytest.fixture
+def done(stages) -> tuple[Stage, Stage]:
+    for stage in stages:
+        finish(stage, f"weights of {stage.label}")
+    return stages
+
+
+def test_states_in_turn(stages):
+    one, _ = stages
+    assert one.state() == StageState("to do")
+    one.begin()
+    assert one.state() == StageState("cut")
+    finish(one, "weights")
+    assert one.state() == StageState("done")
+
+
+def test_cut_keeps_what_it_has_and_stale_does_not(stages):
+    one, _ = stages
+    one.begin()
+    (one.folder / "part").write_text("half")
+    one.begin()
+    assert (one.folder / "part").exists()
+    other = replace(one, text="lr: 3\n")
+    assert other.state() == StageState("stale", "it was 'lr: 1', now 'lr: 3'")
+    other.begin()
+    assert [path.name for path in one.folder.iterdir()] == ["stage.json"]
+    assert other.state() == StageState("cut")
+
+
+def test_an_encoder_or_a_file_that_changed(done, tmp_path):
+    one, two = done
+    for path, read in (
+        (tmp_path / "encoder/model.safetensors", "encoder"),
+        (tmp_path / "pairs.tsv", "pairs.tsv"),
+    ):
+        then = path.read_text()
+        path.write_text("other")
+        assert one.state() == StageState("stale", f"it read another {tmp_path / read}")
+        path.write_text(then)
+        assert one.state() == StageState("done")
+        path.unlink()
+        assert one.state().name == "stale"
+        path.write_text(then)
+    assert two.state() == StageState("done")
+
+
+def test_a_model_of_the_stage_before_that_came_out_otherwise(done):
+    one, two = done
+    (one.result / "model.safetensors").write_text("other")
+    assert one.state() == StageState("done")
+    assert two.state() == StageState("stale", f"it read another {one.result}", follows=True)
+    assert two.state({"one"}) == StageState("stale", "one is to be made again", follows=True)
+    assert two.state({"three"}).why == f"it read another {one.result}"
+
+
+def test_what_stands_in_the_place_of_a_stage(stages):
+    one, _ = stages
+    one.folder.mkdir()
+    assert one.state() == StageState("to do")
+    (one.folder / "config.yaml").write_text("lr: 1\n")
+    assert one.state() == StageState("stale", "its folder holds what no recipe made")
+
+
+@pytest.mark.parametrize("operation", ["rename", "write_whole"])
+def test_a_kill_while_a_stale_one_is_deleted_leaves_no_half(done, monkeypatch, operation):
+    one = replace(done[0], text="lr: 3\n")
+    with monkeypatch.context() as patch:
+
+        def die(*args):
+            raise KeyboardInterrupt
+
+        patch.setattr(os if operation == "rename" else module, operation, die)
+        with pytest.raises(KeyboardInterrupt):
+            one.begin()
+    assert one.state().name == ("stale" if operation == "rename" else "to do")
+    assert (one.folder / "result.json").exists() == (operation == "rename")
+    one.begin()
+    assert one.state() == StageState("cut")
+    assert not one.folder.with_name("one.old").exists()
+
+
+def test_the_state_of_a_finished_training_is_deleted_and_of_a_cut_one_is_not(stages):
+    one, _ = stages
+    one.begin()
+    (one.folder / "last").mkdir()
+    one.clean()
+    assert (one.folder / "last").exists()
+    finish(one, "weights")
+    one.clean()
+    assert not (one.folder / "last").exists()
+    assert one.done
+
+
+def test_commands(stages, tmp_path):
+    one, _ = stages
+    config = str(tmp_path / "one/config.yaml")
+    assert [Path(one.command[0]).name, *one.command[1:]] == [
+        "train.py",
+        "--config",
+        config,
+        "--resume",
+    ]
+    silver = replace(one, kind="silver")
+    assert [Path(silver.command[0]).name, *silver.command[1:]] == [
+        "augment.py",
+        "silver",
+        "--config",
+        config,
+    ]
+    assert silver.result == tmp_path / "one/silver.jsonl"
+
+
+def test_what_silver_reads(stages, tmp_path):
+    gold, texts = DatasetConfig("gold.tsv"), SimpleNamespace(path="pool.txt")
+    config = SimpleNamespace(
+        teacher=str(tmp_path / "encoder"),
+        model=None,
+        gold=[gold],
+        unlabelled=DatasetConfig("hf:some/set"),
+        texts=texts,
+    )
+    silver = replace(stages[0], kind="silver", config=config)
+    assert silver.reads() == {
+        "gold.tsv": Path("gold.tsv"), "pool.txt": Path("pool.txt"), str(tmp_path / "encoder"): tmp_path / "encoder"}  # fmt: skip
+    config.model = "hub/name"
+    assert "hub/name" not in silver.reads()
+
+
+def test_digests_follow_contents_and_names(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        (folder / "1_Pooling").mkdir(parents=True)
+        (folder / "model.safetensors").write_text("weights")
+        (folder / "1_Pooling/config.json").write_text("{}")
+    assert len(set(digests({"a": first, "b": second}).values())) == 1
+    (first / "README.md").write_text("no part of the model")
+    assert len(set(digests({"a": first, "b": second}).values())) == 1
+    (first / "1_Pooling/config.json").rename(first / "config.json")
+    assert len(set(digests({"a": first, "b": second}).values())) == 2
+    assert digests({"nothing": tmp_path / "nothing", "empty": tmp_path}) != {}
+    assert digests({"nothing": tmp_path / "nothing"}) == {"nothing": None}
+    assert json.dumps(digests({"a": first}))

@@ -1,0 +1,121 @@
+"""Resamples by counts against the metrics of the rows themselves, drawn and copied; the same seed, the same numbers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sbert.evaluation import bootstrap, metrics
+from sbert.evaluation.bootstrap import (
+    AveragePrecision,
+    Mean,
+    Pearson,
+    Spearman,
+    draw_counts,
+    resample,
+)
+
+generator = np.random.default_rng(0)
+N = 40
+TIED = generator.integers(0, 5, N) / 4
+SCORES = (TIED + generator.normal(size=N)).astype(np.float32)
+TIED_SCORES = np.round(SCORES, 1)
+RIGHT = (SCORES > 0.3).astype(int)
+
+# a sample, and the metric of the rows in some places
+METRICS = {
+    "mean": (Mean(SCORES), lambda rows: SCORES[rows].astype(float).mean()),
+    "accuracy": (Mean(RIGHT), lambda rows: metrics.accuracy(RIGHT[rows], np.ones(len(rows)))),
+    "pearson": (Pearson(SCORES, TIED), lambda rows: metrics.pearson(SCORES[rows], TIED[rows])),
+    "spearman": (Spearman(SCORES, TIED), lambda rows: metrics.spearman(SCORES[rows], TIED[rows])),
+    "spearman, ties": (Spearman(TIED_SCORES, TIED), lambda rows: metrics.spearman(TIED_SCORES[rows], TIED[rows])),
+    "precision": (
+        AveragePrecision(SCORES, TIED > 0.5), lambda rows: metrics.average_precision(SCORES[rows], TIED[rows] > 0.5)
+    ),
+    "precision, ties": (
+        AveragePrecision(TIED_SCORES, RIGHT), lambda rows: metrics.average_precision(TIED_SCORES[rows], RIGHT[rows])
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sample", "metric"), METRICS.values(), ids=METRICS)
+def test_the_metric_of_each_resample_is_that_of_its_rows(sample, metric):
+    drawn = np.random.default_rng(1).integers(0, N, (50, N))
+    counts = np.stack([np.bincount(rows, minlength=N) for rows in drawn])
+    assert sample(counts) == pytest.approx([metric(rows) for rows in drawn], rel=1e-12)
+
+
+@pytest.mark.parametrize(("sample", "metric"), METRICS.values(), ids=METRICS)
+def test_a_part_of_the_rows(sample, metric):
+    mask = np.arange(N) % 3 > 0
+    assert sample.of(mask) == pytest.approx(metric(np.flatnonzero(mask)), rel=1e-12)
+    assert sample.of(np.ones(N, bool)) == pytest.approx(metric(np.arange(N)), rel=1e-12)
+    assert math.isnan(sample.of(np.zeros(N, bool)))
+    assert len(sample) == N
+
+
+@pytest.mark.parametrize("kind", [Pearson, Spearman])
+def test_a_constant_column_has_no_correlation(kind):
+    gold = np.array([0.1, 0.1, 0.1, 0.7])
+    found = kind(np.array([0.3, 0.2, 0.1, 0.4]), gold)(
+        np.array([[1, 1, 1, 0], [2, 0, 2, 0], [4, 0, 0, 0], [1, 2, 0, 1]])
+    )
+    assert np.isnan(found).tolist() == [True, True, True, False]
+    assert math.isnan(kind(gold, np.full(4, 0.1)).of(np.ones(4, bool)))
+
+
+def test_one_class_has_no_precision():
+    found = AveragePrecision(np.array([3.0, 2, 1]), np.array([1, 1, 0]))(
+        np.array([[1, 2, 0], [0, 0, 3], [1, 1, 1]])
+    )
+    assert np.isnan(found).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("kind", [Pearson, Spearman, AveragePrecision])
+def test_scores_that_are_nan_have_no_metric(kind):
+    assert np.isnan(
+        kind(np.array([0.1, math.nan, 0.3]), np.array([0, 1, 1]))(np.array([[1, 1, 1], [2, 1, 0]]))
+    ).all()
+
+
+def test_a_mean_leaves_out_what_does_not_count():
+    sample = Mean(np.array([1.0, math.nan, 0.25]))
+    assert sample(np.array([[1, 1, 1], [2, 1, 1], [0, 3, 0]])).tolist()[:2] == [0.625, 0.75]
+    assert math.isnan(sample.of([False, True, False]))
+
+
+def test_draws_are_n_rows_each_with_equal_chances():
+    counts = draw_counts(np.random.default_rng(0), 5000, 8)
+    assert (counts.sum(axis=1) == 8).all()
+    # a count is binomial(8, 1/8): mean 1, variance 7/8; four standard errors of 5,000
+    assert counts.mean(axis=0) == pytest.approx(np.ones(8), abs=4 * math.sqrt(7 / 8 / 5000))
+    assert counts.var(axis=0) == pytest.approx(np.full(8, 7 / 8), rel=0.15)
+
+
+def test_the_bootstrap_of_a_mean_has_its_standard_error():
+    values = resample([Mean(SCORES)], 20_000, 0)[0]
+    assert values.mean() == pytest.approx(SCORES.mean(), abs=0.005)
+    assert values.std() == pytest.approx(SCORES.std() / math.sqrt(N), rel=0.02)
+
+
+def test_the_same_seed_gives_the_same_values_and_another_others():
+    samples = [METRICS["spearman"][0], METRICS["pearson"][0]]
+    first = resample(samples, 300, 0, "mine")
+    assert (first == resample(samples, 300, 0, "mine")).all()
+    assert not (first == resample(samples, 300, 1, "mine")).any()
+    assert not (first == resample(samples, 300, 0, "other")).any()
+    assert (resample(samples[1:], 300, 0, "mine")[0] == first[1]).all(), (
+        "paired, whatever stands beside it"
+    )
+
+
+@pytest.mark.parametrize("cells", [1, 3 * N, 10**9])
+def test_memory_is_bounded_and_blocks_do_not_show(monkeypatch, cells):
+    whole = resample([METRICS["spearman"][0]], 100, 0)
+    sizes = []
+    monkeypatch.setattr(bootstrap, "CELLS", cells)
+    monkeypatch.setattr(
+        bootstrap, "draw_counts", lambda g, r, n: sizes.append(r) or draw_counts(g, r, n)
+    )
+    assert (resample([METRICS["spearman"][0]], 100, 0) == whole).all()
+    assert max(sizes) == {1: 1, 3 * N: 3, 10**9: 100}[cells]

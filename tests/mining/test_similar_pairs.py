@@ -1,0 +1,150 @@
+"""All similar pairs: equal to a plain loop over pairs, scores and order, whatever the blocks; communities as in the field."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers.util import community_detection
+from vectors import generator, scaled
+
+from sbert import InputError
+from sbert.mining.similar_pairs import SimilarPairs, communities, similar_pairs
+
+
+def plain(vectors, threshold=None, limit=500_000):
+    """A loop over pairs: fp64 products of fp32 vectors, rounded to fp32; best first, then by index."""
+    vectors = scaled(vectors).double()
+    products = (vectors @ vectors.T).float()
+    found = []
+    for i in range(len(vectors)):
+        for j in range(i + 1, len(vectors)):
+            if threshold is None or products[i, j] >= threshold:
+                found.append((-products[i, j].item(), i, j))
+    found = sorted(found)[:limit]
+    return torch.tensor([-score for score, _, _ in found]), torch.tensor(
+        [pair for _, *pair in found]
+    ).view(-1, 2)
+
+
+def equal(found, expected):
+    return all(torch.equal(mine, theirs) for mine, theirs in zip(found, expected, strict=True))
+
+
+def nearly_equal():
+    """Their cosines differ by less than bf16 can tell, and by more than fp32's rounding."""
+    g = generator(5)
+    return torch.randn(1, 8, generator=g) + 0.02 * torch.randn(200, 8, generator=g)
+
+
+def vectors_of(seed, count=150, width=6):
+    return torch.randn(count, width, generator=generator(seed))
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"threshold": 0.5}, {"threshold": 0.9}, {"limit": 1}, {"limit": 40}, {"threshold": 0.3, "limit": 300}, {"threshold": 1.0},
+    {"threshold": -1.0, "limit": 10**6},
+])  # fmt: skip
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("blocks", [(256, 131_072), (7, 64), (64, 40)])
+def test_equals_the_loop_over_pairs(options, precision, blocks):
+    vectors = torch.cat(
+        [vectors_of(0), vectors_of(0)[:20] * 3, torch.zeros(2, 6)]
+    )  # duplicates and zeros
+    found = similar_pairs(
+        vectors, precision=precision, query_block=blocks[0], corpus_block=blocks[1], **options
+    )
+    assert equal(found, plain(vectors, **options))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 60),
+    st.integers(1, 80),
+    st.integers(1, 9),
+    st.integers(1, 50),
+)
+def test_ties_at_the_limit_are_cut_by_index(seed, count, limit, query_block, corpus_block):
+    vectors = torch.randint(-1, 2, (count, 3), generator=generator(seed)).float()
+    found = similar_pairs(
+        vectors, None, limit, precision="bf16", query_block=query_block, corpus_block=corpus_block
+    )
+    assert equal(found, plain(vectors, None, limit))
+
+
+def test_near_ties_are_told_apart():
+    vectors = nearly_equal()
+    assert equal(similar_pairs(vectors, limit=25, precision="bf16"), plain(vectors, limit=25))
+
+
+def test_rows_in_any_order_and_shared(monkeypatch):
+    """Two that search half of the rows each, joined, find what one finds."""
+    vectors = vectors_of(3)
+    one, other = (SimilarPairs(vectors, None, 50, "bf16", query_block=16) for _ in range(2))
+    one.search(slice(90, 150))
+    one.search(slice(0, 30))
+    other.search(slice(30, 90))
+    one.add(*other.best())
+    assert equal(one.best(), plain(vectors, limit=50))
+
+
+def test_the_bound_is_needed(monkeypatch):
+    monkeypatch.setattr(
+        "sbert.mining.similar_pairs.score_error",
+        lambda scores, products, dtype: torch.zeros_like(scores),
+    )
+    vectors = nearly_equal()
+    assert not equal(similar_pairs(vectors, limit=25, precision="bf16"), plain(vectors, limit=25))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"limit": 0}, "limit is 0; it must be 1 or more"),
+    ({"threshold": 80}, "threshold is 80; a cosine lies from -1 to 1"),
+])  # fmt: skip
+def test_bad_options(options, message):
+    with pytest.raises(InputError, match=message):
+        similar_pairs(torch.eye(3), **options)
+
+
+def test_not_a_number():
+    with pytest.raises(InputError, match="vector 2 holds NaN or infinity"):
+        similar_pairs(torch.tensor([[1.0, 0], [0, 1], [np.nan, 0]]))
+
+
+def of(vectors, threshold, least):
+    return communities(len(vectors), *similar_pairs(vectors, threshold), least)
+
+
+def test_communities_by_hand():
+    """On a circle, in degrees; the threshold is that of 15 degrees."""
+    degrees = torch.tensor([0.0, 10, 20, 26, 90, 95, 180])
+    vectors = torch.stack([torch.cos(torch.deg2rad(degrees)), torch.sin(torch.deg2rad(degrees))], 1)
+    threshold = float(np.cos(np.deg2rad(15)))
+    # vector 1 reaches 0 and 2, vector 2 reaches 1 and 3: the lower index leads, and 3 is left alone
+    assert of(vectors, threshold, 2) == [[1, 0, 2], [4, 5]]
+    assert of(vectors, threshold, 3) == [[1, 0, 2]]
+    assert of(vectors, threshold, 1) == [[1, 0, 2], [4, 5], [3], [6]]
+    assert of(vectors, threshold, 4) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_communities_are_those_of_the_field(seed):
+    g = generator(seed)
+    centres = torch.randn(12, 16, generator=g)
+    vectors = centres.repeat_interleave(25, 0) + 0.5 * torch.randn(300, 16, generator=g)
+    for threshold, least in ((0.75, 5), (0.8, 2), (0.6, 10)):
+        found = of(vectors, threshold, least)
+        assert found == community_detection(vectors, threshold, least)
+        assert found
+
+
+def test_no_vector_is_in_two_communities_and_all_are_near_their_centre():
+    vectors = vectors_of(9, 300, 3)
+    found = of(vectors, 0.9, 3)
+    members = [i for group in found for i in group]
+    assert len(members) == len(set(members)) > 50
+    assert [len(group) for group in found] == sorted(map(len, found), reverse=True)
+    unit = scaled(vectors).double()
+    for centre, *others in found:
+        assert (unit[others] @ unit[centre]).min() >= 0.9 - 1e-6

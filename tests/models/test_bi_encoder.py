@@ -1,0 +1,480 @@
+"""The encoder against a loop of one text at a time, its options one by one, and similarity against its formulas."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from sbert import BiEncoder, InputError, similarity
+from sbert.device import resolve_precision
+from sbert.models.tokens import pad_rows
+from sbert.pooling import POOLING, Dense, Normalize
+
+
+@torch.no_grad()
+def one_by_one(encoder: BiEncoder, texts: list[str]) -> np.ndarray:
+    """Mean-pooled embeddings, a text at a time, without padding, batches or this project's tokenisation."""
+    rows = []
+    for text in texts:
+        ids = encoder.tokenizer(
+            text, truncation=True, max_length=encoder.max_length, return_tensors="pt"
+        )
+        tokens = encoder.transformer(
+            **{k: ids[k] for k in ("input_ids", "attention_mask")}
+        ).last_hidden_state
+        rows.append(encoder.head(tokens[0].mean(dim=0)))
+    return torch.stack(rows).numpy()
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+# encode
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 30, 4096])
+def test_encode_is_a_loop_over_texts(tiny, sentences, batch_tokens):
+    embeddings = tiny.encode(sentences, precision="fp32", batch_tokens=batch_tokens)
+    assert embeddings.dtype == np.float32
+    assert embeddings.shape == (len(sentences), 32)
+    np.testing.assert_allclose(embeddings, one_by_one(tiny, sentences), atol=2e-6)
+
+
+@pytest.mark.parametrize("padding_side", ["left", "right"])
+def test_encode_at_both_padding_sides(tiny_folder, sentences, padding_side):
+    encoder = BiEncoder.from_pretrained(tiny_folder)
+    encoder.tokenizer.padding_side = padding_side
+    padded = BiEncoder(encoder.transformer, encoder.tokenizer, ["mean"], 64).eval()
+    assert padded.texts.left == (padding_side == "left")
+    # BERT counts positions from the left edge, so padding there moves them: the mask alone is the claim
+    table = padded.texts.table(["a", "the cat sits on the mat"])
+    ids, mask = pad_rows(table, np.arange(2), padded.texts.pad_id, padded.texts.left)
+    with torch.no_grad():
+        expected = padded(ids, mask).numpy()
+    np.testing.assert_allclose(
+        padded.encode(["a", "the cat sits on the mat"], "fp32"), expected, atol=2e-6
+    )
+
+
+def test_encode_keeps_the_order_of_texts(tiny, sentences):
+    embeddings = tiny.encode(sentences, "fp32")
+    order = np.random.default_rng(0).permutation(len(sentences))
+    np.testing.assert_allclose(
+        tiny.encode([sentences[i] for i in order], "fp32"), embeddings[order], atol=2e-6
+    )
+    # the test can fail only if texts differ
+    assert len(np.unique(embeddings.round(4), axis=0)) == len(set(sentences)) > 30
+
+
+def test_encode_computes_a_distinct_text_once(tiny, monkeypatch):
+    seen = []
+    table = tiny.texts.table
+    monkeypatch.setattr(tiny.texts, "table", lambda texts: seen.append(list(texts)) or table(texts))
+    embeddings = tiny.encode(["a cat", "the dog", "a cat", "a cat"], "fp32")
+    assert seen == [["a cat", "the dog"]]
+    np.testing.assert_array_equal(embeddings[[2, 3]], embeddings[[0, 0]])
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
+
+
+def test_encode_stays_within_the_token_budget(tiny, sentences, monkeypatch):
+    shapes = []
+    forward = tiny.transformer.forward
+    monkeypatch.setattr(
+        tiny.transformer,
+        "forward",
+        lambda **given: shapes.append(given["input_ids"].shape) or forward(**given),
+    )
+    tiny.encode(sentences, "fp32", batch_tokens=60)
+    assert len(shapes) > 1
+    assert all(rows * length <= 60 for rows, length in shapes)
+    lengths = [length for _, length in shapes]
+    assert lengths == sorted(lengths, reverse=True), "the longest come first"
+
+
+@pytest.mark.parametrize("pooling", ["mean", ["cls", "max"]])
+def test_encode_of_nothing(tiny_folder, pooling):
+    encoder = BiEncoder.from_pretrained(tiny_folder, pooling)
+    for normalize in (False, True):
+        embeddings = encoder.encode([], normalize=normalize)
+        assert (embeddings.shape, embeddings.dtype) == ((0, encoder.dim), np.float32)
+
+
+def test_encode_of_an_empty_text(tiny):
+    np.testing.assert_allclose(
+        tiny.encode(["", "a cat"], "fp32"), one_by_one(tiny, ["", "a cat"]), atol=2e-6
+    )
+
+
+@pytest.mark.parametrize("kind", [tuple, np.array])
+def test_encode_of_other_sequences(tiny, kind):
+    texts = ["a cat", "the dog"]
+    np.testing.assert_array_equal(tiny.encode(kind(texts), "fp32"), tiny.encode(texts, "fp32"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("a cat", "takes a list of texts, not one text"),
+        (["a", None], "text 1 is None, not a str"),
+        (["a", "b", 7], "text 2 is 7, not a str"),
+        ([float("nan")], "text 0 is nan, not a str"),
+        ([["a", "b"]], "not a str"),
+    ],
+)
+def test_encode_refuses(tiny, texts, said):
+    with pytest.raises(InputError) as caught:
+        tiny.encode(texts)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_normalize_scales_to_length_one(tiny, sentences):
+    plain, scaled = (
+        tiny.encode(sentences, "fp32", normalize=normalize) for normalize in (False, True)
+    )
+    assert np.linalg.norm(plain, axis=1).min() > 1.5
+    np.testing.assert_allclose(
+        scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("progress", [False, None, True])
+def test_progress_shows_only_when_asked(tiny, capsys, progress):
+    tiny.encode(["a cat", "the dog"], "fp32", progress=progress)
+    # None: on a terminal alone, and under pytest stderr is none
+    assert ("encode" in capsys.readouterr().err) == (progress is True)
+
+
+# precision
+
+
+def test_bf16_is_close_and_leaves_the_weights(tiny, sentences):
+    before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    exact, rounded = tiny.encode(sentences, "fp32"), tiny.encode(sentences, "bf16")
+    assert rounded.dtype == np.float32
+    # the wide start of the tiny encoder magnifies rounding: real weights stay above 0.9995 (test_reference)
+    assert cosines(exact, rounded).min() > 0.995
+    assert np.abs(exact - rounded).max() > 1e-4, "nothing was rounded"
+    for name, tensor in tiny.state_dict().items():
+        assert tensor.dtype == before[name].dtype
+        assert torch.equal(tensor, before[name])
+    np.testing.assert_array_equal(tiny.encode(sentences, "fp32"), exact)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_the_transformer_runs_in_the_precision(tiny, monkeypatch, name, dtype):
+    seen = []
+
+    def forward(input_ids, attention_mask):
+        seen.append(next(tiny.transformer.parameters()).dtype)
+        raise StopIteration
+
+    monkeypatch.setattr(tiny.transformer, "forward", forward)
+    with pytest.raises(StopIteration):
+        tiny.encode(["a"], name)
+    assert seen == [dtype]
+    assert resolve_precision(name, torch.device("cpu")) == dtype
+
+
+def test_auto_is_what_the_processor_multiplies(monkeypatch):
+    cpu = torch.device("cpu")
+    for amx, avx, dtype in (
+        (True, False, "bfloat16"),
+        (False, True, "bfloat16"),
+        (False, False, "float32"),
+    ):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx)
+        assert resolve_precision("auto", cpu) == getattr(torch, dtype)
+
+
+def test_unknown_precision(tiny):
+    with pytest.raises(InputError, match="unknown value 'half'; known: auto, fp32, bf16, fp16"):
+        tiny.encode(["a"], "half")
+
+
+# training mode
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_encode_is_without_dropout_and_restores_the_mode(tiny, sentences, training):
+    expected = tiny.encode(sentences, "fp32")
+    tiny.train(training)
+    np.testing.assert_array_equal(tiny.encode(sentences, "fp32"), expected)
+    assert all(module.training == training for module in tiny.modules())
+
+
+def test_from_pretrained_is_ready_to_encode(tiny):
+    assert not any(module.training for module in tiny.modules())
+
+
+def test_encode_leaves_no_trace_for_gradients(tiny):
+    tiny.encode(["a cat"], "fp32")
+    ids, mask = torch.tensor([[2, 5, 3]]), torch.ones(1, 3, dtype=torch.long)
+    tiny(ids, mask)[0, 0].backward()
+    assert tiny.transformer.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+
+
+def test_the_pooler_is_frozen_and_the_rest_is_not(tiny):
+    for name, parameter in tiny.named_parameters():
+        assert parameter.requires_grad == ("pooler" not in name), name
+    assert any("pooler" in name for name, _ in tiny.named_parameters())
+
+
+# forward
+
+
+@pytest.mark.parametrize(
+    "pooling", [*([mode] for mode in POOLING), ["max", "cls", "mean"]], ids="-".join
+)
+def test_forward_equals_encode(tiny_folder, sentences, pooling):
+    encoder = BiEncoder.from_pretrained(tiny_folder, pooling)
+    table = encoder.texts.table(sentences)
+    ids, mask = pad_rows(table, np.arange(len(sentences)), encoder.texts.pad_id)
+    assert mask.min() == 0, "no text is padded"
+    with torch.no_grad():
+        embeddings = encoder(ids, mask)
+    assert embeddings.dtype == torch.float32
+    assert embeddings.shape == (len(sentences), encoder.dim) == (len(sentences), 32 * len(pooling))
+    np.testing.assert_allclose(encoder.encode(sentences, "fp32"), embeddings.numpy(), atol=3e-6)
+
+
+def test_several_poolings_are_side_by_side(tiny_folder, sentences):
+    together = BiEncoder.from_pretrained(tiny_folder, ["max", "cls"]).encode(sentences, "fp32")
+    apart = [
+        BiEncoder.from_pretrained(tiny_folder, mode).encode(sentences, "fp32")
+        for mode in ("max", "cls")
+    ]
+    np.testing.assert_array_equal(together, np.hstack(apart))
+
+
+def test_poolings_by_hand(tiny_folder):
+    text = "the cat sits on the mat"
+    ids = BiEncoder.from_pretrained(tiny_folder).tokenizer(text, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        x = AutoModel.from_pretrained(tiny_folder).eval()(ids).last_hidden_state[0].numpy()
+    steps = np.arange(1, len(x) + 1)[:, None]
+    expected = {
+        "cls": x[0],
+        "mean": x.sum(axis=0) / len(x),
+        "max": x.max(axis=0),
+        "mean_sqrt_len": x.sum(axis=0) / math.sqrt(len(x)),
+        "weighted_mean": (x * steps).sum(axis=0) / steps.sum(),
+        "last_token": x[-1],
+    }
+    for mode, embedding in expected.items():
+        encoder = BiEncoder.from_pretrained(tiny_folder, mode)
+        # beside a longer text, so that the row is padded
+        batch = [text, text + " and eats in the park"]
+        np.testing.assert_allclose(
+            encoder.encode(batch, "fp32")[0], embedding, atol=3e-6, err_msg=mode
+        )
+
+
+# layers
+
+
+@pytest.mark.parametrize("layer", range(-4, 4))
+def test_layer_is_that_hidden_state(tiny_folder, layer):
+    encoder = BiEncoder.from_pretrained(tiny_folder, "mean", layer=layer)
+    ids = encoder.tokenizer("the cat sits on the mat", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        states = (
+            AutoModel.from_pretrained(tiny_folder)
+            .eval()(ids, output_hidden_states=True)
+            .hidden_states
+        )
+    expected = states[layer][0].mean(dim=0).numpy()
+    np.testing.assert_allclose(
+        encoder.encode(["the cat sits on the mat"], "fp32")[0], expected, atol=2e-6
+    )
+    assert len(encoder.transformer.encoder.layer) == layer % 4
+
+
+@pytest.mark.parametrize("layer", [4, -5, 99])
+def test_layer_out_of_range(tiny_folder, layer):
+    with pytest.raises(InputError, match=f"layer {layer}: the model has layers -4 to 3"):
+        BiEncoder.from_pretrained(tiny_folder, layer=layer)
+
+
+def test_a_shorter_model_is_saved_as_such(tiny_folder, tmp_path, sentences):
+    shorter = BiEncoder.from_pretrained(tiny_folder, layer=-2)
+    shorter.save_pretrained(tmp_path / "short")
+    again = BiEncoder.from_pretrained(tmp_path / "short")
+    assert again.transformer.config.num_hidden_layers == 2
+    np.testing.assert_array_equal(
+        again.encode(sentences, "fp32"), shorter.encode(sentences, "fp32")
+    )
+
+
+# what stands after the pooling
+
+
+@pytest.fixture
+def headed(tiny, tmp_path):
+    """A folder of the tiny encoder with max pooling, a Dense of 7 and Normalize."""
+    torch.manual_seed(1)
+    encoder = BiEncoder(
+        tiny.transformer, tiny.tokenizer, ["max"], 20, [Dense(32, 7), Normalize()]
+    ).eval()
+    encoder.save_pretrained(tmp_path / "headed")
+    return tmp_path / "headed"
+
+
+def test_head_by_hand(headed, tiny_folder, sentences):
+    encoder = BiEncoder.from_pretrained(headed)
+    assert (encoder.pooling, encoder.dim, encoder.max_length) == (["max"], 7, 20)
+    pooled = BiEncoder.from_pretrained(tiny_folder, "max", max_length=20).encode(sentences, "fp32")
+    linear = encoder.head[0].linear
+    made = np.tanh(pooled @ linear.weight.detach().numpy().T + linear.bias.detach().numpy())
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    np.testing.assert_allclose(encoder.encode(sentences, "fp32"), made, atol=3e-6)
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", ["cls", "mean"]])
+def test_a_pooling_given_drops_the_saved_head(headed, tiny_folder, sentences, pooling):
+    encoder = BiEncoder.from_pretrained(headed, pooling)
+    assert len(encoder.head) == 0
+    assert encoder.max_length == 20
+    plain = BiEncoder.from_pretrained(tiny_folder, pooling, max_length=20)
+    assert encoder.dim == plain.dim
+    np.testing.assert_array_equal(
+        encoder.encode(sentences, "fp32"), plain.encode(sentences, "fp32")
+    )
+
+
+def test_normalize_keeps_the_zero_vector():
+    rows = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_allclose(Normalize()(rows), [[0.6, 0.8], [0, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["median", ["mean", "median"], []])
+def test_unknown_pooling(tiny_folder, pooling):
+    with pytest.raises(
+        InputError, match="known: cls, mean, max, mean_sqrt_len, weighted_mean, last_token"
+    ):
+        BiEncoder.from_pretrained(tiny_folder, pooling)
+
+
+# length
+
+
+def test_max_length_cuts(tiny_folder):
+    long, short = "the cat sits on the mat and eats", "the cat sits"
+    encoder = BiEncoder.from_pretrained(tiny_folder, max_length=5)
+    assert encoder.max_length == 5
+    np.testing.assert_array_equal(*encoder.encode([long, short], "fp32"))
+    longer = BiEncoder.from_pretrained(tiny_folder, max_length=6).encode([long, short], "fp32")
+    assert np.abs(longer[0] - longer[1]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("given", "used"), [(None, 64), (64, 64), (65, 64), (10_000, 64), (10, 10)]
+)
+def test_max_length_is_at_most_what_the_model_has_positions_for(tiny_folder, given, used):
+    encoder = BiEncoder.from_pretrained(tiny_folder, max_length=given)
+    assert encoder.max_length == used
+    encoder.encode(["a " * 200], "fp32")
+
+
+@pytest.mark.parametrize("length", [1, 2, -3])
+def test_max_length_without_room(tiny_folder, length):
+    with pytest.raises(InputError, match=f"max_length {length} leaves no room"):
+        BiEncoder.from_pretrained(tiny_folder, max_length=length)
+
+
+# similarity
+
+
+def loop(a: list[float], b: list[float], kind: str) -> float:
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    if kind == "dot":
+        return dot
+    if kind == "cosine":
+        lengths = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(x * x for x in b))
+        return dot / lengths if lengths else 0.0
+    gaps = [abs(x - y) for x, y in zip(a, b, strict=True)]
+    return -sum(gaps) if kind == "manhattan" else -math.sqrt(sum(gap * gap for gap in gaps))
+
+
+@pytest.mark.parametrize("kind", ["cosine", "dot", "euclidean", "manhattan"])
+@pytest.mark.parametrize("tensors", [True, False])
+def test_similarity_is_a_loop(kind, tensors):
+    generator = np.random.default_rng(0)
+    a, b = (
+        generator.normal(size=(4, 5)).astype(np.float32),
+        generator.normal(size=(3, 5)).astype(np.float32),
+    )
+    a[2] = 0
+    given = (torch.from_numpy(a), torch.from_numpy(b)) if tensors else (a, b)
+    expected = [[loop(x, y, kind) for y in b.tolist()] for x in a.tolist()]
+    made = similarity(*given, kind)
+    assert made.dtype == torch.float32
+    assert made.shape == (4, 3)
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+    if kind == "cosine":
+        assert torch.equal(similarity(*given), made)
+
+
+@pytest.mark.parametrize("kind", ["euclidean", "manhattan"])
+def test_distance_of_a_row_to_itself_is_zero(kind):
+    # enough rows for torch to take its fast form of the Euclidean distance, by products, whose rounding is coarse
+    rows = np.random.default_rng(0).normal(size=(60, 384)).astype(np.float32)
+    assert similarity(rows, rows, kind).diagonal().abs().max() < 0.05
+    assert (similarity(rows, rows, kind).argmax(dim=1) == torch.arange(60)).all()
+
+
+def test_similarity_by_hand():
+    a, b = [[3.0, 4.0]], [[6.0, 8.0], [4.0, -3.0], [0.0, 0.0]]
+    by_hand = {
+        "cosine": [1, 0, 0],
+        "dot": [50, 0, 0],
+        "euclidean": [-5, -(50**0.5), -5],
+        "manhattan": [-7, -8, -7],
+    }
+    for kind, expected in by_hand.items():
+        assert similarity(np.array(a), np.array(b), kind)[0].tolist() == pytest.approx(
+            expected, abs=1e-5
+        )
+
+
+def test_similarity_of_half_precision_is_computed_in_fp32():
+    rows = torch.randn(4, 64, generator=torch.Generator().manual_seed(0)).half()
+    made = similarity(rows, rows, "dot")
+    assert made.dtype == torch.float32
+    np.testing.assert_allclose(made, rows.float() @ rows.float().T, rtol=1e-6)
+
+
+def test_unknown_similarity():
+    with pytest.raises(
+        InputError, match="unknown kind 'cos'; known: cosine, dot, euclidean, manhattan"
+    ):
+        similarity(np.ones((1, 2)), np.ones((1, 2)), "cos")
+
+
+# attention
+
+
+def test_attention_follows_the_length_and_not_the_result(tiny, monkeypatch, sentences):
+    if not tiny.switches:
+        pytest.skip("this version of transformers cannot switch a model's attention")
+    used, results = [], []
+    for short in (0, 5, 100):
+        monkeypatch.setattr("sbert.models.encoder.SHORT", short)
+        results.append(tiny.encode(sentences, "fp32", batch_tokens=16))
+        used.append(tiny.transformer.config._attn_implementation)
+    assert used == ["sdpa", "eager", "eager"]  # the last batch is the shortest
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], atol=1e-5)
+
+
+def test_encode_warns_of_what_it_cuts(tiny_folder):
+    encoder = BiEncoder.from_pretrained(tiny_folder, max_length=4)
+    with pytest.warns(UserWarning, match="cut at") as caught:
+        encoder.encode(["the cat sits", "the cat", "the cat sits"])
+    assert [str(w.message) for w in caught] == ["1 of 2 distinct texts are cut at max_length 4"]

@@ -1,0 +1,414 @@
+"""Token ids against the tokenizer itself, rectangles and batches against plain loops, epochs against their contract."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_models import (
+    LENGTHS,
+    WORDS,
+    bare_tokenizer,
+    bert_tokenizer,
+    ids_of,
+    mpnet_tokenizer,
+    one_sided_tokenizer,
+    padding,
+    roberta_tokenizer,
+    sided,
+    text,
+)
+
+from sbert.errors import InputError
+from sbert.models import tokens
+from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows, token_batches, tokenize_columns
+from sbert.texts import unique
+from sbert.training.sampler import Sampler
+
+# tokenizers of every manner
+
+
+TOKENIZERS = {
+    "BERT": bert_tokenizer(),
+    "RoBERTa": roberta_tokenizer(),
+    "MPNet": mpnet_tokenizer(),
+    "T5": one_sided_tokenizer(),
+    "bare": bare_tokenizer(),
+    "left truncation": sided(bert_tokenizer(), truncation="left"),
+    "left padding": sided(roberta_tokenizer(), padding="left"),
+    "left both": sided(bare_tokenizer(), "left", "left"),
+}
+
+PLAIN = ["", " ", "a", "a cat. " * 400, "x" * 500, "İSTANBUL", "[SEP] a [PAD]", "\ufeff\u200d\x00"]
+
+
+def assert_as_the_tokenizer_itself(tokenizer, texts: list[str], max_length: int) -> None:
+    table = TextTokenizer(tokenizer, max_length).table(texts)
+    assert len(table) == len(texts)
+    for i, given_text in enumerate(texts):
+        assert (
+            ids_of(table, i)
+            == tokenizer(given_text, truncation=True, max_length=max_length)["input_ids"]
+        )
+        whole = len(tokenizer(given_text)["input_ids"])
+        assert table.lengths[i] == min(whole, max_length)
+        assert table.cut_tokens[i] == max(whole - max_length, 0)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@pytest.mark.parametrize("max_length", [3, 4, 17, 512])
+def test_ids_are_the_tokenizers_own(tokenizer, max_length):
+    assert_as_the_tokenizer_itself(tokenizer, PLAIN, max_length)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(text, min_size=1, max_size=4), max_length=st.integers(3, 30))
+def test_ids_are_the_tokenizers_own_on_any_text(tokenizer, texts, max_length):
+    assert_as_the_tokenizer_itself(tokenizer, texts, max_length)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_rectangles_are_the_tokenizers_own(tokenizer):
+    texts = ["a cat", "the", "a dog sits on a mat in the park and eats", "red red red red"]
+    ours = TextTokenizer(tokenizer, 8)
+    ids, mask = pad_rows(ours.table(texts), np.arange(4), ours.pad_id, ours.left)
+    theirs = tokenizer(texts, padding=True, truncation=True, max_length=8, return_tensors="pt")
+    assert ids.tolist() == theirs["input_ids"].tolist()
+    assert mask.tolist() == theirs["attention_mask"].tolist()
+
+
+def test_left_truncation_keeps_the_end():
+    texts = ["a the cat dog man woman"]
+    kept = {
+        side: TextTokenizer(sided(bert_tokenizer(), truncation=side), 5).table(texts)
+        for side in ("left", "right")
+    }
+    names = {
+        side: bert_tokenizer().convert_ids_to_tokens(table.ids) for side, table in kept.items()
+    }
+    assert names["right"] == ["[CLS]", "a", "the", "cat", "[SEP]"]
+    assert names["left"] == ["[CLS]", "dog", "man", "woman", "[SEP]"]
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@pytest.mark.parametrize("lower_case", [False, True])
+def test_lower_case_is_that_of_the_text(tokenizer, lower_case):
+    table = TextTokenizer(tokenizer, 64, lower_case).table(["The CAT Sits"])
+    expected = "the cat sits" if lower_case else "The CAT Sits"
+    assert ids_of(table, 0) == tokenizer(expected)["input_ids"]
+
+
+def test_lower_case_changes_a_cased_tokenizer():
+    upper, lower = (
+        TextTokenizer(roberta_tokenizer(), 64, lower_case).table(["CAT"])
+        for lower_case in (False, True)
+    )
+    assert ids_of(upper, 0) != ids_of(lower, 0)
+
+
+def test_cut_counts_by_hand():
+    # 2 of the 5 places are special tokens: 3 words stay
+    table = TextTokenizer(bert_tokenizer(), 5).table(
+        ["a the cat", "a the cat dog", "a the cat dog man woman", "", "a"]
+    )
+    assert table.lengths.tolist() == [5, 5, 5, 2, 3]
+    assert table.starts.tolist() == [0, 5, 10, 15, 17, 20]
+    assert table.cut_tokens.tolist() == [0, 1, 3, 0, 0]
+    assert (table.ids.dtype, table.starts.dtype) == (np.int32, np.int64)
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 8, 14, 20])
+@pytest.mark.parametrize("lower_case", [False, True])
+def test_chunks_do_not_show(monkeypatch, count, lower_case):
+    texts = [" ".join(WORDS[: 1 + i % 9]).upper() for i in range(count)]
+    whole = TextTokenizer(bert_tokenizer(), 7, lower_case).table(texts)
+    monkeypatch.setattr(tokens, "CHUNK", 7)
+    chunked = TextTokenizer(bert_tokenizer(), 7, lower_case).table(texts)
+    for name in ("ids", "starts", "cut_tokens"):
+        np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
+    assert len(chunked) == count
+    assert [ids_of(chunked, i) for i in range(count)] == [
+        bert_tokenizer()(t, truncation=True, max_length=7)["input_ids"] for t in texts
+    ]
+
+
+def test_the_tokenizer_given_stays_as_it_is():
+    tokenizer = bert_tokenizer()
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=9)
+    before = tokenizer.backend_tokenizer.to_str()
+    table = TextTokenizer(tokenizer, 6, lower_case=True).table(["a the cat dog man woman", "a"])
+    assert table.lengths.tolist() == [6, 3], "limits set in the tokenizer show in the table"
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_refuses_a_slow_tokenizer():
+    class SlowTokenizer:
+        is_fast = False
+
+    with pytest.raises(InputError, match=r"SlowTokenizer: needs a fast \(Rust\) tokenizer"):
+        TextTokenizer(SlowTokenizer(), 16)
+
+
+@pytest.mark.parametrize(("name", "least"), [("BERT", 3), ("RoBERTa", 3), ("T5", 2), ("bare", 1)])
+def test_refuses_a_length_without_room_for_a_token(name, least):
+    assert TextTokenizer(TOKENIZERS[name], least).table(["a cat"]).lengths.tolist() == [least]
+    for length in (least - 1, 0, -5):
+        with pytest.raises(InputError, match=f"max_length {length} leaves no room"):
+            TextTokenizer(TOKENIZERS[name], length)
+
+
+def test_pad_id_without_a_pad_token_is_zero():
+    tokenizer = bare_tokenizer()
+    tokenizer.pad_token = None
+    assert TextTokenizer(tokenizer, 8).pad_id == 0
+    assert TextTokenizer(roberta_tokenizer(), 8).pad_id == 1
+
+
+# plain loops
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "A", "", "é", "e\u0301"])))
+def test_unique(texts):
+    distinct, index = unique(iter(texts))
+    first_seen = []
+    for one in texts:
+        if one not in first_seen:
+            first_seen.append(one)
+    assert distinct == first_seen
+    assert index.dtype == np.int64
+    assert [distinct[i] for i in index] == texts
+
+
+def some_table(lengths: list[int]) -> TokenTable:
+    """A table of the given lengths with the ids 100, 101, ..."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    none = np.zeros(len(lengths), np.int64)
+    return TokenTable(np.arange(100, 100 + sum(lengths), dtype=np.int32), np.append(0, ends), none)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.data(), st.booleans())
+def test_pad(lengths, data, left):
+    table = some_table(lengths)
+    which = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=10))
+    ids, mask = pad_rows(table, np.array(which), 7, left)
+    longest = max(1, *(lengths[i] for i in which))  # a model cannot read rows of no column
+    assert ids.shape == mask.shape == (len(which), longest)
+    for row, i in enumerate(which):
+        own, fill = ids_of(table, i), longest - lengths[i]
+        assert ids[row].tolist() == ([7] * fill + own if left else own + [7] * fill)
+        assert mask[row].tolist() == (
+            [0] * fill + [1] * len(own) if left else [1] * len(own) + [0] * fill
+        )
+
+
+@given(st.lists(st.integers(0, 12), max_size=30), st.integers(1, 40))
+def test_token_batches(lengths, budget):
+    batches = token_batches(np.array(lengths, np.int64), budget)
+    flat = [int(i) for batch in batches for i in batch]
+    assert sorted(flat) == list(range(len(lengths)))
+    # Python's sort is stable too: equal lengths stay in order
+    assert flat == sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    for i, batch in enumerate(batches):
+        longest = max(1, *(lengths[k] for k in batch))
+        assert len(batch) == 1 or len(batch) * longest <= budget
+        if i + 1 < len(batches):
+            assert (len(batch) + 1) * longest > budget, (
+                "one more row would have stayed within the budget"
+            )
+
+
+def test_a_text_beyond_the_budget_is_a_batch_of_its_own():
+    assert [b.tolist() for b in token_batches(np.array([2, 50, 4, 4]), 8)] == [[1], [2, 3], [0]]
+
+
+# epochs
+
+
+def flat(sampler: Sampler, epoch: int) -> list[int]:
+    return np.concatenate(sampler.epoch(epoch)).tolist()
+
+
+def as_lists(batches: list[np.ndarray]) -> list[list[int]]:
+    return [batch.tolist() for batch in batches]
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 5))
+def test_an_epoch_holds_every_row_once(n, batch_size, pool, grouped, epoch):
+    sampler = Sampler(LENGTHS[:n], batch_size, 1, grouped, pool=pool)
+    assert sorted(flat(sampler, epoch)) == list(range(n))
+    sizes = [len(batch) for batch in sampler.epoch(epoch)]
+    short = [size for size in sizes if size < batch_size]
+    assert len(sizes) == sampler.steps_per_epoch == -(-n // batch_size)
+    assert short == ([n % batch_size] if n % batch_size else [])
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize(
+    "weights", [{}, {"sizes": (150, 53), "weights": (1, 2)}], ids=["", "weights"]
+)
+def test_an_epoch_is_a_function_of_seed_and_number(grouped, weights):
+    first, second, other = (
+        Sampler(LENGTHS, 8, seed, grouped, pool=5, **weights) for seed in (3, 3, 4)
+    )
+    in_order = [as_lists(first.epoch(e)) for e in range(4)]
+    assert [as_lists(second.epoch(e)) for e in (3, 1, 0, 2)] == [in_order[e] for e in (3, 1, 0, 2)]
+    assert as_lists(first.epoch(0)) == in_order[0]
+    made = [*in_order, *(as_lists(other.epoch(e)) for e in range(4))]
+    assert all(made[i] != made[j] for i in range(8) for j in range(i))
+
+
+def test_another_process_deals_the_same():
+    program = (
+        "import numpy as np; from sbert.training.sampler import Sampler;"
+        "s = Sampler(np.arange(90) % 13 + 3, 8, 5, True, (60, 30), (1.0, 2.0), 3);"
+        "print([b.tolist() for e in (2, 0) for b in s.epoch(e)])"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "99"}
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sampler = Sampler(np.arange(90) % 13 + 3, 8, 5, True, (60, 30), (1.0, 2.0), 3)
+    assert done.stdout.strip() == str([*as_lists(sampler.epoch(2)), *as_lists(sampler.epoch(0))])
+
+
+def test_grouping_saves_padding():
+    for epoch in range(3):
+        grouped, pools, shuffled = (
+            padding(Sampler(LENGTHS, 8, 0, group, pool=pool), epoch)
+            for group, pool in ((True, 50), (True, 3), (False, 50))
+        )
+        assert grouped < 0.15 * shuffled
+        assert grouped < pools < 0.6 * shuffled
+
+
+def test_within_a_pool_batches_are_cut_by_length():
+    batches = Sampler(LENGTHS, 8, 0, pool=50).epoch(0)
+    ordered = sorted(batches, key=lambda b: (LENGTHS[b].max(), LENGTHS[b].min()))
+    for shorter, longer in pairwise(ordered):
+        assert LENGTHS[shorter].max() <= LENGTHS[longer].min()
+    longest = [int(LENGTHS[b].max()) for b in batches]
+    assert longest not in (sorted(longest), sorted(longest, reverse=True)), (
+        "batches come in order of length"
+    )
+
+
+def test_pools_are_pieces_of_the_shuffled_epoch():
+    """A batch mixes rows of one pool alone, and a pool is batch_size * pool rows of the epoch without grouping."""
+    rows = flat(Sampler(LENGTHS, 8, 0, False), 2)
+    pools = [set(rows[i : i + 24]) for i in range(0, len(rows), 24)]
+    for batch in Sampler(LENGTHS, 8, 0, True, pool=3).epoch(2):
+        assert sum(set(batch.tolist()) <= pool for pool in pools) == 1
+
+
+def test_equal_lengths_are_still_shuffled():
+    first, second = (flat(Sampler(np.full(50, 9), 8, 0), epoch) for epoch in range(2))
+    assert first != second
+    assert first != sorted(first)
+
+
+def test_without_grouping_the_last_batch_is_the_short_one():
+    assert [len(b) for b in Sampler(LENGTHS[:10], 4, 0, False).epoch(0)] == [4, 4, 2]
+
+
+# weights
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.floats(0.1, 10)), min_size=1, max_size=4),
+    st.integers(1, 6),
+)
+def test_weights_deal_by_share_and_without_repeats(datasets, epochs):
+    sizes, weights = zip(*datasets, strict=True)
+    total = sum(sizes)
+    sampler = Sampler(LENGTHS[:total], 4, 0, sizes=sizes, weights=weights)
+    counts = Counter(row for epoch in range(epochs) for row in flat(sampler, epoch))
+    first = 0
+    for size, weight in datasets:
+        own = [counts[row] for row in range(first, first + size)]
+        dealt = max(1, round(total * weight / sum(weights)))
+        assert sum(own) == epochs * dealt
+        # a row comes again only after every other row of its dataset has come
+        assert max(own) - min(own) <= 1
+        first += size
+    assert sum(counts.values()) == sum(len(b) for e in range(epochs) for b in sampler.epoch(e))
+    assert all(len(sampler.epoch(e)) == sampler.steps_per_epoch for e in range(epochs))
+
+
+def test_weights_by_hand():
+    # 80 rows an epoch, a quarter and three quarters: 20 of the 60 and each of the 20 three times
+    sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(60, 20), weights=(1, 3))
+    epochs = [Counter(flat(sampler, e)) for e in range(3)]
+    for counts in epochs:
+        assert sum(counts[row] for row in range(60)) == 20
+        assert [counts[row] for row in range(60, 80)] == [3] * 20
+    assert [sum(counts[row] for counts in epochs) for row in range(60)] == [1] * 60
+
+
+def test_weights_scale_does_not_matter():
+    small, large = (
+        Sampler(LENGTHS[:80], 8, 0, sizes=(60, 20), weights=w) for w in ((0.1, 0.3), (10, 30))
+    )
+    assert as_lists(small.epoch(1)) == as_lists(large.epoch(1))
+
+
+def test_equal_datasets_are_dealt_apart():
+    # 10 of 20 rows, 10 of 20 and 60 of 40: with one order for both, aligned datasets would always meet their twins
+    sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(20, 20, 40), weights=(1, 1, 6))
+    rows = flat(sampler, 0)
+    first, second = {row for row in rows if row < 20}, {row - 20 for row in rows if 20 <= row < 40}
+    assert len(first) == len(second) == 10
+    assert first != second
+
+
+# columns of texts
+
+
+def test_tabulate_keeps_distinct_texts_once():
+    tokenizer = TextTokenizer(bert_tokenizer(), 16)
+    columns = [["a cat", "the dog", "a cat"], ["the dog", "red", "a cat"]]
+    table, index = tokenize_columns(tokenizer, columns)
+    assert len(table) == 3
+    assert index.tolist() == [[0, 1], [1, 2], [0, 0]]
+    for row, places in enumerate(index):
+        for column, place in enumerate(places):
+            assert ids_of(table, place) == bert_tokenizer()(columns[column][row])["input_ids"]
+
+
+def test_describe_cut_by_hand():
+    # max_length 5 keeps 3 words; rows 0 and 2 hold a text of 5 words (2 cut), row 3 one of 4 (1 cut), row 1 none
+    tokenizer = TextTokenizer(bert_tokenizer(), 5)
+    columns = [
+        ["a the cat dog man", "a", "red", "a cat"],
+        ["a", "the", "a the cat dog man", "is is is is"],
+    ]
+    table, index = tokenize_columns(tokenizer, columns)
+    # kept: 5+3, 3+3, 3+5, 4+5 = 31 tokens; cut: 2+2+1 = 5; 5 of 36 are 13.89 %
+    assert (
+        tokenizer.describe_cut(table, index) == "3 of 4 rows (75.00%) cut, 13.89% of their tokens"
+    )
+
+
+def test_describe_cut_counts_repeats_and_says_nothing_of_nothing():
+    tokenizer = TextTokenizer(bert_tokenizer(), 5)
+    table, index = tokenize_columns(tokenizer, [["a the cat dog"] * 2000, ["a"] * 2000])
+    # a row keeps 5 + 3 tokens and loses 1
+    assert (
+        tokenizer.describe_cut(table, index)
+        == "2,000 of 2,000 rows (100.00%) cut, 11.11% of their tokens"
+    )
+    assert tokenizer.describe_cut(*tokenize_columns(tokenizer, [["a the cat"], ["a"]])) is None

@@ -1,0 +1,218 @@
+"""From one YAML to the complete configuration of every run; what is refused before the first of them starts."""
+
+import json
+
+import pytest
+import yaml
+from support import copied, write_config
+
+from sbert.errors import InputError
+from sbert.sweeps.config import FoldsConfig, SearchConfig, SpaceConfig, SweepConfig
+from sbert.sweeps.plan import SweepPlan, check_inputs
+
+
+@pytest.fixture
+def plan(tmp_path, tiny_folder, pairs_file):
+    """The plan of a sweep over the usual run, whose second training set is limited; `train`: other training sets."""
+    dataset = {"path": str(pairs_file), "range": [0, 5]}
+    copy = dataset | {"path": str(copied(pairs_file))}
+    held_out = {"dev": [copy | {"name": "dev"}], "test": [copy | {"name": "test"}]}
+
+    def make(train: list[dict] | None = None, **options) -> SweepPlan:
+        train = train or [dataset | {"name": "one"}, dataset | {"name": "two", "limit": 20}]
+        base = write_config(tmp_path, tiny_folder, pairs_file, data={"train": train, **held_out})
+        return SweepPlan(
+            SweepConfig(
+                **{"name": "mine", "base": str(base), "runs": str(tmp_path / "sweeps"), **options}
+            )
+        )
+
+    return make
+
+
+def test_all_combinations_in_order(plan):
+    runs = plan(
+        variants={"a": {}, "b": {"optim.epochs": 3}},
+        grid={"optim.lr": [1e-3, 1e-4]},
+        seeds=[1, 2],
+        set={"optim.batch_size": 4},
+    ).runs()
+    assert [run.label for run in runs] == [
+        f"{v},optim.lr={lr},seed={s}" for v in "ab" for lr in ("0.001", "0.0001") for s in (1, 2)
+    ]
+    last = runs[-1].config
+    assert (last.optim.lr, last.optim.epochs, last.optim.batch_size, last.loop.seed) == (
+        1e-4,
+        3,
+        4,
+        2,
+    )
+    assert runs[0].config.optim.epochs == 2
+    assert [run.row for run in runs[:3]] == ["a,optim.lr=0.001"] * 2 + ["a,optim.lr=0.0001"]
+    assert runs[-1].axes == {"variant": "b", "optim.lr": 1e-4, "seed": 2}
+
+
+def test_a_run_is_a_complete_configuration_of_train_py(plan, tmp_path, train_command):
+    """The text of a run is what train.py writes into the run folder: it reruns as it is, and resumes."""
+    run = plan(seeds=[5], set={"optim.epochs": 1}).runs()[0]
+    assert run.folder == tmp_path / "sweeps/mine/seed=5"
+    (tmp_path / "it.yaml").write_text(run.text)
+    train_command(tmp_path / "it.yaml")
+    assert run.done
+    assert (run.folder / "config.yaml").read_text() == run.text
+
+
+def test_a_sweep_without_axes_is_one_run(plan):
+    [run] = plan().runs()
+    assert (run.label, run.row, run.axes) == ("run", "mine", {})
+
+
+def test_sizes_limit_every_training_set_and_nothing_else(plan):
+    runs = plan(sizes=[5, 20]).runs()
+    for run, size in zip(runs, (5, 20), strict=True):
+        assert [dataset.limit for dataset in run.config.data.train] == [size, size]
+        assert [dataset.limit for dataset in run.config.data.dev + run.config.data.test] == [
+            None,
+            None,
+        ]
+        assert {dataset.limit_seed for dataset in run.config.data.train} == {0}
+
+
+def test_a_text_may_hold_values_of_axes(plan):
+    options = {"model.path": "sweeps/first/seed={seed}/best", "data.train.*.limit_seed": "{seed}"}
+    run = plan(seeds=[3], set=options).runs()[0]
+    assert run.config.model.path == "sweeps/first/seed=3/best"
+    assert [dataset.limit_seed for dataset in run.config.data.train] == [3, 3]
+
+
+def test_folds_cut_every_training_set_and_take_the_place_of_test(plan):
+    runs = plan(folds=FoldsConfig(3, "row"), seeds=[1]).runs()
+    assert [run.label for run in runs] == [f"seed=1,fold={fold}" for fold in (1, 2, 3)]
+    assert {run.row for run in runs} == {"mine"}
+    for fold, run in enumerate(runs, start=1):
+        data = run.config.data
+        cuts = [(d.name, d.folds, d.fold, d.part, d.group) for d in data.train + data.test]
+        assert cuts == [
+            (n, 3, fold, part, "row") for part in ("rest", "fold") for n in ("one", "two")
+        ]
+        assert data.dev[0].folds is None
+
+
+def test_a_variant_may_bring_another_loss_and_the_grid_its_option(plan):
+    runs = plan(variants={"a": {"loss": "CoSENTLoss"}}, grid={"loss.scale": [10.0, 30.0]}).runs()
+    assert [run.config.loss.scale for run in runs] == [10.0, 30.0]
+
+
+def test_trials_of_a_search_look_at_no_test_set(plan):
+    search = SearchConfig({"optim.lr": SpaceConfig(1e-4, 1e-2)})
+    [run] = plan(search=search).runs((7, {"optim.lr": 5e-3}))
+    assert (run.label, run.config.optim.lr, run.config.data.test) == ("trial=7", 5e-3, [])
+    assert run.axes == {"trial": 7, "optim.lr": 5e-3}
+    cut = plan(search=search, folds=FoldsConfig(2, "row")).runs((7, {"optim.lr": 5e-3}))
+    assert [d.part for run in cut for d in run.config.data.test] == ["fold"] * 4
+    best = yaml.safe_load(plan(search=search, folds=FoldsConfig(2, "row")).best({"optim.lr": 5e-3}))
+    assert (best["name"], best["optim"]["lr"], best["data"]["test"][0]["name"]) == (
+        "mine_best",
+        5e-3,
+        "test",
+    )
+    assert "folds" not in best["data"]["train"][0]
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"set": {"optim.lrr": 1}}, "unknown option optim.lrr: 'lrr' is none of lr, batch_size"),
+    ({"grid": {"optim.lrr": [1]}}, "unknown option optim.lrr"),
+    ({"grid": {"data.train.2.limit": [1]}}, "unknown option data.train.2.limit: '2' is none of 0, 1, *"),
+    ({"variants": {"a": {"loop.sed": 1}}}, "run a: unknown option loop.sed"),
+    ({"variants": {"a": {"loss.margin": 1}}}, "run a: Parser key \"loss\"; Option 'margin' is not accepted"),
+    ({"variants": {"a": {"loss": "NoLoss"}}}, "NoLoss"),
+    ({"search": SearchConfig({"optim.lrr": SpaceConfig(1, 2)})}, "unknown option optim.lrr"),
+    ({"grid": {"optim.lr": ["fast"]}}, 'optim.lr=fast: Parser key "optim.lr"; Expected a <class \'float\'>. Got value: fast'),
+    ({"grid": {"optim.lr": [-1.0]}}, "optim.lr is -1.0; it must be above 0"),
+    ({"grid": {"loop.seed": [1]}, "seeds": [1]}, "grid and seeds both set loop.seed; name it in one of them"),
+    ({"grid": {"loop": [{}]}, "variants": {"a": {"loop.seed": 1}}}, "variants and grid both set loop.seed"),
+    ({"grid": {"data.train.1.limit": [1]}, "sizes": [1]}, "grid and sizes both set data.train.1.limit"),
+    ({"variants": {"a": {"data.train.*.limit": 1}}, "sizes": [1]}, "variants and sizes both set data.train.*.limit"),
+    ({"variants": {"a": {"data.test": []}}, "folds": FoldsConfig(2, "row")}, "variants and folds both set data.test"),
+    ({"grid": {"data.train.0.fold": [1]}, "folds": FoldsConfig(2, "row")}, "grid and folds both set data.train.0.fold"),
+    ({"search": SearchConfig({"loop.seed": SpaceConfig(1, 2)}), "seeds": [1]}, "search and seeds both set loop.seed"),
+    ({"grid": {"optim.lr": [1e-3], "optim": [{}]}}, "grid and grid both set optim.lr"),
+    ({"set": {"name": "x"}}, "set: name is the sweep's to choose"),
+    ({"grid": {"runs": ["x"]}}, "grid and a sweep both set runs"),
+    ({"seeds": [1, 1]}, "seed: 1, 1; an axis has values, each with its own name"),
+    ({"grid": {"optim.lr": []}}, "optim.lr: no values"),
+    ({"variants": {"a b": {}, "a_b": {}}}, "variant: a_b, a_b; an axis has values, each with its own name"),
+    ({"variants": {"(u, v)": {}, "(|u, v|)": {}}}, "variant: u_v, u_v; an axis has values, each with its own name"),
+    ({"variants": {"..": {}}}, "an axis has values, each with its own name"),
+    ({"variants": {"x" * 256: {}}}, "xxx: a name of 256 bytes is longer than a folder's may be, 255; name variants shortly"),
+    ({"variants": {"()": {}}}, "an axis has values, each with its own name"),
+    ({"sizes": [30]}, "run size=30: size 30 goes beyond the limit of 20"),
+    ({"sizes": [0.5]}, "run size=0.5: size 0.5 goes beyond the limit of 20"),
+    ({"set": {"model.path": "{sed}"}, "seeds": [1]}, "model.path: {sed} is no axis of this sweep; it has seed"),
+    ({"base": "missing.yaml"}, "missing.yaml"),
+    ({"jobs": 0}, "jobs is 0; it must be 1 or more"),
+    ({"folds": FoldsConfig(3)}, "folds needs group: the column whose equal values stay in one fold, or row"),
+    ({"folds": FoldsConfig(3, "row"), "sizes": [3]}, "sizes and folds exclude each other"),
+    ({"search": SearchConfig({}), "sizes": [3]}, "search takes the place of variants, grid and sizes"),
+    ({"search": SearchConfig({}), "figure": "bars"}, "search has a table of its own"),
+    ({"figure": "learning_curve"}, "figure learning_curve is over sizes"),
+])  # fmt: skip
+def test_bad_axes_are_refused(plan, options, message):
+    trial = (1, {"optim.lrr": 1}) if "search" in options else None
+    with pytest.raises(InputError) as error:
+        plan(**options).runs(trial)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_base_with_a_key_twice_is_refused(plan, tmp_path):
+    (tmp_path / "twice.yaml").write_text("name: a\nname: b\n")
+    with pytest.raises(InputError, match="'name' stands twice"):
+        plan(base=str(tmp_path / "twice.yaml"))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"folds": FoldsConfig(33, "row")}, "run fold=1: .*folds is 33, and there are 32 rows; set it to as many or fewer"),
+    ({"folds": FoldsConfig(2, "topic")}, "run fold=1: .*no column 'topic'; there are: sentence1, sentence2, score"),
+    ({"set": {"data.dev.0.path": "nowhere.tsv"}}, "run run: nowhere.tsv: no such file"),
+    ({"set": {"data.dev.0.name": "test"}}, "run run: data: two evaluated datasets are called test"),
+    ({"set": {"model.path": "sweeps/first/seed={seed}/best"}, "seeds": [1]}, "run seed=1: model sweeps/first/seed=1/best: no"),
+    ({"set": {"data.train.1.limit": None}, "sizes": [33]}, "run size=33: one has 32 rows; the size 33 needs as many"),
+])  # fmt: skip
+def test_bad_data_is_found_before_the_first_run(plan, options, message):
+    runs = plan(**options).runs()
+    with pytest.raises(InputError, match=message):
+        check_inputs(runs)
+
+
+def test_rows_that_are_trained_on_and_evaluated_are_found_before_the_first_run(plan, pairs_file):
+    held_out = {
+        "data.dev.0.path": str(pairs_file),
+        "data.dev.0.beyond": 20,
+        "data.train.0.limit": 20,
+    }
+    check_inputs(plan(set=held_out).runs())
+    runs = plan(set=held_out, grid={"data.train.0.limit": [20, 24]}).runs()
+    message = (
+        "run data.train.0.limit=24: data: dev is evaluated on 4 rows that one trains on, from line"
+    )
+    with pytest.raises(InputError, match=message):
+        check_inputs(runs)
+
+
+def test_good_data_is_read_once(plan, monkeypatch):
+    from sbert.sweeps import plan as module
+
+    read, calls = module.read_dataset, []
+    monkeypatch.setattr(
+        module,
+        "read_dataset",
+        lambda dataset, **options: calls.append(dataset) or read(dataset, **options),
+    )
+    check_inputs(plan(seeds=[1, 2, 3]).runs())
+    assert [dataset.name for dataset in calls] == ["one", "two", "dev", "test"]
+
+
+def test_a_plan_is_plain_json(plan):
+    for run in plan(grid={"optim.lr": [1e-3]}, seeds=[1], folds=FoldsConfig(2, "row")).runs():
+        assert json.loads(json.dumps(run.axes)) == run.axes

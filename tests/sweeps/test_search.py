@@ -1,0 +1,331 @@
+"""A search: resumed after a kill at any run, it ends as one that was not; pruning, what is refused, what is written. Runs are
+pretended: their scores follow from their options."""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import copied, fails, write_config
+
+from sbert.atomic import write_whole
+from sbert.errors import InputError
+from sbert.sweeps.config import FoldsConfig, SearchConfig, SpaceConfig, SweepConfig
+from sbert.sweeps.processes import DivergedError
+from sbert.sweeps.search import SearchSweep
+from sbert.sweeps.study import MEDIAN, Study
+
+SPACE = {"optim.lr": SpaceConfig(1e-4, 1e-2, log=True), "optim.batch_size": SpaceConfig(4, 8)}
+
+
+def score(run) -> float:
+    """Best at a rate of 1e-3; seeds and folds differ a little."""
+    seed, fold = run.axes.get("seed", 0), run.axes.get("fold", 0)
+    return 0.8 - abs(math.log10(run.config.optim.lr) + 3) / 5 + seed / 1000 + fold / 100
+
+
+def pretend(calls: list[str], judge=score, kill_at: int | None = None, part: str = "dev"):
+    """In the place of Processes; `kill_at`: this process is killed in that run, counted from 1, after the run began."""
+
+    class Pretend:
+        def __init__(self, jobs, say):
+            pass
+
+        def __call__(self, run):
+            calls.append(run.label)
+            run.folder.mkdir(parents=True, exist_ok=True)
+            (run.folder / "config.yaml").write_text(run.text)
+            if len(calls) == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            value = judge(run)
+            scores = {
+                "dataset": part,
+                "part": part,
+                "main": "rho",
+                "rows": 3,
+                "before": {},
+                "after": {"rho": value},
+            }
+            write_whole(
+                run.folder / "result.json",
+                json.dumps({"train_rows": 9, "seconds": 1.0, "results": [scores]}).encode(),
+            )
+
+        def stop(self):
+            pass
+
+    return Pretend
+
+
+@pytest.fixture
+def config(tmp_path, tiny_folder, pairs_file):
+    dataset = {"path": str(pairs_file), "range": [0, 5], "name": "pairs"}
+    held_out = dataset | {"path": str(copied(pairs_file))}
+    data = {
+        "train": [dataset],
+        "dev": [held_out | {"name": "dev"}],
+        "test": [held_out | {"name": "pairs-test"}],
+    }
+    base = write_config(tmp_path, tiny_folder, pairs_file, data=data)
+
+    def make(name: str = "mine", **options) -> SweepConfig:
+        search = {"options": SPACE, "trials": 8, "startup": 3, "seed": 1} | options.pop(
+            "search", {}
+        )
+        given = {"base": str(base), "runs": str(tmp_path / "sweeps"), "seeds": [1, 2]} | options
+        return SweepConfig(name, search=SearchConfig(**search), **given)
+
+    return make
+
+
+def trials(config: SweepConfig) -> list[tuple]:
+    study = Study(config.search, Path(config.runs) / config.name)
+    study.open()
+    return [
+        (t.params, t.value, t.state, t.intermediate_values, t.user_attrs) for t in study.finished()
+    ]
+
+
+def killed(config: SweepConfig, kill_at: int) -> None:
+    """Search in a process of its own, until it is killed."""
+    child = os.fork()
+    if not child:
+        try:
+            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+            SearchSweep(config, pretend([], kill_at=kill_at))()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_killed_and_resumed_again_and_again_it_ends_as_one_that_was_not(config, tmp_path):
+    SearchSweep(config("whole"), pretend([]))()
+    for kill_at in (
+        1,
+        2,
+        5,
+        6,
+    ):  # in the first run of a trial and in its second, at random and by TPE
+        killed(config("cut"), kill_at)
+    SearchSweep(config("cut"), pretend([]))()
+    assert trials(config("cut")) == trials(config("whole"))
+    for name in ("results.jsonl", "best.yaml", "table.md"):
+        whole, cut = (
+            (tmp_path / "sweeps" / folder / name).read_text() for folder in ("whole", "cut")
+        )
+        assert cut.replace("cut", "whole") == whole
+    assert len(trials(config("cut"))) == 8
+
+
+def test_more_trials_go_on_where_fewer_ended(config):
+    calls = []
+    SearchSweep(config("few", search={"trials": 5}), pretend(calls))()
+    SearchSweep(config("few", search={"trials": 8}), pretend(calls))()
+    SearchSweep(config("many", search={"trials": 8}), pretend([]))()
+    assert trials(config("few")) == trials(config("many"))
+    assert len(calls) == len(set(calls))
+    done = len(calls)
+    SearchSweep(config("few", search={"trials": 8}), pretend(calls))()
+    assert len(calls) == done
+
+
+def test_after_the_startup_tpe_draws(config):
+    drawn = {}
+    for startup in (3, 6):
+        planned = config(str(startup), search={"trials": 6, "startup": startup}, seeds=[])
+        SearchSweep(planned, pretend([]))()
+        drawn[startup] = [trial[0]["optim.lr"] for trial in trials(planned)]
+    assert drawn[3][:3] == drawn[6][:3]
+    assert not set(drawn[3][3:]) & set(drawn[6][3:])
+
+
+def test_the_seed_draws_the_trials(config):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        SearchSweep(config(name, search={"trials": 3, "seed": seed}), pretend([]))()
+    a, b = trials(config("a", search={"seed": 1})), trials(config("b", search={"seed": 1}))
+    assert a == b
+    assert a != trials(config("c", search={"seed": 2}))
+
+
+def test_a_trial_below_the_median_is_pruned(config):
+    calls, planned = [], config(search={"trials": 9}, seeds=[1, 2, 3])
+    SearchSweep(planned, pretend(calls))()
+    pruned = [
+        number
+        for number, trial in enumerate(trials(planned), start=1)
+        if trial[4].get("pruned") == MEDIAN
+    ]
+    assert pruned
+    firsts = {}
+    for number, trial in enumerate(trials(planned), start=1):
+        before = sorted(value for n, value in firsts.items() if n < number and n not in pruned)
+        firsts[number] = trial[3][1]
+        middle = len(before) // 2
+        if number in pruned and len(trial[4]["values"]) == 1:
+            median = (
+                before[middle] if len(before) % 2 else (before[middle - 1] + before[middle]) / 2
+            )
+            assert trial[3][1] < median
+            assert len(before) >= 3
+    assert len(calls) == sum(len(trial[4]["values"]) for trial in trials(planned))
+    without = config("without", search={"trials": 5, "prune": False}, seeds=[1, 2, 3])
+    SearchSweep(without, pretend([]))()
+    assert all(len(trial[4]["values"]) == 3 for trial in trials(without))
+
+
+def test_with_folds_the_folds_judge(config, tmp_path):
+    planned = config(folds=FoldsConfig(3, "row"), seeds=[], search={"trials": 2})
+    SearchSweep(planned, pretend([], part="test"))()
+    for params, value, *_ in trials(planned):
+        expected = 0.8 - abs(math.log10(params["optim.lr"]) + 3) / 5 + 0.02
+        assert value == pytest.approx(expected)
+
+
+def test_a_trial_that_diverges_is_pruned_and_the_search_goes_on(config):
+    def judge(run):
+        if run.config.optim.lr > 1e-3:
+            raise DivergedError("the loss of step 3 is nan")
+        return math.nan if run.config.optim.batch_size == 8 else score(run)
+
+    planned = config(search={"trials": 10})
+
+    def run(value):
+        result = judge(value)
+        return None if math.isnan(result) else result
+
+    SearchSweep(planned, pretend([], judge=run))()
+    for params, *_, attributes in trials(planned):
+        bad, undefined = params["optim.lr"] > 1e-3, params["optim.batch_size"] == 8
+        reason = (
+            "the loss of step 3 is nan" if bad else "a metric is undefined" if undefined else None
+        )
+        assert attributes.get("pruned") in (reason, reason or MEDIAN)
+    assert len(trials(planned)) == 10
+
+
+def test_the_best_is_ready_for_train_py(config, tmp_path, capsys):
+    planned = config()
+    SearchSweep(planned, pretend([]))()
+    params = max(
+        (trial for trial in trials(planned) if "pruned" not in trial[4]), key=lambda trial: trial[1]
+    )[0]
+    best = yaml.safe_load((tmp_path / "sweeps/mine/best.yaml").read_text())
+    assert (best["optim"]["lr"], best["optim"]["batch_size"]) == (
+        params["optim.lr"],
+        params["optim.batch_size"],
+    )
+    assert best["data"]["test"][0]["name"] == "pairs-test"  # which no trial looked at
+    for path in (tmp_path / "sweeps/mine").glob("trial=*/config.yaml"):
+        assert yaml.safe_load(path.read_text())["data"].get("test", []) == []
+    output = capsys.readouterr().out
+    assert f"the best, for train.py: {tmp_path}/sweeps/mine/best.yaml" in output
+    assert "8 trials: " in output
+    first = next(
+        line for line in output.splitlines() if line.startswith("| ") and line.split()[1].isdigit()
+    )
+    assert f"{params['optim.lr']:.3g}" in first
+
+
+def test_the_table_tells_the_importance_of_options(config, capsys):
+    SearchSweep(config(search={"trials": 14, "prune": False}, seeds=[]), pretend([]))()
+    line = next(
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("importance")
+    )
+    shares = {
+        word: float(share)
+        for word, share in zip(line.split()[5::2], line.replace(",", "").split()[6::2], strict=True)
+    }
+    assert shares["optim.lr"] > 3 * shares["optim.batch_size"]
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"options": SPACE | {"optim.lr": SpaceConfig(1e-4, 1e-1)}}, "another search space: optim.lr was {'low': 0.0001"),
+    ({"options": {"optim.lr": SPACE["optim.lr"]}}, "another search space: optim.batch_size was {'low': 4"),
+    ({"options": SPACE | {"optim.eps": SpaceConfig(1e-9, 1e-6)}}, "another search space: optim.eps was None, now {'low': 1e-09"),
+    ({"seed": 2}, "another search space: search.seed was 1, now 2"),
+])  # fmt: skip
+def test_a_study_of_another_space_is_refused(config, options, message):
+    SearchSweep(config(search={"trials": 2}), pretend([]))()
+    before = trials(config())
+    with pytest.raises(InputError) as error:
+        SearchSweep(config(search={"trials": 2} | options), pretend([]))()
+    assert message in str(error.value)
+    assert trials(config()) == before
+
+
+def test_a_study_of_another_space_ends_with_one_line(config, tmp_path, sweep_command, capsys):
+    planned = config(search={"trials": 2})
+    SearchSweep(planned, pretend([]))()
+    options = dataclasses.asdict(planned)
+    options["search"]["options"]["optim.lr"]["high"] = 0.5
+    (tmp_path / "sweep.yaml").write_text(json.dumps(options))
+    line = fails(sweep_command, capsys, "--config", tmp_path / "sweep.yaml")
+    assert (
+        "study.db: the study of another search space: optim.lr was {'low': 0.0001, 'high': 0.01,"
+        in line
+    )
+    assert line.endswith("name another sweep")
+
+
+def test_a_study_of_another_base_is_refused(config):
+    SearchSweep(config(search={"trials": 2}), pretend([]))()
+    with pytest.raises(
+        InputError,
+        match=r"trial=1,seed=1: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'",
+    ):
+        SearchSweep(config(search={"trials": 3}, set={"optim.epochs": 3}), pretend([]))()
+
+
+def test_a_file_that_is_no_study_is_refused(config, tmp_path):
+    (tmp_path / "sweeps/mine").mkdir(parents=True)
+    (tmp_path / "sweeps/mine/study.db").write_text("no database" * 1000)
+    with pytest.raises(
+        InputError,
+        match=r"study.db: not a study that can be read: .*not a database.*; delete it to begin anew",
+    ):
+        SearchSweep(config(), pretend([]))()
+
+
+@pytest.mark.parametrize(("space", "message"), [
+    (SpaceConfig(), "optim.lr: low None and high None; low comes first, and both are needed without choices"),
+    (SpaceConfig(2, 1), "low 2 and high 1"),
+    (SpaceConfig(0, 1, log=True), "low is 0; a logarithm needs it above 0"),
+    (SpaceConfig(choices=[1]), "needs low and high, or two choices or more"),
+    (SpaceConfig(1, 2, choices=[1, 2]), "needs low and high, or two choices or more"),
+    (SpaceConfig(choices=[[1], [2]]), "the choice [1] is neither a text nor a number"),
+])  # fmt: skip
+def test_bad_spaces_are_refused(config, space, message):
+    with pytest.raises(InputError) as error:
+        SearchSweep(config(search={"options": {"optim.lr": space}}), pretend([]))
+    assert message in str(error.value)
+
+
+def test_nothing_to_search_or_to_judge_by(config):
+    with pytest.raises(InputError, match="options names what is searched, and trials is 1 or more"):
+        SearchSweep(config(search={"trials": 0}), pretend([]))
+    with pytest.raises(
+        InputError, match="has no dev set to judge trials by; give it one, or set folds"
+    ):
+        SearchSweep(config(set={"data.dev": []}), pretend([]))
+
+
+def test_without_optuna_the_extra_is_named(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(
+        InputError, match=r"search needs Optuna, the extra search: pip install 'sbert\[search\]'"
+    ):
+        SearchSweep(config(), pretend([]))
+
+
+def test_a_dry_run_makes_no_study(config, tmp_path, capsys):
+    SearchSweep(config(), pretend([])).describe()
+    assert "0 of 8 trials done" in capsys.readouterr().out
+    assert not (tmp_path / "sweeps").exists()
+    SearchSweep(config(search={"trials": 2}), pretend([]))()
+    SearchSweep(config(), pretend([])).describe()
+    assert "2 of 8 trials done" in capsys.readouterr().out

@@ -1,0 +1,274 @@
+"""A sweep: what is done is skipped, what was cut goes on, what fails stops it; killed and resumed, it is equal to one that was
+not. Most runs are pretended: their results follow from their configuration."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from support import ROOT, fails, metrics, write_config
+
+from sbert.atomic import write_whole
+from sbert.errors import InputError
+from sbert.sweeps.config import SweepConfig
+from sbert.sweeps.sweep import Sweep
+
+
+def pretend(calls: list[str], fail: str = ""):
+    """In the place of Processes: the scores of a run follow from its seed and learning rate; `fail` names one that fails."""
+
+    class Pretend:
+        def __init__(self, jobs, say):
+            self.stopped = False
+
+        def __call__(self, run):
+            if self.stopped:
+                return
+            calls.append(run.label)
+            for part in ("best", "last"):
+                (run.folder / part).mkdir(parents=True, exist_ok=True)
+            (run.folder / "config.yaml").write_text(run.text)
+            if run.label == fail:
+                raise InputError(f"run {run.label} failed")
+            score = {"rho": 0.5 + run.config.loop.seed / 100 + run.config.optim.lr}
+            results = [
+                {"dataset": p, "part": p, "main": "rho", "rows": 3, "before": score, "after": score}
+                for p in ("dev", "test")
+            ]
+            write_whole(
+                run.folder / "result.json",
+                json.dumps({"train_rows": 9, "seconds": 1.0, "results": results}).encode(),
+            )
+
+        def stop(self):
+            self.stopped = True
+
+    return Pretend
+
+
+@pytest.fixture
+def options(tmp_path, tiny_folder, pairs_file):
+    base = write_config(tmp_path, tiny_folder, pairs_file)
+    return {
+        "name": "mine",
+        "base": str(base),
+        "runs": str(tmp_path / "sweeps"),
+        "grid": {"optim.lr": [0.01, 0.02]},
+    }
+
+
+def results(folder: Path) -> list[dict]:
+    """results.jsonl without what a clock says."""
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def summary_of(page: str) -> str:
+    """The table of a table.md, and the notes below it."""
+    return "\n\n".join(part for part in page.split("\n\n") if part.startswith(("|", "- ")))
+
+
+def test_runs_in_order_and_leaves_results_and_a_table(options, tmp_path, capsys):
+    calls = []
+    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls))()
+    labels = [f"optim.lr={lr},seed={s}" for lr in (0.01, 0.02) for s in (1, 2)]
+    assert calls == labels
+    folder = tmp_path / "sweeps/mine"
+    assert [row["run"] for row in results(folder)] == labels
+    assert results(folder)[0]["results"]["dev"]["after"] == {"rho": 0.52}
+    table = (folder / "table.md").read_text()
+    assert "| **optim.lr=0.02** |    2 |   53.50 |      0.71 | 54.00 |" in table
+    output = capsys.readouterr().out.strip()
+    assert summary_of(table) in output
+    assert output.splitlines()[-2:] == ["4 runs took 4 s in all", f"table: {folder}/table.md"]
+    assert "4 runs took 4 s in all; Python " in table
+    assert "4 of 4: optim.lr=0.02,seed=2: dev 54.00, test 54.00; 1 s" in output
+    saved = yaml.safe_load((folder / "sweep.yaml").read_text())
+    assert SweepConfig(**saved) == SweepConfig(**options, seeds=[1, 2])
+
+
+def test_what_is_done_is_skipped_and_axes_may_grow(options, tmp_path):
+    calls = []
+    Sweep(SweepConfig(**options, seeds=[1]), pretend(calls))()
+    del calls[:]
+    Sweep(SweepConfig(**options, seeds=[1]), pretend(calls))()
+    assert calls == []
+    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls))()
+    assert calls == ["optim.lr=0.01,seed=2", "optim.lr=0.02,seed=2"]
+    assert len(results(tmp_path / "sweeps/mine")) == 4
+
+
+def test_one_that_fails_stops_the_sweep_and_what_is_done_stays(options, tmp_path):
+    calls = []
+    with pytest.raises(InputError, match="run optim.lr=0.01,seed=2 failed"):
+        Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls, fail="optim.lr=0.01,seed=2"))()
+    assert calls == ["optim.lr=0.01,seed=1", "optim.lr=0.01,seed=2"]
+    assert [row["run"] for row in results(tmp_path / "sweeps/mine")] == calls[:1]
+    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls))()
+    assert calls[2:] == ["optim.lr=0.01,seed=2", "optim.lr=0.02,seed=1", "optim.lr=0.02,seed=2"]
+
+
+def test_several_at_a_time(options, tmp_path):
+    """Three runs meet at a barrier, which none could pass alone."""
+    together, Base = threading.Barrier(3, timeout=20), pretend([])  # noqa: N806
+
+    class Meeting(Base):
+        def __call__(self, run):
+            together.wait()
+            super().__call__(run)
+
+    Sweep(SweepConfig(**options, seeds=[1, 2, 3], jobs=3), Meeting)()
+    at_once = (tmp_path / "sweeps/mine/results.jsonl").read_bytes()
+    Sweep(SweepConfig(**options | {"name": "other"}, seeds=[1, 2, 3]), pretend([]))()
+    assert at_once == (tmp_path / "sweeps/other/results.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("keep", [[], ["best"], ["best", "last"]])
+def test_models_are_deleted_unless_they_are_asked_for(options, tmp_path, keep):
+    Sweep(SweepConfig(**options, keep=keep), pretend([]))()
+    for run in (tmp_path / "sweeps/mine").glob("optim*"):
+        assert {path.name for path in run.iterdir() if path.is_dir()} == set(keep)
+
+
+def test_a_model_that_was_not_kept_cannot_be_asked_for_later(options, tmp_path):
+    Sweep(SweepConfig(**options), pretend([]))()
+    with pytest.raises(
+        InputError,
+        match=r"optim.lr=0.01: is done, and its best/ was not kept; delete the folder to",
+    ):
+        Sweep(SweepConfig(**options, keep=["best"]), pretend([]))()
+
+
+def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path):
+    Sweep(SweepConfig(**options), pretend([]))()
+    files = {p: p.read_bytes() for p in (tmp_path / "sweeps").rglob("*") if p.is_file()}
+    calls = []
+    with pytest.raises(
+        InputError,
+        match=r"0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; give the",
+    ):
+        Sweep(SweepConfig(**options, set={"optim.epochs": 3}), pretend(calls))()
+    with pytest.raises(
+        InputError,
+        match=r"optim.lr=0.01: a run that is none of this sweep's; give the sweep another name",
+    ):
+        Sweep(SweepConfig(**options | {"grid": {}}, seeds=[1]), pretend(calls))()
+    assert calls == []
+    assert {p: p.read_bytes() for p in (tmp_path / "sweeps").rglob("*") if p.is_file()} == files
+
+
+def test_a_folder_of_other_settings_ends_with_one_line(options, tmp_path, sweep_command, capsys):
+    Sweep(SweepConfig(**options), pretend([]))()
+    (tmp_path / "other.yaml").write_text(json.dumps(options | {"set": {"optim.epochs": 3}}))
+    line = fails(sweep_command, capsys, "--config", tmp_path / "other.yaml")
+    assert (
+        "optim.lr=0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; give the sweep another name"
+        in line
+    )
+
+
+def test_published_figures_of_no_row_are_refused(options):
+    with pytest.raises(
+        InputError,
+        match=r"published: 'lr' is no row of the table; the rows are optim.lr=0.01; optim.lr=0.02",
+    ):
+        Sweep(SweepConfig(**options, published={"lr": 80.0}))
+
+
+def test_figures_stand_beside_the_table(options, tmp_path, capsys):
+    Sweep(
+        SweepConfig(**options, seeds=[1, 2], figure="bars", published={"optim.lr=0.01": 50.0}),
+        pretend([]),
+    )()
+    folder = tmp_path / "sweeps/mine"
+    pictures = sorted(path.name for path in folder.glob("*.png"))
+    assert pictures == ["bars-dev-rho.png", "bars-test-rho.png"]
+    assert all(
+        f"![{name.removesuffix('.png')}]({name})" in (folder / "table.md").read_text()
+        for name in pictures
+    )
+    assert f"figure: {folder}/bars-dev-rho.png\n" in capsys.readouterr().out
+
+
+def test_a_figure_without_matplotlib_is_refused_before_the_first_run(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(
+        InputError,
+        match=r"figure bars needs matplotlib, the extra plots: pip install 'sbert\[plots\]'",
+    ):
+        Sweep(SweepConfig(**options, figure="bars"))
+
+
+def test_a_dry_run_lists_the_runs_and_writes_nothing(options, tmp_path, sweep_command, capsys):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(json.dumps(options | {"seeds": [1, 2]}))
+    sweep_command("--config", path, "--dry_run")
+    assert "0 of 4 runs done in" in capsys.readouterr().out
+    assert not (tmp_path / "sweeps").exists()
+    Sweep(SweepConfig(**options, seeds=[1]), pretend([]))()
+    (tmp_path / "sweeps/mine/optim.lr=0.01,seed=2/last").mkdir(parents=True)
+    sweep_command("--config", path, "--dry_run")
+    lines = capsys.readouterr().out.splitlines()[-5:]
+    assert [line.split()[0] for line in lines] == ["done", "cut", "done", "to", "2"]
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"grid": {"optim.lrr": [1]}}, "run optim.lrr=1: unknown option optim.lrr: 'lrr' is none of lr, batch_size"),
+    ({"folds": {"number": 3}}, "folds needs group"),
+    ({"folds": {"number": 40, "group": "row"}}, "folds is 40, and there are 32 rows; set it to as many or fewer"),
+    ({"folds": {"number": 3, "group": "topic"}}, "pairs.tsv, line 2: no column 'topic'; there are: sentence1"),
+    ({"folds": {"number": 30, "group": "score"}}, "folds is 30, and there are 11 different values in column score"),
+    ({"grid": {"loop.seed": [1, 2]}, "seeds": [1]}, "grid and seeds both set loop.seed; name it in one of them"),
+    ({"axes": {"seed": [1]}}, "axes"),
+    ({"jobs": "many"}, 'Parser key "jobs"; Expected a <class \'int\'>. Got value: many'),
+])  # fmt: skip
+def test_bad_input_ends_with_one_line(options, tmp_path, sweep_command, capsys, changes, message):
+    path = tmp_path / "sweep.yaml"
+    options["base"] = str(write_config(tmp_path, tmp_path / "x", tmp_path / "pairs.tsv", data={
+        "train": [{"path": str(tmp_path / "pairs.tsv"), "range": [0, 5]}]}))  # fmt: skip
+    path.write_text(json.dumps(options | changes))
+    assert message in fails(sweep_command, capsys, "--config", path)
+    assert not (tmp_path / "sweeps").exists()
+
+
+def test_a_killed_sweep_goes_on_and_is_equal_to_one_that_was_not(options, tmp_path, monkeypatch):
+    """sweep.py and its train.py are killed in the middle of the second of two runs, and the sweep is given again."""
+    monkeypatch.setenv(
+        "OMP_NUM_THREADS", "1"
+    )  # in every process: the number of threads shows in the last bits
+    small = {"optim.epochs": 10, "loop.save_steps": 1, "loop.evaluate_epochs": 5}
+    options |= {"grid": {}, "set": small, "seeds": [1, 2], "keep": ["best"]}
+    path, folder = tmp_path / "sweep.yaml", tmp_path / "sweeps/mine"
+    path.write_text(json.dumps(options))
+    command = [sys.executable, str(ROOT / "sweep.py"), "--config", str(path)]
+    sweep = subprocess.Popen(command, start_new_session=True)
+    while not (folder / "seed=2/last/state.safetensors").exists():
+        assert sweep.poll() is None, "the sweep ended before it could be killed"
+        time.sleep(0.005)
+    os.killpg(sweep.pid, signal.SIGKILL)
+    sweep.wait()
+    assert (folder / "seed=1/result.json").exists()
+    assert not (folder / "seed=2/result.json").exists()
+    first = (folder / "seed=1/result.json").stat().st_mtime_ns
+
+    Sweep(SweepConfig(**options))()
+    assert (folder / "seed=1/result.json").stat().st_mtime_ns == first  # it was not trained again
+    Sweep(SweepConfig(**options | {"name": "whole"}))()
+    whole = tmp_path / "sweeps/whole"
+    assert results(folder) == results(whole)
+    tables = [summary_of((f / "table.md").read_text()) for f in (folder, whole)]
+    assert tables[0] == tables[1].replace("| whole |", "| mine  |")
+    for seed in ("seed=1", "seed=2"):
+        weights = [(f / seed / "best/model.safetensors").read_bytes() for f in (folder, whole)]
+        assert weights[0] == weights[1]
+        losses = [
+            [(row["step"], row["loss"]) for row in metrics(f / seed)] for f in (folder, whole)
+        ]
+        assert losses[0] == losses[1]
+        assert [step for step, _ in losses[0]] == list(range(1, 41))

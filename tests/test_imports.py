@@ -1,0 +1,61 @@
+"""The folders of sbert/ import only what the table allows, so that the package has no circles and each part reads alone."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sbert"
+# folder -> the folders that it may import; the files of the root, named "", serve all and import no folder
+ALLOWED = {
+    "": "",
+    "losses": "",
+    "data": "",
+    "models": "",
+    "mining": "data models",
+    "evaluation": "data losses models mining",
+    "training": "data losses models evaluation",
+    "sweeps": "data models evaluation training",
+    "augment": "data losses models mining evaluation training sweeps",
+}
+ROOT_FILES = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    """The dotted names of all modules of sbert that a file imports, also inside functions and by importlib."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative import: write the full name"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value  # what importlib.import_module and a lazy __getattr__ are given
+
+
+def forbidden(folder: str, tree: ast.AST) -> list[str]:
+    """The modules that a file of a folder imports and may not."""
+    parts = [name.split(".") for name in imported_modules(tree) if name.startswith("sbert.")]
+    allowed = {folder, *ALLOWED[folder].split(), *ROOT_FILES}
+    known = {*ALLOWED, *ROOT_FILES} - {""}
+    return [".".join(part) for part in parts if part[1] in known and part[1] not in allowed]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_imports_are_allowed(path):
+    folder = path.parent.relative_to(PACKAGE).as_posix().strip(".")
+    assert folder in ALLOWED, f"{folder}/: a new folder needs a row in ALLOWED"
+    if (
+        path != PACKAGE / "__init__.py"
+    ):  # which only hands on the public names, when they are first used
+        assert not forbidden(folder, ast.parse(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("line", ["import sbert.models.encoder", "def f():\n from sbert import models",
+                                  "import importlib\nimportlib.import_module('sbert.models')"])  # fmt: skip
+def test_a_forbidden_import_is_found(line):
+    assert forbidden("losses", ast.parse(line))

@@ -1,0 +1,113 @@
+"""What a run says and leaves when it is done: result.json, in which a sweep reads all that it knows of a run."""
+
+import json
+import sys
+
+import pytest
+from support import copied, metrics, write_config
+
+from sbert import atomic
+from sbert.training import run as module
+
+
+@pytest.fixture
+def config(tmp_path, tiny_folder, pairs_file):
+    """A run with a dev set, and two test sets of which one has no correlation: all its labels are equal."""
+    dataset = {"path": str(pairs_file), "range": [0, 5], "name": "pairs", "limit": 24}
+    lines = copied(pairs_file).read_text("utf-8").splitlines()
+    flat = tmp_path / "flat.tsv"
+    flat.write_text(
+        "\n".join([lines[0], *(line.rpartition("\t")[0] + "\t2.5" for line in lines[1:6])]), "utf-8"
+    )
+    held_out = dict(dataset, path=str(copied(pairs_file)), limit=None)
+    tests = [dict(held_out, name="test", limit=20), dict(held_out, path=str(flat), name="flat")]
+    data = {"train": [dataset], "dev": [dict(held_out, name="dev")], "test": tests}
+    return write_config(tmp_path, tiny_folder, pairs_file, data=data)
+
+
+def test_the_result_of_a_run(config, tmp_path, train_command):
+    train_command(config)
+    run = tmp_path / "runs/run"
+    # NaN and Infinity are not JSON, though Python would read them
+    result = json.loads((run / "result.json").read_text("utf-8"), parse_constant=pytest.fail)
+    assert list(result) == ["train_rows", "step", "steps", "seconds", "results"]
+    dev = {row["step"]: row for row in metrics(run, "dev")}
+    best = max(dev, key=lambda step: dev[step]["dev/spearman_cosine"])
+    assert (result["train_rows"], result["step"], result["steps"]) == (24, best, 6)
+    assert result["seconds"] > 0
+    facts = [(r["dataset"], r["part"], r["task"], r["rows"], r["main"]) for r in result["results"]]
+    assert facts == [
+        ("dev", "dev", "sts", 32, "spearman_cosine"),
+        ("test", "test", "sts", 20, "spearman_cosine"),
+        ("flat", "test", "sts", 5, "spearman_cosine"),
+    ]
+    kinds = ("cosine", "dot", "euclidean", "manhattan")
+    names = {f"{metric}_{kind}" for metric in ("spearman", "pearson") for kind in kinds}
+    [before] = metrics(run, "before")
+    for r in result["results"]:
+        assert set(r) == {"dataset", "part", "task", "rows", "main", "before", "after"}
+        assert set(r["before"]) == set(r["after"]) == names
+        assert r["before"] == {name: before[f"{r['dataset']}/{name}"] for name in names}
+    first, second, undefined = result["results"]
+    assert first["after"] == pytest.approx(
+        {name: dev[best][f"dev/{name}"] for name in names}, abs=1e-6
+    )
+    assert first["after"] != first["before"] != second["before"]
+    assert set(undefined["before"].values()) == set(undefined["after"].values()) == {None}
+
+
+def test_a_run_without_evaluation_has_a_result(tmp_path, tiny_folder, pairs_file, train_command):
+    train_command(
+        write_config(
+            tmp_path,
+            tiny_folder,
+            pairs_file,
+            data={"train": [{"path": str(pairs_file), "range": [0, 5]}]},
+        )
+    )
+    result = json.loads((tmp_path / "runs/run/result.json").read_text("utf-8"))
+    assert (result["results"], result["step"], result["steps"]) == ([], 8, 8)
+
+
+def test_the_result_is_written_last(config, tmp_path, train_command, monkeypatch):
+    """That it is there says that the run is done: nothing of the run changes after it."""
+    written, run = [], tmp_path / "runs/run"
+
+    def contents() -> dict:
+        return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    def watched(path, data, real=atomic.write_whole):
+        written.append(contents())
+        real(path, data)
+
+    monkeypatch.setattr(module, "write_whole", watched)
+    train_command(config)
+    [before] = written
+    after = contents()
+    assert after.pop(run / "result.json")
+    assert after == before
+
+
+def test_a_run_that_ends_early_has_no_result(config, tmp_path, train_command, monkeypatch):
+    def fail(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.Run, "after", fail)
+        with pytest.raises(KeyboardInterrupt):
+            train_command(config)
+    assert (tmp_path / "runs/run/best").exists()
+    assert not (tmp_path / "runs/run/result.json").exists()
+    train_command(config, "--resume")
+    assert (tmp_path / "runs/run/result.json").exists()
+
+
+def test_without_matplotlib_a_run_says_once_that_it_has_no_figures(
+    config, train_command, capsys, monkeypatch
+):
+    train_command(config)
+    assert "figures" not in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    train_command(config, "--overwrite")
+    said = "no figures in TensorBoard, for want of matplotlib: pip install 'sbert[plots]'\n"
+    assert capsys.readouterr().out.count(said) == 1
