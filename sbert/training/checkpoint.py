@@ -34,9 +34,8 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict]:
     path = folder / STATE
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, json.loads(
-                file.metadata()["facts"]
-            )  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, json.loads(file.metadata()["facts"])
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise InputError(f"{path}: no checkpoint that can be read ({error})") from None
 

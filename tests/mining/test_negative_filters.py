@@ -1,6 +1,7 @@
 """Hard negatives: the choice equals a plain loop over candidates; queries, corpus and positives as rows give them."""
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,9 +118,11 @@ def test_random_takes_only_what_is_left_best_first(case, seed, unit):
 def test_random_is_even_and_follows_seed_and_unit():
     scores = np.tile(np.linspace(0.9, 0.1, 10, dtype=np.float32), (2000, 1))
     positive = np.ones(2000)
-    draw = lambda seed, unit: select_negatives(
-        scores, positive, NegativesConfig(3, 2, sampling="random", seed=seed), unit
-    )[0]  # noqa: E731
+    config = NegativesConfig(3, 2, sampling="random")
+
+    def draw(seed, unit):
+        return select_negatives(scores, positive, replace(config, seed=seed), unit)[0]
+
     place = draw(0, 0)
     assert set(place.ravel()) == set(range(2, 10))
     counts = np.bincount(place.ravel())[2:]
