@@ -1,6 +1,7 @@
 """Sentence embeddings in plain PyTorch.
 
-The public names are imported when they are first used: `import sbert` alone loads neither torch nor transformers.
+The public names are imported when they are first used, so that `import sbert` alone is fast: it
+loads neither torch nor transformers.
 """
 
 import importlib

@@ -1,7 +1,8 @@
-"""Result files that are written unit by unit: an interrupted command goes on where it stood; a finished file is not touched.
+"""Files and folders that survive a crash: what is on disk is the old content or the new, whole.
 
-While it grows, a result is `<path>.part`, beside it `<path>.part.json` with what it is made of and how many units are in it. A
-finished result has `<path>.json`, with what it was made of.
+`ResumableFile` is a result that is written unit by unit, so that an interrupted command resumes
+where it stopped. While it grows it is `<path>.part`, beside it `<path>.part.json` with its settings
+and the number of units written. A finished result has its settings in `<path>.json`.
 """
 
 import contextlib
@@ -16,78 +17,76 @@ from sbert.errors import InputError
 
 
 class ResumableFile:
-    """One result file; only the main process holds one.
+    """One result file. Only the main process holds one.
 
     Args:
-        settings: all that the result depends on, in JSON types. A part that was made under others is refused.
-        overwrite: replace a finished result, and forget a part.
+        path: the finished file.
+        settings: everything that the result depends on, as JSON types. A partial file that was
+            started with other settings is refused.
+        overwrite: replace a finished result and discard a partial one.
 
     Raises:
-        InputError: the result is there; a part of other settings is; the place cannot be written.
+        InputError: the result exists; a partial one has other settings; the file is not writable.
     """
 
     def __init__(self, path: str | Path, settings: dict, overwrite: bool = False):
-        self.path, self.settings = Path(path), json.loads(json.dumps(settings))
+        self.path = Path(path)
+        self.settings = json.loads(json.dumps(settings))
         self.part, self.state = Path(f"{path}.part"), Path(f"{path}.part.json")
         self.units, self.size, self.facts = 0, 0, {}
         if self.path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")
         if self.path.exists() and not overwrite:
-            raise InputError(
-                f"{path}: is there already; --overwrite replaces it, or name another output"
-            )
+            raise InputError(f"{path}: already exists; pass --overwrite, or name another output")
         try:
-            if overwrite:  # first: without it, what is left of a part cannot be taken for the whole
+            if overwrite:  # first, so that an old partial file is never resumed
                 self.state.unlink(missing_ok=True)
             if self.state.exists():
-                self._go_on(json.loads(self.state.read_bytes()))
+                self._resume(json.loads(self.state.read_bytes()))
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(self.part, "r+b" if self.units else "w+b")  # noqa: SIM115 - closed by finish
+            mode = "r+b" if self.units else "w+b"
+            self.file = open(self.part, mode)  # noqa: SIM115 - closed by finish
             self.file.truncate(self.size)
             self.file.seek(self.size)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
-    def _go_on(self, state: dict) -> None:
-        """Take up a part, if it is of these settings."""
-        found, anew = (
-            state["settings"],
-            f"begin anew: with --overwrite, or without {self.state.name}",
-        )
-        for name in sorted({*found, *self.settings}):
-            if found.get(name) != self.settings.get(name):
+    def _resume(self, state: dict) -> None:
+        """Continue a partial file, if it has the same settings and is complete."""
+        before = state["settings"]
+        for name in sorted({*before, *self.settings}):
+            if before.get(name) != self.settings.get(name):
                 raise InputError(
-                    f"{self.part}: was begun with {name} {found.get(name)}, now {self.settings.get(name)}; go on with the "
-                    f"settings of then, or {anew}"
+                    f"{self.part}: was started with {name} {before.get(name)}, now "
+                    f"{self.settings.get(name)}; resume with the original settings or pass "
+                    "--overwrite"
                 )
         if not self.part.exists() or self.part.stat().st_size < state["size"]:
             raise InputError(
-                f"{self.part}: lacks some of the {state['units']} units that {self.state.name} tells of; {anew}"
+                f"{self.part}: is shorter than the {state['units']} units recorded in "
+                f"{self.state.name}; pass --overwrite"
             )
         self.units, self.size, self.facts = state["units"], state["size"], state["facts"]
 
     def append(self, data: bytes, facts: dict | None = None) -> None:
-        """Add one unit. When this returns, the unit is on the disk and will not be made again. `facts`: what else to remember."""
+        """Append one unit, and wait until it is on disk. `facts`: what else to keep with it."""
+        facts = facts or self.facts
+        units, size = self.units + 1, self.size + len(data)
+        state = {"units": units, "size": size, "facts": facts, "settings": self.settings}
         try:
             self.file.write(data)
             self.file.flush()
             os.fsync(self.file.fileno())
-            done = {
-                "units": self.units + 1,
-                "size": self.size + len(data),
-                "facts": facts or self.facts,
-            }
-            write_whole(self.state, json.dumps(done | {"settings": self.settings}).encode())
-            self.units, self.size, self.facts = done.values()
+            write_whole(self.state, json.dumps(state).encode())
         except OSError as error:
-            with contextlib.suppress(
-                OSError
-            ):  # what could not be written is not tried again when Python ends
+            # otherwise Python would try to flush the rest again when it exits
+            with contextlib.suppress(OSError):
                 self.file.close()
             raise InputError(
-                f"{self.part}: cannot be written: {error.strerror}; the {self.units} units before are kept, and the same command "
-                "goes on from there"
+                f"{self.part}: cannot be written: {error.strerror}; the first {self.units} units "
+                "are kept: run the same command again to resume"
             ) from None
+        self.units, self.size, self.facts = units, size, facts
 
     def read(self) -> bytes:
         """Everything appended so far."""
@@ -97,17 +96,17 @@ class ResumableFile:
         return data
 
     def finish(self, data: bytes | None = None) -> None:
-        """Put the result into its place: what was appended, or `data` instead."""
-        facts = Path(f"{self.path}.json")
+        """Move the result to its place: what was appended, or `data` instead."""
+        settings_file = Path(f"{self.path}.json")
+        settings = (json.dumps(self.settings, indent=2) + "\n").encode()
         try:
             self.file.close()
-            result = self.part if data is None else _write_new(self.path, data)
-            described = _write_new(facts, (json.dumps(self.settings, indent=2) + "\n").encode())
-            self.path.unlink(
-                missing_ok=True
-            )  # so that at no time a result stands beside the settings of another
-            os.replace(described, facts)
-            os.replace(result, self.path)
+            new_result = self.part if data is None else _write_new(self.path, data)
+            new_settings = _write_new(settings_file, settings)
+            # first, so that a result never lies beside the settings of another
+            self.path.unlink(missing_ok=True)
+            os.replace(new_settings, settings_file)
+            os.replace(new_result, self.path)
             self.state.unlink(missing_ok=True)
             self.part.unlink(missing_ok=True)
         except OSError as error:
@@ -115,12 +114,12 @@ class ResumableFile:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file of which a reader sees all or nothing, whenever the writer is killed."""
+    """Write a file such that a reader sees all of it or nothing, whenever the writer is killed."""
     os.replace(_write_new(path, data), path)
 
 
 def _write_new(path: Path, data: bytes) -> Path:
-    """Write what is to replace a file, beside it -> where it is, all of it on the disk."""
+    """Write the replacement of a file beside it, wait until it is on disk -> its path."""
     new = path.with_name(path.name + ".new")
     with open(new, "wb") as file:
         file.write(data)
@@ -130,34 +129,43 @@ def _write_new(path: Path, data: bytes) -> Path:
 
 
 def check_texts(texts: Iterable[str], path: str | Path) -> None:
-    """Refuse texts that the output cannot hold; called before the work, which may take hours."""
+    """Refuse texts that the output format cannot hold, before hours of work.
+
+    Raises:
+        InputError: a tab or a line break in a text, and a .tsv file.
+    """
     if Path(path).suffix != ".tsv":
         return
-    bad = next((text for text in texts if "\t" in text or "\n" in text or "\r" in text), None)
-    if bad is not None:
-        raise InputError(
-            f"{path}: a text has a tab or a line break, which TSV cannot hold: {bad[:80]!r}; write .jsonl"
-        )
+    for text in texts:
+        if re.search(r"[\t\n\r]", text):
+            raise InputError(
+                f"{path}: TSV cannot hold a text with a tab or a line break: {text[:80]!r}; "
+                "write .jsonl"
+            )
 
 
 def encode_lines(rows: list[dict], path: str | Path, header: bool) -> bytes:
-    """Rows of like keys as lines of a .jsonl or .tsv file, the latter with a first line that names the columns."""
+    """Rows with equal keys as lines of a .jsonl or .tsv file. `header`: start TSV with the keys."""
     if Path(path).suffix == ".jsonl":
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    text = ["\t".join(rows[0]) + "\n"] if header and rows else []
+    lines = []
+    if header and rows:
+        lines.append("\t".join(rows[0]) + "\n")
     for row in rows:
         cells = [f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row.values()]
         check_texts(cells, path)
-        text.append("\t".join(cells) + "\n")
-    return "".join(text).encode()
+        lines.append("\t".join(cells) + "\n")
+    return "".join(lines).encode()
 
 
 def file_name(value: object) -> str:
-    """A value as a part of a folder's name, without what a shell would take for its own."""
-    return re.sub(r"[^\w.+=-]+", "_", str(value).replace("*", "x").replace("|", "")).strip("_.")
+    """A value as a part of a folder's name, without characters that are special to a shell."""
+    text = str(value).replace("*", "x").replace("|", "")
+    return re.sub(r"[^\w.+=-]+", "_", text).strip("_.")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -166,26 +174,27 @@ def _sync(path: Path) -> None:
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a new folder, then put it in the place of the old one.
+    """Let `write` fill a new folder, then put it in the place of the old one.
 
-    A folder cannot be replaced in one step: between two renames the old one bears the name <folder>.old, and
-    `recover_folder` puts it back.
+    A folder cannot be replaced in one step. Between two renames the old one is <folder>.old, and
+    `recover_folder` restores it.
     """
-    new, old = folder.with_name(folder.name + ".unfinished"), folder.with_name(folder.name + ".old")
+    new = folder.with_name(folder.name + ".unfinished")
+    old = folder.with_name(folder.name + ".old")
     shutil.rmtree(new, ignore_errors=True)
     write(new)
     for file in new.rglob("*"):
-        _sync(file)
+        sync(file)
     recover_folder(folder)
     if folder.exists():
         os.rename(folder, old)
     os.rename(new, folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> None:
-    """After a crash inside `replace_folder`: put the old folder back, or remove it where the new one is in place."""
+    """After a crash in `replace_folder`: restore the old folder, unless the new one is there."""
     old = folder.with_name(folder.name + ".old")
     if old.exists() and folder.exists():
         shutil.rmtree(old)

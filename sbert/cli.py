@@ -1,113 +1,169 @@
-"""Typed configuration: dataclasses whose fields are the options, read from YAML and the command line by jsonargparse."""
+"""The command line: options are the fields of dataclasses, read from YAML and from arguments."""
 
 import argparse
 import platform
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, fields
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonargparse
 import yaml
 
 from sbert.errors import InputError
 
-# options without a value: a configuration file has none of them, so their place does not matter
-FLAGS = ("--resume", "--overwrite", "--dry_run", "--redo")
+PACKAGES = ("sbert", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, and 2e-5 is a number."""
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML in which a duplicate key is an error."""
 
 
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict:
+def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict:
     counts = Counter(key.value for key, _ in node.value)
     for key, _ in node.value:
         if counts[key.value] > 1:
-            raise InputError(
-                f"{key.start_mark.name}, line {key.start_mark.line + 1}: '{key.value}' stands twice"
-            )
+            mark = key.start_mark
+            raise InputError(f"{mark.name}, line {mark.line + 1}: duplicate key '{key.value}'")
     return loader.construct_mapping(node, deep=True)
 
 
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 
 
-class _Help(argparse.RawDescriptionHelpFormatter, jsonargparse.DefaultHelpFormatter):
-    """Keeps the lines of a script's docstring, which show its commands."""
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter, jsonargparse.DefaultHelpFormatter):
+    """Keeps the line breaks of a script's docstring, which shows its commands."""
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """jsonargparse's parser with every error on one line."""
+    """jsonargparse's parser, with each error on one line and exit status 2."""
 
-    def error(self, message: str, ex: Exception | None = None):
-        print(
-            f"{self.prog}: error: {_line(message)} (options: {self.prog} --help)",
-            file=sys.stderr,
-            flush=True,
-        )
+    def error(self, message: str, ex: Exception | None = None) -> None:
+        line = f"{self.prog}: error: {_one_line(message)} (options: {self.prog} --help)"
+        print(line, file=sys.stderr, flush=True)
         raise SystemExit(2)
 
 
 class InnerParser(Parser):
-    """For what a command makes itself: its errors do not end the process."""
+    """For configurations that a command builds itself: an error is an `InputError`."""
 
-    def error(self, message: str, ex: Exception | None = None):
-        raise InputError(_line(message))
+    def error(self, message: str, ex: Exception | None = None) -> None:
+        raise InputError(_one_line(message))
 
 
-def _line(message: str) -> str:
-    return "; ".join(part.strip().rstrip(":") for part in str(message).splitlines() if part.strip())
+def _one_line(message: str) -> str:
+    lines = [line.strip().rstrip(":") for line in str(message).splitlines()]
+    return "; ".join(line for line in lines if line)
 
 
 def make_parser(
-    schema: type, program: str, usage: str, kind: type = Parser, **several: tuple[object, str]
+    schema: type,
+    program: str,
+    usage: str,
+    parser_class: type[Parser] = Parser,
+    **lists: tuple[object, str],
 ) -> Parser:
-    """The parser of a command whose options are the fields of a dataclass.
+    """The parser of a command whose options are the fields of the dataclass `schema`.
 
-    several: name=(type, help) of fields that take several words on the command line, as in `--data stsb sts12`.
+    lists: name=(type, help) of the fields that take several words, as in `--data stsb sts12`.
     """
-    made = kind(prog=program, description=usage, formatter_class=_Help)
-    made.add_argument(
-        "--config", action="config", help="A YAML file; options that follow override it."
-    )
-    made.add_class_arguments(schema, as_group=False, skip=set(several))
-    optional = {option.name for option in fields(schema) if option.default_factory is not MISSING}
-    for name, (kind, text) in several.items():
-        presence = {"default": []} if name in optional else {"required": True}
-        made.add_argument(f"--{name}", nargs="+", type=kind, help=text, **presence)
-    return made
+    parser = parser_class(prog=program, description=usage, formatter_class=_HelpFormatter)
+    text = "A YAML file; the options that follow override it."
+    parser.add_argument("--config", action="config", help=text)
+    parser.add_class_arguments(schema, as_group=False, skip=set(lists))
+    defaults = {field.name: field.default_factory for field in fields(schema)}
+    for name, (item_type, text) in lists.items():
+        required = defaults[name] is MISSING
+        presence = {"required": True} if required else {"default": []}
+        parser.add_argument(f"--{name}", nargs="+", type=item_type, help=text, **presence)
+    return parser
 
 
-def check_arguments(argv: list[str]) -> None:
-    """Refuse an option or a YAML key that is given twice, and an option before --config, which the file would override: one
-    of the two would be lost without a word."""
+class Command(NamedTuple):
+    """A parsed command line.
+
+    config: an instance of the schema. options: the same as nested dicts. config_yaml: the same as
+    a complete YAML document. flags: the options without a value, by name.
+    """
+
+    config: Any
+    options: dict[str, Any]
+    config_yaml: str
+    flags: dict[str, bool]
+
+
+def parse_command(
+    program: str,
+    schema: type,
+    usage: str,
+    argv: list[str],
+    flags: Mapping[str, str] | None = None,
+    **lists: tuple[object, str],
+) -> Command:
+    """Parse the arguments of a command. `flags`: name and help of the options without a value.
+
+    Raises:
+        InputError: an option or a YAML key that is given twice, an option before --config.
+    """
+    flags = flags or {}
+    check_arguments(argv, flags)
+    parser = make_parser(schema, program, usage, **lists)
+    for name, text in flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    parsed = parser.parse_args(argv)
+    given_flags = {name: parsed.pop(name) for name in flags}
+    parsed.pop("config")
+    config_yaml = parser.dump(parsed, skip_validation=True)
+    options = parsed.clone().as_dict()  # before instantiate, which changes what it is given
+    config = schema(**vars(parser.instantiate(parsed)))
+    return Command(config, options, config_yaml, given_flags)
+
+
+def check_arguments(argv: list[str], flags: Collection[str] = ()) -> None:
+    """Refuse what would silently lose a value.
+
+    Raises:
+        InputError: an option or a YAML key that is given twice; an option before --config, whose
+            file would override it. Flags, which no file holds, may come first.
+    """
     options = [word.partition("=")[0] for word in argv if word.startswith("--")]
     for option, count in Counter(options).items():
         if count > 1 and not option.endswith("+"):
             raise InputError(f"{option} is given {count} times")
     before = options[: options.index("--config")] if "--config" in options else []
     for option in before:
-        if option not in FLAGS:
+        if option.removeprefix("--") not in flags:
             raise InputError(
-                f"{option} stands before --config, whose file would override it; put --config first"
+                f"{option} comes before --config, whose file would override it; put --config first"
             )
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
-        path = (
-            Path(word.partition("=")[2] or following)
-            if word.partition("=")[0] == "--config"
-            else None
-        )
-        if path and path.is_file():
-            with path.open(encoding="utf-8") as file:
-                try:
-                    yaml.load(file, _UniqueKeys)
-                except yaml.YAMLError as error:
-                    raise InputError(f"{path}: not YAML: {error}") from None
+    for path in _config_files(argv):
+        check_yaml(path)
+
+
+def _config_files(argv: list[str]) -> Iterator[Path]:
+    for word, following in zip_longest(argv, argv[1:], fillvalue=""):
+        option, equals, value = word.partition("=")
+        if option == "--config":
+            yield Path(value if equals else following)
+
+
+def check_yaml(path: Path) -> None:
+    """Refuse a file that is not YAML or has a duplicate key; a missing file is the parser's matter.
+
+    Raises:
+        InputError: naming the file, the line and the key.
+    """
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        try:
+            yaml.load(file, _UniqueKeyLoader)
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: not YAML: {error}") from None
 
 
 def choose_task(
@@ -117,9 +173,11 @@ def choose_task(
     tasks: Collection[str],
     moved: Mapping[str, str] | None = None,
 ) -> tuple[str, list[str]]:
-    """The task that a command line names first, and the words after it. Without one, or with --help, print the usage and exit.
+    """The task, which a command line names first, and the words after it.
 
-    moved: former tasks and what replaces them.
+    Without a task, or with --help, the usage is printed and the process exits.
+
+    moved: former tasks, and the commands that replace them.
 
     Raises:
         InputError: an unknown task.
@@ -128,36 +186,32 @@ def choose_task(
     if name in ("-h", "--help"):
         print(usage.strip())
         raise SystemExit(0)
-    if name in (moved or {}):
-        raise InputError(f"'{name}' is now: python {moved[name]}")
+    if moved and name in moved:
+        raise InputError(f"{program} {name} has moved: use python {moved[name]}")
     if name not in tasks:
-        raise InputError(
-            f"unknown task '{name}'; the tasks are {', '.join(tasks)} ({program} --help)"
-        )
+        known = ", ".join(tasks)
+        raise InputError(f"unknown task '{name}'; the tasks are {known} ({program} --help)")
     return name, rest
 
 
-def flatten_options(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options as {"optim.lr": ...}."""
     result: dict[str, Any] = {}
     for key, value in options.items():
-        result |= (
-            flatten_options(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {prefix + key: value}
-        )
+        if isinstance(value, dict):
+            result.update(flatten_options(value, f"{prefix}{key}."))
+        else:
+            result[prefix + key] = value
     return result
 
 
-PACKAGES = ("sbert", "torch", "transformers", "tokenizers", "numpy", "scipy")
-
-
 def versions() -> dict[str, str]:
+    """The versions that the results of a run depend on, by name."""
     return {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def first_difference(old: str, new: str) -> str | None:
-    """The first line in which two configurations differ."""
+    """The first line in which two configurations differ, described; None if they are equal."""
     for before, after in zip_longest(old.splitlines(), new.splitlines(), fillvalue=""):
         if before != after:
             return f"it was '{before.strip()}', now '{after.strip()}'"

@@ -15,46 +15,50 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def default_device() -> torch.device:
+    """The accelerator that torch sees (CUDA, MPS, XPU, ...), else the CPU."""
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
+
+
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type of "auto" is bf16 where the hardware multiplies it natively (CUDA from Ampere on, AMX and AVX512-BF16
-    processors), fp32 elsewhere."""
+    """The type of matrix products. `auto` is bf16 where the hardware multiplies it natively (CUDA
+    from Ampere on, CPUs with AMX or AVX512-BF16), fp16 on older CUDA devices, fp32 elsewhere."""
     if precision not in ("auto", *DTYPES):
-        raise InputError(
-            f"precision: unknown value '{precision}'; known: auto, {', '.join(DTYPES)}"
-        )
+        known = ", ".join(DTYPES)
+        raise InputError(f"precision: unknown value '{precision}'; known: auto, {known}")
     if precision != "auto":
         return DTYPES[precision]
     if device.type == "cuda":
-        return (
-            torch.bfloat16
-            if torch.cuda.is_bf16_supported(including_emulation=False)
-            else torch.float16
-        )
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if device.type == "cpu" and native else torch.float32
 
 
-def make_accelerator(precision: str) -> Accelerator:
-    """Accelerate's view of the machine and the processes, with `precision` resolved for its device."""
-    # told so, Accelerate makes processes on a CPU a group too; otherwise each would train alone without a word
+def make_accelerator(precision: Precision) -> Accelerator:
+    """Accelerate's view of the machine and the processes, in the precision of its device.
+
+    Raises:
+        InputError: fp16 on a CPU.
+    """
+    # without this Accelerate does not group processes on CPUs, and each would train alone
     cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     device = PartialState(cpu=cpu).device
     dtype = resolve_precision(precision, device)
     if dtype == torch.float16 and device.type == "cpu":
-        raise InputError(
-            "loop.precision fp16 trains on a GPU alone; on a CPU use bf16, fp32 or auto"
-        )
+        raise InputError("loop.precision: fp16 needs a GPU; on a CPU use bf16, fp32 or auto")
     names = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
     return Accelerator(mixed_precision=names[dtype], cpu=cpu)
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed for the next step, instead of giving it to the kernel and faulting it in again.
+    """Make glibc keep freed memory for the next step instead of returning it to the kernel.
 
-    Every step frees and takes hundreds of megabytes of gradients and activations: a tenth of its time on a CPU.
+    Every step frees and allocates hundreds of megabytes of gradients and activations, and faulting
+    the pages in again takes a tenth of the step's time on a CPU. No effect on other C libraries.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:  # other C libraries have no such function, nor the cost
+    if mallopt:
         m_trim_threshold, m_mmap_max = -1, -4  # <malloc.h>
         mallopt(m_mmap_max, 0)
         mallopt(m_trim_threshold, 2**31 - 1)

@@ -1,4 +1,4 @@
-"""The one exception for bad input, and how a command reports it."""
+"""The one exception for invalid user input, and how a command reports it."""
 
 import contextlib
 import sys
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 
 class InputError(ValueError):
-    """Input that a person can mend: the message is one line that names the place, the value and what would be right."""
+    """Invalid user input. The message is one line: the place, the value, what would be right."""
 
 
 @contextlib.contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
-    """End the process with exit status 2 and one line on stderr where the block raises `InputError`."""
+    """On an `InputError` in the block, print it on one line of stderr and exit with status 2."""
     try:
         yield
     except InputError as error:

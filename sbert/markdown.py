@@ -1,40 +1,37 @@
-"""Markdown tables."""
+"""Markdown tables, aligned for a terminal."""
 
 import math
 
 
-def _cell(value: object) -> str:
-    """A text in a Markdown table, where | parts cells."""
+def markdown_cell(value: object) -> str:
+    """A value as text in a table cell, where | would separate cells."""
     return str(value).replace("|", "\\|")
 
 
+def _format(value: object) -> str:
+    if isinstance(value, float):
+        # + 0.0 turns -0.0 into 0.0
+        return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return markdown_cell(value)
+
+
 def markdown_table(header: list[str], rows: list[list[object]]) -> str:
-    """An aligned Markdown table: text to the left, numbers to the right; undefined numbers as "-"."""
+    """A table with text aligned left and columns of numbers aligned right.
 
-    def show(value: object) -> str:
-        if isinstance(value, float):
-            return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no "-0.00"
-        return f"{value:,}" if isinstance(value, int) else _cell(value)
+    Floats have two decimals, and undefined ones (NaN) are shown as "-".
+    """
+    columns = range(len(header))
+    cells = [header, *([_format(value) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in columns]
+    is_text = [any(isinstance(row[i], str) and row[i] != "-" for row in rows) for i in columns]
 
-    cells = [header, *[[show(value) for value in row] for row in rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    right = [
-        all(not isinstance(row[i], str) or row[i] == "-" for row in rows)
-        for i in range(len(header))
-    ]
-    lines = [
-        "| "
-        + " | ".join(
-            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)
-        )
-        + " |"
-        for row in cells
-    ]
-    rule = (
-        "| "
-        + " | ".join(
-            "-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)
-        )
-        + " |"
-    )
-    return "\n".join([lines[0], rule, *lines[1:]])
+    def line(row: list[str]) -> str:
+        aligned = [
+            row[i].ljust(widths[i]) if is_text[i] else row[i].rjust(widths[i]) for i in columns
+        ]
+        return f"| {' | '.join(aligned)} |"
+
+    rule = ["-" * widths[i] if is_text[i] else "-" * (widths[i] - 1) + ":" for i in columns]
+    return "\n".join([line(header), line(rule), *map(line, cells[1:])])

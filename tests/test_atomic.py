@@ -132,7 +132,7 @@ def test_a_part_that_lacks_what_its_state_tells_of_is_refused(tmp_path, loss):
         os.truncate(path, 7)
     with pytest.raises(
         InputError,
-        match="x.tsv.part: lacks some of the 2 units that x.tsv.part.json tells of; begin anew",
+        match="x.tsv.part: is shorter than the 2 units recorded in x.tsv.part.json; pass --overwrite",
     ):
         write(tmp_path / "x.tsv")
     write(tmp_path / "x.tsv", overwrite=True)
@@ -147,10 +147,10 @@ def test_an_overwritten_part_is_forgotten_before_its_file_is(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"k": 4}, "was begun with k 3, now 4; go on with the settings of then, or begin anew: with --overwrite"),
-    ({"model": None}, "was begun with model abc, now None"),
-    ({"range": (0, 6)}, r"was begun with range \[0, 5\], now \[0, 6\]"),
-    ({"more": 1}, "was begun with more None, now 1"),
+    ({"k": 4}, "was started with k 3, now 4; resume with the original settings or pass --overwrite"),
+    ({"model": None}, "was started with model abc, now None"),
+    ({"range": (0, 6)}, r"was started with range \[0, 5\], now \[0, 6\]"),
+    ({"more": 1}, "was started with more None, now 1"),
 ])  # fmt: skip
 def test_a_part_of_other_settings_is_refused(tmp_path, changes, message):
     part(tmp_path)
@@ -165,7 +165,7 @@ def test_a_finished_result_is_not_touched_unless_asked(tmp_path):
     write(tmp_path / "x.tsv")
     before = files(tmp_path)
     with pytest.raises(
-        InputError, match="x.tsv: is there already; --overwrite replaces it, or name another output"
+        InputError, match="x.tsv: already exists; pass --overwrite, or name another output"
     ):
         ResumableFile(tmp_path / "x.tsv", SETTINGS | {"k": 9})
     assert files(tmp_path) == before
@@ -272,7 +272,7 @@ def test_texts_that_tsv_cannot_hold(text):
         lambda: check_texts(["a", text], "x.tsv"),
     ):
         with pytest.raises(
-            InputError, match="x.tsv: a text has a tab or a line break, which TSV cannot hold: 'a"
+            InputError, match="x.tsv: TSV cannot hold a text with a tab or a line break: 'a"
         ):
             call()
     check_texts([text], "x.jsonl")

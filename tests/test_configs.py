@@ -99,13 +99,13 @@ def test_option_before_the_file_that_would_override_it(
     line = capsys.readouterr().err.strip()
     assert (
         line
-        == "train.py: error: --name stands before --config, whose file would override it; put --config first"
+        == "train.py: error: --name comes before --config, whose file would override it; put --config first"
     )
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("name: a\nname: b\n", r"config.yaml, line 1: 'name' stands twice"),
-    ("name: a\noptim:\n  lr: 1\n  lr: 2\n", r"line 3: 'lr' stands twice"),
+    ("name: a\nname: b\n", r"config.yaml, line 1: duplicate key 'name'"),
+    ("name: a\noptim:\n  lr: 1\n  lr: 2\n", r"line 3: duplicate key 'lr'"),
     ("name: [a\n", "not YAML"),
     ("nam: a\n", "nam"),
     ("optim: {lr: [1]}\n", "lr"),
