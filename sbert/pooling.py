@@ -1,10 +1,12 @@
-"""Pooling: from token embeddings (B, L, H) and an attention mask (B, L) to one vector a sentence, and what may follow it.
+"""Pooling: from token embeddings to one vector a text, and the modules that may follow it.
 
-Sentence-BERT (arXiv 1908.10084), section 3, compares cls, mean and max. Every function here
+Sentence-BERT (arXiv 1908.10084), section 3, compares cls, mean and max. A pooling is a function of
 
-- takes `tokens` (B, L, H) of any floating type and `mask` (B, L), 1 for a real token and 0 for padding, on either side;
-- returns (B, H), computed in fp32 for half types (a bf16 sum over 100 tokens loses two digits);
-- returns the zero vector for a row without a real token, so that nothing downstream sees NaN or -inf.
+- `tokens` (B, L, H), the token embeddings x_t of each text, of any floating type, and
+- `mask` (B, L), m_t = 1 for a real token and 0 for padding, which may be on either side,
+
+that returns (B, H), the zero vector for a text without a real token. To add one, write such a
+function and list it in `POOLING`. `pool` calls it in fp32 for half types.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,63 +18,68 @@ from torch import Tensor, nn
 from sbert.errors import InputError
 
 
-def _position(mask: Tensor, last: bool) -> Tensor:
-    """Index of the first or last real token of each row, (B,); 0 for an empty row."""
-    steps = torch.arange(1, mask.shape[1] + 1, device=mask.device)
-    score = mask.bool() * (steps if last else steps.flip(0))
-    return score.argmax(dim=1)
-
-
-def _token_at(tokens: Tensor, mask: Tensor, last: bool) -> Tensor:
-    rows = torch.arange(len(tokens), device=tokens.device)
-    picked = tokens[rows, _position(mask, last)]
-    return torch.where(mask.any(dim=1, keepdim=True), picked, torch.zeros_like(picked))
-
-
 def cls(tokens: Tensor, mask: Tensor) -> Tensor:
-    """The first real token: `[CLS]` or `<s>`, wherever the padding lies."""
-    return _token_at(tokens, mask, last=False)
+    """x_t of the first real token t, `[CLS]` or `<s>`: (B, L, H), (B, L) -> (B, H)."""
+    return _token_at(tokens, mask, mask.int().argmax(dim=1))  # of equal values the first
 
 
 def last_token(tokens: Tensor, mask: Tensor) -> Tensor:
-    """The last real token: what a causal model has read everything by."""
-    return _token_at(tokens, mask, last=True)
-
-
-def max_tokens(tokens: Tensor, mask: Tensor) -> Tensor:
-    """Maximum over the real tokens of each dimension."""
-    # -inf and not zero: a dimension may be negative in every token
-    masked = tokens.masked_fill(~mask.bool()[..., None], float("-inf")).amax(dim=1)
-    return torch.where(mask.any(dim=1, keepdim=True), masked, torch.zeros_like(masked))
-
-
-def _weighted_sum(tokens: Tensor, weights: Tensor) -> Tensor:
-    """sum_t w_t x_t as one matrix product: no (B, L, H) temporary."""
-    return torch.einsum("bl,blh->bh", weights.to(tokens.dtype), tokens)
+    """x_t of the last real token t, for causal models: (B, L, H), (B, L) -> (B, H)."""
+    count = mask.int().cumsum(dim=1)  # (B, L), reaches its maximum at the last real token
+    return _token_at(tokens, mask, count.argmax(dim=1))
 
 
 def mean(tokens: Tensor, mask: Tensor) -> Tensor:
-    """sum_t m_t x_t / sum_t m_t."""
-    count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    """sum_t m_t x_t / sum_t m_t: (B, L, H), (B, L) -> (B, H)."""
+    count = mask.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
     return _weighted_sum(tokens, mask) / count
 
 
 def mean_sqrt_len(tokens: Tensor, mask: Tensor) -> Tensor:
-    """sum_t m_t x_t / sqrt(sum_t m_t): longer sentences keep a larger norm."""
-    count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    """sum_t m_t x_t / sqrt(sum_t m_t): (B, L, H), (B, L) -> (B, H).
+
+    Longer texts keep a larger norm than with `mean`.
+    """
+    count = mask.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
     return _weighted_sum(tokens, mask) / count.to(tokens.dtype).sqrt()
 
 
 def weighted_mean(tokens: Tensor, mask: Tensor) -> Tensor:
-    """sum_t w_t x_t / sum_t w_t with w_t = 1, 2, 3, ... over the real tokens (SGPT, arXiv 2202.08904, section 3.2)."""
-    weights = mask.cumsum(dim=1) * mask
+    """sum_t w_t x_t / sum_t w_t, w_t = 1, 2, 3, ... over the real tokens: -> (B, H).
+
+    For causal models, whose later tokens have seen more (SGPT, arXiv 2202.08904, section 3.2).
+    """
+    weights = mask.cumsum(dim=1) * mask  # (B, L)
     return _weighted_sum(tokens, weights) / weights.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def max(tokens: Tensor, mask: Tensor) -> Tensor:
+    """max over t with m_t = 1 of x_t, for each dimension: (B, L, H), (B, L) -> (B, H)."""
+    # -inf, not zero: a dimension may be negative in every token
+    masked = tokens.masked_fill(~mask.bool()[:, :, None], -torch.inf)  # (B, L, H)
+    return _zero_if_empty(masked.amax(dim=1), mask)
+
+
+def _token_at(tokens: Tensor, mask: Tensor, index: Tensor) -> Tensor:
+    """One token of each text: (B, L, H), (B, L), (B,) -> (B, H)."""
+    rows = torch.arange(len(tokens), device=tokens.device)
+    return _zero_if_empty(tokens[rows, index], mask)
+
+
+def _zero_if_empty(pooled: Tensor, mask: Tensor) -> Tensor:
+    """(B, H), (B, L) -> (B, H), zero for a text without a real token."""
+    return torch.where(mask.any(dim=1, keepdim=True), pooled, 0.0)
+
+
+def _weighted_sum(tokens: Tensor, weights: Tensor) -> Tensor:
+    """sum_t w_t x_t as one matrix product, without a temporary of (B, L, H)."""
+    return torch.einsum("bl,blh->bh", weights.to(tokens.dtype), tokens)
 
 
 POOLING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cls": cls,
     "mean": mean,
-    "max": max_tokens,
+    "max": max,
     "mean_sqrt_len": mean_sqrt_len,
     "weighted_mean": weighted_mean,
     "last_token": last_token,
@@ -80,26 +87,37 @@ POOLING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def check_modes(modes: str | Sequence[str]) -> list[str]:
-    """`"mean"` or `["cls", "mean"]` as a list of known names; `InputError` names an unknown one."""
+    """A pooling mode or several, such as `"mean"` or `["cls", "mean"]`, as a list of names.
+
+    Raises:
+        InputError: an unknown mode, or none.
+    """
     names = [modes] if isinstance(modes, str) else list(modes)
+    known = ", ".join(POOLING)
     for name in names:
         if name not in POOLING:
-            raise InputError(f"pooling: unknown mode '{name}'; known: {', '.join(POOLING)}")
+            raise InputError(f"pooling: unknown mode '{name}'; known: {known}")
     if not names:
-        raise InputError(f"pooling: the list of modes is empty; known: {', '.join(POOLING)}")
+        raise InputError(f"pooling: the list of modes is empty; known: {known}")
     return names
 
 
 def pool(tokens: Tensor, mask: Tensor, modes: Sequence[str]) -> Tensor:
-    """The named poolings side by side in the order given: (B, L, H) -> (B, len(modes) * H), fp32 for half types."""
+    """The poolings of these names side by side: (B, L, H), (B, L) -> (B, len(modes) * H).
+
+    Half types are pooled in fp32: a bf16 sum over 100 tokens loses two digits.
+    """
     if tokens.dtype in (torch.float16, torch.bfloat16):
         tokens = tokens.float()
-    with torch.autocast(tokens.device.type, enabled=False):  # it would take the sums back to bf16
+    with torch.autocast(tokens.device.type, enabled=False):  # it would sum in bf16 again
         return torch.cat([POOLING[mode](tokens, mask) for mode in modes], dim=-1)
 
 
 class Dense(nn.Module):
-    """activation(W x + b) after the pooling, as some published encoders have it."""
+    """activation(W x + b), which some published encoders have after the pooling.
+
+    activation: the name of a module of torch.nn.
+    """
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, activation: str = "Tanh"
@@ -109,11 +127,13 @@ class Dense(nn.Module):
         self.activation = getattr(nn, activation)()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in_features) -> (B, out_features)."""
         return self.activation(self.linear(x))
 
 
 class Normalize(nn.Module):
-    """x / ||x||, the zero vector staying where it is."""
+    """x / ||x||; the zero vector stays zero."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H) -> (B, H)."""
         return F.normalize(x, dim=-1)

@@ -1,10 +1,11 @@
-"""Pooling: known numbers, a plain loop over tokens, and what padding, half types and empty rows must not change."""
+"""Pooling: known numbers, a plain loop over tokens, padding, half types, empty rows."""
 
 import math
 
 import pytest
 import torch
 
+from sbert import pooling
 from sbert.errors import InputError
 from sbert.pooling import POOLING, check_modes, pool
 
@@ -41,7 +42,7 @@ def loop(tokens, mask, mode):
 
 
 def ragged(side, lengths=LENGTHS, seed=0, padding=0.0):
-    """Rows of the same real tokens whatever the side of the padding; `padding` stands in the other cells."""
+    """Rows of the same real tokens whatever the side of the padding; `padding` fills the others."""
     generator = torch.Generator().manual_seed(seed)
     width = max(lengths) + 2  # so that the longest row is padded too
     tokens = torch.full((len(lengths), width, H), padding, dtype=torch.float64)
@@ -92,11 +93,11 @@ def test_hand_arithmetic(mode, expected):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("side", ["right", "left", "both"])
-@pytest.mark.parametrize("kind", [torch.int64, torch.int32, torch.bool, torch.float32])
-def test_equals_the_plain_loop(mode, side, kind):
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.bool, torch.float32])
+def test_equals_the_plain_loop(mode, side, dtype):
     tokens, mask = ragged(side, [0, *LENGTHS], seed=1)
     torch.testing.assert_close(
-        pool(tokens, mask.to(kind), [mode]), loop(tokens, mask, mode), atol=1e-12, rtol=0
+        pool(tokens, mask.to(dtype), [mode]), loop(tokens, mask, mode), atol=1e-12, rtol=0
     )
 
 
@@ -110,7 +111,7 @@ def test_side_of_the_padding_does_not_matter(mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("junk", [7.0, -7.0, 1e300, -1e300])
-def test_what_stands_in_the_padding_does_not_matter(mode, side, junk):
+def test_values_in_the_padding_do_not_matter(mode, side, junk):
     assert torch.equal(pool(*ragged(side, padding=junk), [mode]), pool(*ragged(side), [mode]))
 
 
@@ -138,10 +139,10 @@ def test_half_types_are_pooled_in_fp32(mode, half):
     )
 
 
-@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
-def test_full_types_keep_their_type(kind):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_full_types_keep_their_type(dtype):
     tokens, mask = ragged("right")
-    assert pool(tokens.to(kind), mask, MODES).dtype == kind
+    assert pool(tokens.to(dtype), mask, MODES).dtype == dtype
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -231,12 +232,18 @@ def test_unknown_and_missing_modes_are_refused(modes, named):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_autocast_does_not_lower_the_precision(mode, kind):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_does_not_lower_the_precision(mode, dtype):
     # training pools inside autocast, which turns a matrix product into one of bf16
     tokens, mask = ragged("right")
-    tokens = tokens.to(kind)
+    tokens = tokens.to(dtype)
     with torch.autocast("cpu", torch.bfloat16):
         pooled = pool(tokens, mask, [mode])
     assert pooled.dtype == torch.float32
     assert torch.equal(pooled, pool(tokens, mask, [mode]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mode_is_the_public_function_of_that_name(mode):
+    tokens, mask = ragged("left")
+    assert torch.equal(getattr(pooling, mode)(tokens, mask), pool(tokens, mask, [mode]))

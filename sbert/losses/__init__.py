@@ -16,20 +16,23 @@ from sbert.losses.similarity import AnglELoss, CoSENTLoss, CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
 
 __all__ = [
+    # base classes
+    "JointLoss",
+    "Loss",
+    "PairLoss",
+    # bi-encoders
     "AnglELoss",
-    "BinaryCrossEntropyLoss",
     "CoSENTLoss",
     "ContrastiveLoss",
     "CosineSimilarityLoss",
-    "CrossEntropyLoss",
-    "JointLoss",
-    "LocalizedContrastiveLoss",
-    "Loss",
-    "MSELoss",
     "MarginMSELoss",
     "MatryoshkaLoss",
     "MultipleNegativesRankingLoss",
-    "PairLoss",
     "SoftmaxLoss",
     "TripletLoss",
+    # cross-encoders
+    "BinaryCrossEntropyLoss",
+    "CrossEntropyLoss",
+    "LocalizedContrastiveLoss",
+    "MSELoss",
 ]

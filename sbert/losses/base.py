@@ -1,18 +1,8 @@
-"""Losses of the Sentence-BERT family: columns of sentence embeddings in, one scalar out. They train a bi-encoder; those of
-`cross_losses.py` train a cross-encoder.
-
-A loss is called as `loss(columns, labels)`: `columns` is a sequence of C tensors (B, H), one a text column of the data, and
-`labels` is (B,) or None. Half types are lifted to fp32 and autocast is off inside, whatever surrounds the call. Weights
-that depend on H are made by `bind(H)`, which the training loop calls before it makes the optimiser. Every option is kept as
-an attribute of the same name, so that a trained loss can be saved and made again.
-
-To add one: write a subclass here, with `columns` and `target` set, and rewrite it as a plain loop in `tests/test_losses.py`.
-The class name is the name in a configuration, and the signature of `__init__` its options.
-"""
+"""The base class of all losses: how a loss is called, and what a new one has to define."""
 
 import abc
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -20,31 +10,46 @@ from torch import Tensor, nn
 
 from sbert.errors import InputError
 
-Distance = Literal["euclidean", "manhattan", "cosine"]
-
-DISTANCES = {
-    # vector_norm, and not sqrt of a sum: its gradient at distance 0 is 0 and not NaN
-    "euclidean": lambda a, b: torch.linalg.vector_norm(a - b, dim=-1),
-    "manhattan": lambda a, b: (a - b).abs().sum(dim=-1),
-    "cosine": lambda a, b: 1 - F.cosine_similarity(a, b, dim=-1),
-}
-
-
-def lift_to_fp32(x: Tensor) -> Tensor:
-    """Half types to fp32; fp64 stays."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def check_distance(name: str) -> str:
-    if name not in DISTANCES:
-        raise InputError(f"distance: unknown value '{name}'; known: {', '.join(DISTANCES)}")
-    return name
+# similarities that are dot products, of unit vectors for cosine
+DotSimilarity = Literal["cosine", "dot"]
 
 
 class Loss(nn.Module, abc.ABC):
-    """Base of all losses. `columns`: how many text columns it reads, or, with `ragged`, how many at least; `target`: the
-    kind of label it needs ("score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, "margin" differences of scores, None for no
-    label). `joint`: the loss of a batch is not the mean over its rows: it compares them, and is given all of them."""
+    """Base class of all losses: embeddings of the text columns of a batch in, a scalar out.
+
+    A new loss of a bi-encoder is one subclass with one method. Copy this one:
+
+        class MarginLoss(Loss):
+            '''mean_i max(0, |cos(u_i, v_i) - y_i| - margin).
+
+            Args:
+                margin: errors up to this size cost nothing.
+            '''
+
+            columns = 2  # two texts in a row
+            target = "score"  # and a label in [0, 1]
+
+            def __init__(self, margin: float = 0.1):
+                super().__init__()
+                self.margin = margin  # keep every option as an attribute of the same name
+
+            def compute(self, columns, labels):
+                u, v = columns  # (B, H) each, fp32
+                errors = (F.cosine_similarity(u, v, dim=-1) - labels).abs()  # (B,)
+                return F.relu(errors - self.margin).mean()
+
+    Its options are the arguments of `__init__`: `--loss MarginLoss --loss.margin 0.2` if it is
+    listed in `sbert.losses`, `--loss my_losses.MarginLoss` if it is in a module of your own. A
+    loss with weights creates those that depend on H in `bind`. A loss that compares the rows of a
+    batch with each other is a subclass of `JointLoss`; a loss of a cross-encoder, of `PairLoss`.
+
+    Attributes:
+        columns: number of text columns C; with `ragged`, the smallest number.
+        ragged: a row may have more columns, and further texts of a row may be missing.
+        target: the labels it reads: "score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, "margin"
+            differences of a teacher's scores, None for no labels.
+        joint: the loss of a batch is not the mean of the losses of its rows, see `JointLoss`.
+    """
 
     columns: int = 2
     ragged: bool = False
@@ -52,52 +57,87 @@ class Loss(nn.Module, abc.ABC):
     joint: bool = False
 
     @property
-    def whole(self) -> "Loss":
-        """The loss of the embeddings in full; another one for a loss of several sizes."""
+    def full_loss(self) -> "Loss":
+        """The loss of the embeddings at full size; `MatryoshkaLoss` has one for each size."""
         return self
 
     def bind(self, dim: int) -> "Loss":
-        """Create the weights that depend on the embedding size `dim`. Most losses have none."""
+        """Create the weights that depend on the embedding size H = `dim`, and return the loss.
+
+        It is called before the optimiser is made. Most losses have no such weights.
+        """
         return self
 
-    def arrange(self, outputs: Tensor, there: Tensor | None = None) -> Sequence[Tensor]:
-        """What the model made of the texts of a batch, (texts, H) column after column, as what `forward` reads: C tensors
-        (B, H), zero where a text after the first is not `there` (B, C - 1)."""
-        if not self.ragged or there is None:
+    def split_outputs(self, outputs: Tensor, present: Tensor | None = None) -> Sequence[Tensor]:
+        """Split what the model returns for a batch into the columns that `forward` reads.
+
+        Args:
+            outputs: (T, H) embeddings of the T texts of the batch, column after column.
+            present: (B, C - 1), which of the texts after the first a row has; None for all.
+
+        Returns:
+            C tensors (B, H), zero where a text is missing.
+        """
+        if not self.ragged or present is None:
             return outputs.chunk(self.columns)
-        mask = torch.cat([torch.ones_like(there[:, :1]), there], dim=1).T
-        full = outputs.new_zeros(mask.numel(), outputs.shape[1]).masked_scatter(
-            mask.reshape(-1, 1), outputs
-        )
-        return full.chunk(len(mask))
+        first = torch.ones_like(present[:, :1])  # every row has its first text
+        mask = torch.cat([first, present], dim=1).T  # (C, B)
+        zeros = outputs.new_zeros(*mask.shape, outputs.shape[1])  # (C, B, H)
+        return zeros.masked_scatter(mask[:, :, None], outputs).unbind()
 
     def forward(
         self, columns: Sequence[Tensor], labels: Tensor | None = None, texts: Tensor | None = None
     ) -> Tensor:
+        """The loss of a batch, in fp32 or fp64 whatever the type of the embeddings.
+
+        Args:
+            columns: C tensors (B, H).
+            labels: (B,), or None for a loss that reads none.
+            texts: (B, C) ids of the texts, see `JointLoss`; other losses ignore them.
+        """
         with torch.autocast(columns[0].device.type, enabled=False):
-            lifted = [lift_to_fp32(column) for column in columns]
-            return (
-                self.compute(lifted, labels, texts) if self.joint else self.compute(lifted, labels)
-            )
+            columns = [lift_to_fp32(column) for column in columns]
+            if self.joint:
+                return self.compute(columns, labels, texts)
+            return self.compute(columns, labels)
 
     @abc.abstractmethod
     def compute(self, columns: Sequence[Tensor], labels: Tensor | None) -> Tensor:
-        """The formula: C tensors (B, H) of fp32 or fp64, labels (B,) -> a scalar. Of a joint loss also `texts` (B, C)."""
-
-
-Similarity = Literal["cosine", "dot"]
-
-
-def normalized_columns(columns: Sequence[Tensor], similarity: str) -> list[Tensor]:
-    """Columns whose inner products are the similarity."""
-    return (
-        [F.normalize(column, dim=-1) for column in columns]
-        if similarity == "cosine"
-        else list(columns)
-    )
+        """The formula: C tensors (B, H) in fp32 or fp64 and labels (B,) -> a scalar."""
 
 
 class JointLoss(Loss):
-    """Base of the losses that need all rows of a batch at once."""
+    """Base class of the losses that compare the rows of a batch with each other.
+
+    `compute(columns, labels, texts)` is given all rows of the batch at once, however many
+    processes and parts computed their embeddings (see `sbert.training.grad_cache`). `texts` (B, C)
+    are ids: equal for equal texts, -1 for a missing text; None if all texts differ.
+    """
 
     joint = True
+
+
+def lift_to_fp32(x: Tensor) -> Tensor:
+    """fp16 and bf16 as fp32; fp32 and fp64 unchanged."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def normalize_columns(columns: Sequence[Tensor], similarity: DotSimilarity) -> Sequence[Tensor]:
+    """Scale embeddings (B, H) such that their dot product is the similarity."""
+    if similarity == "dot":
+        return columns
+    return [F.normalize(column, dim=-1) for column in columns]
+
+
+def check_choice(loss: Loss, option: str, value: str, choices: object) -> str:
+    """Return the value of an option if it is one of the choices, a `Literal` of names.
+
+    Raises:
+        InputError: any other value.
+    """
+    names = get_args(choices)
+    if value not in names:
+        raise InputError(
+            f"{type(loss).__name__}.{option}: unknown value '{value}'; known: {', '.join(names)}"
+        )
+    return value

@@ -1,9 +1,4 @@
-"""Losses of a cross-encoder: the logits of pairs in, one scalar out.
-
-A loss is called as `loss(logits, labels)`: logits are (B,) for one score a pair, (B, K) for K classes, (B, N) for the N
-candidates of B queries; labels (B,) or None. `num_labels` is how many logits the model gives a pair, and `activation` what
-`predict` makes of them. Half types are lifted to fp32 and autocast is off inside.
-"""
+"""Losses of a cross-encoder: the logits of pairs in, a scalar out."""
 
 from typing import Literal
 
@@ -12,17 +7,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sbert.errors import InputError
-from sbert.losses.base import Loss, lift_to_fp32
+from sbert.losses.base import Loss, check_choice, lift_to_fp32
+
+ScoreActivation = Literal["identity", "sigmoid"]
 
 
 class PairLoss(Loss):
-    """Base of the losses that train a cross-encoder."""
+    """Base class of the losses of a cross-encoder.
+
+    It is called as `loss(logits, labels)`, with logits of shape (B,) for one score a pair, (B, K)
+    for K classes, or (B, N) for the N candidates of B queries.
+
+    A new one defines `compute(logits, labels)`, the formula, which gets logits in fp32 or fp64, and
+    whichever of `num_labels`, `activation`, `columns` and `target` differ from the defaults.
+
+    Attributes:
+        num_labels: number of logits that the model gives a pair.
+        activation: what `CrossEncoder.predict` applies to the logits.
+    """
 
     num_labels: int = 1
     activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
 
-    def arrange(self, outputs: Tensor, there: Tensor | None = None) -> Tensor:
-        """(B, K) logits as they are, (B, 1) as (B,)."""
+    def split_outputs(self, outputs: Tensor, present: Tensor | None = None) -> Tensor:
+        """The model's logits (B, K) as `forward` reads them: (B,) for one score a pair."""
         return outputs.squeeze(-1) if self.num_labels == 1 else outputs
 
     def forward(
@@ -33,10 +41,11 @@ class PairLoss(Loss):
 
 
 class BinaryCrossEntropyLoss(PairLoss):
-    """-mean_i [y_i log p_i + (1 - y_i) log(1 - p_i)], p = sigmoid(logit), y in [0, 1].
+    """-mean_i [y_i log p_i + (1 - y_i) log(1 - p_i)], p_i = sigmoid(logit_i), y_i in [0, 1].
 
-    The usual loss of a cross-encoder for similarity (Augmented SBERT, section 3.1) and for yes or no. Its labels must lie in
-    [0, 1]: for y above 1 it has no lower bound, and the training loop refuses such data.
+    The usual loss of a cross-encoder for similarity (Augmented SBERT, arXiv 2010.08240, section
+    3.1) and for binary labels. For y_i above 1 it has no lower bound, so training refuses such
+    labels.
     """
 
     def compute(self, logits, labels):
@@ -44,17 +53,18 @@ class BinaryCrossEntropyLoss(PairLoss):
 
 
 class MSELoss(PairLoss):
-    """mean_i (score_i - y_i)^2, the score being what `predict` gives: regression on gold or on a teacher's scores.
+    """mean_i (s_i - y_i)^2, s_i the score that `CrossEncoder.predict` returns.
+
+    Regression on gold scores or on those of a teacher.
 
     Args:
-        activation: identity: the score is the logit, unbounded (as in BERT's own STS-B recipe); sigmoid: it lies in [0, 1].
+        activation: identity takes the logit as the score, unbounded, as BERT's recipe for STS-B
+            does; sigmoid keeps the score in [0, 1].
     """
 
-    def __init__(self, activation: Literal["identity", "sigmoid"] = "identity"):
+    def __init__(self, activation: ScoreActivation = "identity"):
         super().__init__()
-        if activation not in ("identity", "sigmoid"):
-            raise InputError(f"MSELoss: activation {activation}: known are identity and sigmoid")
-        self.activation = activation
+        self.activation = check_choice(self, "activation", activation, ScoreActivation)
 
     def compute(self, logits, labels):
         scores = logits.sigmoid() if self.activation == "sigmoid" else logits
@@ -62,10 +72,13 @@ class MSELoss(PairLoss):
 
 
 class CrossEntropyLoss(PairLoss):
-    """-mean_i log softmax(logits_i)[y_i] over K classes, y_i in 0..K-1.
+    """-mean_i log softmax(logits_i)[y_i], y_i in 0..K-1.
 
     Args:
-        num_labels: K; 3 for natural language inference.
+        num_labels: number of classes K; 3 for natural language inference.
+
+    Raises:
+        InputError: fewer than 2 classes.
     """
 
     target = "class"
@@ -74,9 +87,7 @@ class CrossEntropyLoss(PairLoss):
     def __init__(self, num_labels: int = 3):
         super().__init__()
         if num_labels < 2:
-            raise InputError(
-                f"CrossEntropyLoss: num_labels is {num_labels}; a classification needs 2 or more"
-            )
+            raise InputError(f"CrossEntropyLoss.num_labels is {num_labels}; it must be 2 or more")
         self.num_labels = num_labels
 
     def compute(self, logits, labels):
@@ -84,21 +95,21 @@ class CrossEntropyLoss(PairLoss):
 
 
 class LocalizedContrastiveLoss(PairLoss):
-    """-mean_i log [exp s_i0 / sum_j exp s_ij]: the positive of query i (j = 0) against its own negatives (Gao, Dai and
-    Callan 2021, arXiv 2101.08751, equation 2), as many as the row has.
+    """-mean_i log [exp s_i0 / sum_j exp s_ij], s_ij the logit of query i and its candidate j.
 
-    Reads rows of query, positive, negative and further negatives. A row whose later negatives are missing has fewer
-    candidates; a missing one has the logit -inf, and so weight 0.
+    Candidate 0 is the positive, the others are the query's own negatives (Gao, Dai and Callan 2021,
+    arXiv 2101.08751, equation 2). Columns: query, positive, then one or more negatives; a row may
+    have fewer than others. A missing candidate has the logit -inf, so weight 0.
     """
 
     columns = 3
     ragged = True
     target = None
 
-    def arrange(self, outputs, there=None):
-        """Logits (P, 1) of the pairs that are there (B, N), row after row, as (B, N) with -inf elsewhere."""
+    def split_outputs(self, outputs, present=None):
+        """Logits of the P pairs present, row after row: (P, 1), (B, N) -> (B, N), else -inf."""
         logits = lift_to_fp32(outputs.squeeze(-1))
-        return logits.new_full(there.shape, -torch.inf).masked_scatter(there, logits)
+        return logits.new_full(present.shape, -torch.inf).masked_scatter(present, logits)
 
     def compute(self, logits, labels=None):
         return -logits.log_softmax(dim=-1)[:, 0].mean()

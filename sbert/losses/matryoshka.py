@@ -1,4 +1,4 @@
-"""A loss over several embedding sizes (Matryoshka representation learning)."""
+"""A loss at several embedding sizes (Matryoshka representation learning)."""
 
 import copy
 from collections.abc import Sequence
@@ -10,54 +10,58 @@ from sbert.losses.base import Loss
 
 
 class MatryoshkaLoss(Loss):
-    """sum_d weight_d loss(first d numbers of every embedding), d over `dims`: embeddings that can be cut short (Kusupati et
-    al. 2022, equation 1). Each d has a loss of its own, so that a loss with weights learns them for its d.
+    """sum_d weight_d loss(first d dimensions of every embedding), d over `dims`.
+
+    The embeddings can then be truncated to any of these sizes (Kusupati et al. 2022, arXiv
+    2205.13147, equation 1). Each size has its own copy of the loss, with its own weights.
 
     Args:
         loss: any loss of a bi-encoder.
-        dims: the sizes; the largest is the model's own.
-        weights: one for each size; 1 where left out.
+        dims: the sizes; the largest must be the model's own.
+        weights: one for each size; null for 1 each.
+
+    Raises:
+        InputError: sizes that repeat or are below 1, or another number of weights.
     """
 
     def __init__(self, loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None):
         super().__init__()
         if not dims or len(set(dims)) < len(dims) or min(dims) < 1:
             raise InputError(
-                f"MatryoshkaLoss: dims {list(dims)}: different sizes from 1 up, the model's own among them"
+                f"MatryoshkaLoss.dims is {list(dims)}; it must list different sizes of 1 or more, "
+                "the model's own among them"
             )
         if weights is not None and len(weights) != len(dims):
             raise InputError(
-                f"MatryoshkaLoss: {len(weights)} weights for {len(dims)} dims; one for each"
+                f"MatryoshkaLoss.weights: {len(weights)} weights for {len(dims)} dims; "
+                "give one for each"
             )
-        self.dims, self.weights = (
-            list(dims),
-            [1.0] * len(dims) if weights is None else list(weights),
-        )
-        self.columns, self.ragged, self.target, self.joint = (
-            loss.columns,
-            loss.ragged,
-            loss.target,
-            loss.joint,
-        )
+        self.dims = list(dims)
+        self.weights = [1.0] * len(dims) if weights is None else list(weights)
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in dims)
+        # it reads what the loss reads
+        self.columns = loss.columns
+        self.ragged = loss.ragged
+        self.target = loss.target
+        self.joint = loss.joint
 
     @property
-    def whole(self) -> Loss:
+    def full_loss(self):
         return self.losses[self.dims.index(max(self.dims))]
 
     def bind(self, dim):
         if max(self.dims) != dim:
             raise InputError(
-                f"MatryoshkaLoss: the largest of dims is {max(self.dims)}; the model's embeddings have {dim}"
+                f"MatryoshkaLoss.dims: the largest is {max(self.dims)}; "
+                f"it must be the model's embedding size, {dim}"
             )
         for loss, size in zip(self.losses, self.dims, strict=True):
             loss.bind(size)
         return self
 
     def compute(self, columns, labels, texts=None):
-        shared = (labels, texts) if self.joint else (labels,)
-        parts = (
-            loss.compute([c[:, :d] for c in columns], *shared)
-            for loss, d in zip(self.losses, self.dims, strict=True)
-        )
-        return sum(weight * part for weight, part in zip(self.weights, parts, strict=True))
+        total = 0
+        for loss, size, weight in zip(self.losses, self.dims, self.weights, strict=True):
+            truncated = [column[:, :size] for column in columns]  # C tensors (B, size)
+            total = total + weight * loss(truncated, labels, texts)
+        return total

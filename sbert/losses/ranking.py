@@ -1,82 +1,79 @@
-"""Losses of a bi-encoder that compare the rows of a batch with each other, and others that learn an order.
-
-A joint loss is a function of the whole batch: `loss(columns, labels, texts)` with columns of (B, H), labels (B,) or None, and
-`texts` (B, C), the number of each text, equal for equal texts and -1 for one that is not there; None: all differ. The training
-loop gives it all rows of a batch, however many processes and parts computed their embeddings (see `sbert.joint`).
-"""
+"""Losses that rank the right text of a batch before all others."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbert.errors import InputError
-from sbert.losses.base import JointLoss, Similarity, normalized_columns
-
-
-def known_positives(anchors: Tensor, positives: Tensor, candidates: Tensor) -> Tensor:
-    """(B, N), true where candidate n (N,) is a text that fits anchor b: the anchor itself, its positive, or the positive of
-    another row with the same anchor. All three are numbers of texts, (B,) twice and (N,)."""
-    distinct, group = anchors.unique(return_inverse=True)
-    texts, places = torch.cat([anchors, positives, candidates]).unique(return_inverse=True)
-    anchor, positive, candidate = places.split([len(anchors), len(positives), len(candidates)])
-    fits = torch.zeros(len(distinct), len(texts), dtype=torch.bool, device=anchors.device)
-    fits[group, anchor] = True
-    fits[group, positive] = True
-    return fits.index_select(0, group).index_select(1, candidate)
+from sbert.losses.base import DotSimilarity, JointLoss, check_choice, normalize_columns
 
 
 class MultipleNegativesRankingLoss(JointLoss):
-    """Every positive of the batch is a candidate for every anchor: mean_i -log softmax_c(scale s(a_i, c))[p_i], c over all
-    positives and all hard negatives of the batch (Henderson et al. 2017, section 4.4; with scaled cosines, van den Oord et al.
-    2018's InfoNCE).
+    """mean_i -log softmax_c(scale s(a_i, c))[p_i], c over all positives and negatives of the batch.
 
-    Columns: anchor, positive, then any number of hard negatives, of which a row may have fewer. A candidate that is known to
-    fit (equal to the anchor, to its positive, or to the positive of another row with the same anchor) is left out, so that
-    it is not trained as a negative; so no batch has to be kept free of duplicates.
+    Every text of the batch that is not an anchor is a candidate for every anchor (Henderson et al.
+    2017, arXiv 1705.00652, section 4.4; InfoNCE of van den Oord et al. 2018, arXiv 1807.03748).
+
+    Columns: anchor a, positive p, then any number of hard negatives; a row may have fewer than
+    others. A candidate known to fit an anchor (see `known_positives`) is not one of its negatives,
+    so batches may contain duplicates.
 
     Args:
-        scale: the inverse temperature, 20 in the field for cosines; 1 is usual for dot.
+        scale: the inverse temperature; 20 is usual for cosine, 1 for dot.
         similarity: s.
-        symmetric: the mean of this and of the same from positives to anchors, -log softmax_j(scale s(a_j, p_i))[i].
+        symmetric: average this loss and the same in the other direction, from positives to
+            anchors: -log softmax_j(scale s(a_j, p_i))[i].
     """
 
     ragged = True
     target = None
 
     def __init__(
-        self, scale: float = 20.0, similarity: Similarity = "cosine", symmetric: bool = False
+        self, scale: float = 20.0, similarity: DotSimilarity = "cosine", symmetric: bool = False
     ):
         super().__init__()
-        if similarity not in ("cosine", "dot"):
-            raise InputError(
-                f"MultipleNegativesRankingLoss: similarity {similarity}: known are cosine and dot"
-            )
         self.scale = scale
-        self.similarity = similarity
+        self.similarity = check_choice(self, "similarity", similarity, DotSimilarity)
         self.symmetric = symmetric
 
     def compute(self, columns, labels=None, texts=None):
-        columns = normalized_columns(columns, self.similarity)
+        columns = normalize_columns(columns, self.similarity)
+        anchors, positives = columns[:2]  # (B, H)
+        candidates = torch.cat(columns[1:])  # (N, H), N = (C - 1) B
         if texts is None:
-            count = len(columns) * len(columns[0])
-            texts = torch.arange(count, device=columns[0].device).view(len(columns), -1).T
-        anchors, *others = columns
-        positives = others[0]
-        loss = self._ranking(
-            anchors, torch.cat(others), texts[:, 0], texts[:, 1], texts[:, 1:].T.flatten()
-        )
+            ids = torch.arange(len(anchors) * len(columns), device=anchors.device)
+            texts = ids.view(len(anchors), len(columns))  # (B, C)
+        anchor_ids, positive_ids = texts[:, 0], texts[:, 1]  # (B,)
+        candidate_ids = texts[:, 1:].T.flatten()  # (N,), column after column
+        fits = known_positives(anchor_ids, positive_ids, candidate_ids)
+        loss = self._cross_entropy(anchors, candidates, fits | (candidate_ids < 0))
         if self.symmetric:
-            loss = (
-                loss + self._ranking(positives, anchors, texts[:, 1], texts[:, 0], texts[:, 0])
-            ) / 2
+            fits = known_positives(positive_ids, anchor_ids, anchor_ids)
+            loss = (loss + self._cross_entropy(positives, anchors, fits)) / 2
         return loss
 
-    def _ranking(
-        self, anchors: Tensor, candidates: Tensor, anchor: Tensor, positive: Tensor, ids: Tensor
-    ) -> Tensor:
-        """(B, H), (N, H), their numbers (B,), (B,), (N,): cross-entropy with candidate i the target of anchor i."""
-        target = torch.arange(len(anchors), device=anchors.device)
-        out = known_positives(anchor, positive, ids) | (ids < 0)
-        out[target, target] = False
-        logits = self.scale * anchors @ candidates.T
-        return F.cross_entropy(logits.masked_fill(out, -torch.inf), target)
+    def _cross_entropy(self, anchors: Tensor, candidates: Tensor, excluded: Tensor) -> Tensor:
+        """Cross-entropy of (B, H) against (N, H), candidate i the target of anchor i.
+
+        excluded: (B, N), the candidates that are left out of an anchor's softmax unless they are
+        its target.
+        """
+        target = torch.arange(len(anchors), device=anchors.device)  # (B,)
+        excluded[target, target] = False
+        logits = self.scale * anchors @ candidates.T  # (B, N)
+        return F.cross_entropy(logits.masked_fill(excluded, -torch.inf), target)
+
+
+def known_positives(anchors: Tensor, positives: Tensor, candidates: Tensor) -> Tensor:
+    """Which candidates are known to fit which anchor: (B,), (B,), (N,) ids of texts -> (B, N).
+
+    A candidate fits if it is the anchor itself, its positive, or the positive of another row with
+    the same anchor.
+    """
+    groups = anchors.unique(return_inverse=True)[1]  # (B,), equal for equal anchors
+    distinct, index = torch.cat([anchors, positives, candidates]).unique(return_inverse=True)
+    anchors, positives, candidates = index.split([len(anchors), len(positives), len(candidates)])
+    # row g: the distinct texts that fit the anchor of group g
+    fits = torch.zeros(len(anchors), len(distinct), dtype=torch.bool, device=anchors.device)
+    fits[groups, anchors] = True
+    fits[groups, positives] = True
+    return fits.index_select(0, groups).index_select(1, candidates)

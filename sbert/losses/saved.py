@@ -1,4 +1,4 @@
-"""A trained loss head beside its model: written to and read from loss.safetensors."""
+"""A trained loss beside its model: loss.safetensors holds its class, options and weights."""
 
 import importlib
 import inspect
@@ -8,47 +8,64 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from sbert import losses
 from sbert.errors import InputError
 from sbert.losses.base import Loss
 
-LOSS = "loss.safetensors"
+LOSS_FILE = "loss.safetensors"
 
 
 def save_loss(folder: Path, loss: Loss, classes: list[str] | None) -> None:
-    """Save a loss that has learnt weights beside its model: class, options, weights, and the names of the classes."""
-    if any(p.requires_grad for p in loss.parameters()):
-        options = {name: getattr(loss, name) for name in inspect.signature(type(loss)).parameters}
-        facts = {"class": _class_path(type(loss)), "options": options, "classes": classes}
-        weights = {name: t.detach().cpu().contiguous() for name, t in loss.state_dict().items()}
-        save_file(weights, folder / LOSS, {"format": "pt", "facts": json.dumps(facts)})
+    """Write loss.safetensors into a model's folder; nothing for a loss without trained weights.
+
+    classes: the names of the classes that the loss tells apart, if it does.
+    """
+    if not any(weight.requires_grad for weight in loss.parameters()):
+        return
+    options = {name: getattr(loss, name) for name in inspect.signature(type(loss)).parameters}
+    facts = {"class": _class_path(type(loss)), "options": options, "classes": classes}
+    weights = {name: t.detach().cpu().contiguous() for name, t in loss.state_dict().items()}
+    save_file(weights, folder / LOSS_FILE, {"format": "pt", "facts": json.dumps(facts)})
 
 
 def load_loss(folder: Path, dim: int) -> tuple[Loss, list[str] | None]:
-    """The loss that `save_loss` wrote for embeddings of size `dim`, and the names of its classes."""
-    path = folder / LOSS
+    """Read what `save_loss` wrote, for embeddings of size `dim`.
+
+    Returns:
+        The loss in evaluation mode, and the names of its classes.
+
+    Raises:
+        InputError: no such file, or its class cannot be imported or is no loss.
+    """
+    path = folder / LOSS_FILE
     if not path.exists():
         raise InputError(
-            f"{folder}: no trained loss head ({LOSS}): an NLI accuracy needs a model trained by SoftmaxLoss"
+            f"{folder}: no trained loss head ({LOSS_FILE}); "
+            "NLI accuracy needs a model trained with SoftmaxLoss"
         )
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
-    loss = _find_class(facts["class"], path)(**facts["options"]).bind(dim)
+    loss = _import_class(facts["class"], path)(**facts["options"]).bind(dim)
     loss.load_state_dict(load_file(path))
     return loss.eval(), facts["classes"]
 
 
-def _class_path(loss: type) -> str:
-    """The name of a class of sbert.losses; of any other its module and name."""
-    ours = loss.__module__.startswith("sbert.losses.")
-    return loss.__name__ if ours else f"{loss.__module__}.{loss.__qualname__}"
+def _class_path(loss: type[Loss]) -> str:
+    """Its name alone for a class that `sbert.losses` lists, else its full name."""
+    name = loss.__qualname__
+    return name if getattr(losses, name, None) is loss else f"{loss.__module__}.{name}"
 
 
-def _find_class(name: str, path: Path) -> type:
-    """The class that `_class_path` named: nothing is imported but what the user's own code can import."""
-    module, _, attribute = name.rpartition(".")
+def _import_class(class_path: str, path: Path) -> type[Loss]:
+    module, _, name = class_path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module or "sbert.losses"), attribute)
+        loss = getattr(importlib.import_module(module or losses.__name__), name)
     except (ImportError, AttributeError):
+        loss = None
+    # the name comes from a file: nothing but a loss may be called
+    if not (inspect.isclass(loss) and issubclass(loss, Loss)):
         raise InputError(
-            f"{path}: loss class {name} not found; the module that defines it must be importable"
-        ) from None
+            f"{path}: loss class {class_path} not found; "
+            "it must be a subclass of sbert.losses.Loss in a module on PYTHONPATH"
+        )
+    return loss

@@ -1,4 +1,4 @@
-"""Losses that fit the similarity of a pair to a gold score."""
+"""Losses that fit the similarity of a pair of texts to a gold score."""
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +9,13 @@ from sbert.losses.base import JointLoss, Loss
 
 
 class CosineSimilarityLoss(Loss):
-    """Regression on the cosine: mean_i (a cos(u_i, v_i) + b - y_i)^2 (Sentence-BERT, section 3, "Regression Objective").
+    """mean_i (a cos(u_i, v_i) + b - y_i)^2, with a = 1 and b = 0 unless they are learnt.
+
+    Sentence-BERT (arXiv 1908.10084), section 3, "Regression Objective Function".
 
     Args:
-        learnable_scale: learn a and b, started at a = 1, b = 0; otherwise they stay there. A monotone map of the
-            cosine leaves every rank correlation as it is: it frees the encoder from matching the scale of the labels.
+        learnable_scale: learn a and b, starting from 1 and 0. The encoder then need not match the
+            scale of the labels. For a > 0, rank correlations of the cosine do not depend on them.
     """
 
     def __init__(self, learnable_scale: bool = False):
@@ -23,15 +25,16 @@ class CosineSimilarityLoss(Loss):
         self.shift = nn.Parameter(torch.zeros(()), requires_grad=learnable_scale)
 
     def compute(self, columns, labels):
-        u, v = columns
-        return F.mse_loss(
-            self.scale * F.cosine_similarity(u, v, dim=-1) + self.shift, labels.to(u.dtype)
-        )
+        u, v = columns  # (B, H)
+        scores = self.scale * F.cosine_similarity(u, v, dim=-1) + self.shift  # (B,)
+        return F.mse_loss(scores, labels.to(u.dtype))
 
 
 class CoSENTLoss(JointLoss):
-    """log(1 + sum over pairs with y_i > y_j of exp(scale (s_j - s_i))), s the cosine of a pair of texts: pairs are compared with
-    pairs, so only the order of the labels counts (Su 2022, "CoSENT").
+    """log(1 + sum_{i, j: y_i > y_j} exp(scale (s_j - s_i))), s_i = cos(u_i, v_i).
+
+    Pairs of texts are compared with each other, so only the order of the labels matters (Su 2022,
+    "CoSENT").
 
     Args:
         scale: the inverse temperature.
@@ -41,32 +44,35 @@ class CoSENTLoss(JointLoss):
         super().__init__()
         self.scale = scale
 
-    def score(self, u: Tensor, v: Tensor) -> Tensor:
-        """(B, H), (B, H) -> (B,), larger is more alike."""
+    def pair_similarity(self, u: Tensor, v: Tensor) -> Tensor:
+        """s: (B, H), (B, H) -> (B,), larger for more similar texts."""
         return F.cosine_similarity(u, v, dim=-1)
 
     def compute(self, columns, labels, texts=None):
-        scores = self.scale * self.score(*columns)
-        differences = scores[None, :] - scores[:, None]  # [i, j] = s_j - s_i
-        wrong = differences.masked_fill(labels[:, None] <= labels[None, :], -torch.inf)
-        return torch.cat([scores.new_zeros(1), wrong.flatten()]).logsumexp(0)
+        u, v = columns  # (B, H)
+        scores = self.scale * self.pair_similarity(u, v)  # (B,)
+        differences = scores[None, :] - scores[:, None]  # (B, B), [i, j] = s_j - s_i
+        unordered = labels[:, None] <= labels[None, :]
+        terms = differences.masked_fill(unordered, -torch.inf).flatten()  # (B^2,)
+        return torch.cat([scores.new_zeros(1), terms]).logsumexp(0)  # exp(0) is the 1
 
 
 class AnglELoss(CoSENTLoss):
-    """CoSENT with an angle in the complex plane for the score, which does not saturate where the cosine does (Li and Li 2024,
-    "AnglE", section 3.4).
+    """`CoSENTLoss` with an angle in the complex plane as s, which does not saturate as cos does.
 
-    The halves of an embedding are the real and the imaginary parts of H / 2 complex numbers, u = a + bi and v = c + di; the
-    score is |sum_k Re(w_k) + Im(w_k)|, w = u conj(v) / (|u| |v|). H must be even.
+    The halves of an embedding are the real and imaginary parts of H / 2 complex numbers, u = a + bi
+    and v = c + di; s = |sum_k Re(w_k) + Im(w_k)| with w = u conj(v) / (|u| |v|). H must be even
+    (Li and Li 2024, "AnglE", section 3.4).
+
+    Raises:
+        InputError: an odd H.
     """
 
-    def score(self, u, v):
+    def pair_similarity(self, u, v):
         if u.shape[-1] % 2:
-            raise InputError(
-                f"AnglELoss: embeddings of {u.shape[-1]} numbers; it needs an even number"
-            )
-        a, b = u.chunk(2, dim=-1)
+            raise InputError(f"AnglELoss: the embedding size is {u.shape[-1]}; it must be even")
+        a, b = u.chunk(2, dim=-1)  # (B, H / 2)
         c, d = v.chunk(2, dim=-1)
-        lengths = torch.linalg.vector_norm(u, dim=-1) * torch.linalg.vector_norm(v, dim=-1)
-        total = (a * c + b * d + b * c - a * d).sum(-1)
+        lengths = torch.linalg.vector_norm(u, dim=-1) * torch.linalg.vector_norm(v, dim=-1)  # (B,)
+        total = (a * c + b * d + b * c - a * d).sum(-1)  # (B,)
         return (total / lengths.clamp(min=1e-8)).abs()

@@ -12,6 +12,7 @@ from sbert.losses.base import Loss
 
 Part = Literal["u", "v", "|u-v|", "u*v"]
 
+# (B, H), (B, H) -> (B, H)
 PARTS = {
     "u": lambda u, v: u,
     "v": lambda u, v: v,
@@ -21,27 +22,30 @@ PARTS = {
 
 
 class SoftmaxLoss(Loss):
-    """Classification of pairs: cross-entropy of softmax(W [parts of u and v] + b) (Sentence-BERT, section 3,
-    "Classification Objective"; the seven concatenations are its table 6).
+    """mean_i -log softmax(W [parts of u_i and v_i] + b)[y_i], y_i in 0..K-1.
+
+    Sentence-BERT (arXiv 1908.10084), section 3, "Classification Objective Function"; its table 6
+    compares the concatenations. W and b are learnt.
 
     Args:
-        num_labels: K classes; 3 for natural language inference.
-        concatenation: which parts of the pair the classifier sees, in this order.
+        num_labels: number of classes K; 3 for natural language inference.
+        concatenation: the parts that the classifier sees, in this order.
+
+    Raises:
+        InputError: fewer than 2 classes, no part or an unknown one.
     """
 
     target = "class"
 
     def __init__(self, num_labels: int = 3, concatenation: Sequence[Part] = ("u", "v", "|u-v|")):
         super().__init__()
-        unknown = [part for part in concatenation if part not in PARTS]
-        if unknown or not concatenation:
+        if not concatenation or not set(concatenation) <= set(PARTS):
             raise InputError(
-                f"SoftmaxLoss: concatenation {list(concatenation)}: parts are {', '.join(PARTS)}"
+                f"SoftmaxLoss.concatenation: invalid value {list(concatenation)}; "
+                f"give one or more of {', '.join(PARTS)}"
             )
         if num_labels < 2:
-            raise InputError(
-                f"SoftmaxLoss: num_labels is {num_labels}; a classification needs 2 or more"
-            )
+            raise InputError(f"SoftmaxLoss.num_labels is {num_labels}; it must be 2 or more")
         self.num_labels = num_labels
         self.concatenation = list(concatenation)
         self.head: nn.Linear | None = None
@@ -53,7 +57,8 @@ class SoftmaxLoss(Loss):
 
     def logits(self, u: Tensor, v: Tensor) -> Tensor:
         """(B, H), (B, H) -> (B, K)."""
-        return self.head(torch.cat([PARTS[part](u, v) for part in self.concatenation], dim=-1))
+        parts = [PARTS[part](u, v) for part in self.concatenation]
+        return self.head(torch.cat(parts, dim=-1))
 
     def compute(self, columns, labels):
         return F.cross_entropy(self.logits(*columns), labels)

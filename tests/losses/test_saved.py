@@ -1,0 +1,170 @@
+"""loss.safetensors: what a trained loss leaves beside its model, and how it is found again."""
+
+import importlib
+import json
+import os
+import sys
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from support import fails, saved_state, write_config
+
+from sbert.errors import InputError
+from sbert.losses.saved import LOSS_FILE, load_loss, save_loss
+from sbert.losses.similarity import CosineSimilarityLoss
+from sbert.losses.softmax import SoftmaxLoss
+
+MY_LOSSES = '''
+import torch.nn.functional as F
+from torch import nn
+
+from sbert.losses import Loss
+
+
+class MyLoss(Loss):
+    """mean_i |w . (u_i * v_i) + b - y_i|^power.
+
+    Args:
+        power: the exponent.
+    """
+
+    def __init__(self, power: float = 2.0):
+        super().__init__()
+        self.power = power
+        self.head = None
+
+    def bind(self, dim):
+        if self.head is None:
+            self.head = nn.Linear(dim, 1)
+        return self
+
+    def compute(self, columns, labels):
+        u, v = columns
+        return (self.head(u * v).squeeze(-1) - labels).abs().pow(self.power).mean()
+
+
+class NotALoss:
+    pass
+'''
+
+
+@pytest.fixture
+def my_losses(tmp_path, monkeypatch):
+    """A user's own module, on sys.path."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "my_losses.py").write_text(MY_LOSSES, "utf-8")
+    monkeypatch.syspath_prepend(folder)
+    yield importlib.import_module("my_losses")
+    del sys.modules["my_losses"]
+
+
+def facts(folder):
+    with safe_open(folder / LOSS_FILE, "pt") as file:
+        return json.loads(file.metadata()["facts"])
+
+
+def test_trained_head_is_saved_beside_the_model(tmp_path):
+    loss = SoftmaxLoss(2, ["|u-v|", "u*v"]).bind(4)
+    save_loss(tmp_path, loss, ["no", "yes"])
+    loaded, classes = load_loss(tmp_path, 4)
+    assert classes == ["no", "yes"]
+    assert loaded.concatenation == ["|u-v|", "u*v"]
+    assert torch.equal(loaded.head.weight, loss.head.weight)
+    assert not loaded.training
+    assert facts(tmp_path)["class"] == "SoftmaxLoss"
+
+
+def test_loss_without_learnt_weights_leaves_no_file(tmp_path):
+    save_loss(tmp_path, CosineSimilarityLoss(), None)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="no trained loss head"):
+        load_loss(tmp_path, 4)
+    save_loss(tmp_path, CosineSimilarityLoss(learnable_scale=True), None)
+    assert isinstance(load_loss(tmp_path, 4)[0], CosineSimilarityLoss)
+
+
+def test_loss_of_an_own_module_is_found_by_its_full_name(tmp_path, my_losses):
+    loss = my_losses.MyLoss(power=1.5).bind(4)
+    save_loss(tmp_path, loss, None)
+    assert facts(tmp_path) == {
+        "class": "my_losses.MyLoss", "options": {"power": 1.5}, "classes": None
+    }  # fmt: skip
+    loaded, classes = load_loss(tmp_path, 4)
+    assert type(loaded) is my_losses.MyLoss
+    assert (loaded.power, classes) == (1.5, None)
+    columns, labels = [torch.randn(3, 4), torch.randn(3, 4)], torch.rand(3)
+    assert torch.equal(loaded(columns, labels), loss(columns, labels))
+
+
+def test_loss_that_takes_the_name_of_a_listed_one_is_found_by_its_full_name(tmp_path, my_losses):
+    class_ = type("SoftmaxLoss", (my_losses.MyLoss,), {"__module__": "my_losses"})
+    my_losses.SoftmaxLoss = class_
+    save_loss(tmp_path, class_().bind(4), None)
+    assert type(load_loss(tmp_path, 4)[0]) is class_
+
+
+@pytest.mark.parametrize(
+    "name", ["my_losses.Absent", "my_losses.NotALoss", "nowhere.MyLoss", "Absent", "os.mkdir"]
+)
+def test_class_that_cannot_be_found_is_one_line(tmp_path, my_losses, monkeypatch, name):
+    """A file names a class; what is no loss is not called."""
+    calls = []
+    monkeypatch.setattr(os, "mkdir", lambda **options: calls.append(options))
+    content = {"class": name, "options": {"path": "x"}, "classes": None}
+    save_file({"a": torch.ones(1)}, tmp_path / LOSS_FILE, {"facts": json.dumps(content)})
+    with pytest.raises(InputError) as error:
+        load_loss(tmp_path, 4)
+    assert str(error.value) == (
+        f"{tmp_path / LOSS_FILE}: loss class {name} not found; "
+        "it must be a subclass of sbert.losses.Loss in a module on PYTHONPATH"
+    )
+    assert not calls
+
+
+def test_own_loss_trains_and_is_read_back(
+    tmp_path, tiny_folder, pairs_file, my_losses, train_command
+):
+    config = write_config(tmp_path, tiny_folder, pairs_file)
+    train_command(config, "--loss", "my_losses.MyLoss", "--loss.power", "1.5")
+    run = tmp_path / "runs" / "run"
+    loaded, _ = load_loss(run / "best", 32)
+    assert type(loaded) is my_losses.MyLoss
+    assert loaded.power == 1.5
+    saved = load_file(run / "best" / LOSS_FILE)
+    assert torch.equal(loaded.head.weight, saved["head.weight"])
+    assert any("head.weight" in name for name in saved_state(run))
+    torch.manual_seed(0)
+    assert not torch.equal(saved["head.weight"], my_losses.MyLoss().bind(32).head.weight)
+
+
+def test_configuration_names_an_own_loss(
+    tmp_path, tiny_folder, pairs_file, my_losses, train_command
+):
+    loss = {"class_path": "my_losses.MyLoss", "init_args": {"power": 1.0}}
+    config = write_config(tmp_path, tiny_folder, pairs_file, loss=loss)
+    train_command(config)
+    assert facts(tmp_path / "runs" / "run" / "best")["options"] == {"power": 1.0}
+    # the configuration that the run keeps names it too
+    train_command(tmp_path / "runs" / "run" / "config.yaml", "--name", "again")
+    assert facts(tmp_path / "runs" / "again" / "best")["class"] == "my_losses.MyLoss"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_losses.Absent", "module 'my_losses' has no attribute 'Absent'"),
+        ("my_losses.NotALoss", "my_losses.NotALoss does not correspond to a subclass of Loss"),
+        ("nowhere.MyLoss", "No module named 'nowhere'"),
+        ("Absent", "Absent"),
+    ],
+)
+def test_configuration_with_an_unknown_loss_ends_in_one_line(
+    tmp_path, tiny_folder, pairs_file, my_losses, train_command, capsys, name, message
+):
+    config = write_config(tmp_path, tiny_folder, pairs_file)
+    line = fails(train_command, capsys, config, "--loss", name)
+    assert '"loss"' in line
+    assert message in line
