@@ -1,0 +1,194 @@
+"""Data that a loss cannot read: labels out of its range, other tasks, other numbers of texts."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from sbert.data.rows import Rows
+from sbert.errors import InputError
+from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
+from sbert.losses.cross_encoder import (
+    BinaryCrossEntropyLoss,
+    CrossEntropyLoss,
+    LocalizedContrastiveLoss,
+    MSELoss,
+)
+from sbert.losses.similarity import CosineSimilarityLoss
+from sbert.losses.softmax import SoftmaxLoss
+from sbert.training.datasets import check_fit, check_labels
+
+
+def pairs(labels, task="sts", name="stsb-train", **options):
+    texts = [[f"{side} {i}" for i in range(len(labels))] for side in "ab"]
+    return Rows(name, task, texts, labels, **options)
+
+
+REMEDY = (
+    "its labels lie in [0, 1]: divide by the highest, "
+    "or declare range, the file's lowest and highest score"
+)
+
+
+@pytest.mark.parametrize(
+    "loss", [BinaryCrossEntropyLoss(), MSELoss(), MSELoss("sigmoid")], ids=lambda k: repr(k)
+)
+@pytest.mark.parametrize(
+    ("labels", "row", "value"),
+    [
+        ([0, 1, 2.5, 5], 2, "2.5"),
+        ([5, 4, 0], 0, "5"),
+        ([0.5, 1, 1.001], 2, "1.001"),
+        ([1, -0.25, 0], 1, "-0.25"),
+        ([1, math.nan, 7], 1, "nan"),
+        ([0, math.inf], 1, "inf"),
+        ([0, -math.inf], 1, "-inf"),
+    ],
+    ids=str,
+)
+def test_labels_outside_0_to_1_are_refused_with_their_row_and_the_remedy(loss, labels, row, value):
+    data = pairs(np.array(labels, np.float32))
+    said = f"stsb-train, row {row}: the label {value} does not fit {type(loss).__name__}: {REMEDY}"
+    for check in (lambda: check_labels(loss, data), lambda: check_fit(loss, [data])):
+        with pytest.raises(InputError) as error:
+            check()
+        assert str(error.value) == said
+
+
+def test_every_dataset_is_checked_and_the_bad_one_is_named():
+    good = pairs(np.array([0, 1, 0.5], np.float32), name="good")
+    bad = pairs(np.array([0, 3], np.float32), "binary", name="bad")
+    with pytest.raises(
+        InputError, match="^bad, row 1: the label 3 does not fit BinaryCrossEntropyLoss: "
+    ):
+        check_fit(BinaryCrossEntropyLoss(), [good, good, bad])
+
+
+def test_labels_from_0_to_1_and_their_ends_are_read():
+    for dtype in (np.float32, np.float64, np.int64):
+        check_fit(
+            BinaryCrossEntropyLoss(),
+            [pairs(np.array([0, 1, 1], dtype)), pairs(np.array([0, 1]), "binary")],
+        )
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "row", "value"),
+    [(3, [0, 1, 2, 3], 3, 3), (3, [0, -1, 5], 1, -1), (2, [0, 1, 2], 2, 2), (6, [5, 6], 1, 6)],
+)
+@pytest.mark.parametrize("kind", [CrossEntropyLoss, SoftmaxLoss])
+def test_classes_outside_0_to_k_minus_1_are_refused(kind, classes, labels, row, value):
+    data, loss = pairs(np.array(labels), "nli", "snli"), kind(classes)
+    said = (
+        f"snli, row {row}: the label {value} does not fit {kind.__name__}: "
+        f"its classes are 0 to {classes - 1}"
+    )
+    for check in (lambda: check_labels(loss, data), lambda: check_fit(loss, [data])):
+        with pytest.raises(InputError) as error:
+            check()
+        assert str(error.value) == said
+
+
+def test_all_classes_are_read():
+    check_fit(CrossEntropyLoss(4), [pairs(np.array([0, 1, 2, 3]), "nli", classes=list("abcd"))])
+
+
+@pytest.mark.parametrize(
+    ("loss", "task", "columns", "said"),
+    [
+        (
+            LocalizedContrastiveLoss(),
+            "triplet",
+            2,
+            "LocalizedContrastiveLoss reads 3 or more texts and no labels",
+        ),
+        (
+            LocalizedContrastiveLoss(),
+            "sts",
+            3,
+            "LocalizedContrastiveLoss reads 3 or more texts and no labels",
+        ),
+        (
+            BinaryCrossEntropyLoss(),
+            "triplet",
+            3,
+            "BinaryCrossEntropyLoss reads 2 texts and score labels",
+        ),
+        (
+            BinaryCrossEntropyLoss(),
+            "rerank",
+            2,
+            "BinaryCrossEntropyLoss reads 2 texts and score labels",
+        ),
+        (CrossEntropyLoss(), "sts", 2, "CrossEntropyLoss reads 2 texts and class labels"),
+    ],
+)
+def test_rows_of_another_shape_are_refused(loss, task, columns, said):
+    labels = None if task == "triplet" else np.zeros(2, np.float32)
+    with pytest.raises(InputError) as error:
+        check_fit(loss, [Rows("rows", task, [["a", "b"]] * columns, labels)])
+    tasks = {"score": "sts or binary", "class": "nli", None: "triplet"}[loss.target]
+    assert str(error.value) == f"{said} (task {tasks}); rows has {columns} texts, task {task}"
+
+
+@pytest.mark.parametrize("columns", [3, 4, 9])
+def test_the_contrastive_loss_reads_any_number_of_negatives(columns):
+    check_fit(LocalizedContrastiveLoss(), [Rows("rows", "triplet", [["a"]] * columns, None)])
+
+
+SCORES = np.array([0, 0.5, 1], np.float32)
+TRIPLETS = Rows("triplets", "triplet", [["a", "b"]] * 3, None)
+
+
+@pytest.mark.parametrize(
+    ("loss", "data"),
+    [
+        (CosineSimilarityLoss(), pairs(SCORES)),
+        (TripletLoss(), TRIPLETS),
+        (SoftmaxLoss(), pairs(np.array([0, 1, 2]), "nli", classes=["a", "b", "c"])),
+        (ContrastiveLoss(), pairs(np.array([0, 1], np.float32), "binary")),
+    ],
+)
+def test_data_that_fits_a_loss_of_a_bi_encoder(loss, data):
+    check_fit(loss, [data])
+
+
+@pytest.mark.parametrize(
+    ("loss", "data", "message"),
+    [
+        (
+            TripletLoss(),
+            pairs(SCORES),
+            "TripletLoss reads 3 texts and no labels (task triplet); stsb-train has 2 texts, "
+            "task sts",
+        ),
+        (
+            CosineSimilarityLoss(),
+            TRIPLETS,
+            "CosineSimilarityLoss reads 2 texts and score labels",
+        ),
+        (
+            ContrastiveLoss(),
+            pairs(SCORES),
+            "ContrastiveLoss reads 2 texts and binary labels (task binary); stsb-train",
+        ),
+        (
+            SoftmaxLoss(2),
+            pairs(np.zeros(3, int), "nli", name="nli", classes=["a", "b", "c"]),
+            "num_labels is 2, nli has 3",
+        ),
+    ],
+)
+def test_data_that_does_not_fit_a_loss_of_a_bi_encoder(loss, data, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_fit(loss, [data])
+
+
+def test_datasets_with_other_classes_or_half_weighted():
+    a = pairs(np.zeros(3, int), "nli", classes=["a", "b", "c"])
+    b = pairs(np.zeros(3, int), "nli", classes=["c", "b", "a"])
+    with pytest.raises(InputError, match="classes"):
+        check_fit(SoftmaxLoss(), [a, b])
+    with pytest.raises(InputError, match="weight"):
+        check_fit(CosineSimilarityLoss(), [pairs(SCORES, weight=1.0), pairs(SCORES)])
