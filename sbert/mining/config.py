@@ -1,75 +1,81 @@
 """The options of the tasks of `mine.py`."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
-from sbert.data.config import DatasetConfig, Source
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.device import Precision
 from sbert.errors import InputError
-from sbert.mining.exact import Metric
+from sbert.mining.exact import SearchSimilarity
+
+
+def check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not -1 <= threshold <= 1:
+        raise InputError(f"threshold is {threshold}; a cosine lies from -1 to 1")
 
 
 @dataclass
 class NegativesConfig:
-    """Which of a query's nearest texts, its positives left out, become its negatives.
+    """Which of a query's nearest texts, without its positives, become its negatives.
 
     Args:
-        num_negatives: so many for each query.
-        range_min: skip so many of the nearest first; those nearest of all are often positives that nobody has marked.
-        range_max: look no further than this rank; null: range_min + num_negatives, ten times num_negatives where a filter may
-            remove some or sampling is random.
-        max_score: leave out those that score more.
-        min_score: leave out those that score less.
-        absolute_margin: a negative scores at most the positive's score less this.
-        relative_margin: a negative scores at most the positive's score less this share of it. Of several positives the lowest
-            score counts.
-        sampling: top, the best-scored of what is left, or random.
-        seed: of random.
+        num_negatives: the number of negatives of each query.
+        range_min: skip this many of the nearest texts, which are often positives without a label.
+        range_max: consider texts up to this rank; null: range_min + num_negatives, or range_min +
+            10 num_negatives where a filter may drop some or sampling is random.
+        max_score: drop candidates with a higher score.
+        min_score: drop candidates with a lower score.
+        absolute_margin: drop candidates that score more than the positive's score minus this.
+        relative_margin: drop candidates that score more than the positive's score minus this
+            fraction of it. Of several positives the lowest score counts.
+        sampling: top: the best-scored candidates that are left; random: any of them.
+        seed: of random sampling.
     """
 
-    num_negatives: int = 3
-    range_min: int = 0
+    num_negatives: PositiveInt = 3
+    range_min: NonNegativeInt = 0
     range_max: int | None = None
     max_score: float | None = None
     min_score: float | None = None
     absolute_margin: float | None = None
     relative_margin: float | None = None
     sampling: Literal["top", "random"] = "top"
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
     def __post_init__(self):
-        if self.num_negatives < 1:
-            raise InputError(f"num_negatives is {self.num_negatives}; it must be 1 or more")
-        if self.range_min < 0:
-            raise InputError(f"range_min is {self.range_min}; it must be 0 or more")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be 0 or more")
-        if self.range_max is not None and self.range_max < self.range_min + self.num_negatives:
+        least = self.range_min + self.num_negatives
+        if self.range_max is not None and self.range_max < least:
             raise InputError(
-                f"range_max is {self.range_max}: ranks {self.range_min} to {self.range_max} hold no {self.num_negatives} "
-                f"negatives; use at least {self.range_min + self.num_negatives}"
+                f"range_max is {self.range_max}: ranks {self.range_min} to {self.range_max} hold "
+                f"no {self.num_negatives} negatives; use at least {least}"
             )
 
     @property
     def depth(self) -> int:
-        """How many of the nearest texts are looked at."""
+        """The number of nearest texts that are considered."""
+        if self.range_max is not None:
+            return self.range_max
         limits = (self.max_score, self.min_score, self.absolute_margin, self.relative_margin)
-        choosy = self.sampling == "random" or any(limit is not None for limit in limits)
-        return self.range_max or self.range_min + self.num_negatives * (10 if choosy else 1)
+        filtered = any(limit is not None for limit in limits)
+        factor = 10 if filtered or self.sampling == "random" else 1
+        return self.range_min + factor * self.num_negatives
 
 
 @dataclass(kw_only=True)
 class MineConfig:
-    """What all tasks have in common.
+    """The options that all tasks have in common.
 
     Args:
         output: the file to write: .jsonl or .tsv.
-        model: the bi-encoder that embeds texts: a folder or a name on the model hub; not needed for embeddings alone.
-        pooling: as for training.
-        layer: as for training.
-        max_length: as for training.
-        precision: of the transformer and of the fast pass of a search, whose results do not depend on it: auto is bf16 where the
-            hardware multiplies it natively.
+        model: the bi-encoder that embeds the texts: a folder, or a name on the model hub. Not
+            needed if all inputs are embeddings.
+        pooling: as in training.
+        layer: as in training.
+        max_length: as in training.
+        precision: of the transformer and of the fast pass of a search, whose results do not depend
+            on it. auto is bf16 where the hardware multiplies it natively, fp32 elsewhere.
     """
 
     output: str
@@ -79,87 +85,98 @@ class MineConfig:
     max_length: int | None = None
     precision: Precision = "auto"
 
-    endings = (".jsonl", ".tsv")
+    extensions: ClassVar[tuple[str, ...]] = (".jsonl", ".tsv")  # that output may have
 
 
 @dataclass(kw_only=True)
 class EmbedConfig(MineConfig):
-    """Texts to a .npy file of embeddings (N, H), float32, in bounded memory.
+    """Embed texts: a .npy file (N, H) of float32, written in bounded memory.
 
     Args:
         texts: what to embed.
     """
 
-    texts: Source
+    texts: CollectionConfig
 
-    endings = (".npy",)
+    extensions: ClassVar[tuple[str, ...]] = (".npy",)
 
 
 @dataclass(kw_only=True)
 class NeighboursConfig(MineConfig):
-    """The nearest texts of each query: semantic search.
+    """Find the nearest texts of each query: semantic search.
 
     Args:
-        corpus: what is searched.
-        queries: what is searched for; null: the corpus itself, where no text is its own neighbour.
-        k: neighbours of a query.
-        metric: cosine or dot.
+        corpus: the texts to search.
+        queries: the texts to search for; null: the corpus itself, where no text is its own
+            neighbour.
+        k: neighbours of each query.
+        similarity: cosine or dot.
     """
 
-    corpus: Source
-    queries: Source | None = None
-    k: int = 10
-    metric: Metric = "cosine"
+    corpus: CollectionConfig
+    queries: CollectionConfig | None = None
+    k: PositiveInt = 10
+    similarity: SearchSimilarity = "cosine"
 
 
 @dataclass(kw_only=True)
 class PairsConfig(MineConfig):
-    """The most similar pairs of a collection, best first: paraphrases and duplicates.
+    """Find the most similar pairs of a collection, best first: paraphrases and duplicates.
 
     Args:
         texts: the collection.
-        threshold: the least cosine; null for any.
-        limit: at most so many pairs, the best; bounds the memory too.
+        threshold: the lowest cosine; null for any.
+        limit: the largest number of pairs, the best ones; it bounds the memory too.
     """
 
-    texts: Source
+    texts: CollectionConfig
     threshold: float | None = None
-    limit: int = 500_000
+    limit: PositiveInt = 500_000
+
+    def __post_init__(self):
+        check_threshold(self.threshold)
 
 
 @dataclass(kw_only=True)
 class ClustersConfig(MineConfig):
-    """Communities: groups of texts around a centre that all of them resemble; largest first, no text in two.
+    """Find communities: groups of texts that are all similar to a centre; largest first, no text in
+    two groups.
 
     Args:
         texts: the collection.
-        threshold: the least cosine to the centre.
-        min_community_size: the least number of texts of a community.
+        threshold: the lowest cosine to the centre.
+        min_community_size: the smallest number of texts of a community.
     """
 
-    texts: Source
+    texts: CollectionConfig
     threshold: float = 0.75
-    min_community_size: int = 10
+    min_community_size: PositiveInt = 10
+
+    def __post_init__(self):
+        check_threshold(self.threshold)
 
 
 @dataclass(kw_only=True)
 class NegativesTaskConfig(MineConfig):
-    """Hard negatives of (query, positive) rows: texts of a corpus that are near a query and are none of its positives.
+    """Mine hard negatives of (query, positive) rows: texts of a corpus that are near a query and
+    are not among its positives.
 
-    A .jsonl output has a row for each positive of a query, with the list of its negatives, their scores and their margins below
-    the positive; a .tsv output has a row for each negative. Both are read by train.py as triplets.
+    A .jsonl output has a row for each positive of a query, with the list of its negatives, their
+    scores and their margins below the positive; a .tsv output has a row for each negative. train.py
+    reads both as triplets.
 
     Args:
-        data: rows of task pair, triplet (whose own negatives are not read) or binary (those with label 1), or a retrieval
-            folder, whose corpus is searched.
-        corpus: what is searched for rows; null: all their positives.
+        data: rows of task pair, triplet (whose own negatives are not read) or binary (those with
+            label 1), or a retrieval folder, whose corpus is searched.
+        corpus: the texts to search, for rows; null: all their positives.
         negatives: which of the nearest texts are taken.
-        cross_encoder: a model that scores the candidates and the positives again; all filters then read its scores, from 0 to 1.
-        embeddings: a .npy file: those of the corpus, read if it is there, otherwise made and kept.
+        cross_encoder: a model that scores the candidates and the positives again; all filters then
+            read its scores, from 0 to 1.
+        embeddings: a .npy file with the embeddings of the corpus; written if it does not exist.
     """
 
     data: DatasetConfig
-    corpus: Source | None = None
+    corpus: CollectionConfig | None = None
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
     cross_encoder: str | None = None
     embeddings: str | None = None
@@ -167,18 +184,18 @@ class NegativesTaskConfig(MineConfig):
 
 @dataclass(kw_only=True)
 class RankConfig:
-    """Texts ranked for one query by a cross-encoder, best first.
+    """Rank texts for one query by a cross-encoder, best first.
 
     Args:
-        model: the cross-encoder: a run's best/, any folder with one, or a name on the model hub.
+        model: the cross-encoder: the best/ of a run, another folder, or a name on the model hub.
         query: the text to rank for.
         documents: the candidates.
         top_k: how many to show.
-        precision: of the transformer's products.
+        precision: of the transformer.
     """
 
     model: str
     query: str
-    documents: Source
+    documents: CollectionConfig
     top_k: int = 10
     precision: Precision = "auto"

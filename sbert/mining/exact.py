@@ -1,7 +1,17 @@
-"""Blocks of vectors in two precisions, and how far their products can be apart: what exact searches are made of.
+"""Blocks of vectors in two precisions, and bounds on how far their inner products can be apart.
 
-A fast pass multiplies vectors in bf16, fp16 or fp32; what it cannot decide is scored again exactly. The exact score of two
-vectors (for the cosine both scaled to length 1 and rounded to fp32) is their inner product in fp64, rounded to fp32.
+The exact searches (search.py, similar_pairs.py) multiply rounded vectors in bf16, fp16 or fp32, and
+score again, exactly, what this fast pass cannot decide. The definition that they all meet, for two
+fp32 vectors q and c (for the cosine both scaled to length 1 and rounded to fp32):
+
+    score(q, c) = float32(sum_h float64(q_h) float64(c_h))
+
+The fast pass sees q' and c', the vectors rounded to its precision. With |.| for the length,
+
+    |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|
+
+`round_queries` bounds this and the rounding of the sums, `score_error` adds the rounding of the
+result. docs/exact_search.md derives the bounds and explains the searches.
 """
 
 from collections.abc import Iterator
@@ -13,119 +23,215 @@ from torch import Tensor
 
 from sbert.errors import InputError
 
-Metric = Literal["cosine", "dot"]
+SearchSimilarity = Literal["cosine", "dot"]
 
 Vectors = np.ndarray | Tensor
 
-ROOM = 512  # pairs that are scored exactly at a time
+GROUP = 32  # columns of which the fast pass first looks at the largest alone
+
+EXACT_PAIRS = 512  # pairs that are scored exactly at a time
 
 
-def slices(count: int, size: int) -> Iterator[slice]:
+def exact_scores(queries: Tensor, corpus: Tensor) -> Tensor:
+    """The definition: fp64 inner products, rounded to fp32. (Q, H) and (N, H) fp32 -> (Q, N)."""
+    return (queries.double() @ corpus.double().T).float()
+
+
+def blocks_of(count: int, size: int) -> Iterator[slice]:
+    """The slices of `size` indices, the last one shorter, that cover 0 to `count`."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
 
-class VectorSet:
-    """The queries or the corpus: blocks of vectors in fp32, scaled to length 1 for the cosine."""
+def default_query_block(device: torch.device) -> int:
+    """Queries of a block: on a CPU few, so that a part of their scores stays in the cache."""
+    return 256 if device.type == "cpu" else 4096
 
-    def __init__(self, vectors: Vectors, metric: Metric, device: torch.device, name: str):
-        self.vectors, self.metric, self.device, self.name = vectors, metric, device, name
+
+class VectorSet:
+    """The queries or the corpus, read block by block.
+
+    Args:
+        vectors: (N, H), an array, a memory-mapped one too, or a tensor.
+        name: what errors call one of the vectors.
+    """
+
+    def __init__(
+        self, vectors: Vectors, similarity: SearchSimilarity, device: torch.device, name: str
+    ):
+        self.vectors = vectors
+        self.similarity = similarity
+        self.device = device
+        self.name = name
         self.width = vectors.shape[-1]
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def exact(self, rows: slice | Tensor) -> Tensor:
-        """(R, H) fp32: what the scores are defined on."""
-        part = self.vectors[
-            rows if isinstance(rows, slice) or isinstance(self.vectors, Tensor) else rows.numpy()
-        ]
-        raw = torch.as_tensor(np.array(part) if isinstance(part, np.memmap) else part).to(
-            self.device
-        )
-        lengths = torch.linalg.vector_norm(raw, dim=1, keepdim=True, dtype=torch.float64)
-        if not lengths.isfinite().all():
-            bad = int((~lengths.isfinite()).nonzero()[0, 0])
-            row = rows.start + bad if isinstance(rows, slice) else int(rows[bad])
-            raise InputError(f"top_k: {self.name} {row} holds NaN or infinity")
-        if self.metric == "dot":
+    def load(self, rows: slice | Tensor) -> Tensor:
+        """(R, H) fp32, for the cosine scaled to length 1: what exact scores are defined on.
+
+        Raises:
+            InputError: NaN or infinity in a vector.
+        """
+        raw = self._raw(rows)  # (R, H)
+        norms = torch.linalg.vector_norm(raw, dim=1, keepdim=True, dtype=torch.float64)  # (R, 1)
+        finite = norms[:, 0].isfinite()
+        if not finite.all():
+            first = int(finite.logical_not().nonzero()[0])
+            row = rows.start + first if isinstance(rows, slice) else int(rows[first])
+            raise InputError(f"top_k: {self.name} {row} contains NaN or infinity")
+        if self.similarity == "dot":
             return raw.float()
-        return (raw.double() / lengths.where(lengths > 0, 1)).float()
+        return (raw.double() / norms.where(norms > 0, 1)).float()
+
+    def _raw(self, rows: slice | Tensor) -> Tensor:
+        if isinstance(self.vectors, Tensor):
+            return self.vectors[rows].to(self.device)
+        part = self.vectors[rows if isinstance(rows, slice) else rows.numpy()]
+        if isinstance(part, np.memmap):
+            part = np.array(part)
+        return torch.as_tensor(part).to(self.device)
 
 
-def _rounded(exact: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """(R, H) in `dtype`, and upper bounds (R,) on the lengths of these vectors and of their rounding errors."""
-    low = exact.to(dtype)
-    back = low.float()
-    return low, back.norm(dim=1) * (1 + 1e-4), (exact - back).norm(dim=1) * (1 + 1e-4)
+def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """x' = x rounded to `dtype`, and upper bounds on |x'| and |x' - x|: (R, H), (R,), (R,).
+
+    The factor covers the rounding of the norms themselves, which are computed in fp32.
+    """
+    rounded = vectors.to(dtype)
+    back = rounded.float()
+    norms = back.norm(dim=1) * (1 + 1e-4)
+    errors = (vectors - back).norm(dim=1) * (1 + 1e-4)
+    return rounded, norms, errors
 
 
 class CorpusBlock:
-    """A part of the corpus in both precisions, and room for its scores."""
+    """C vectors of the corpus in fp32 and rounded, and the memory for their scores.
 
-    def __init__(self, side: VectorSet, columns: slice, dtype: torch.dtype, rows: int):
-        size, device = columns.stop - columns.start, side.device
-        self.columns, self.longest, self.error = (
-            columns,
-            torch.zeros((), device=device),
-            torch.zeros((), device=device),
-        )
-        self.exact = torch.empty(size, side.width, device=device)
-        self.low = torch.empty(size, side.width, dtype=dtype, device=device)
-        for part in slices(size, 512):
-            exact = side.exact(slice(columns.start + part.start, columns.start + part.stop))
-            low, lengths, errors = _rounded(exact, dtype)
-            self.exact[part], self.low[part] = exact, low
-            self.longest, self.error = (
-                torch.maximum(self.longest, lengths.max()),
-                torch.maximum(self.error, errors.max()),
-            )
-        # taken once: giving memory of this size back and taking it again costs as much as the products
-        self.room = torch.empty(rows, size, dtype=dtype, device=device)
-
-    def scores(self, queries: Tensor, first: int = 0) -> Tensor:
-        """(R, H) -> (R, C), from the vector `first` of the block on; good until the next call."""
-        vectors = self.low[first:]
-        room = self.room.view(-1)[: len(queries) * len(vectors)].view(len(queries), -1)
-        return torch.mm(queries, vectors.T, out=room)
-
-
-def rounding_bounds(exact: Tensor, block: CorpusBlock) -> tuple[Tensor, Tensor]:
-    """Queries (R, H) as the fast pass has them, and a bound (R,) on what their scores with a block lose but for the rounding
-    of the result.
-
-    With q', c' the vectors rounded, and |.| lengths: |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|, and the sum of H products in
-    fp32 adds at most 4 H 2^-24 |q'| |c'| (4: some hardware truncates), and 2^-120 for each that is too small for fp32.
+    Args:
+        columns: which vectors of the corpus.
+        dtype: the precision of the fast pass.
+        query_count: the largest number of queries that are scored at a time.
     """
-    low, lengths, errors = _rounded(exact, block.low.dtype)
-    if lengths.max() * block.longest > 1e38:
+
+    def __init__(self, corpus: VectorSet, columns: slice, dtype: torch.dtype, query_count: int):
+        count = columns.stop - columns.start
+        device = corpus.device
+        self.columns = columns
+        self.fp32 = torch.empty(count, corpus.width, device=device)  # (C, H)
+        self.rounded = torch.empty(count, corpus.width, dtype=dtype, device=device)  # (C, H)
+        self.max_norm = torch.zeros((), device=device)  # max |c'|
+        self.max_error = torch.zeros((), device=device)  # max |c' - c|
+        for part in blocks_of(count, 512):
+            rows = slice(columns.start + part.start, columns.start + part.stop)
+            self.fp32[part] = corpus.load(rows)
+            self.rounded[part], norms, errors = round_vectors(self.fp32[part], dtype)
+            self.max_norm = torch.maximum(self.max_norm, norms.max())
+            self.max_error = torch.maximum(self.max_error, errors.max())
+        # allocated once: to free and allocate this much again costs as much as the products
+        self.buffer = torch.empty(query_count * count, dtype=dtype, device=device)
+
+    def fast_scores(self, queries: Tensor, first: int = 0) -> Tensor:
+        """q'c' of rounded queries (R, H) and the vectors from `first` on: (R, C - first).
+
+        The result is overwritten by the next call.
+        """
+        vectors = self.rounded[first:]
+        scores = self.buffer[: len(queries) * len(vectors)].view(len(queries), len(vectors))
+        return torch.mm(queries, vectors.T, out=scores)
+
+
+def round_queries(queries: Tensor, block: CorpusBlock) -> tuple[Tensor, Tensor]:
+    """Queries (R, H) rounded for the fast pass, and a bound (R,) on the error of its sums.
+
+    |sum' - qc| <= |q' - q| |c'| + |q| |c' - c| + H (2^-22 |q'| |c'| + 2^-120)
+
+    where sum' is the sum of the H products q'_h c'_h in fp32, before it is rounded to the precision
+    of the result. Each addition errs by at most 2^-23 |q'| |c'|, also on hardware that truncates;
+    the products err by less than that again. 2^-120 is for a product too small for fp32.
+
+    Raises:
+        InputError: products so large that a sum may overflow fp32.
+    """
+    rounded, norms, errors = round_vectors(queries, block.rounded.dtype)
+    largest = norms * block.max_norm  # (R,) of |q'| |c'|
+    if largest.max() > 1e38:
         raise InputError(
             "top_k: dot products near the largest fp32 number; use the cosine, or scale the vectors"
         )
-    bound = errors * block.longest + (lengths + errors) * block.error
-    return low, bound + exact.shape[1] * (4 * 2.0**-24 * lengths * block.longest + 2.0**-120)
+    rounding = errors * block.max_norm + (norms + errors) * block.max_error
+    summation = queries.shape[1] * (4 * 2.0**-24 * largest + 2.0**-120)
+    return rounded, rounding + summation
 
 
-def score_error(scores: Tensor, products: Tensor, dtype: torch.dtype) -> Tensor:
-    """How far the exact scores can be from those of the fast pass, (R, K): also half a unit in the last place of the result; the
-    last factor is for the rounding of these sums themselves."""
-    return (scores.abs() * (torch.finfo(dtype).eps / 2) + products[:, None]) * (1 + 1e-5)
+def score_error(scores: Tensor, sum_error: Tensor, dtype: torch.dtype) -> Tensor:
+    """How far exact scores can be from those of the fast pass (R, K): a bound (R, K).
+
+    The result of the fast pass is rounded to `dtype`, by at most half a unit in the last place. The
+    last factor covers the rounding of these bounds themselves.
+
+    Args:
+        sum_error: (R,), from `round_queries`.
+    """
+    result_error = scores.abs() * (torch.finfo(dtype).eps / 2)
+    return (result_error + sum_error[:, None]) * (1 + 1e-5)
+
+
+def split_groups(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (R, C) in groups of columns: a view (R, GROUP, G), and the columns left over.
+
+    Group g holds the columns g, g + G, g + 2 G, ...: its maximum is one pass over long rows, and
+    tells whether the group holds anything of interest.
+    """
+    rows, columns = scores.shape
+    groups = columns // GROUP
+    grouped = scores[:, : groups * GROUP].view(rows, GROUP, groups)
+    return grouped, scores[:, groups * GROUP :]
+
+
+def best_columns(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """The `keep` best of each row (R, C), fp32, and their columns: (R, keep) each.
+
+    `keep` groups can hold them: those with the largest maxima. Only their members and the columns
+    outside of groups are searched.
+    """
+    grouped, rest = split_groups(scores)  # (R, GROUP, G), (R, C - GROUP G)
+    group_count = grouped.shape[2]
+    if group_count <= keep:
+        best, column = scores.topk(keep)
+        return best.float(), column
+    groups = grouped.amax(1).topk(keep)[1]  # (R, keep)
+    members = grouped.gather(2, groups[:, None, :].expand(-1, GROUP, -1)).flatten(1)
+    best, position = torch.cat([members, rest], 1).topk(keep)
+    member, group = position // keep, groups.gather(1, position % keep)
+    in_group = position < GROUP * keep
+    rest_column = position - GROUP * keep + GROUP * group_count
+    return best.float(), torch.where(in_group, member * group_count + group, rest_column)
 
 
 class ExactScorer:
-    """Exact scores of chosen pairs, few at a time and in the same memory: on a CPU it stays in the cache, which makes this
-    several times as fast."""
+    """Exact scores of chosen pairs, few at a time in the same memory.
+
+    On a CPU this memory stays in the cache, which makes it several times as fast.
+    """
 
     def __init__(self, width: int, device: torch.device):
-        self.single = torch.empty(ROOM, width, device=device)
-        self.double = torch.empty(2, ROOM, width, dtype=torch.float64, device=device)
+        self.single = torch.empty(EXACT_PAIRS, width, device=device)
+        self.double = torch.empty(2, EXACT_PAIRS, width, dtype=torch.float64, device=device)
 
     def __call__(self, queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor) -> Tensor:
-        """The scores (M,) of queries[row] and vectors[column], fp32."""
-        queries, parts = queries.double(), [torch.empty(0, dtype=torch.float64, device=row.device)]
-        for r, c in zip(row.split(ROOM), column.split(ROOM), strict=True):
-            single, left, right = self.single[: len(r)], *self.double[:, : len(r)]
-            torch.index_select(queries, 0, r, out=left)
-            right.copy_(torch.index_select(vectors, 0, c, out=single))
-            parts.append(left.mul_(right).sum(1))
-        return torch.cat(parts).float()
+        """The scores (P,) of queries[row] and vectors[column], fp32."""
+        queries = queries.double()
+        sums = torch.empty(len(row), dtype=torch.float64, device=row.device)
+        for part in blocks_of(len(row), EXACT_PAIRS):
+            count = part.stop - part.start
+            single, left, right = (
+                self.single[:count],
+                self.double[0, :count],
+                self.double[1, :count],
+            )
+            torch.index_select(queries, 0, row[part], out=left)
+            right.copy_(torch.index_select(vectors, 0, column[part], out=single))
+            sums[part] = left.mul_(right).sum(1)
+        return sums.float()

@@ -1,231 +1,189 @@
-"""`mine.py negatives`: hard negatives for queries with known positives."""
+"""The task `mine.py negatives`: hard negatives for queries with known positives.
+
+For each unit of queries: find the nearest texts that are not positives, score them again if there
+is a cross-encoder (candidates.py), select some of them, write a row for each positive.
+"""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from sbert import distributed
 from sbert.atomic import check_texts, encode_lines
 from sbert.data.collection import Collection
 from sbert.data.retrieval import Retrieval
-from sbert.data.rows import Rows, read_dataset
+from sbert.data.rows import read_dataset
 from sbert.errors import InputError
 from sbert.markdown import markdown_table
-from sbert.mining.negative_filters import select_negatives
-from sbert.mining.search import Corpus
+from sbert.mining.candidates import Candidates, CandidateSearch, LabelledQueries, rescore_candidates
+from sbert.mining.config import NegativesConfig
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.loading import load_scorer
-from sbert.texts import unique
 
-QUERIES = 4096  # queries of a unit, and of one whose candidates a cross-encoder scores
+UNIT_QUERIES = 4096
 
-SCORED = 256
-
-
-@dataclass
-class Questions:
-    """Q distinct queries, N distinct texts to search, and for each query the places of its positives among them."""
-
-    queries: list[str]
-    corpus: list[str]
-    positives: list[list[int]]
-
-    @classmethod
-    def of(cls, data: Rows | Retrieval, corpus: Collection | None) -> "Questions":
-        """Texts that are equal are one. `corpus`: what is searched for rows."""
-        if isinstance(data, Retrieval):
-            texts, place = unique(data.corpus)
-            there = np.array([bool(text.strip()) for text in data.corpus])
-            relevant = (data.qrels.relevance > 0) & there[data.qrels.document]
-            asked = [data.queries[i] for i in data.qrels.query[relevant]]
-            fitting = place[data.qrels.document[relevant]].tolist()
-            if not asked:
-                raise InputError(
-                    f"{data.name}: every relevant document is empty, so no query has a positive"
-                )
-        else:
-            asked, answers = _pairs(data)
-            texts, place = unique(corpus.texts if corpus else answers)
-            where = {text: i for i, text in enumerate(texts)}
-            for row, answer in enumerate(answers):
-                if answer not in where:
-                    raise InputError(
-                        f"{data.name}: the positive of row {row} is not in {corpus.name}: {answer[:80]!r}; add it"
-                    )
-            fitting = [where[answer] for answer in answers]
-        queries, index = unique(asked)
-        positives: list[list[int]] = [[] for _ in queries]
-        for query, answer in zip(index.tolist(), fitting, strict=True):
-            if answer not in positives[query]:
-                positives[query].append(answer)
-        return cls(queries, texts, positives)
-
-    def excluded(self) -> list[list[int]]:
-        """For each query its positives, the query itself where it is a text of the corpus, and texts that are empty."""
-        where = {text: i for i, text in enumerate(self.corpus)}
-        empty = [i for i, text in enumerate(self.corpus) if not text.strip()]
-        own = [[where[query]] if query in where else [] for query in self.queries]
-        return [
-            sorted({*positives, *itself, *empty})
-            for positives, itself in zip(self.positives, own, strict=True)
-        ]
-
-
-def _pairs(rows: Rows) -> tuple[list[str], list[str]]:
-    """The queries and their positives, row by row."""
-    if rows.task not in ("pair", "triplet", "binary"):
-        raise InputError(
-            f"{rows.name}: task {rows.task}; negatives are mined for pair, triplet, binary or retrieval data"
-        )
-    there = rows.labels == 1 if rows.task == "binary" else np.ones(len(rows), bool)
-    if not there.any():
-        raise InputError(f"{rows.name}: no row has label 1, so none has a positive")
-    queries, answers = ([column[i] for i in np.flatnonzero(there)] for column in rows.texts[:2])
-    return queries, answers
+RESCORED_UNIT_QUERIES = 256  # where a cross-encoder scores the candidates
 
 
 def mine_negatives(task: MiningTask) -> None:
     """`mine.py negatives`."""
     config = task.config
+    labelled = _read_queries(task)
+    scorer = _load_cross_encoder(task)
+    queries = Collection("queries", [], labelled.queries)
+    corpus = Collection("corpus", [], labelled.corpus, embeddings=config.embeddings)
+    positives = Collection("positives", [], [str(labelled.positives)])
+    settings = task.settings(queries_hash=queries, corpus_hash=corpus, positives_hash=positives)
+    settings["cross_encoder"] = scorer.fingerprint if scorer else None
+    done = task.open_output(settings)
+    search = CandidateSearch(task, labelled, queries, corpus)
+    counts = Counter(task.output.facts if task.output else {})
+    size = RESCORED_UNIT_QUERIES if scorer else UNIT_QUERIES
+    for unit in task.remaining_units(len(queries), size, done, "negatives"):
+        candidates = search(unit)
+        if scorer:
+            candidates = rescore_candidates(task, scorer, labelled, unit, candidates)
+        lowest = np.array([min(scores) for scores in candidates.positive_scores])
+        number = unit.start // size
+        ranks, unit_counts = select_negatives(candidates.scores, lowest, config.negatives, number)
+        counts += unit_counts
+        rows = _negative_rows(labelled, unit, candidates, ranks, config.output)
+        if task.output:
+            data = encode_lines(rows, config.output, header=not task.output.size)
+            task.output.append(data, dict(counts))
+    _print_counts(task, counts, labelled)
+    task.finish()
+
+
+def _read_queries(task: MiningTask) -> LabelledQueries:
+    config = task.config
     data = read_dataset(config.data)
-    task.say(data.describe())
+    task.print(data.describe())
     if isinstance(data, Retrieval) and config.corpus:
         raise InputError(f"corpus: {data.name} has its own; leave corpus out")
     if task.model is None:
         raise InputError("model: name the bi-encoder that finds the candidates")
-    questions = Questions.of(data, _corpus(task) if config.corpus else None)
-    check_texts(questions.queries + questions.corpus, config.output)
-    scorer = _scorer(task)
-    queries = Collection("queries", [], questions.queries)
-    corpus = Collection("corpus", [], questions.corpus, embeddings=config.embeddings)
-    pairs = Collection("positives", [], [str(questions.positives)])
-    settings = task.settings(queries_hash=queries, corpus_hash=corpus, positives_hash=pairs)
-    done = task.begin(settings | {"cross_encoder": scorer.fingerprint if scorer else None})
-    counts = Counter(task.output.facts if task.output else {})
-    asked, vectors = task.vectors(queries), task.vectors(corpus)
-    searched = Corpus(vectors, precision=config.precision, device=task.accelerator.device)
-    excluded, size = questions.excluded(), SCORED if scorer else QUERIES
-    for unit in task.units(len(questions.queries), size, done, "negatives"):
-
-        def search(rows: slice, unit: slice = unit):
-            some = slice(unit.start + rows.start, unit.start + rows.stop)
-            return searched.top_k(asked[some], config.negatives.depth, excluded[some])
-
-        scores, indices = (
-            part.numpy()
-            for part in distributed.compute_row_slices(
-                task.accelerator, search, unit.stop - unit.start
-            )
-        )
-        positives = questions.positives[unit]
-        known = [
-            _cosines(asked[i], vectors[places])
-            for i, places in enumerate(positives, start=unit.start)
-        ]
-        if scorer:
-            scores, known = _rescore(task, scorer, questions, unit, scores, indices)
-        place, found = select_negatives(
-            scores, np.array([min(row) for row in known]), config.negatives, unit.start // size
-        )
-        counts += found
-        rows = _rows(questions, unit, place, scores, indices, known, config.output)
-        if task.output:
-            task.output.append(
-                encode_lines(rows, config.output, header=not task.output.size), dict(counts)
-            )
-    task.say(
-        "\n"
-        + markdown_table(
-            ["candidates", "number"], [[name, number] for name, number in counts.items()]
-        )
-        + "\n"
-    )
-    task.say(
-        f"{counts['negatives']:,} negatives for {len(questions.queries):,} queries among {len(questions.corpus):,} texts"
-    )
-    task.finish()
+    labelled = LabelledQueries.from_data(data, _read_corpus(task) if config.corpus else None)
+    check_texts(labelled.queries + labelled.corpus, config.output)
+    return labelled
 
 
-def _corpus(task: MiningTask) -> Collection:
-    found = task.read(task.config.corpus)
-    if found.vectors is not None:
-        raise InputError(f"{found.name}: has embeddings and no texts; negatives are texts")
-    if found.embeddings is not None:
+def _read_corpus(task: MiningTask) -> Collection:
+    corpus = task.read(task.config.corpus)
+    if corpus.vectors is not None:
+        raise InputError(f"{corpus.name}: has embeddings and no texts; negatives are texts")
+    if corpus.embeddings is not None:
         raise InputError(
-            "corpus.embeddings: the embeddings of distinct texts are kept; name their file as embeddings"
+            "corpus.embeddings: the embeddings of distinct texts are kept; "
+            "name their file as embeddings"
         )
-    return found
+    return corpus
 
 
-def _scorer(task: MiningTask) -> CrossEncoder | None:
+def _load_cross_encoder(task: MiningTask) -> CrossEncoder | None:
     path = task.config.cross_encoder
     if path is None:
         return None
     return load_scorer(path, "cross_encoder").to(task.accelerator.device)
 
 
-def _cosines(query: np.ndarray, vectors: np.ndarray) -> list[float]:
-    """The cosines of a vector (H,) with others (P, H)."""
-    query, vectors = query.astype(np.float64), vectors.astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
-    return np.divide(
-        vectors @ query, lengths, out=np.zeros(len(vectors)), where=lengths > 0
-    ).tolist()
+def select_negatives(
+    scores: np.ndarray, positive_scores: np.ndarray, config: NegativesConfig, unit: int = 0
+) -> tuple[np.ndarray, Counter]:
+    """The ranks (Q, num_negatives) of the negatives among the candidates of each query, best first,
+    -1 where there are too few; and how many candidates each filter dropped.
+
+    Args:
+        scores: (Q, K) of the candidates, in the order of their ranks; -inf where there is none.
+        positive_scores: (Q,), the lowest score of the positives of each query.
+        unit: the number of this call; random sampling depends on it and on the seed.
+    """
+    left = scores > -np.inf  # (Q, K)
+    counts = Counter({"candidates": int(left.sum())})
+    for name, dropped in _negative_filters(scores, positive_scores[:, None], config):
+        counts[name] = int((left & dropped).sum())
+        left &= ~dropped
+    ranks = _draw_ranks(scores, left, config, unit)
+    chosen = ranks >= 0
+    counts["beyond num_negatives"] = int(left.sum() - chosen.sum())
+    counts["negatives"] = int(chosen.sum())
+    fewer = chosen.sum(axis=1) < config.num_negatives
+    counts["queries with fewer negatives than asked for"] = int(fewer.sum())
+    counts["of these, with none"] = int((~chosen.any(axis=1)).sum())
+    return ranks, counts
 
 
-def _rescore(task: MiningTask, scorer: CrossEncoder, questions: Questions, unit: slice, scores: np.ndarray,
-             indices: np.ndarray) -> tuple[np.ndarray, list[list[float]]]:  # fmt: skip
-    """The cross-encoder's scores (Q, R) of the candidates and those of each query's positives, from one call."""
-    there = indices >= 0
-    row, _ = np.nonzero(there)
-    positives = questions.positives[unit]
-    owner = np.repeat(np.arange(len(positives)), [len(places) for places in positives])
-    queries = [questions.queries[unit.start + i] for i in (*row, *owner)]
-    texts = [
-        questions.corpus[i]
-        for i in (*indices[there], *(place for places in positives for place in places))
-    ]
-
-    def predict(pairs: list[tuple[str, str]]) -> np.ndarray:
-        return scorer.predict(pairs, precision=task.config.precision)
-
-    found = distributed.compute_shared(
-        task.accelerator, predict, list(zip(queries, texts, strict=True))
-    )
-    again = np.full(scores.shape, -np.inf, np.float32)
-    again[there] = found[: len(row)]
-    known = found[len(row) :]
-    return again, [known[owner == i].tolist() for i in range(len(positives))]
+def _draw_ranks(
+    scores: np.ndarray, left: np.ndarray, config: NegativesConfig, unit: int
+) -> np.ndarray:
+    """The ranks (Q, num_negatives) of some of the candidates that are left (Q, K), best first."""
+    priority = scores
+    if config.sampling == "random":
+        priority = np.random.default_rng([config.seed, unit]).random(scores.shape)
+    order = np.argsort(-np.where(left, priority, -np.inf), axis=1, kind="stable")
+    order = order[:, : config.num_negatives]
+    chosen = np.take_along_axis(left, order, axis=1)
+    chosen_scores = np.where(chosen, np.take_along_axis(scores, order, axis=1), -np.inf)
+    best_first = np.argsort(-chosen_scores, axis=1, kind="stable")
+    ranks = np.full((len(scores), config.num_negatives), -1)
+    ranks[:, : order.shape[1]] = np.take_along_axis(np.where(chosen, order, -1), best_first, axis=1)
+    return ranks
 
 
-def _rows(questions: Questions, unit: slice, place: np.ndarray, scores: np.ndarray, indices: np.ndarray,
-          known: list[list[float]], output: str) -> list[dict]:  # fmt: skip
-    """What is written of one unit. A query without negatives has no row."""
+def _negative_filters(
+    scores: np.ndarray, positive_scores: np.ndarray, config: NegativesConfig
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Each filter that is set: its name in the table, and which candidates (Q, K) it drops.
+
+    positive_scores: (Q, 1).
+    """
+    if config.range_min:
+        rank = np.arange(scores.shape[1])[None]
+        yield f"rank before range_min {config.range_min}", rank < config.range_min
+    if config.max_score is not None:
+        yield f"score above max_score {config.max_score}", scores > config.max_score
+    if config.min_score is not None:
+        yield f"score below min_score {config.min_score}", scores < config.min_score
+    if config.absolute_margin is not None:
+        limit = positive_scores - config.absolute_margin
+        yield f"within absolute_margin {config.absolute_margin}", scores > limit
+    if config.relative_margin is not None:
+        limit = positive_scores - abs(positive_scores) * config.relative_margin
+        yield f"within relative_margin {config.relative_margin}", scores > limit
+
+
+def _negative_rows(
+    labelled: LabelledQueries, unit: slice, candidates: Candidates, ranks: np.ndarray, output: str
+) -> list[dict]:
+    """The rows of one unit; a query without negatives has none. ranks: (R, num_negatives)."""
     rows = []
-    for i, chosen in enumerate(place):
-        chosen = chosen[chosen >= 0]
-        negatives, values = (
-            [questions.corpus[j] for j in indices[i, chosen]],
-            [float(v) for v in scores[i, chosen]],
-        )
-        for positive, score in zip(questions.positives[unit][i], known[i], strict=True):
-            pair = {
-                "query": questions.queries[unit.start + i],
-                "positive": questions.corpus[positive],
-            }
-            margins = [round(score - value, 6) for value in values]
-            if output.endswith(".jsonl") and negatives:
-                more = {
-                    "score": round(score, 6),
-                    "scores": [round(v, 6) for v in values],
-                    "margins": margins,
-                }
-                rows.append(pair | {"negatives": negatives} | more)
-            elif not output.endswith(".jsonl"):
-                rows += [
-                    pair | {"negative": n, "margin": m}
-                    for n, m in zip(negatives, margins, strict=True)
-                ]
+    for i, row_ranks in enumerate(ranks):
+        chosen = row_ranks[row_ranks >= 0]
+        if not len(chosen):
+            continue
+        negatives = [labelled.corpus[j] for j in candidates.indices[i, chosen]]
+        scores = candidates.scores[i, chosen].tolist()
+        query = unit.start + i
+        positives = labelled.positives[query]
+        for positive, score in zip(positives, candidates.positive_scores[i], strict=True):
+            pair = {"query": labelled.queries[query], "positive": labelled.corpus[positive]}
+            margins = [round(score - negative_score, 6) for negative_score in scores]
+            if output.endswith(".jsonl"):
+                row = {**pair, "negatives": negatives, "score": round(score, 6)}
+                row["scores"] = [round(negative_score, 6) for negative_score in scores]
+                row["margins"] = margins
+                rows.append(row)
+            else:
+                for negative, margin in zip(negatives, margins, strict=True):
+                    rows.append({**pair, "negative": negative, "margin": margin})
     return rows
+
+
+def _print_counts(task: MiningTask, counts: Counter, labelled: LabelledQueries) -> None:
+    rows = [[name, number] for name, number in counts.items()]
+    task.print("\n" + markdown_table(["candidates", "number"], rows) + "\n")
+    task.print(
+        f"{counts['negatives']:,} negatives for {len(labelled.queries):,} queries "
+        f"among {len(labelled.corpus):,} texts"
+    )

@@ -2,62 +2,53 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sbert import distributed
 from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
 from sbert.errors import InputError
 from sbert.markdown import markdown_table
+from sbert.mining.embed import task_embeddings
 from sbert.mining.similar_pairs import SimilarPairs
 from sbert.mining.task import MiningTask
 
-ROWS = 16_384  # vectors of a unit that are compared with all that follow
+UNIT_ROWS = 16_384  # vectors of a unit, which are compared with all that follow them
 
-MOST_PAIRS = 20_000_000  # of which communities are made: a few GB
-
-RECORD = np.dtype([("first", "<i8"), ("second", "<i8"), ("score", "<f4")])
-
-
-def check_pair_options(threshold: float | None, limit: int) -> None:
-    """Before the texts are embedded, which may take hours."""
-    SimilarPairs(np.empty((0, 1), np.float32), threshold, limit)
+RECORD = np.dtype([("pair", "<i8", 2), ("score", "<f4")])
 
 
 def find_pairs(
-    task: MiningTask,
-    texts: Collection,
-    threshold: float | None,
-    limit: int,
-    vectors: np.ndarray,
-    done: int,
+    task: MiningTask, texts: Collection, threshold: float | None, limit: int
 ) -> SimilarPairs:
-    """Search all pairs, going on with what is in the output's part."""
+    """Search all pairs of a collection, unit by unit; resume an interrupted search."""
+    done = task.open_output(task.settings(texts=texts))
+    vectors = task_embeddings(task, texts)
     options = {"precision": task.config.precision, "device": task.accelerator.device}
-    found = SimilarPairs(vectors, threshold, limit, **options)
-    if done:  # what was found before is known to the main process alone
-        records = np.frombuffer(task.output.read() if task.output else b"", RECORD)
-        pairs = np.stack([records["first"], records["second"]], 1)
-        found.add(torch.from_numpy(records["score"].copy()), torch.from_numpy(pairs))
-    processes, rank = task.accelerator.num_processes, task.accelerator.process_index
-    for unit in task.units(len(texts), ROWS, done, "compare"):
-        mine = SimilarPairs(vectors, threshold, limit, **options)
-        mine.floor = found.floor
-        size = -(-(unit.stop - unit.start) // processes)
-        start = min(unit.stop, unit.start + rank * size)
-        mine.search(slice(start, min(unit.stop, start + size)))
-        scores, pairs = (distributed.gather_rows(task.accelerator, part) for part in mine.best())
-        found.add(scores, pairs)
+    search = SimilarPairs(vectors, threshold, limit, **options)
+    if done and task.output:  # the pairs of former units are known to the main process alone
+        records = np.frombuffer(task.output.read(), RECORD)
+        scores, pairs = records["score"].copy(), records["pair"].copy()
+        search.add(torch.from_numpy(scores), torch.from_numpy(pairs))
+    for unit in task.remaining_units(len(texts), UNIT_ROWS, done, "compare"):
+        unit_search = SimilarPairs(vectors, threshold, limit, **options)
+        unit_search.floor = search.floor
+        unit_search.search(_process_share(task, unit))
+        scores, pairs = unit_search.best()
+        scores = distributed.gather_rows(task.accelerator, scores)
+        pairs = distributed.gather_rows(task.accelerator, pairs)
+        search.add(scores, pairs)
         if task.output:
-            records = np.empty(len(scores), RECORD)
-            records["first"], records["second"], records["score"] = pairs[:, 0], pairs[:, 1], scores
+            records = np.rec.fromarrays([pairs.numpy(), scores.numpy()], dtype=RECORD)
             task.output.append(records.tobytes())
-    return found
+    return search
 
 
-def pair_row(texts: Collection, score: float, i: int, j: int) -> dict:
-    """One pair, in columns that a training configuration can read."""
-    both = {"sentence1": texts.texts[i], "sentence2": texts.texts[j]} if texts.texts else {}
-    return both | {"score": round(score, 6), "id1": texts.ids[i], "id2": texts.ids[j]}
+def _process_share(task: MiningTask, unit: slice) -> slice:
+    """The rows of a unit that this process compares."""
+    size = -(-(unit.stop - unit.start) // task.accelerator.num_processes)
+    start = min(unit.stop, unit.start + task.accelerator.process_index * size)
+    return slice(start, min(unit.stop, start + size))
 
 
 def mine_pairs(task: MiningTask) -> None:
@@ -66,25 +57,35 @@ def mine_pairs(task: MiningTask) -> None:
     texts = task.read(config.texts)
     if len(texts) < 2:
         raise InputError(f"{texts.name}: has {len(texts)} text; pairs need two")
-    check_pair_options(config.threshold, config.limit)
-    done = task.begin(task.settings(texts=texts))
-    found = find_pairs(task, texts, config.threshold, config.limit, task.vectors(texts), done)
-    scores, places = (part.tolist() for part in found.best())
-    rows = [pair_row(texts, score, i, j) for score, (i, j) in zip(scores, places, strict=True)]
-    show_pairs(task, rows)
-    least = "" if config.threshold is None else f" of cosine {config.threshold} or more"
-    cut = f"; limit is reached, so there may be more{least}" if len(rows) == config.limit else ""
-    task.say(f"{len(rows):,} pairs of {len(texts):,} texts{least}{cut}")
-    task.finish(encode_lines(rows, config.output, header=True))
+    scores, pairs = find_pairs(task, texts, config.threshold, config.limit).best()
+    print_best_pairs(task, texts, scores[:5], pairs[:5])
+    summary = f"{len(pairs):,} pairs of {len(texts):,} texts"
+    at_least = "" if config.threshold is None else f" of cosine {config.threshold} or more"
+    summary += at_least
+    if len(pairs) == config.limit:
+        summary += f"; limit is reached, so there may be more{at_least}"
+    task.print(summary)
+    task.finish(encode_lines(_pair_rows(texts, scores, pairs), config.output, header=True))
 
 
-def show_pairs(task: MiningTask, rows: list[dict]) -> None:
+def _pair_rows(texts: Collection, scores: Tensor, pairs: Tensor) -> list[dict]:
+    """One row a pair, with columns that a training configuration can read."""
+    rows = []
+    for score, (i, j) in zip(scores.tolist(), pairs.tolist(), strict=True):
+        row = {}
+        if texts.texts:
+            row = {"sentence1": texts.texts[i], "sentence2": texts.texts[j]}
+        row |= {"score": round(score, 6), "id1": texts.ids[i], "id2": texts.ids[j]}
+        rows.append(row)
+    return rows
+
+
+def print_best_pairs(task: MiningTask, texts: Collection, scores: Tensor, pairs: Tensor) -> None:
+    """Print some pairs as a table."""
+    names = texts.texts or texts.ids
+    rows = [
+        [f"{round(score, 6):.4f}", names[i][:60], names[j][:60]]
+        for score, (i, j) in zip(scores.tolist(), pairs.tolist(), strict=True)
+    ]
     if rows:
-        shown = [
-            [
-                f"{row['score']:.4f}",
-                *(str(row.get(f"sentence{i}", row[f"id{i}"]))[:60] for i in (1, 2)),
-            ]
-            for row in rows[:5]
-        ]
-        task.say("\n" + markdown_table(["cosine", "the most similar", "pairs"], shown) + "\n")
+        task.print("\n" + markdown_table(["cosine", "the most similar", "pairs"], rows) + "\n")

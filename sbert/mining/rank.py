@@ -14,6 +14,6 @@ def rank_documents(config: RankConfig) -> None:
     device = torch.accelerator.current_accelerator() or "cpu"
     model = load_scorer(config.model, "model").to(device)
     best = model.rank(config.query, documents, config.top_k, config.precision)
-    rows = [[place, f"{score:.3f}", documents[i]] for place, (i, score) in enumerate(best, start=1)]
+    rows = [[rank, f"{score:.3f}", documents[i]] for rank, (i, score) in enumerate(best, start=1)]
     print(f"the best {len(rows)} of {len(documents):,} candidates for: {config.query}\n")
     print(markdown_table(["rank", "score", "candidate"], rows))

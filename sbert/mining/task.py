@@ -1,91 +1,136 @@
-"""What the tasks of `mine.py` have in common: options, the model, the output that is written unit by unit."""
+"""What the tasks of `mine.py` share: the model, the processes, the output written unit by unit.
+
+A unit is the work between two states that an interrupted command can resume from.
+"""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from sbert import distributed
 from sbert.atomic import ResumableFile, check_texts
 from sbert.data.collection import Collection, read_collection
-from sbert.data.config import Source
+from sbert.data.config import CollectionConfig
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.errors import InputError
 from sbert.mining.config import MineConfig
-from sbert.mining.embeddings import load_or_embed
+from sbert.mining.exact import Vectors
+from sbert.mining.search import Corpus
+from sbert.mining.top_k_search import Exclude
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.hf_folder import is_classifier, locate_folder
 from sbert.texts import digest
 
 
 class MiningTask:
-    """A running task: processes, the model, the output."""
+    """A running task: its options, its bi-encoder if there is one, its output.
+
+    `output` is None in all processes but the main one.
+    """
 
     def __init__(self, config: MineConfig, accelerator: Accelerator, overwrite: bool):
-        self.config, self.accelerator, self.overwrite = config, accelerator, overwrite
-        self.say = accelerator.print
-        if Path(config.output).suffix not in config.endings:
-            raise InputError(f"output {config.output}: ends in {' or '.join(config.endings)}")
-        self.model = None
-        if config.model is not None:
-            root = locate_folder(config.model)
-            if is_classifier(root):
-                raise InputError(
-                    f"{config.model}: is a cross-encoder; texts are embedded by a bi-encoder"
-                )
-            model = BiEncoder.from_pretrained(root, config.pooling, config.max_length, config.layer)
-            self.model = model.to(accelerator.device)
+        if Path(config.output).suffix not in config.extensions:
+            raise InputError(f"output {config.output}: ends in {' or '.join(config.extensions)}")
+        self.config = config
+        self.accelerator = accelerator
+        self.overwrite = overwrite
+        self.print = accelerator.print
+        self.model = None if config.model is None else _load_bi_encoder(config, accelerator)
+        self.output: ResumableFile | None = None
 
-    def read(self, source: Source, embed: bool = True) -> Collection:
-        """Texts or embeddings; `embed`: texts will be embedded."""
-        found = read_collection(source)
-        self.say(found.describe())
-        if embed and found.vectors is None and self.model is None:
+    def read(self, source: CollectionConfig, embed: bool = True) -> Collection:
+        """Read texts or embeddings. `embed`: the texts will be embedded.
+
+        Raises:
+            InputError: texts to embed and no model; texts that the output cannot hold.
+        """
+        collection = read_collection(source)
+        self.print(collection.describe())
+        if embed and collection.vectors is None and self.model is None:
             raise InputError(
                 f"{source.path}: has texts and no embeddings; name the model that makes them"
             )
-        check_texts(found.texts, self.config.output)
-        check_texts(found.ids, self.config.output)
-        return found
-
-    def vectors(self, collection: Collection) -> np.ndarray:
-        return load_or_embed(collection, self.model, self.accelerator, self.config.precision)
+        check_texts(collection.texts, self.config.output)
+        check_texts(collection.ids, self.config.output)
+        return collection
 
     def settings(self, **collections: Collection) -> dict:
-        """All that a result depends on."""
-        options = dataclasses.asdict(self.config) | {
-            name: found.digest for name, found in collections.items()
-        }
-        options |= {f"{name}_ids": digest(found.ids) for name, found in collections.items()}
-        del options["output"]
-        return options | {"model": self.model.fingerprint if self.model else None}
+        """All that a result depends on: the options, the collections and the model."""
+        settings = dataclasses.asdict(self.config)
+        del settings["output"]
+        settings |= {name: collection.digest for name, collection in collections.items()}
+        settings |= {f"{name}_ids": digest(found.ids) for name, found in collections.items()}
+        settings["model"] = self.model.fingerprint if self.model else None
+        return settings
 
-    def begin(self, settings: dict) -> int:
-        """Open the output -> the units that are done already, in every process."""
-        main = self.accelerator.is_main_process
-        self.output = ResumableFile(self.config.output, settings, self.overwrite) if main else None
-        done = distributed.broadcast(self.accelerator, self.output.units if main else 0)
+    def open_output(self, settings: dict) -> int:
+        """Open the output; the number of units that it holds already, in every process."""
+        path = self.config.output
+        self.output, done = open_resumable(self.accelerator, path, settings, self.overwrite)
         if done:
-            self.say(f"going on after {done} units")
+            self.print(f"resuming after {done} units")
         return done
 
-    def units(self, count: int, size: int, done: int, what: str) -> list[slice]:
-        """The units of `count` rows that are left, under a progress bar."""
-        left = [slice(start, min(count, start + size)) for start in range(done * size, count, size)]
-        hidden = None if self.accelerator.is_main_process else True
+    def remaining_units(
+        self, count: int, size: int, done: int, description: str
+    ) -> Iterable[slice]:
+        """The units of `size` of `count` rows, without the first `done`, under a progress bar."""
+        starts = range(done * size, count, size)
         return tqdm(
-            left, desc=what, unit="unit", initial=done, total=-(-count // size), disable=hidden
+            [slice(start, min(count, start + size)) for start in starts],
+            desc=description,
+            unit="unit",
+            initial=done,
+            total=-(-count // size),
+            disable=None if self.accelerator.is_main_process else True,
         )
 
+    def search(
+        self, corpus: Corpus, queries: Vectors, unit: slice, k: int, exclude: Exclude = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k best of the corpus for a unit of the queries (Q, H): scores and indices (R, k).
+
+        The processes share the work; `exclude` is that of all queries.
+        """
+
+        def top_k(rows: slice) -> tuple[Tensor, Tensor]:
+            asked = slice(unit.start + rows.start, unit.start + rows.stop)
+            return corpus.top_k(queries[asked], k, None if exclude is None else exclude[asked])
+
+        count = unit.stop - unit.start
+        scores, indices = distributed.compute_row_slices(self.accelerator, top_k, count)
+        return scores.numpy(), indices.numpy()
+
     def finish(self, data: bytes | None = None) -> None:
+        """Put the output in its place: what was appended, or `data` instead."""
         if self.output:
             self.output.finish(data)
         self.accelerator.wait_for_everyone()
-        self.say(f"written to {self.config.output}")
+        self.print(f"written to {self.config.output}")
         self.accelerator.end_training()
+
+
+def open_resumable(
+    accelerator: Accelerator, path: str | Path, settings: dict, overwrite: bool
+) -> tuple[ResumableFile | None, int]:
+    """A result file, which only the main process opens, and how many units of it are done."""
+    output = None
+    if accelerator.is_main_process:
+        output = ResumableFile(path, settings, overwrite)
+    return output, distributed.broadcast(accelerator, output.units if output else 0)
+
+
+def _load_bi_encoder(config: MineConfig, accelerator: Accelerator) -> BiEncoder:
+    folder = locate_folder(config.model)
+    if is_classifier(folder):
+        raise InputError(f"{config.model}: is a cross-encoder; texts are embedded by a bi-encoder")
+    model = BiEncoder.from_pretrained(folder, config.pooling, config.max_length, config.layer)
+    return model.to(accelerator.device)
 
 
 def run_task(run: Callable[[MiningTask], None], config: MineConfig, overwrite: bool) -> None:

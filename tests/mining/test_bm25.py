@@ -78,7 +78,7 @@ def test_units_do_not_show(monkeypatch):
     generator = np.random.default_rng(0)
     texts = [" ".join(generator.choice(list("abcdefghij"), 5)) for _ in range(50)]
     whole = BM25Index(texts).top_k(texts, 7)
-    monkeypatch.setattr(bm25, "CELLS", 100)  # 2 queries at a time
+    monkeypatch.setattr(bm25, "SCORES_AT_ONCE", 100)  # 2 queries at a time
     for one, other in zip(whole, BM25Index(texts).top_k(texts, 7), strict=True):
         np.testing.assert_array_equal(one, other)
 

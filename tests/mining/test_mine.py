@@ -119,7 +119,7 @@ def test_embeddings_need_no_model(made, mine_command, vectors, capsys):
         folder / "q.npy",
         "--k",
         2,
-        "--metric",
+        "--similarity",
         "dot",
     ]
     mine_command("neighbours", *argv, "--output", folder / "x.jsonl")
@@ -337,7 +337,7 @@ def test_embeddings_of_the_corpus_are_kept(asked, made, mine_command, monkeypatc
 
 def test_a_first_unit_without_rows_costs_no_header(made, mine_command, monkeypatch, tiny):
     folder, model = made
-    monkeypatch.setattr("sbert.mining.negatives.QUERIES", 1)
+    monkeypatch.setattr("sbert.mining.negatives.UNIT_QUERIES", 1)
     score = cosine_of(tiny)
     (folder / "rows.tsv").write_text(
         f"query\tpositive\n{TEXTS[5]}\t{TEXTS[20]}\n{QUERIES[1]}\t{TEXTS[7]}\n", "utf-8"

@@ -53,19 +53,19 @@ def changed(argv, **options):
     (["embed", "--texts.path", "c.txt", *MODEL, "--output", "x.tsv"], "output x.tsv: ends in .npy"),
     (["embed", "--texts.path", "c.npy", *MODEL, "--output", "x.npy"], "c.npy: embed takes texts"),
     (changed(GOOD, output="c.txt/x.jsonl"), "c.txt/x.jsonl: cannot be written: "),
-    ([*GOOD, "--k", "0"], "k is 0; it must be 1 or more"),
+    ([*GOOD, "--k", "0"], '"k"; Not of type PositiveInt: 0 does not conform to restriction v>0'),
     (RAW, "c.txt: has texts and no embeddings; name the model that makes them"),
     ([*RAW, "--model", "no/such/folder"], "model no/such/folder: no such folder"),
     ([*RAW, "--model", "cross"], "cross: is a cross-encoder; texts are embedded by a bi-encoder"),
     ([*RAW, *MODEL, "--threshold", "1.5"], "threshold is 1.5; a cosine lies from -1 to 1"),
-    ([*RAW, *MODEL, "--limit", "0"], "limit is 0; it must be 1 or more"),
+    ([*RAW, *MODEL, "--limit", "0"], '"limit"; Not of type PositiveInt: 0 does not conform'),
     ([*RAW, *MODEL, "--texts.limit", "1"], "c.txt: has 1 text; pairs need two"),
-    (changed([*RAW, *MODEL], texts__path="tab.txt"), "x.tsv: a text has a tab or a line break, which TSV cannot hold: 'a\\tcat'"),
-    (changed([*RAW, *MODEL], texts__path="empty.txt"), "empty.txt: has no texts"),
-    (["clusters", *RAW[1:], *MODEL, "--min_community_size", "0"], "min_community_size is 0; it must be 1 or more"),
+    (changed([*RAW, *MODEL], texts__path="tab.txt"), "x.tsv: TSV cannot hold a text with a tab or a line break: 'a\\tcat'"),
+    (changed([*RAW, *MODEL], texts__path="empty.txt"), "empty.txt: contains no texts"),
+    (["clusters", *RAW[1:], *MODEL, "--min_community_size", "0"], '"min_community_size"; Not of type PositiveInt: 0 does not'),
     (["clusters", *RAW[1:], *MODEL, "--threshold", "-3"], "threshold is -3.0; a cosine lies"),
-    (changed(GOOD, corpus__path="nan.npy"), "nan.npy: row 2 (from 0) holds NaN or infinity"),
-    ([*GOOD, "--queries.path", "nan.npy"], "nan.npy: row 2 (from 0) holds NaN or infinity"),
+    (changed(GOOD, corpus__path="nan.npy"), "nan.npy: row 2 (from 0) contains NaN or infinity"),
+    ([*GOOD, "--queries.path", "nan.npy"], "nan.npy: row 2 (from 0) contains NaN or infinity"),
     ([*GOOD, "--queries.path", "wide.npy"], "queries and corpus are (9, 5) and (9, 4)"),
     (ROWS, "model: name the bi-encoder that finds the candidates"),
     ([*ROWS, *MODEL, "--corpus.path", "c.txt"], "the positive of row 1 is not in c.txt: 'not there'; add it"),
@@ -74,7 +74,9 @@ def changed(argv, **options):
     (["embed", "--texts.path", "c.txt", "--texts.embeddings", "k.npy", *MODEL, "--output", "x.npy"], "texts.embeddings: embed"),
     ([*ROWS, *MODEL, "--cross_encoder", "tiny"], "cross_encoder tiny: is a bi-encoder; a cross-encoder is needed"),
     ([*ROWS, *MODEL, "--cross_encoder", "nli"], "cross_encoder nli: has 3 classes; a cross-encoder with one label"),
-    ([*ROWS, *MODEL, "--negatives.num_negatives", "0"], "num_negatives is 0; it must be 1 or more"),
+    ([*ROWS, "--negatives.num_negatives", "0"], '"negatives.num_negatives"; Not of type PositiveInt: 0 does not'),
+    ([*ROWS, "--negatives.range_min", "-1"], '"negatives.range_min"; Not of type NonNegativeInt: -1 does not'),
+    ([*ROWS, "--negatives.seed", "-1"], '"negatives.seed"; Not of type NonNegativeInt: -1 does not'),
     ([*ROWS, *MODEL, "--negatives.range_max", "1"], "range_max is 1: ranks 0 to 1 hold no 3 negatives"),
     (changed([*ROWS, *MODEL], data__path="sts.tsv"), "sts: task sts; negatives are mined for pair, triplet, binary or retrieval"),
     ([*changed(ROWS, data__path="fact"), *MODEL, "--corpus.path", "c.txt"], "corpus: fact has its own; leave corpus out"),
@@ -99,9 +101,7 @@ def test_one_line_and_nothing_else(place, mine_command, capsys):
 def test_a_result_is_not_touched_unless_asked(place, mine_command, capsys):
     mine_command(*GOOD)
     before = (place / "x.jsonl").read_bytes()
-    assert "x.jsonl: is there already; --overwrite replaces it" in fails(
-        mine_command, capsys, *GOOD
-    )
+    assert "x.jsonl: already exists; pass --overwrite" in fails(mine_command, capsys, *GOOD)
     assert (place / "x.jsonl").read_bytes() == before
     mine_command(*GOOD, "--k", "2", "--overwrite")
     assert (place / "x.jsonl").read_bytes() != before

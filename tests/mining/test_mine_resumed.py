@@ -15,11 +15,11 @@ from tiny_models import write_classifier
 from sbert.atomic import ResumableFile
 
 SIZES = {
-    "sbert.mining.embeddings.UNIT": 7,
-    "sbert.mining.neighbours.QUERIES": 7,
-    "sbert.mining.pairs.ROWS": 7,
-    "sbert.mining.negatives.QUERIES": 2,
-    "sbert.mining.negatives.SCORED": 2,
+    "sbert.mining.embed.UNIT_TEXTS": 7,
+    "sbert.mining.neighbours.UNIT_QUERIES": 7,
+    "sbert.mining.pairs.UNIT_ROWS": 7,
+    "sbert.mining.negatives.UNIT_QUERIES": 2,
+    "sbert.mining.negatives.RESCORED_UNIT_QUERIES": 2,
     "sbert.augment.silver.UNIT": 19,
 }
 TASKS = {
@@ -156,7 +156,7 @@ def test_interrupted_and_given_again(place, task_command, capsys, name):
     write_classifier(place / "cross")
     for ending in ("tsv", "jsonl") if name != "embed" else ("npy",):
         task_command(*command(name, ending, "whole"))
-        table = capsys.readouterr().out.split("going on")[-1].split("written to")[0]
+        table = capsys.readouterr().out.split("resuming")[-1].split("written to")[0]
         assert len(result("whole")) > 300
         for units in (1, 2):  # each goes on from where the one before stopped
             interrupted(units, task_command, command(name, ending))
@@ -167,7 +167,7 @@ def test_interrupted_and_given_again(place, task_command, capsys, name):
         said = capsys.readouterr().out
         assert result() == result("whole")
         if name != "embed":
-            assert "going on after 2 units\n" in said
+            assert "resuming after 2 units\n" in said
             assert table.splitlines()[-1] in said  # the counts are of all units
         assert not list(place.glob("x*.part*"))
         for path in [*place.glob("x.*"), *place.glob("whole.*")]:
@@ -175,18 +175,18 @@ def test_interrupted_and_given_again(place, task_command, capsys, name):
 
 
 @pytest.mark.parametrize(("name", "more", "message"), [
-    ("neighbours", ["--metric", "dot"], "x.tsv.part: was begun with metric cosine, now dot; go on with the settings of then"),
-    ("neighbours", ["--pooling", "cls"], "was begun with model "),
-    ("pairs", ["--threshold", "0.5"], "was begun with threshold None, now 0.5"),
-    ("pairs", ["--texts.limit", "12"], "was begun with texts "),
-    ("pairs", ["--texts.id", "n"], "was begun with texts_ids "),
-    ("negatives", ["--negatives.seed", "3"], "was begun with negatives "),
-    ("negatives", ["--cross_encoder", "cross"], "was begun with cross_encoder None, now "),
-    ("silver", ["--seed", "3"], "was begun with seed 0, now 3"),
-    ("silver", ["--teacher", "other"], "was begun with teacher "),
-    ("silver", ["--gold", "[{path: gold.tsv, range: [0, 2]}]"], "was begun with gold "),
-    ("embed", ["--pooling", "cls"], "was begun with model "),
-    ("embed", ["--precision", "bf16"], "was begun with precision torch.float32, now torch.bfloat16"),
+    ("neighbours", ["--similarity", "dot"], "x.tsv.part: was started with similarity cosine, now dot; resume with the original settings"),
+    ("neighbours", ["--pooling", "cls"], "was started with model "),
+    ("pairs", ["--threshold", "0.5"], "was started with threshold None, now 0.5"),
+    ("pairs", ["--texts.limit", "12"], "was started with texts "),
+    ("pairs", ["--texts.id", "n"], "was started with texts_ids "),
+    ("negatives", ["--negatives.seed", "3"], "was started with negatives "),
+    ("negatives", ["--cross_encoder", "cross"], "was started with cross_encoder None, now "),
+    ("silver", ["--seed", "3"], "was started with seed 0, now 3"),
+    ("silver", ["--teacher", "other"], "was started with teacher "),
+    ("silver", ["--gold", "[{path: gold.tsv, range: [0, 2]}]"], "was started with gold "),
+    ("embed", ["--pooling", "cls"], "was started with model "),
+    ("embed", ["--precision", "bf16"], "was started with precision torch.float32, now torch.bfloat16"),
 ])  # fmt: skip
 def test_given_again_with_other_options(place, task_command, capsys, name, more, message):
     write_classifier(place / "cross")
@@ -205,7 +205,7 @@ def test_given_again_with_other_options(place, task_command, capsys, name, more,
         argv = argv + more
     line = fails(task_command, capsys, *argv)
     assert message in line
-    assert "or begin anew: with --overwrite" in line
+    assert "or pass --overwrite" in line
     assert {path.name: path.read_bytes() for path in place.glob("x.*")} == before
     task_command(*argv, "--overwrite")
     assert "x.tsv" in {path.name for path in place.glob("x.*")} or name == "embed"
@@ -261,7 +261,7 @@ def test_two_processes_do_not_show(place, task_command):
     two = [[*argv, f"two_{name}.{ending.get(name, 'jsonl')}"] for name, argv in commands.items()]
     said = with_two_processes(str(run_script(place, [*two, [*commands["p"], "two_p2.tsv"]])))
     assert said.count("written to two_n.tsv") == 1
-    assert "going on after 2 units" in said
+    assert "resuming after 2 units" in said
     for name in "npc":
         assert result(f"two_{name}") == result(name)
     assert result("two_p2") == result("p")

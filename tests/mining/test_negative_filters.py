@@ -13,8 +13,8 @@ from sbert import InputError
 from sbert.data.collection import Collection
 from sbert.data.rows import Rows
 from sbert.mining.config import NegativesConfig
-from sbert.mining.negative_filters import select_negatives
-from sbert.mining.negatives import Questions, _cosines
+from sbert.mining.candidates import LabelledQueries, cosines_with
+from sbert.mining.negatives import select_negatives
 
 LIMITS = ("max_score", "min_score", "absolute_margin", "relative_margin")
 
@@ -161,12 +161,9 @@ def test_the_relative_margin_of_a_negative_score_is_below_it():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"num_negatives": 0}, "num_negatives is 0; it must be 1 or more"),
-    ({"range_min": -1}, "range_min is -1; it must be 0 or more"),
     ({"range_max": 2}, "range_max is 2: ranks 0 to 2 hold no 3 negatives; use at least 3"),
     ({"range_min": 5, "range_max": 7}, "range_max is 7: .*; use at least 8"),
     ({"range_max": 0}, "range_max is 0"),
-    ({"seed": -1}, "seed is -1; it must be 0 or more"),
 ])  # fmt: skip
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
@@ -201,7 +198,7 @@ def test_rows_whose_positives_are_the_corpus():
         rows("pair", queries, positives),
         rows("triplet", queries, positives, ["x"] * 5, [None] * 5),
     ):
-        found = Questions.of(data, None)
+        found = LabelledQueries.from_data(data, None)
         assert found.corpus == ["a", "b", "c"]
         assert asked(found) == {"q1": ["a", "c"], "q2": ["b"], "q3": ["b"]}
         assert found.excluded() == [[0, 2], [1], [1]]
@@ -211,14 +208,14 @@ def test_binary_rows_count_where_the_label_is_1():
     data = rows(
         "binary", ["q1", "q1", "q2"], ["a", "b", "a"], labels=np.array([1, 0, 0], np.float32)
     )
-    assert asked(Questions.of(data, corpus_of("b", "a"))) == {"q1": ["a"]}
+    assert asked(LabelledQueries.from_data(data, corpus_of("b", "a"))) == {"q1": ["a"]}
     data.labels[:] = 0
     with pytest.raises(InputError, match="mine: no row has label 1, so none has a positive"):
-        Questions.of(data, None)
+        LabelledQueries.from_data(data, None)
 
 
 def test_a_corpus_with_duplicates_and_the_query_itself():
-    found = Questions.of(
+    found = LabelledQueries.from_data(
         rows("pair", ["q", "b"], ["a", "c"]), corpus_of("x", "q", "a", "q", "a", "c", "b")
     )
     assert found.corpus == ["x", "q", "a", "c", "b"]
@@ -230,7 +227,7 @@ def test_a_positive_that_is_not_in_the_corpus():
     with pytest.raises(
         InputError, match="mine: the positive of row 1 is not in corpus.txt: 'lost'; add it"
     ):
-        Questions.of(rows("pair", ["q", "r"], ["a", "lost"]), corpus_of("a", "b"))
+        LabelledQueries.from_data(rows("pair", ["q", "r"], ["a", "lost"]), corpus_of("a", "b"))
 
 
 @pytest.mark.parametrize("task", ["sts", "nli", "rerank"])
@@ -239,7 +236,7 @@ def test_tasks_without_positives(task):
         InputError,
         match=f"mine: task {task}; negatives are mined for pair, triplet, binary or retrieval data",
     ):
-        Questions.of(rows(task, ["q"], ["a"], labels=np.ones(1)), None)
+        LabelledQueries.from_data(rows(task, ["q"], ["a"], labels=np.ones(1)), None)
 
 
 def retrieval(corpus, queries, judged):
@@ -254,13 +251,15 @@ def retrieval(corpus, queries, judged):
 
 def test_retrieval_data():
     judged = [(0, 4, 1), (0, 1, 0), (1, 0, 2), (0, 2, 1), (1, 3, 1), (2, 0, 1)]
-    found = Questions.of(retrieval(["a", "b", "a", "", "c"], ["q", "r", "q"], judged), None)
+    found = LabelledQueries.from_data(
+        retrieval(["a", "b", "a", "", "c"], ["q", "r", "q"], judged), None
+    )
     assert found.corpus == ["a", "b", "", "c"]
     # of two queries of one text the positives are joined; an empty document is neither a positive nor a negative
     assert asked(found) == {"q": ["c", "a"], "r": ["a"]}
     assert found.excluded() == [[0, 2, 3], [0, 2]]
     with pytest.raises(InputError, match="scifact: every relevant document is empty"):
-        Questions.of(retrieval(["a", ""], ["q"], [(0, 1, 1), (0, 0, 0)]), None)
+        LabelledQueries.from_data(retrieval(["a", ""], ["q"], [(0, 1, 1), (0, 0, 0)]), None)
 
 
 def test_cosines_against_numpy():
@@ -272,5 +271,5 @@ def test_cosines_against_numpy():
     vectors[2] = 0
     expected = [SimpleNamespace(a=v @ query, b=np.sqrt((v @ v) * (query @ query))) for v in vectors]
     expected = [x.a / x.b if x.b else 0 for x in expected]
-    np.testing.assert_allclose(_cosines(query, vectors), expected, atol=1e-6)
-    assert _cosines(np.zeros(6), vectors) == [0, 0, 0, 0]
+    np.testing.assert_allclose(cosines_with(query, vectors), expected, atol=1e-6)
+    assert cosines_with(np.zeros(6), vectors) == [0, 0, 0, 0]

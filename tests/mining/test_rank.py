@@ -38,7 +38,7 @@ def test_the_table_is_what_rank_says(tmp_path, folder, mine_command, capsys):
 
 
 @pytest.mark.parametrize(("content", "model", "message"), [
-    ("\n \n", None, "lines.txt: has no texts"),
+    ("\n \n", None, "lines.txt: contains no texts"),
     (None, None, "lines.txt: no such file"),
     ("a cat\n", "no/such/folder", "model no/such/folder: no such folder"),
 ])  # fmt: skip

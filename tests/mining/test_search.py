@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining import exact, search
+from sbert.mining import exact, top_k_search
 from sbert.mining.search import top_k
 
 
-def plain(queries, corpus, k, exclude=None, metric="cosine"):
+def plain(queries, corpus, k, exclude=None, similarity="cosine"):
     """The definition, a loop over queries: fp64 products of fp32 vectors, rounded to fp32, ordered by score and index."""
-    if metric == "cosine":
+    if similarity == "cosine":
         queries, corpus = scaled(queries), scaled(corpus)
     scores, indices = [], []
     for i, query in enumerate(torch.as_tensor(queries)):
@@ -66,16 +66,18 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize("excludes", [False, True])
-def test_equals_the_definition(case, metric, precision, excludes):
+def test_equals_the_definition(case, similarity, precision, excludes):
     queries, corpus = case()
     exclude = (
         [list(range(i % 4, len(corpus), 2 + i)) for i in range(len(queries))] if excludes else None
     )
-    found = top_k(queries, corpus, 5, exclude, metric, precision, query_block=7, corpus_block=700)
-    for mine, expected in zip(found, plain(queries, corpus, 5, exclude, metric), strict=True):
+    found = top_k(
+        queries, corpus, 5, exclude, similarity, precision, query_block=7, corpus_block=700
+    )
+    for mine, expected in zip(found, plain(queries, corpus, 5, exclude, similarity), strict=True):
         assert torch.equal(mine, expected)
 
 
@@ -109,10 +111,10 @@ def test_blocks_do_not_show(seed, query_count, corpus_count, k, query_block, cor
 
 def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch):
     again = []
-    slow = search.TopKSearch.slow
+    slow = top_k_search.TopKSearch.search_exactly
     monkeypatch.setattr(
-        search.TopKSearch,
-        "slow",
+        top_k_search.TopKSearch,
+        "search_exactly",
         lambda self, rows, size: again.extend(rows.tolist()) or slow(self, rows, size),
     )
     top_k(*random_vectors(), 5, precision="bf16")
@@ -127,7 +129,7 @@ def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch
 
 def test_the_certificate_is_needed(monkeypatch):
     """Without it the fast pass alone loses neighbours: the test of exactness can fail."""
-    monkeypatch.setattr(search.TopKSearch, "unsure", lambda self: torch.arange(0))
+    monkeypatch.setattr(top_k_search.TopKSearch, "uncertified", lambda self: torch.arange(0))
     queries, corpus = near_duplicates()
     assert not torch.equal(
         top_k(queries, corpus, 5, precision="bf16")[1], plain(queries, corpus, 5)[1]
@@ -135,27 +137,27 @@ def test_the_certificate_is_needed(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("metric", ["cosine", "dot"])
-def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, metric, monkeypatch):
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, similarity, monkeypatch):
     for seed in range(5):
         g = generator(seed)
         queries, corpus = (
             torch.randn(n, 32, generator=g) * torch.rand(n, 1, generator=g) * 3 for n in (20, 400)
         )
         left, right = (
-            exact.VectorSet(x, metric, torch.device("cpu"), "x") for x in (queries, corpus)
+            exact.VectorSet(x, similarity, torch.device("cpu"), "x") for x in (queries, corpus)
         )
-        exclusions = search.Exclusions(None, 20, 400, torch.device("cpu"))
-        running = search.TopKSearch(left, right, exclusions, 3, dtype)
+        exclusions = top_k_search.exclusion_matrix(None, 20, 400)
+        running = top_k_search.TopKSearch(left, right, exclusions, 3, dtype)
         kept: list[torch.Tensor] = []
         monkeypatch.setattr(
             running, "_merge", lambda q, scores, indices, kept=kept: kept.append(indices)
         )
-        running.fast(exact.CorpusBlock(right, slice(0, 400), dtype, 20), slice(0, 20))
-        scores = left.exact(slice(0, 20)).double() @ right.exact(slice(0, 400)).double().T
-        assert kept[0].shape[1] == 3 + search.SPARE
+        running.search_block(exact.CorpusBlock(right, slice(0, 400), dtype, 20), slice(0, 20))
+        scores = left.load(slice(0, 20)).double() @ right.load(slice(0, 400)).double().T
+        assert kept[0].shape[1] == 3 + top_k_search.SPARE
         dropped = scores.scatter(1, kept[0], -torch.inf).max(dim=1).values
-        assert (dropped <= running.ceiling).all()
+        assert (dropped <= running.dropped_bound).all()
 
 
 def test_the_rounding_of_the_products_counts_too():
@@ -167,7 +169,7 @@ def test_the_rounding_of_the_products_counts_too():
     corpus[:, 2] *= 2.0**-4
     assert torch.equal(corpus.bfloat16().float(), corpus)
     queries = torch.ones(2, 3)
-    for mine, expected in zip(top_k(queries, corpus, 5, metric="dot", precision="bf16"), plain(queries, corpus, 5, None, "dot"),
+    for mine, expected in zip(top_k(queries, corpus, 5, similarity="dot", precision="bf16"), plain(queries, corpus, 5, None, "dot"),
                               strict=True):  # fmt: skip
         assert torch.equal(mine, expected)
 
@@ -198,12 +200,12 @@ def test_a_query_whose_every_candidate_is_excluded():
     ({"k": 0}, "k is 0; it must be 1 or more"),
     ({"corpus": torch.zeros(0, 2)}, "the corpus is empty"),
     ({"corpus": torch.zeros(3, 4)}, r"queries and corpus are \(2, 2\) and \(3, 4\); they must be \(Q, H\) and \(N, H\)"),
-    ({"queries": torch.tensor([[1.0, 0], [torch.nan, 0]])}, "query 1 holds NaN or infinity"),
-    ({"corpus": torch.tensor([[1.0, 0], [0, torch.inf]])}, "corpus vector 1 holds NaN or infinity"),
+    ({"queries": torch.tensor([[1.0, 0], [torch.nan, 0]])}, "query 1 contains NaN or infinity"),
+    ({"corpus": torch.tensor([[1.0, 0], [0, torch.inf]])}, "corpus vector 1 contains NaN or infinity"),
     ({"exclude": [[0], [2]]}, "query 1 excludes 2; the corpus has 0 to 1"),
     ({"exclude": [[0]]}, "exclude has 1 entries for 2 queries"),
-    ({"metric": "euclidean"}, "unknown metric 'euclidean'; known: cosine, dot"),
-    ({"queries": torch.full((2, 2), 1e30), "corpus": torch.full((2, 2), 1e30), "metric": "dot"}, "near the largest fp32"),
+    ({"similarity": "euclidean"}, "unknown similarity 'euclidean'; known: cosine, dot"),
+    ({"queries": torch.full((2, 2), 1e30), "corpus": torch.full((2, 2), 1e30), "similarity": "dot"}, "near the largest fp32"),
 ])  # fmt: skip
 def test_bad_input(options, message):
     with pytest.raises(InputError, match=message):

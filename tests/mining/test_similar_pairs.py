@@ -9,7 +9,8 @@ from sentence_transformers.util import community_detection
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining.similar_pairs import SimilarPairs, communities, similar_pairs
+from sbert.mining.clusters import communities
+from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
 
 
 def plain(vectors, threshold=None, limit=500_000):
@@ -108,7 +109,7 @@ def test_bad_options(options, message):
 
 
 def test_not_a_number():
-    with pytest.raises(InputError, match="vector 2 holds NaN or infinity"):
+    with pytest.raises(InputError, match="vector 2 contains NaN or infinity"):
         similar_pairs(torch.tensor([[1.0, 0], [0, 1], [np.nan, 0]]))
 
 

@@ -1,0 +1,179 @@
+"""Queries with known positives, and the candidates for their negatives: the nearest other texts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sbert import distributed
+from sbert.data.collection import Collection
+from sbert.data.retrieval import Retrieval
+from sbert.data.rows import Rows
+from sbert.errors import InputError
+from sbert.mining.embed import task_embeddings
+from sbert.mining.search import Corpus
+from sbert.mining.task import MiningTask
+from sbert.models.cross_encoder import CrossEncoder
+from sbert.texts import unique
+
+
+@dataclass
+class LabelledQueries:
+    """Q distinct queries, N distinct texts to search, and the positives of each query among them.
+
+    positives: for each query the indices of its positives in `corpus`.
+    """
+
+    queries: list[str]
+    corpus: list[str]
+    positives: list[list[int]]
+
+    @classmethod
+    def from_data(cls, data: Rows | Retrieval, corpus: Collection | None) -> "LabelledQueries":
+        """`corpus`: the texts to search, for rows; None: all their positives.
+
+        Raises:
+            InputError: data without positives, a positive that is not in the corpus.
+        """
+        if isinstance(data, Retrieval):
+            queries, texts, relevant = _relevant_documents(data)
+        else:
+            queries, texts, relevant = _positive_rows(data, corpus)
+        distinct, index = unique(queries)
+        positives: list[list[int]] = [[] for _ in distinct]
+        for query, positive in zip(index.tolist(), relevant, strict=True):
+            if positive not in positives[query]:
+                positives[query].append(positive)
+        return cls(distinct, texts, positives)
+
+    def excluded(self) -> list[list[int]]:
+        """For each query the indices of what is no negative: its positives, the query itself, and
+        empty texts."""
+        index = {text: i for i, text in enumerate(self.corpus)}
+        empty = [i for i, text in enumerate(self.corpus) if not text.strip()]
+        excluded = []
+        for query, positives in zip(self.queries, self.positives, strict=True):
+            itself = [index[query]] if query in index else []
+            excluded.append(sorted({*positives, *itself, *empty}))
+        return excluded
+
+
+def _relevant_documents(data: Retrieval) -> tuple[list[str], list[str], list[int]]:
+    """The queries of all relevant documents (P,), the distinct texts (N,), and the indices of these
+    documents among them (P,)."""
+    texts, index = unique(data.corpus)
+    present = np.array([bool(text.strip()) for text in data.corpus])
+    qrels = data.qrels
+    relevant = (qrels.relevance > 0) & present[qrels.document]
+    if not relevant.any():
+        raise InputError(
+            f"{data.name}: every relevant document is empty, so no query has a positive"
+        )
+    queries = [data.queries[i] for i in qrels.query[relevant]]
+    return queries, texts, index[qrels.document[relevant]].tolist()
+
+
+def _positive_rows(rows: Rows, corpus: Collection | None) -> tuple[list[str], list[str], list[int]]:
+    """The queries of all rows with a positive (P,), the distinct texts (N,), and the indices of the
+    positives among them (P,)."""
+    if rows.task not in ("pair", "triplet", "binary"):
+        raise InputError(
+            f"{rows.name}: task {rows.task}; negatives are mined for pair, triplet, binary or "
+            "retrieval data"
+        )
+    queries, positives = rows.texts[:2]
+    if rows.task == "binary":
+        positive_rows = np.flatnonzero(rows.labels == 1)
+        queries = [queries[i] for i in positive_rows]
+        positives = [positives[i] for i in positive_rows]
+    if not positives:
+        raise InputError(f"{rows.name}: no row has label 1, so none has a positive")
+    texts, _ = unique(corpus.texts if corpus else positives)
+    index = {text: i for i, text in enumerate(texts)}
+    for row, positive in enumerate(positives):
+        if positive not in index:
+            raise InputError(
+                f"{rows.name}: the positive of row {row} is not in {corpus.name}: "
+                f"{positive[:80]!r}; add it"
+            )
+    return queries, texts, [index[positive] for positive in positives]
+
+
+@dataclass
+class Candidates:
+    """The K nearest texts of R queries, without their positives.
+
+    scores: (R, K), best first by cosine, -inf where there is none. indices: (R, K) in the corpus,
+    -1 where there is none. positive_scores: for each query the scores of its positives.
+    """
+
+    scores: np.ndarray
+    indices: np.ndarray
+    positive_scores: list[list[float]]
+
+
+class CandidateSearch:
+    """Finds the candidates of each query, with cosines."""
+
+    def __init__(
+        self,
+        task: MiningTask,
+        labelled: LabelledQueries,
+        queries: Collection,
+        corpus: Collection,
+    ):
+        self.task = task
+        self.positives = labelled.positives
+        self.excluded = labelled.excluded()
+        self.query_vectors = task_embeddings(task, queries)  # (Q, H)
+        self.corpus_vectors = task_embeddings(task, corpus)  # (N, H)
+        precision, device = task.config.precision, task.accelerator.device
+        self.corpus = Corpus(self.corpus_vectors, precision=precision, device=device)
+
+    def __call__(self, unit: slice) -> Candidates:
+        """The candidates of a unit of queries; the processes share the work."""
+        depth = self.task.config.negatives.depth
+        scores, indices = self.task.search(
+            self.corpus, self.query_vectors, unit, depth, self.excluded
+        )
+        positive_scores = [
+            cosines_with(query, self.corpus_vectors[positives])
+            for query, positives in zip(self.query_vectors[unit], self.positives[unit], strict=True)
+        ]
+        return Candidates(scores, indices, positive_scores)
+
+
+def cosines_with(query: np.ndarray, vectors: np.ndarray) -> list[float]:
+    """The cosines of a vector (H,) with others (P, H), 0 for a vector of zeros."""
+    query, vectors = query.astype(np.float64), vectors.astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
+    cosines = np.zeros(len(vectors))
+    np.divide(vectors @ query, lengths, out=cosines, where=lengths > 0)
+    return cosines.tolist()
+
+
+def rescore_candidates(
+    task: MiningTask,
+    scorer: CrossEncoder,
+    labelled: LabelledQueries,
+    unit: slice,
+    candidates: Candidates,
+) -> Candidates:
+    """The same candidates with the scores of a cross-encoder, and so their positives: one call."""
+    queries, corpus = labelled.queries[unit], labelled.corpus
+    present = candidates.indices >= 0  # (R, K)
+    row, rank = np.nonzero(present)
+    pairs = [
+        (queries[r], corpus[i]) for r, i in zip(row, candidates.indices[row, rank], strict=True)
+    ]
+    for query, positives in zip(queries, labelled.positives[unit], strict=True):
+        pairs += [(query, corpus[i]) for i in positives]
+
+    def predict(pairs: list[tuple[str, str]]) -> np.ndarray:
+        return scorer.predict(pairs, precision=task.config.precision)
+
+    predicted = distributed.compute_shared(task.accelerator, predict, pairs)
+    scores = np.full(present.shape, -np.inf, np.float32)
+    scores[row, rank] = predicted[: len(row)]
+    ends = np.cumsum([len(positives) for positives in labelled.positives[unit]])
+    parts = np.split(predicted[len(row) :], ends[:-1])
+    return Candidates(scores, candidates.indices, [part.tolist() for part in parts])
