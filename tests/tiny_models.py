@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from hypothesis import strategies as st
 from tokenizers import (
@@ -22,9 +21,11 @@ from transformers import (
 )
 
 from sbert.models.tokens import TokenTable
-from sbert.training.sampler import Sampler
 
-WORDS = "a the cat dog man woman child sits runs eats sleeps on in with mat park house red big small fast and not is".split()
+WORDS = (
+    "a the cat dog man woman child sits runs eats sleeps on in with mat park house red big small "
+    "fast and not is"
+).split()
 
 
 def word_pieces() -> list[str]:
@@ -179,7 +180,7 @@ def sided(tokenizer, padding: str = "right", truncation: str = "right"):
     return tokenizer
 
 
-# Cs: Rust takes no lone surrogates. Special tokens written out in a text are special to the tokenizer too
+# Cs: Rust takes no lone surrogates. Special tokens written out in a text are special tokens too
 word = st.one_of(
     st.sampled_from(
         [
@@ -207,10 +208,3 @@ text = st.lists(word, max_size=25).map(" ".join)
 
 def ids_of(table: TokenTable, which: int) -> list[int]:
     return table.ids[table.starts[which] : table.starts[which + 1]].tolist()
-
-
-LENGTHS = np.random.default_rng(0).integers(3, 60, size=203)
-
-
-def padding(sampler: Sampler, epoch: int) -> int:
-    return sum(int((LENGTHS[b].max() - LENGTHS[b]).sum()) for b in sampler.epoch(epoch))

@@ -1,4 +1,7 @@
-"""Dropout that is cheap on a CPU: torch draws one random number an element there, in one thread; four elements can share it."""
+"""Dropout for training on a CPU, where drawing random numbers is a large part of its cost.
+
+torch draws one random number an element, in one thread; here four elements share one.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -7,26 +10,32 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """y = x m / (1 - p), each m 0 with probability p and 1 otherwise; the identity in evaluation.
 
-    Compares 16 random bits an element with p, which is thereby rounded to a multiple of 1 / 65536 (in the factor too, so
-    that E[y] = x exactly). Draws from torch's generator of the CPU.
+    Compares 16 random bits an element with p, which thereby is rounded to a multiple of 1 / 65536.
+    The factor uses the rounded p, so that E[y] = x exactly. Draws from torch's CPU generator.
     """
 
     def __init__(self, p: float):
         super().__init__()
         self.p = p  # attention reads it off the module
-        self.dropped = round(p * 65536)
+        self.dropped = round(p * 65536)  # of 65536 values of 16 bits
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.dropped == 0:
             return x
         words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: x.numel()].view(x.shape)  # each of -32768 to 32767 alike
+        bits = words.view(torch.int16)[: x.numel()].view(x.shape)  # uniform on -32768 to 32767
         kept = bits >= self.dropped - 32768
-        return x * (kept * (65536 / (65536 - self.dropped))).to(x.dtype)
+        factor = 65536 / (65536 - self.dropped)
+        return x * (kept * factor).to(x.dtype)
 
 
 def replace_dropout(module: nn.Module) -> None:
-    """Put `Dropout` in the place of every torch dropout below a module."""
+    """Replace every torch dropout inside a module by `Dropout`; for modules that train on a CPU.
+
+    The distribution of the outputs stays the same up to the rounding of p to 16 bits, the random
+    stream does not: with the same seed other elements are dropped. Modules have no weights, so
+    names in the state stay.
+    """
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Dropout and child.p < 1:

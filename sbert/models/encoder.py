@@ -1,4 +1,4 @@
-"""What both encoders share: the transformer, its precision, and inference in batches of tokens, longest first."""
+"""What both encoders share: the transformer, its precision, and inference in batches of tokens."""
 
 import abc
 import hashlib
@@ -12,39 +12,51 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
-from sbert.models.tokens import TextTokenizer, TokenTable, token_batches
+from sbert.models.tokens import BaseTokenizer, TokenTable, token_batches
 
-SHORT = 48  # tokens up to which plain attention is faster on a CPU than torch's fused kernel
+EAGER_MAX_TOKENS = (
+    48  # up to this length plain attention is faster on a CPU than torch's fused kernel
+)
 
 
 class Encoder(nn.Module, abc.ABC):
-    """A transformer with its tokenizer. What a subclass makes of a row of texts is in `inputs` and `lengths`; what comes
-    out of them in `forward`. Rows are (R, C): places of C texts in a `TokenTable`, -1 for a text that is not there."""
+    """A transformer with its tokenizer.
 
-    verb: str  # what the progress bar says
-    exact: tuple[str, ...] = ()  # weights of the transformer that stay fp32 in every precision
+    Rows of texts are (B, C) indices into a `TokenTable`, -1 where a text is absent. A subclass
+    defines what the transformer reads of a row (`inputs`, `lengths`) and what is made of its output
+    (`forward`, `dim`).
+    """
 
-    def __init__(self, transformer: nn.Module, tokenizer, texts: TextTokenizer):
+    progress_label: str
+    output_setting: str  # the attribute that enters the fingerprint: pooling or activation
+    fp32_weights: tuple[str, ...] = ()  # of the transformer: stay fp32 in every precision
+
+    def __init__(self, transformer: nn.Module, tokenizer, text_tokenizer: BaseTokenizer):
         super().__init__()
         self.transformer = transformer
         self.tokenizer = tokenizer
-        self.texts = texts
-        can_switch = hasattr(
-            transformer, "set_attn_implementation"
-        )  # newer versions of transformers
-        self.switches = can_switch and transformer.config._attn_implementation == "sdpa"
+        self.text_tokenizer = text_tokenizer
+        # older versions of transformers cannot change the attention of a loaded model
+        switchable = hasattr(transformer, "set_attn_implementation")
+        self.switches_attention = switchable and transformer.config._attn_implementation == "sdpa"
+
+    @property
+    @abc.abstractmethod
+    def dim(self) -> int:
+        """Numbers that `forward` gives for one row."""
 
     @abc.abstractmethod
     def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
-        """The arguments of `forward` for some rows (R, C), on the CPU."""
+        """The arguments of `forward` for rows (B, C), on the CPU."""
 
     @abc.abstractmethod
     def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:
-        """(R,) tokens of the longest thing that the transformer reads of each row."""
+        """(B,) tokens of the longest sequence that the transformer reads of each row."""
 
     @property
     def max_length(self) -> int:
-        return self.texts.max_length
+        """Tokens that the transformer reads of a sequence at most, special ones included."""
+        return self.text_tokenizer.max_length
 
     @property
     def device(self) -> torch.device:
@@ -52,71 +64,83 @@ class Encoder(nn.Module, abc.ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that the results depend on: weights, pooling and what follows it, or the activation, the lengths that
-        are kept."""
-        ending = getattr(self, "pooling", "") or getattr(self, "activation", "")
-        hashed = hashlib.sha256(f"{type(self).__name__} {ending} {self.max_length}".encode())
+        """SHA-256 of all that results depend on: weights, pooling or activation, max_length."""
+        setting = getattr(self, self.output_setting)
+        header = f"{type(self).__name__} {setting} {self.max_length}"
+        digest = hashlib.sha256(header.encode())
         for name, weight in sorted(self.state_dict().items()):
-            hashed.update(name.encode())
-            hashed.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return hashed.hexdigest()
+            digest.update(name.encode())
+            digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
-    def transform(self, weights: Mapping[str, Tensor] | None, inputs: dict[str, Tensor]):
-        """The transformer's output, with its own weights or with others, by the attention that is faster here."""
-        short = inputs["input_ids"].shape[1] <= SHORT and self.device.type == "cpu"
-        name = "eager" if short else "sdpa"
-        if self.switches and self.transformer.config._attn_implementation != name:
-            self.transformer.set_attn_implementation(name)
+    def run_transformer(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None):
+        """The transformer's output, with its own weights (None) or with others.
+
+        On a CPU, short batches run with plain attention and long ones with the fused kernel. Both
+        compute the same up to rounding.
+        """
+        short = inputs["input_ids"].shape[1] <= EAGER_MAX_TOKENS and self.device.type == "cpu"
+        attention = "eager" if short else "sdpa"
+        if self.switches_attention and self.transformer.config._attn_implementation != attention:
+            self.transformer.set_attn_implementation(attention)
         if weights is None:
             return self.transformer(**inputs)
         return torch.func.functional_call(self.transformer, weights, kwargs=inputs)
 
     @torch.inference_mode()
-    def infer(self, table: TokenTable, rows: np.ndarray, width: int, precision: Precision, progress: bool | None,
-              batch_tokens: int) -> Tensor:  # fmt: skip
-        """`forward` on all rows (R, C) -> (R, width) on the CPU, in batches of at most `batch_tokens` tokens."""
-        dtype, lengths, device = (
-            resolve_precision(precision, self.device),
-            self.lengths(table, rows),
-            self.device,
-        )
-        # a copy in the low precision for this call alone: the fp32 weights, which may be in training, stay
-        weights = {
-            name: p.to(dtype) if p.is_floating_point() and name not in self.exact else p
-            for name, p in self.transformer.state_dict().items()
-        }
+    def infer(
+        self,
+        table: TokenTable,
+        rows: np.ndarray,
+        precision: Precision,
+        progress: bool | None,
+        batch_tokens: int,
+    ) -> Tensor:
+        """`forward` on rows (N, C), in batches of `batch_tokens` -> (N, dim), fp32 on the CPU."""
+        device = self.device
+        weights = self._weights_in(resolve_precision(precision, device))
+        lengths = self.lengths(table, rows)  # (N,)
         # results stay on the device until the end: one transfer, and no batch waits for another's
-        result = torch.empty(len(rows), width, device=device)
+        result = torch.empty(len(rows), self.dim, device=device)
         hidden = None if progress is None else not progress
-        bar = tqdm(
-            total=int(lengths.sum()), unit="tok", unit_scale=True, desc=self.verb, disable=hidden
-        )
+        label, tokens = self.progress_label, int(lengths.sum())
+        bar = tqdm(desc=label, total=tokens, unit="tok", unit_scale=True, disable=hidden)
         with evaluating(self), bar:
-            for which in token_batches(lengths, batch_tokens):
-                inputs = {
-                    k: t.to(device, non_blocking=True)
-                    for k, t in self.inputs(table, rows[which]).items()
-                }
-                result[torch.from_numpy(which).to(device)] = self(**inputs, weights=weights)
-                bar.update(int(lengths[which].sum()))
+            for batch in token_batches(lengths, batch_tokens):
+                inputs = self.inputs(table, rows[batch])
+                for name, tensor in inputs.items():
+                    inputs[name] = tensor.to(device, non_blocking=True)
+                result[torch.from_numpy(batch).to(device)] = self(**inputs, weights=weights)
+                bar.update(int(lengths[batch].sum()))
         return result.cpu()
+
+    def _weights_in(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The transformer's weights in `dtype`, as a copy: its own may be in training."""
+        weights = self.transformer.state_dict()
+        for name, weight in weights.items():
+            if weight.is_floating_point() and name not in self.fp32_weights:
+                weights[name] = weight.to(dtype)
+        return weights
+
+    def _warn_cut(self, cut_tokens: np.ndarray, what: str) -> None:
+        """Warn, at the line that called a public method, of inputs longer than `max_length`.
+
+        Args:
+            cut_tokens: (U,) tokens that each distinct input loses.
+            what: "texts" or "pairs".
+        """
+        cut = np.count_nonzero(cut_tokens)
+        if cut:
+            count = f"{cut:,} of {len(cut_tokens):,} distinct {what}"
+            warnings.warn(f"{count} are cut at max_length {self.max_length}", stacklevel=3)
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Dropout off inside, and as it was afterwards."""
+    """Evaluation mode (no dropout) inside the block; the module's previous mode after it."""
     training = module.training
     module.eval()
     try:
         yield
     finally:
         module.train(training)
-
-
-def warn_cut(cut: int, total: int, what: str, max_length: int, depth: int = 3) -> None:
-    """Say on behalf of a caller `depth` calls up how many texts or pairs `max_length` cuts, if any."""
-    if cut:
-        warnings.warn(
-            f"{cut:,} of {total:,} distinct {what} are cut at max_length {max_length}",
-            stacklevel=depth,
-        )

@@ -1,10 +1,11 @@
-"""Model folders on disk: what every kind has in common. A Hugging Face folder with safetensors and a fast tokenizer.
+"""Hugging Face model folders with safetensors and a fast tokenizer: what both encoders share.
 
-No code that a folder brings is run, and no weights but safetensors are read.
+No code that a folder brings is executed, and no other weights than safetensors are read.
 """
 
 import contextlib
 import json
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,54 +17,59 @@ from transformers import AutoConfig, AutoTokenizer
 
 from sbert.errors import InputError
 
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
+ST_CONFIG = "config_sentence_transformers.json"
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
 @dataclass
 class Backbone:
-    """A transformer and its tokenizer. `modules`: (kind, folder) of what modules.json puts after it, in order.
+    """A transformer and its tokenizer, as a folder holds them.
 
-    max_length: tokens a text (or pair) keeps; longest: the most that the model has positions for.
+    Args:
+        root: the folder.
+        max_length: tokens a text (or pair) keeps, special ones included.
+        modules: (class name, folder) of what modules.json lists after the transformer, in order.
     """
 
     root: Path
-    path: Path
     transformer: nn.Module
     tokenizer: object
     max_length: int
-    longest: int
     lower_case: bool
     modules: list[tuple[str, Path]]
 
 
 def is_local(name_or_path: str | Path) -> bool:
-    """Whether it is a path, there or not, and no name on the hub."""
-    return (
-        Path(name_or_path).exists()
-        or str(name_or_path).startswith((".", "/", "~"))
-        or str(name_or_path).count("/") > 1
-    )
+    """Whether it is a path, existing or not, rather than a name on the hub."""
+    name = str(name_or_path)
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists()
 
 
 def locate_folder(name_or_path: str | Path) -> Path:
-    """The local folder of a path or of a hub name, which is fetched (safetensors, JSON and vocabularies alone)."""
+    """The local folder of a path or hub name; weights, JSON and vocabulary files are downloaded.
+
+    Raises:
+        InputError: no such folder, and none on the hub.
+    """
     path = Path(name_or_path)
     if path.is_dir():
         return path
     if is_local(name_or_path):
         raise InputError(f"model {name_or_path}: no such folder")
-
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
     try:
-        return Path(snapshot_download(str(name_or_path), allow_patterns=patterns))
-    except Exception as error:  # the hub's client raises many kinds: each means that there is no model to go on with
-        reason = str(error).strip().split("\n")[0]
+        return Path(snapshot_download(str(name_or_path), allow_patterns=_HUB_FILES))
+    except (
+        Exception
+    ) as error:  # the hub's client raises many kinds, each for a model that is not available
+        reason = textwrap.shorten(str(error), 200)
         raise InputError(
-            f"model {name_or_path}: no such folder, and the hub did not give it: {reason}"
+            f"model {name_or_path}: no such folder, and the download from the hub failed: {reason}"
         ) from error
 
 
 def load_json(path: Path, default: dict | None = None) -> dict:
+    """The content of a JSON file; `default`, if given, where there is no such file."""
     if default is not None and not path.exists():
         return default
     try:
@@ -74,109 +80,158 @@ def load_json(path: Path, default: dict | None = None) -> dict:
         raise InputError(f"{path}: not JSON: {error}") from None
 
 
+def dump_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+
 @contextlib.contextmanager
 def name_folder_in_errors(path: Path) -> Iterator[None]:
-    """Name the file or folder that something broken stands in."""
+    """Turn any exception inside the block into an `InputError` of one line that names `path`."""
     try:
         yield
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # transformers and safetensors raise almost anything on a broken folder
-        reason = str(error).strip().split("\n")
-        reason = " ".join(reason[:2]) if len(reason[0]) < 60 else reason[0]
-        raise InputError(
-            f"{path}: cannot be read: {type(error).__name__}: {' '.join(reason.split())}"
-        ) from error
+    except Exception as error:  # transformers and safetensors raise many kinds on a broken folder
+        reason = textwrap.shorten(str(error), 200)  # on one line
+        raise InputError(f"{path}: cannot be read: {type(error).__name__}: {reason}") from error
 
 
-def read_backbone(name_or_path: str | Path, load: Callable[[Path], nn.Module]) -> Backbone:
-    """Read a folder; `load` makes the transformer from the folder of its weights.
-
-    Raises:
-        InputError: what the folder lacks or what is wrong in it.
-    """
-    root = locate_folder(name_or_path)
-    with name_folder_in_errors(root / "modules.json"):
-        modules = load_json(root / "modules.json", default=[])
-        kinds = [(m["type"].rpartition(".")[2], root / m["path"]) for m in modules]
-    path = kinds[0][1] if kinds else root
-    with name_folder_in_errors(path):
-        transformer = load(path)
-        tokenizer = _load_tokenizer(path)
-    longest = getattr(transformer.config, "max_position_embeddings", None) or 10**9
-    if transformer.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        longest -= transformer.config.pad_token_id + 1  # their positions start after the padding's
-    # sentence_bert_config.json; before 2020 under the names of other models
-    sentence = next(
-        iter(sorted(path.glob("sentence_*_config.json"))), path / "sentence_bert_config.json"
-    )
-    with name_folder_in_errors(sentence):
-        options = load_json(sentence, default={})
-        length = int(min(options.get("max_seq_length") or tokenizer.model_max_length, longest))
-        lower_case = bool(options.get("do_lower_case"))
-    prompts = load_json(root / "config_sentence_transformers.json", default={})
-    if prompts.get("default_prompt_name"):
-        raise InputError(
-            f"{root}: the folder puts a prompt before every text, which is not supported here"
-        )
-    return Backbone(root, path, transformer, tokenizer, length, longest, lower_case, kinds[1:])
-
-
-def quietly(load, *args, **options):
-    """Run a function of transformers without its bar, and without its remarks on weights that are unused on purpose."""
-    level = transformers.logging.get_verbosity()
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars of transformers, and no warnings of weights that are unused on purpose."""
+    verbosity = transformers.logging.get_verbosity()
+    progress_bars = transformers.utils.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
-    bars = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
     try:
-        return load(*args, **options)
+        yield
     finally:
-        transformers.logging.set_verbosity(level)
-        if bars:
+        transformers.logging.set_verbosity(verbosity)
+        if progress_bars:
             transformers.utils.logging.enable_progress_bar()
 
 
+def read_backbone(
+    name_or_path: str | Path, load: Callable[[Path], nn.Module], max_length: int | None
+) -> Backbone:
+    """Read a folder.
+
+    Args:
+        load: makes the transformer from the folder of its weights.
+        max_length: None: as saved, else what the tokenizer says. At most what the model has
+            positions for.
+
+    Raises:
+        InputError: a file is missing or broken, or a setting is not supported.
+    """
+    root = locate_folder(name_or_path)
+    modules = _read_modules(root)
+    path = modules[0][1] if modules else root
+    with name_folder_in_errors(path):
+        transformer = load(path)
+        tokenizer = _load_tokenizer(path)
+    saved_length, lower_case = _read_text_settings(path, tokenizer)
+    max_length = saved_length if max_length is None else max_length
+    max_length = min(max_length, _count_positions(transformer.config))
+    if load_json(root / ST_CONFIG, default={}).get("default_prompt_name"):
+        raise InputError(
+            f"{root / ST_CONFIG}: a prompt before every text (default_prompt_name) is not supported"
+        )
+    return Backbone(root, transformer, tokenizer, max_length, lower_case, modules[1:])
+
+
+def _read_modules(root: Path) -> list[tuple[str, Path]]:
+    """(class name, folder) of all that modules.json lists, the transformer first."""
+    path = root / "modules.json"
+    with name_folder_in_errors(path):
+        modules = load_json(path, default=[])
+        return [(m["type"].rpartition(".")[2], root / m["path"]) for m in modules]
+
+
 def _load_tokenizer(path: Path):
-    if not any(file.name in _TOKENIZERS or file.suffix == ".model" for file in path.iterdir()):
-        raise InputError(f"{path}: no tokenizer: {_TOKENIZERS[0]} is missing")
-    return quietly(AutoTokenizer.from_pretrained, path, trust_remote_code=False)
+    names = [file.name for file in path.iterdir()]
+    if not any(name in _TOKENIZER_FILES or name.endswith(".model") for name in names):
+        raise InputError(f"{path}: no tokenizer: {_TOKENIZER_FILES[0]} is missing")
+    with quiet_transformers():
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+
+
+def _count_positions(config: transformers.PretrainedConfig) -> int:
+    """Tokens that a model has positions for; a number without effect where it has no limit."""
+    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
+        positions -= config.pad_token_id + 1  # theirs start after that of the padding
+    return positions
+
+
+def _read_text_settings(path: Path, tokenizer) -> tuple[int, bool]:
+    """The saved max_length and lower_case, from sentence_bert_config.json and the tokenizer."""
+    # before 2020 the file had the names of other models, as in sentence_roberta_config.json
+    files = sorted(path.glob("sentence_*_config.json"))
+    if not files:
+        return int(tokenizer.model_max_length), False
+    with name_folder_in_errors(files[0]):
+        settings = load_json(files[0])
+        max_length = int(settings.get("max_seq_length") or tokenizer.model_max_length)
+        return max_length, bool(settings.get("do_lower_case"))
 
 
 def read_config(path: Path) -> transformers.PretrainedConfig:
-    """The config.json of a folder that has weights too."""
+    """The config.json of a folder that also has weights.
+
+    Raises:
+        InputError: no config.json, no safetensors.
+    """
     if not (path / "config.json").exists():
         raise InputError(f"{path}: no config.json: not a model folder")
     if not list(path.glob("*.safetensors")):
-        others = sorted(p.name for p in path.glob("*.bin"))
+        others = sorted(file.name for file in path.glob("*.bin"))
         hint = f" (there is {others[0]}: convert it to safetensors)" if others else ""
         raise InputError(f"{path}: no weights: model.safetensors is missing{hint}")
     return AutoConfig.from_pretrained(path, trust_remote_code=False)
 
 
 def is_classifier(root: Path) -> bool:
-    """Whether a folder holds a sequence classifier, which a cross-encoder is."""
-    names = load_json(root / "config.json", default={}).get("architectures")
-    return any(name.endswith("ForSequenceClassification") for name in names or [])
+    """Whether a folder holds a sequence classifier, which every cross-encoder is."""
+    names = load_json(root / "config.json", default={}).get("architectures") or []
+    return any(name.endswith("ForSequenceClassification") for name in names)
 
 
-def load_weights(path: Path, kind: type, config: transformers.PretrainedConfig,
-                 may_miss: Callable[[str, nn.Module], bool]) -> nn.Module:  # fmt: skip
-    """A model of `kind` (an Auto class) in fp32. Weights that the folder lacks start afresh where `may_miss` allows it."""
-    options = {
-        "config": config,
-        "use_safetensors": True,
-        "trust_remote_code": False,
-        "output_loading_info": True,
-    }
-    model, info = quietly(kind.from_pretrained, path, **options)
-    if missing := sorted(key for key in info["missing_keys"] if not may_miss(key, model)):
+def load_weights(
+    path: Path,
+    auto_class: type,
+    config: transformers.PretrainedConfig,
+    may_miss: Callable[[str, nn.Module], bool],
+) -> nn.Module:
+    """A model of an Auto class of transformers, in fp32, from the safetensors of a folder.
+
+    Args:
+        may_miss: (weight name, model) -> whether the folder may lack this weight, which then is
+            initialised.
+
+    Raises:
+        InputError: the folder lacks another weight.
+    """
+    with quiet_transformers():
+        model, info = auto_class.from_pretrained(
+            path,
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    missing = sorted(key for key in info["missing_keys"] if not may_miss(key, model))
+    if missing:
         raise InputError(
-            f"{path}: {len(missing)} weights are missing, {missing[0]} for one: the folder is not complete"
+            f"{path}: incomplete: {len(missing)} weights are missing, for example {missing[0]}"
         )
     return model.float()
 
 
-def dump_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+def save_backbone(root: Path, transformer: nn.Module, tokenizer, max_length: int) -> None:
+    """Write a Hugging Face folder, with `max_length` among the settings of its tokenizer."""
+    root.mkdir(parents=True, exist_ok=True)
+    with quiet_transformers():
+        transformer.save_pretrained(root)
+    tokenizer.model_max_length = max_length
+    tokenizer.save_pretrained(root)

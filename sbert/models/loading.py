@@ -1,4 +1,4 @@
-"""Cross-encoders that serve as scorers: rerankers, and teachers whose scores become labels."""
+"""Cross-encoders loaded for a role: rerankers, and teachers whose scores become labels."""
 
 import re
 
@@ -19,13 +19,13 @@ def load_scorer(path: str, role: str) -> CrossEncoder:
     model = CrossEncoder.from_pretrained(root)
     if model.dim != 1:
         raise InputError(
-            f"{role} {path}: has {model.dim} classes; a cross-encoder with one label (score) is needed"
+            f"{role} {path}: has {model.dim} classes; a cross-encoder with one label is needed"
         )
     return model
 
 
 def load_teacher(path: str) -> CrossEncoder:
-    """A scorer whose scores are labels in [0, 1].
+    """A cross-encoder whose scores are labels in [0, 1].
 
     Raises:
         InputError: as `load_scorer`; an activation other than the sigmoid.
@@ -33,8 +33,9 @@ def load_teacher(path: str) -> CrossEncoder:
     teacher = load_scorer(path, "teacher")
     if teacher.activation != "sigmoid":
         raise InputError(
-            f"teacher {path}: its activation is {teacher.activation}, so its labels need not lie in [0, 1]; train it with "
-            "BinaryCrossEntropyLoss, or with MSELoss and activation sigmoid, on scores scaled to [0, 1]"
+            f"teacher {path}: its activation is {teacher.activation}, so labels may lie outside "
+            "[0, 1]; train it with BinaryCrossEntropyLoss, or with MSELoss and activation sigmoid, "
+            "on scores scaled to [0, 1]"
         )
     return teacher
 

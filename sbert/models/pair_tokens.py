@@ -1,126 +1,140 @@
-"""Pairs of texts as a cross-encoder reads them, joined from the ids of single texts: each text is tokenised once.
+"""Pairs of texts as a cross-encoder reads them, joined from the ids of single texts.
 
-A tokenizer turns a pair into prefix + first + middle + second + suffix, as [CLS] a [SEP] b [SEP] for BERT and
-<s> a </s></s> b </s> for RoBERTa and MPNet, and cuts the longer text first where the whole exceeds `max_length`. Here the
-same is done on arrays of ids; a property test holds it to the tokenizer.
+A tokenizer turns a pair into five parts, prefix + first + middle + second + suffix: [CLS] a [SEP] b
+[SEP] for BERT, <s> a </s></s> b </s> for RoBERTa and MPNet. It cuts the longer text first where the
+whole exceeds `max_length`. Here the same is done on arrays of ids, so that every distinct text is
+tokenised once (a property test compares with the tokenizer itself).
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from sbert.errors import InputError
-from sbert.models.tokens import TextTokenizer, TokenTable
+from sbert.models.tokens import BaseTokenizer, TokenTable, find_special_ids, unlimited_backend
 
 
-class PairTokenizer(TextTokenizer):
-    """`table(texts)` holds the bare ids of single texts, without special tokens; `join` makes pairs of them."""
+class PairTokenizer(BaseTokenizer):
+    """`tokenize` gives the ids of single texts without special tokens; `join` makes pairs of them.
+
+    Raises:
+        InputError: no fast tokenizer, or none that joins two texts; `max_length` leaves no room for
+            a pair.
+    """
 
     def __init__(self, tokenizer, max_length: int):
-        super().__init__(tokenizer, max_length)
-        self.token_types = "token_type_ids" in tokenizer.model_input_names
-        self.prefix = self.suffix = []
-
-    def find_room(self) -> int:
-        """How many tokens both texts of a pair may have together."""
-        # ids and token types of the special tokens before, between and after the texts; token types of the texts
-        self.special, self.types, self.text_types = _template(self.backend)
-        special = sum(map(len, self.special))
-        if self.max_length < special + 2:
+        backend = unlimited_backend(tokenizer)
+        find_special_ids(backend)  # refuses special tokens that change the ids of a text
+        # of the three special parts, before, between and after the texts: ids and token types
+        self.special_ids, self.special_types, self.text_types = _read_pair_template(backend)
+        self.special_count = sum(len(ids) for ids in self.special_ids)
+        if max_length < self.special_count + 2:
+            least = self.special_count + 2
             raise InputError(
-                f"max_length {self.max_length} leaves no room for a pair; use at least {special + 2}"
+                f"max_length {max_length} leaves no room for a pair; use at least {least}"
             )
-        return self.max_length - special
+        super().__init__(tokenizer, backend, max_length, max_length - self.special_count)
+        self.reads_token_types = "token_type_ids" in tokenizer.model_input_names
 
-    def kept(self, table: TokenTable, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(R,), (R,) tokens that each text of the pairs (R, 2) keeps, by the tokenizers library's "longest first".
+    def kept_lengths(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
+        """(2, P) tokens that each text of the pairs (P, 2) keeps, by the rule "longest first".
 
-        The shorter text stays whole as long as it fills no more than half of the room, and the longer gets the rest;
-        otherwise both get half, the longer the odd token (the second text, of two of one length).
+        Both texts share `text_room` tokens. A text of at most half of that stays whole, and the
+        other gets the rest. Otherwise both get half, the longer one the odd token (the second, of
+        two equally long ones).
         """
-        first, second = (table.lengths + table.cut_tokens)[pairs].T
-        short, long = np.minimum(first, second), np.maximum(first, second)
-        both = short > self.room // 2
-        short = np.where(both, self.room // 2, short)
-        long = np.where(both, self.room - self.room // 2, np.minimum(long, self.room - short))
-        return np.where(first > second, long, short), np.where(first > second, short, long)
+        half = self.text_room // 2
+        first, second = table.full_lengths[pairs].T  # (P,) each
+        shorter, longer = np.minimum(first, second), np.maximum(first, second)
+        shorter_kept = np.minimum(shorter, half)
+        longer_kept = np.minimum(longer, self.text_room - shorter_kept)
+        first_is_longer = first > second
+        return np.stack(
+            [
+                np.where(first_is_longer, longer_kept, shorter_kept),
+                np.where(first_is_longer, shorter_kept, longer_kept),
+            ]
+        )
 
     def lengths(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
-        """(R,) tokens of each pair, special ones included."""
-        return sum(self.kept(table, pairs)) + sum(map(len, self.special))
+        """(P,) tokens of each pair, special ones included."""
+        return self.kept_lengths(table, pairs).sum(axis=0) + self.special_count
 
-    def cut(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
-        """(R,) tokens that each pair loses to `max_length`."""
-        return np.maximum((table.lengths + table.cut_tokens)[pairs].sum(axis=1) - self.room, 0)
+    def cut_tokens(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
+        """(P,) tokens that each pair loses to `max_length`."""
+        return np.maximum(table.full_lengths[pairs].sum(axis=1) - self.text_room, 0)
+
+    def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
+        pairs, row = rows_to_pairs(rows)
+        cut = np.bincount(row, self.cut_tokens(table, pairs), minlength=len(rows))
+        return cut, int(table.full_lengths[pairs].sum())
 
     def join(self, table: TokenTable, pairs: np.ndarray) -> dict[str, Tensor]:
-        """Pairs (R, 2) of a table's texts as rectangles (R, L): ids, mask and, for models that read them, token types."""
-        texts = np.array(self.kept(table, pairs))  # (2, R)
-        # the five parts of a pair: where each begins in a row, its length, its ids and token types
-        before, between, after = (np.full(len(pairs), len(ids)) for ids in self.special)
-        sizes = np.stack([before, texts[0], between, texts[1], after])  # (5, R)
-        total = sizes.sum(axis=0)
-        longest = total.max(initial=1)
-        begins = np.cumsum(sizes, axis=0) - sizes + (longest - total if self.left else 0)
-        ids = np.full((len(pairs), longest), self.pad_id, np.int64)
-        types = np.zeros_like(ids)
-        mask = np.zeros_like(ids)
-        columns = np.arange(longest)
+        """Pairs (P, 2) of texts as a padded batch: input_ids, attention_mask and token_type_ids.
+
+        Each is (P, L), int64. token_type_ids are left out for models that do not read them.
+        """
+        sizes = self._part_sizes(table, pairs)  # (5, P)
+        totals = sizes.sum(axis=0)  # (P,)
+        width = totals.max(initial=1)  # at least one column: a model cannot read a row of none
+        starts = np.cumsum(sizes, axis=0) - sizes  # (5, P), column where each part starts
+        if self.pad_left:
+            starts += width - totals
+        ids = np.full((len(pairs), width), self.pad_id, np.int64)  # (P, L)
+        mask, types = np.zeros_like(ids), np.zeros_like(ids)
         for part in range(5):
-            place = columns - begins[part][:, None]
-            inside = (place >= 0) & (place < sizes[part][:, None])
+            position = np.arange(width) - starts[part][:, None]  # (P, L), within the part
+            inside = (position >= 0) & (position < sizes[part][:, None])
             mask[inside] = 1
-            if part % 2:
-                which = pairs[:, part // 2]
-                # a text cut from its start is kept from here on
-                skipped = table.lengths[which] - sizes[part] if self.keep_end else 0
-                ids[inside] = table.ids[(place + (table.starts[which] + skipped)[:, None])[inside]]
-                types[inside] = self.text_types[part // 2]
+            i = part // 2
+            if part % 2 == 0:
+                ids[inside] = self.special_ids[i][position[inside]]
+                types[inside] = self.special_types[i][position[inside]]
             else:
-                ids[inside] = self.special[part // 2][place[inside]]
-                types[inside] = self.types[part // 2][place[inside]]
-        arrays = {"input_ids": ids, "attention_mask": mask} | (
-            {"token_type_ids": types} if self.token_types else {}
-        )
+                texts = pairs[:, i]
+                first_kept = table.starts[texts]
+                if self.truncate_left:
+                    first_kept = table.starts[texts + 1] - sizes[part]
+                ids[inside] = table.ids[(first_kept[:, None] + position)[inside]]
+                types[inside] = self.text_types[i]
+        arrays = {"input_ids": ids, "attention_mask": mask}
+        if self.reads_token_types:
+            arrays["token_type_ids"] = types
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    def describe_cut(self, table: TokenTable, rows: np.ndarray) -> str | None:
-        """What max_length cut from rows (N, C) of pairs, as shares of rows and of tokens; None if nothing."""
-        pairs, owner = flatten(rows)
-        lost, all_tokens = self.cut(table, pairs), (table.lengths + table.cut_tokens)[pairs].sum()
-        count = len(np.unique(owner[lost > 0]))
-        if not count:
-            return None
-        return f"{count:,} of {len(rows):,} rows ({count / len(rows):.2%}) cut, {lost.sum() / all_tokens:.2%} of their tokens"
+    def _part_sizes(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
+        """(5, P) tokens of the five parts of each pair: special parts and texts alternate."""
+        sizes = np.empty((5, len(pairs)), np.int64)
+        sizes[0::2] = np.array([len(ids) for ids in self.special_ids])[:, None]
+        sizes[1::2] = self.kept_lengths(table, pairs)
+        return sizes
 
 
-def flatten(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (R, C) as pairs (P, 2) of the first text with each of the others that is there, and the row (P,) of each."""
-    owner, column = np.nonzero(rows[:, 1:] >= 0)
-    return np.stack([rows[owner, 0], rows[owner, column + 1]], axis=1), owner
+def rows_to_pairs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (B, C) -> pairs (P, 2) of each first text with the others present, their rows (P,)."""
+    row, column = np.nonzero(rows[:, 1:] >= 0)
+    return np.stack([rows[row, 0], rows[row, column + 1]], axis=1), row
 
 
-def _template(backend) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
-    """The special ids before, between and after the texts of a pair, their token types, and those of the two texts."""
+def _read_pair_template(
+    backend: Tokenizer,
+) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
+    """Ids and token types of the three special parts, and the token types of the two texts."""
     encoding = backend.encode("a", "a")
-    parts: list[Sequence[int]] = [[], [], []]
+    positions: list[list[int]] = [[], [], []]  # of the special tokens of each part
     text_types = [0, 0]
-    gap = 0
-    for place, (sequence, special) in enumerate(
-        zip(encoding.sequence_ids, encoding.special_tokens_mask, strict=True)
-    ):
-        if special or sequence is None:
-            parts[gap].append(place)
+    part = 0
+    is_special = encoding.special_tokens_mask
+    for position, sequence in enumerate(encoding.sequence_ids):
+        if is_special[position] or sequence is None:
+            positions[part].append(position)
         else:
-            gap = sequence + 1
-            text_types[sequence] = encoding.type_ids[place]
-    if gap != 2:
+            part = sequence + 1
+            text_types[sequence] = encoding.type_ids[position]
+    if part != 2:
         raise InputError("tokenizer: it does not join two texts, which a cross-encoder needs")
-    ids = [np.array([encoding.ids[place] for place in part], np.int64) for part in parts]
-    return (
-        ids,
-        [np.array([encoding.type_ids[place] for place in part], np.int64) for part in parts],
-        text_types,
-    )
+    all_ids, all_types = np.array(encoding.ids), np.array(encoding.type_ids)
+    special_ids = [all_ids[where] for where in positions]
+    special_types = [all_types[where] for where in positions]
+    return special_ids, special_types, text_types

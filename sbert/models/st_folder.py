@@ -1,11 +1,13 @@
-"""Folders of bi-encoders: plain Hugging Face encoders and both layouts of sentence-transformers, read and written.
+"""Folders of bi-encoders: plain Hugging Face encoders and both layouts of sentence-transformers.
 
-Read: a Hugging Face folder; the 2.x layout (modules.json, 1_Pooling, 2_Dense, 3_Normalize, sentence_bert_config.json)
-and the 6.x layout, which renamed the keys. Written: the 2.x layout, which every version since loads.
+Read: a Hugging Face folder; the 2.x layout (modules.json, 1_Pooling, 2_Dense, 3_Normalize,
+sentence_bert_config.json); the 6.x layout, which renamed the keys. Written: the 2.x layout, which
+every later version loads.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -19,27 +21,35 @@ from sbert.models.hf_folder import (
     load_json,
     load_weights,
     name_folder_in_errors,
-    quietly,
     read_backbone,
     read_config,
+    save_backbone,
 )
 from sbert.pooling import Dense, Normalize
 
-# our pooling names, the booleans of the 2.x layout in its fixed order, and the names of the 6.x layout
-_POOLING = [
-    ("cls", "pooling_mode_cls_token", "cls"),
-    ("max", "pooling_mode_max_tokens", "max"),
-    ("mean", "pooling_mode_mean_tokens", "mean"),
-    ("mean_sqrt_len", "pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
-    ("weighted_mean", "pooling_mode_weightedmean_tokens", "weightedmean"),
-    ("last_token", "pooling_mode_lasttoken", "lasttoken"),
-]
-
+# our pooling names -> the booleans of the 2.x layout, in its fixed order
+_KEYS_2X = {
+    "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+    "mean": "pooling_mode_mean_tokens",
+    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    "weighted_mean": "pooling_mode_weightedmean_tokens",
+    "last_token": "pooling_mode_lasttoken",
+}
+# the names of the 6.x layout -> ours
+_NAMES_6X = {
+    "cls": "cls",
+    "max": "max",
+    "mean": "mean",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "weightedmean": "weighted_mean",
+    "lasttoken": "last_token",
+}
 _ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU")
 
 
 @dataclass
-class Saved:
+class SavedBiEncoder:
     """What a folder holds. `head`: the modules after the pooling, in order."""
 
     backbone: Backbone
@@ -47,127 +57,128 @@ class Saved:
     head: list[nn.Module] = field(default_factory=list)
 
 
-def read_st_folder(name_or_path: str | Path, layer: int = -1) -> Saved:
-    """Load a folder; `InputError` says what it lacks or what is wrong in it."""
-    saved = Saved(read_backbone(name_or_path, lambda path: _load_transformer(path, layer)))
-    for i, (kind, path) in enumerate(saved.backbone.modules):
+def read_st_folder(name_or_path: str | Path, max_length: int | None, layer: int) -> SavedBiEncoder:
+    """Load a folder, with the transformer up to `layer`.
+
+    Raises:
+        InputError: a file is missing or broken, or a module or setting is not supported.
+    """
+    load = partial(_load_layers, layer=layer)
+    saved = SavedBiEncoder(read_backbone(name_or_path, load, max_length))
+    for i, (module, path) in enumerate(saved.backbone.modules):
         with name_folder_in_errors(path):
-            _add_module(saved, kind, path, first=i == 0)
+            _add_module(saved, module, path, first=i == 0)
     return saved
 
 
-def _load_transformer(path: Path, layer: int) -> nn.Module:
+def _load_layers(path: Path, layer: int) -> nn.Module:
+    """The transformer without the layers above hidden state `layer`, which thus is its output."""
     config = read_config(path)
     depth = config.num_hidden_layers
     if not -depth - 1 <= layer <= depth:
         raise InputError(f"{path}: layer {layer}: the model has layers {-depth - 1} to {depth}")
-    # hidden_states[k] is the output of a model of k layers: so the others need not be loaded
     config.num_hidden_layers = layer if layer >= 0 else depth + 1 + layer
     return load_weights(path, AutoModel, config, lambda key, _: key.startswith("pooler."))
 
 
-def _add_module(saved: Saved, kind: str, path: Path, first: bool) -> None:
-    if kind == "Pooling" and first:
-        saved.pooling = _read_pooling(load_json(path / "config.json"), path)
-    elif kind == "Normalize" and not first:
+def _add_module(saved: SavedBiEncoder, module: str, path: Path, first: bool) -> None:
+    if module == "Pooling" and first:
+        saved.pooling = _read_pooling(path / "config.json")
+    elif module == "Normalize" and not first:
         saved.head.append(Normalize())
-    elif kind == "Dense" and not first:
+    elif module == "Dense" and not first:
         saved.head.append(_read_dense(path))
-    elif (
-        kind != "Dropout"
-    ):  # does nothing at inference, and training here drops out in the transformer
+    # Dropout does nothing at inference, and training here drops out in the transformer
+    elif module != "Dropout":
         raise InputError(
-            f"{path}: module {kind} is not supported here; known: Transformer, then Pooling, Dense, Normalize"
+            f"{path}: module {module} is not supported here; "
+            "known: Transformer, then Pooling, Dense, Normalize"
         )
 
 
-def _read_pooling(config: dict, path: Path) -> list[str]:
+def _read_pooling(path: Path) -> list[str]:
+    config = load_json(path)
     if "pooling_mode" in config:
         modes = config["pooling_mode"]
-        ours = {theirs: name for name, _, theirs in _POOLING}
-        names = [ours.get(mode) for mode in ([modes] if isinstance(modes, str) else modes)]
+        modes = [modes] if isinstance(modes, str) else modes
+        names = [_NAMES_6X.get(mode) for mode in modes]
     else:
-        names = [name for name, key, _ in _POOLING if config.get(key)]
+        names = [name for name, key in _KEYS_2X.items() if config.get(key)]
     if not names or None in names:
-        raise InputError(f"{path}/config.json: no pooling mode that is known here: {config}")
+        known = ", ".join(_KEYS_2X)
+        raise InputError(f"{path}: no known pooling mode in {config}; known: {known}")
     return names
 
 
 def _read_dense(path: Path) -> Dense:
-    config = load_json(path / "config.json")
-    activation = config.get("activation_function", "torch.nn.modules.activation.Tanh").rpartition(
-        "."
-    )[2]
+    config_path, weights = path / "config.json", path / "model.safetensors"
+    config = load_json(config_path)
+    name = config.get("activation_function", "torch.nn.modules.activation.Tanh")
+    activation = name.rpartition(".")[2]
     if activation not in _ACTIVATIONS:
-        raise InputError(
-            f"{path}/config.json: activation {activation} is not known; known: {', '.join(_ACTIVATIONS)}"
-        )
+        known = ", ".join(_ACTIVATIONS)
+        raise InputError(f"{config_path}: unknown activation {activation}; known: {known}")
     if config.get("use_residual"):
-        raise InputError(f"{path}/config.json: a Dense with a residual is not supported here")
-    if not (path / "model.safetensors").exists():
+        raise InputError(f"{config_path}: a Dense with a residual is not supported here")
+    if not weights.exists():
         raise InputError(f"{path}: no weights: model.safetensors is missing")
     for key in ("in_features", "out_features"):
         if not isinstance(config.get(key), int):
-            raise InputError(f"{path}/config.json: {key} is {config.get(key)}, not a whole number")
-    dense = Dense(
-        config["in_features"], config["out_features"], config.get("bias", True), activation
-    )
-    dense.load_state_dict(load_file(path / "model.safetensors"))
+            raise InputError(f"{config_path}: {key} is {config.get(key)}, not an integer")
+    sizes = config["in_features"], config["out_features"]
+    dense = Dense(*sizes, config.get("bias", True), activation)
+    dense.load_state_dict(load_file(weights))
     return dense
 
 
-def write_st_folder(path: str | Path, transformer: nn.Module, tokenizer, pooling: Sequence[str], max_length: int,
-          head: Sequence[nn.Module], lower_case: bool) -> None:  # fmt: skip
-    """Write the 2.x layout, with the length also where the 6.x layout looks for it."""
+def write_st_folder(
+    path: str | Path,
+    transformer: nn.Module,
+    tokenizer,
+    pooling: Sequence[str],
+    max_length: int,
+    head: Sequence[nn.Module],
+    lower_case: bool,
+) -> None:
+    """Write the 2.x layout, with `max_length` also where the 6.x layout looks for it."""
     root = Path(path)
-    root.mkdir(parents=True, exist_ok=True)
-    quietly(transformer.save_pretrained, root)
-    tokenizer.model_max_length = max_length
-    tokenizer.save_pretrained(root)
-    names = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    names += [
-        (type(module).__name__, f"{i}_{type(module).__name__}")
-        for i, module in enumerate(head, start=2)
-    ]
-    for _, name in names:
-        (root / name).mkdir(exist_ok=True)
-    modules = [
-        {"idx": i, "name": str(i), "path": name, "type": f"sentence_transformers.models.{kind}"}
-        for i, (kind, name) in enumerate(names)
-    ]
+    save_backbone(root, transformer, tokenizer, max_length)
+    settings = {"max_seq_length": max_length, "do_lower_case": lower_case}
+    dump_json(root / "sentence_bert_config.json", settings)
+    folders = {"": "Transformer", "1_Pooling": "Pooling"}
+    for i, module in enumerate(head, start=2):
+        name = type(module).__name__
+        folders[f"{i}_{name}"] = name
+    modules = []
+    for i, (folder, name) in enumerate(folders.items()):
+        (root / folder).mkdir(exist_ok=True)
+        kind = f"sentence_transformers.models.{name}"
+        modules.append({"idx": i, "name": str(i), "path": folder, "type": kind})
     dump_json(root / "modules.json", modules)
-    dump_json(
-        root / "sentence_bert_config.json",
-        {"max_seq_length": max_length, "do_lower_case": lower_case},
-    )
-    dump_json(
-        root / "1_Pooling" / "config.json", _pooling_config(transformer.config.hidden_size, pooling)
-    )
-    for module, (_, name) in zip(head, names[2:], strict=True):
+    _write_pooling(root / "1_Pooling" / "config.json", transformer.config.hidden_size, pooling)
+    for i, module in enumerate(head, start=2):
         if isinstance(module, Dense):
-            _write_dense(root / name, module)
+            _write_dense(root / f"{i}_Dense", module)
 
 
-def _pooling_config(hidden: int, pooling: Sequence[str]) -> dict:
-    in_order = [name for name, _, _ in _POOLING if name in pooling]
-    config = {"word_embedding_dimension": hidden} | {
-        key: name in pooling for name, key, _ in _POOLING
-    }
-    # the booleans fix the order of a concatenation; another order needs the key of the 6.x layout
-    theirs = {name: mode for name, _, mode in _POOLING}
-    return config if list(pooling) == in_order else {
-        "embedding_dimension": hidden, "pooling_mode": [theirs[name] for name in pooling]}  # fmt: skip
+def _write_pooling(path: Path, hidden_size: int, pooling: Sequence[str]) -> None:
+    in_fixed_order = [name for name in _KEYS_2X if name in pooling]
+    if list(pooling) == in_fixed_order:
+        flags = {key: name in pooling for name, key in _KEYS_2X.items()}
+        dump_json(path, {"word_embedding_dimension": hidden_size, **flags})
+    else:  # the booleans imply a fixed order; another one needs the key of the 6.x layout
+        names = {ours: theirs for theirs, ours in _NAMES_6X.items()}
+        modes = [names[name] for name in pooling]
+        dump_json(path, {"embedding_dimension": hidden_size, "pooling_mode": modes})
 
 
-def _write_dense(path: Path, module: nn.Module) -> None:
-    linear = module.linear
-    sizes = {
+def _write_dense(path: Path, module: Dense) -> None:
+    linear, activation = module.linear, type(module.activation)
+    config = {
         "in_features": linear.in_features,
         "out_features": linear.out_features,
         "bias": linear.bias is not None,
+        "activation_function": f"{activation.__module__}.{activation.__name__}",
     }
-    activation = {
-        "activation_function": f"{type(module.activation).__module__}.{type(module.activation).__name__}"
-    }
-    dump_json(path / "config.json", sizes | activation)
+    dump_json(path / "config.json", config)
     save_file(module.state_dict(), path / "model.safetensors", metadata={"format": "pt"})

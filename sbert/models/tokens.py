@@ -1,9 +1,11 @@
-"""From texts to batches: every distinct text is tokenised once, in Rust, and batches of token ids are cut by length.
+"""Texts to padded batches of token ids. Every distinct text is tokenised once, in Rust.
 
-`TextTokenizer` turns a tokenizer of transformers into ids; `TokenTable` holds the ids of many texts in one array;
-`pad` makes a rectangle of some of them; `Sampler` says which rows make up step n, as a pure function of (seed, n).
+`TextTokenizer` wraps a tokenizer of transformers; `TokenTable` holds the ids of many texts in one
+flat array; `pad_rows` cuts a padded batch out of it; `token_batches` groups texts of similar
+length.
 """
 
+import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,14 +17,15 @@ from torch import Tensor
 from sbert.errors import InputError
 from sbert.texts import unique
 
-CHUNK = 16_384  # texts handed to Rust at a time: bounds the memory of its Encoding objects
+CHUNK = 16_384  # texts per call of the Rust tokenizer: bounds the memory of its Encoding objects
 
 
 @dataclass
 class TokenTable:
-    """The ids of U distinct texts, flat: text t is `ids[starts[t]:starts[t + 1]]`, special tokens included.
+    """The token ids of U distinct texts in one array: text t is `ids[starts[t] : starts[t + 1]]`.
 
-    `cut_tokens` is what each text lost to `max_length`.
+    Special tokens are included where the tokenizer adds them to single texts. `cut_tokens` counts
+    what truncation removed from each text.
     """
 
     ids: np.ndarray  # (sum of lengths,) int32
@@ -34,131 +37,172 @@ class TokenTable:
 
     @property
     def lengths(self) -> np.ndarray:
+        """(U,) tokens of each text after truncation."""
         return np.diff(self.starts)
 
+    @property
+    def full_lengths(self) -> np.ndarray:
+        """(U,) tokens of each text before truncation."""
+        return self.lengths + self.cut_tokens
 
-class TextTokenizer:
-    """The Rust half of a transformers tokenizer, with truncation done here so that what is cut can be counted.
 
-    `ids(text) = prefix + text tokens[: max_length - len(prefix) - len(suffix)] + suffix`, which is what the tokenizer
-    itself gives with `truncation=True, max_length=max_length` (a property test holds it to that).
+class BaseTokenizer(abc.ABC):
+    """What `TextTokenizer` and `PairTokenizer` share: tokenising texts, counting what is cut.
+
+    Args:
+        backend: the Rust tokenizer, from `unlimited_backend`.
+        text_room: tokens of text that fit into `max_length` beside the special tokens.
+        prefix, suffix: special ids that are put around every single text.
+    """
+
+    def __init__(
+        self,
+        tokenizer,
+        backend: Tokenizer,
+        max_length: int,
+        text_room: int,
+        prefix: Sequence[int] = (),
+        suffix: Sequence[int] = (),
+        lower_case: bool = False,
+    ):
+        self.backend = backend
+        self.max_length = max_length
+        self.text_room = text_room
+        self.prefix = np.array(prefix, np.int32)
+        self.suffix = np.array(suffix, np.int32)
+        self.lower_case = lower_case
+        self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self.pad_left = tokenizer.padding_side == "left"
+        self.truncate_left = tokenizer.truncation_side == "left"
+
+    def tokenize(self, texts: Sequence[str]) -> TokenTable:
+        """Tokenise texts, which should be distinct, into one table."""
+        parts: list[np.ndarray] = []
+        full_lengths = np.empty(len(texts), np.int64)
+        for start in range(0, len(texts), CHUNK):
+            chunk = list(texts[start : start + CHUNK])
+            if self.lower_case:
+                chunk = [text.lower() for text in chunk]
+            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
+            for i, encoding in enumerate(encodings, start):
+                ids = encoding.ids
+                full_lengths[i] = len(ids)
+                kept = ids[-self.text_room :] if self.truncate_left else ids[: self.text_room]
+                parts += [self.prefix, np.array(kept, np.int32), self.suffix]
+        text_lengths = np.minimum(full_lengths, self.text_room)
+        lengths = text_lengths + len(self.prefix) + len(self.suffix)
+        return TokenTable(
+            ids=np.concatenate(parts) if parts else np.empty(0, np.int32),
+            starts=np.append(0, np.cumsum(lengths)),
+            cut_tokens=full_lengths - text_lengths,
+        )
+
+    @abc.abstractmethod
+    def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
+        """(N,) tokens that each row of texts (N, C) loses to `max_length`; all tokens before."""
+
+    def describe_cut(self, table: TokenTable, rows: np.ndarray) -> str | None:
+        """What `max_length` cuts from rows (N, C), as shares of rows and tokens, or None."""
+        cut, total = self.count_cut(table, rows)
+        count = np.count_nonzero(cut)
+        if count == 0:
+            return None
+        share = f"{count:,} of {len(rows):,} rows ({count / len(rows):.2%})"
+        return f"{share} cut, {cut.sum() / total:.2%} of their tokens"
+
+
+class TextTokenizer(BaseTokenizer):
+    """Single texts with their special tokens: prefix + the first `text_room` tokens + suffix.
+
+    These are the ids that the tokenizer itself gives with `truncation=True, max_length=max_length`
+    (a property test checks this).
+
+    Raises:
+        InputError: no fast tokenizer; `max_length` leaves no room for a token of text.
     """
 
     def __init__(self, tokenizer, max_length: int, lower_case: bool = False):
-        if not getattr(tokenizer, "is_fast", False):
+        backend = unlimited_backend(tokenizer)
+        prefix, suffix = find_special_ids(backend)
+        text_room = max_length - len(prefix) - len(suffix)
+        if text_room < 1:
             raise InputError(
-                f"{type(tokenizer).__name__}: needs a fast (Rust) tokenizer: a folder with tokenizer.json"
+                f"max_length {max_length} leaves no room beside the special tokens; "
+                f"use at least {max_length - text_room + 1}"
             )
-        self.backend = _without_limits(tokenizer.backend_tokenizer)
-        self.max_length = max_length
-        self.lower_case = lower_case
-        self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self.left = tokenizer.padding_side == "left"
-        self.keep_end = tokenizer.truncation_side == "left"
-        self.prefix, self.suffix = _special_ids(self.backend)
-        self.room = self.find_room()
+        super().__init__(tokenizer, backend, max_length, text_room, prefix, suffix, lower_case)
 
-    def find_room(self) -> int:
-        """How many tokens a text may have beside the special ones."""
-        special = len(self.prefix) + len(self.suffix)
-        if self.max_length <= special:
-            raise InputError(
-                f"max_length {self.max_length} leaves no room beside the special tokens; use at least {special + 1}"
-            )
-        return self.max_length - special
-
-    def table(self, texts: Sequence[str]) -> TokenTable:
-        """Tokenise texts, which should be distinct, into one table."""
-        room = self.room
-        parts: list[np.ndarray] = []
-        full = np.empty(len(texts), np.int64)
-        prefix, suffix = np.array(self.prefix, np.int32), np.array(self.suffix, np.int32)
-        for start in range(0, len(texts), CHUNK):
-            chunk = (
-                [t.lower() for t in texts[start : start + CHUNK]]
-                if self.lower_case
-                else texts[start : start + CHUNK]
-            )
-            for i, encoding in enumerate(
-                self.backend.encode_batch_fast(list(chunk), add_special_tokens=False), start
-            ):
-                ids = encoding.ids
-                full[i] = len(ids)
-                kept = ids[-room:] if self.keep_end else ids[:room]
-                parts += [prefix, np.array(kept, np.int32), suffix]
-        lengths = np.minimum(full, room) + len(prefix) + len(suffix)
-        flat = np.concatenate(parts) if parts else np.empty(0, np.int32)
-        return TokenTable(flat, np.append(0, np.cumsum(lengths)), np.maximum(full - room, 0))
-
-    def describe_cut(self, table: TokenTable, rows: np.ndarray) -> str | None:
-        """What max_length cut from rows of texts (N, C), as shares of rows and of tokens; None if nothing."""
-        there = rows >= 0
-        cut, kept = (
-            np.where(there, tokens[rows], 0) for tokens in (table.cut_tokens, table.lengths)
-        )
-        count = cut.any(axis=1).sum()
-        if not count:
-            return None
-        share = cut.sum() / (cut + kept).sum()
-        return f"{count:,} of {len(rows):,} rows ({count / len(rows):.2%}) cut, {share:.2%} of their tokens"
+    def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
+        present = rows >= 0
+        cut = np.where(present, table.cut_tokens[rows], 0)  # (N, C)
+        full = np.where(present, table.full_lengths[rows], 0)  # (N, C)
+        return cut.sum(axis=1), int(full.sum())
 
 
-def _without_limits(backend: Tokenizer) -> Tokenizer:
-    """A copy of a Rust tokenizer that neither pads nor truncates; the original keeps its settings."""
-    copy = Tokenizer.from_str(backend.to_str())
-    copy.no_padding()
-    copy.no_truncation()
-    return copy
+def unlimited_backend(tokenizer) -> Tokenizer:
+    """A copy of the Rust half of a transformers tokenizer that neither pads nor truncates."""
+    if not getattr(tokenizer, "is_fast", False):
+        name = type(tokenizer).__name__
+        raise InputError(f"{name}: needs a fast (Rust) tokenizer: a folder with tokenizer.json")
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
 
 
-def _special_ids(backend: Tokenizer) -> tuple[list[int], list[int]]:
+def find_special_ids(backend: Tokenizer) -> tuple[list[int], list[int]]:
     """The ids that the tokenizer puts before and after one text."""
     bare = backend.encode("a", add_special_tokens=False).ids
     full = backend.encode("a", add_special_tokens=True).ids
     for start in range(len(full) - len(bare) + 1):
-        if full[start : start + len(bare)] == bare:
-            return full[:start], full[start + len(bare) :]
+        end = start + len(bare)
+        if full[start:end] == bare:
+            return full[:start], full[end:]
     raise InputError(
-        f"tokenizer: its special tokens change the text's own ids ({bare} became {full}); not supported"
+        f"tokenizer: its special tokens change the ids of the text ({bare} became {full}); "
+        "such a tokenizer is not supported"
     )
 
 
 def pad_rows(
-    table: TokenTable, which: np.ndarray, pad_id: int, left: bool = False
+    table: TokenTable, texts: np.ndarray, pad_id: int, pad_left: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The texts `which` (R,) of a table as a rectangle: ids (R, L) and attention mask (R, L), both int64."""
-    starts, lengths = table.starts[which], table.lengths[which]
-    columns = np.arange(
-        lengths.max(initial=1)
-    )  # one column at least: a model cannot read a row of none
-    offset = (len(columns) - lengths)[:, None] if left else 0
-    position = columns - offset
-    mask = (position >= 0) & (position < lengths[:, None])
+    """Texts (B,) of a table as a padded batch: ids (B, L) and attention mask (B, L), both int64."""
+    starts, lengths = table.starts[texts], table.lengths[texts]
+    width = lengths.max(initial=1)  # at least one column: a model cannot read a row of none
+    position = np.arange(width)  # (L,), of a token in its text
+    if pad_left:
+        position = position - (width - lengths)[:, None]  # (B, L)
+    mask = (position >= 0) & (position < lengths[:, None])  # (B, L)
     ids = np.full(mask.shape, pad_id, np.int64)
     ids[mask] = table.ids[(starts[:, None] + position)[mask]]
     return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
 def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
-    """All indices, longest first, cut so that rows x longest row stays within `budget` tokens (one row at least).
+    """Indices in batches, longest first: rows x longest row <= `budget` tokens, at least one row.
 
     Longest first: memory peaks in the first batch and not an hour into the work.
     """
     order = np.argsort(-lengths, kind="stable")
-    batches, start = [], 0
+    batches = []
+    start = 0
     while start < len(order):
-        rows = max(1, budget // max(1, int(lengths[order[start]])))
-        batches.append(order[start : start + rows])
-        start += rows
+        longest = max(1, int(lengths[order[start]]))
+        end = start + max(1, budget // longest)
+        batches.append(order[start:end])
+        start = end
     return batches
 
 
 def tokenize_columns(
-    tokenizer: TextTokenizer, columns: Sequence[Sequence[str | None]]
+    tokenizer: BaseTokenizer, columns: Sequence[Sequence[str | None]]
 ) -> tuple[TokenTable, np.ndarray]:
-    """C columns of N texts as a table of the distinct ones and their places in it, (N, C); -1 where a text is None."""
-    there = np.array([[text is not None for text in column] for column in columns], bool).T
-    distinct, index = unique(text for column in columns for text in column if text is not None)
-    rows = np.full(there.T.shape, -1)
-    rows[there.T] = index
-    return tokenizer.table(distinct), rows.T
+    """C columns of N texts -> a table of the distinct ones, and rows (N, C) in it; -1 for None."""
+    texts = [text for column in columns for text in column]
+    present = np.array([text is not None for text in texts], bool)
+    distinct, index = unique(text for text in texts if text is not None)
+    cells = np.full(len(texts), -1)
+    cells[present] = index
+    rows = cells.reshape(len(columns), len(columns[0])).T
+    return tokenizer.tokenize(distinct), rows

@@ -1,4 +1,4 @@
-"""The encoder against a loop of one text at a time, its options one by one, and similarity against its formulas."""
+"""The bi-encoder against a loop of one text at a time, and similarity against its formulas."""
 
 import math
 
@@ -8,14 +8,13 @@ import torch
 from transformers import AutoModel
 
 from sbert import BiEncoder, InputError, similarity
-from sbert.device import resolve_precision
 from sbert.models.tokens import pad_rows
 from sbert.pooling import POOLING, Dense, Normalize
 
 
 @torch.no_grad()
 def one_by_one(encoder: BiEncoder, texts: list[str]) -> np.ndarray:
-    """Mean-pooled embeddings, a text at a time, without padding, batches or this project's tokenisation."""
+    """Mean-pooled embeddings, a text at a time, without padding, batches or our tokenisation."""
     rows = []
     for text in texts:
         ids = encoder.tokenizer(
@@ -26,10 +25,6 @@ def one_by_one(encoder: BiEncoder, texts: list[str]) -> np.ndarray:
         ).last_hidden_state
         rows.append(encoder.head(tokens[0].mean(dim=0)))
     return torch.stack(rows).numpy()
-
-
-def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
 # encode
@@ -48,10 +43,12 @@ def test_encode_at_both_padding_sides(tiny_folder, sentences, padding_side):
     encoder = BiEncoder.from_pretrained(tiny_folder)
     encoder.tokenizer.padding_side = padding_side
     padded = BiEncoder(encoder.transformer, encoder.tokenizer, ["mean"], 64).eval()
-    assert padded.texts.left == (padding_side == "left")
-    # BERT counts positions from the left edge, so padding there moves them: the mask alone is the claim
-    table = padded.texts.table(["a", "the cat sits on the mat"])
-    ids, mask = pad_rows(table, np.arange(2), padded.texts.pad_id, padded.texts.left)
+    assert padded.text_tokenizer.pad_left == (padding_side == "left")
+    # BERT counts positions from the left edge, so padding moves them: only the mask is tested
+    table = padded.text_tokenizer.tokenize(["a", "the cat sits on the mat"])
+    ids, mask = pad_rows(
+        table, np.arange(2), padded.text_tokenizer.pad_id, padded.text_tokenizer.pad_left
+    )
     with torch.no_grad():
         expected = padded(ids, mask).numpy()
     np.testing.assert_allclose(
@@ -71,27 +68,14 @@ def test_encode_keeps_the_order_of_texts(tiny, sentences):
 
 def test_encode_computes_a_distinct_text_once(tiny, monkeypatch):
     seen = []
-    table = tiny.texts.table
-    monkeypatch.setattr(tiny.texts, "table", lambda texts: seen.append(list(texts)) or table(texts))
+    table = tiny.text_tokenizer.tokenize
+    monkeypatch.setattr(
+        tiny.text_tokenizer, "tokenize", lambda texts: seen.append(list(texts)) or table(texts)
+    )
     embeddings = tiny.encode(["a cat", "the dog", "a cat", "a cat"], "fp32")
     assert seen == [["a cat", "the dog"]]
     np.testing.assert_array_equal(embeddings[[2, 3]], embeddings[[0, 0]])
     assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
-
-
-def test_encode_stays_within_the_token_budget(tiny, sentences, monkeypatch):
-    shapes = []
-    forward = tiny.transformer.forward
-    monkeypatch.setattr(
-        tiny.transformer,
-        "forward",
-        lambda **given: shapes.append(given["input_ids"].shape) or forward(**given),
-    )
-    tiny.encode(sentences, "fp32", batch_tokens=60)
-    assert len(shapes) > 1
-    assert all(rows * length <= 60 for rows, length in shapes)
-    lengths = [length for _, length in shapes]
-    assert lengths == sorted(lengths, reverse=True), "the longest come first"
 
 
 @pytest.mark.parametrize("pooling", ["mean", ["cls", "max"]])
@@ -141,83 +125,7 @@ def test_normalize_scales_to_length_one(tiny, sentences):
     )
 
 
-@pytest.mark.parametrize("progress", [False, None, True])
-def test_progress_shows_only_when_asked(tiny, capsys, progress):
-    tiny.encode(["a cat", "the dog"], "fp32", progress=progress)
-    # None: on a terminal alone, and under pytest stderr is none
-    assert ("encode" in capsys.readouterr().err) == (progress is True)
-
-
-# precision
-
-
-def test_bf16_is_close_and_leaves_the_weights(tiny, sentences):
-    before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
-    exact, rounded = tiny.encode(sentences, "fp32"), tiny.encode(sentences, "bf16")
-    assert rounded.dtype == np.float32
-    # the wide start of the tiny encoder magnifies rounding: real weights stay above 0.9995 (test_reference)
-    assert cosines(exact, rounded).min() > 0.995
-    assert np.abs(exact - rounded).max() > 1e-4, "nothing was rounded"
-    for name, tensor in tiny.state_dict().items():
-        assert tensor.dtype == before[name].dtype
-        assert torch.equal(tensor, before[name])
-    np.testing.assert_array_equal(tiny.encode(sentences, "fp32"), exact)
-
-
-@pytest.mark.parametrize(
-    ("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
-)
-def test_the_transformer_runs_in_the_precision(tiny, monkeypatch, name, dtype):
-    seen = []
-
-    def forward(input_ids, attention_mask):
-        seen.append(next(tiny.transformer.parameters()).dtype)
-        raise StopIteration
-
-    monkeypatch.setattr(tiny.transformer, "forward", forward)
-    with pytest.raises(StopIteration):
-        tiny.encode(["a"], name)
-    assert seen == [dtype]
-    assert resolve_precision(name, torch.device("cpu")) == dtype
-
-
-def test_auto_is_what_the_processor_multiplies(monkeypatch):
-    cpu = torch.device("cpu")
-    for amx, avx, dtype in (
-        (True, False, "bfloat16"),
-        (False, True, "bfloat16"),
-        (False, False, "float32"),
-    ):
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
-        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx)
-        assert resolve_precision("auto", cpu) == getattr(torch, dtype)
-
-
-def test_unknown_precision(tiny):
-    with pytest.raises(InputError, match="unknown value 'half'; known: auto, fp32, bf16, fp16"):
-        tiny.encode(["a"], "half")
-
-
 # training mode
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_encode_is_without_dropout_and_restores_the_mode(tiny, sentences, training):
-    expected = tiny.encode(sentences, "fp32")
-    tiny.train(training)
-    np.testing.assert_array_equal(tiny.encode(sentences, "fp32"), expected)
-    assert all(module.training == training for module in tiny.modules())
-
-
-def test_from_pretrained_is_ready_to_encode(tiny):
-    assert not any(module.training for module in tiny.modules())
-
-
-def test_encode_leaves_no_trace_for_gradients(tiny):
-    tiny.encode(["a cat"], "fp32")
-    ids, mask = torch.tensor([[2, 5, 3]]), torch.ones(1, 3, dtype=torch.long)
-    tiny(ids, mask)[0, 0].backward()
-    assert tiny.transformer.embeddings.word_embeddings.weight.grad.abs().sum() > 0
 
 
 def test_the_pooler_is_frozen_and_the_rest_is_not(tiny):
@@ -234,8 +142,8 @@ def test_the_pooler_is_frozen_and_the_rest_is_not(tiny):
 )
 def test_forward_equals_encode(tiny_folder, sentences, pooling):
     encoder = BiEncoder.from_pretrained(tiny_folder, pooling)
-    table = encoder.texts.table(sentences)
-    ids, mask = pad_rows(table, np.arange(len(sentences)), encoder.texts.pad_id)
+    table = encoder.text_tokenizer.tokenize(sentences)
+    ids, mask = pad_rows(table, np.arange(len(sentences)), encoder.text_tokenizer.pad_id)
     assert mask.min() == 0, "no text is padded"
     with torch.no_grad():
         embeddings = encoder(ids, mask)
@@ -423,7 +331,7 @@ def test_similarity_is_a_loop(kind, tensors):
 
 @pytest.mark.parametrize("kind", ["euclidean", "manhattan"])
 def test_distance_of_a_row_to_itself_is_zero(kind):
-    # enough rows for torch to take its fast form of the Euclidean distance, by products, whose rounding is coarse
+    # enough rows for torch to compute Euclidean distances by products, with coarse rounding
     rows = np.random.default_rng(0).normal(size=(60, 384)).astype(np.float32)
     assert similarity(rows, rows, kind).diagonal().abs().max() < 0.05
     assert (similarity(rows, rows, kind).argmax(dim=1) == torch.arange(60)).all()
@@ -452,25 +360,12 @@ def test_similarity_of_half_precision_is_computed_in_fp32():
 
 def test_unknown_similarity():
     with pytest.raises(
-        InputError, match="unknown kind 'cos'; known: cosine, dot, euclidean, manhattan"
+        InputError, match="unknown value 'cos'; known: cosine, dot, euclidean, manhattan"
     ):
         similarity(np.ones((1, 2)), np.ones((1, 2)), "cos")
 
 
 # attention
-
-
-def test_attention_follows_the_length_and_not_the_result(tiny, monkeypatch, sentences):
-    if not tiny.switches:
-        pytest.skip("this version of transformers cannot switch a model's attention")
-    used, results = [], []
-    for short in (0, 5, 100):
-        monkeypatch.setattr("sbert.models.encoder.SHORT", short)
-        results.append(tiny.encode(sentences, "fp32", batch_tokens=16))
-        used.append(tiny.transformer.config._attn_implementation)
-    assert used == ["sdpa", "eager", "eager"]  # the last batch is the shortest
-    for result in results[1:]:
-        np.testing.assert_allclose(result, results[0], atol=1e-5)
 
 
 def test_encode_warns_of_what_it_cuts(tiny_folder):

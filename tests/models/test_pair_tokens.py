@@ -1,4 +1,4 @@
-"""Pairs joined from single texts against the tokenizer itself, and what is cut against counts of its tokens."""
+"""Pairs joined from single texts against the tokenizer itself, and what is cut against counts."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from sbert.errors import InputError
-from sbert.models.pair_tokens import PairTokenizer, flatten
+from sbert.models.pair_tokens import PairTokenizer, rows_to_pairs
 from sbert.models.tokens import tokenize_columns
 
 
@@ -85,11 +85,13 @@ def assert_as_the_tokenizer_itself(tokenizer, pairs: Pairs, max_length: int) -> 
     table, places = tokenize_columns(ours, columns(pairs))
     # equal dictionaries: token types are there where the tokenizer gives them, and only there
     assert joined(ours, pairs) == dict(theirs)
-    for side, kept in enumerate(ours.kept(table, places)):
+    for side, kept in enumerate(ours.kept_lengths(table, places)):
         assert kept.tolist() == [sequence.count(side) for sequence in sequences]
     lengths = [sum(mask) for mask in theirs["attention_mask"]]
     assert ours.lengths(table, places).tolist() == lengths
-    assert ours.cut(table, places).tolist() == [w - n for w, n in zip(whole, lengths, strict=True)]
+    assert ours.cut_tokens(table, places).tolist() == [
+        w - n for w, n in zip(whole, lengths, strict=True)
+    ]
 
 
 # against the tokenizer
@@ -98,7 +100,7 @@ def assert_as_the_tokenizer_itself(tokenizer, pairs: Pairs, max_length: int) -> 
 @pytest.mark.parametrize("extra", [0, 1, 2, 3, 6, 7])
 @pytest.mark.parametrize(("tokenizer", "least"), EVERY)
 def test_pairs_of_every_length_are_the_tokenizers_own(tokenizer, least, extra):
-    """Ties, one very long side, both, neither, none: every two lengths around an even and an odd room."""
+    """Ties, a very long side, both, neither: every two lengths around an even and an odd room."""
     counts = [*range(extra + 5), 60]
     first, second = WORDS * 3, WORDS[::-1] * 3
     pairs = [(" ".join(first[:a]), " ".join(second[:b])) for a in counts for b in counts]
@@ -130,7 +132,8 @@ def test_texts_that_become_no_tokens(tokenizer, least):
 @settings(max_examples=25, deadline=None)
 @given(pairs=st.lists(st.tuples(text, text), max_size=3), max_length=st.integers(2, 12))
 def test_pairs_without_special_tokens(make, pairs, max_length):
-    # neither has a template for pairs: one text follows the other. A first pair that is not empty gives a column
+    # neither has a template for pairs: one text follows the other. The first pair is not empty,
+    # so that there is a column
     assert_as_the_tokenizer_itself(reading(make(), True), [("a", "cat"), *pairs], max_length)
 
 
@@ -174,9 +177,9 @@ def test_a_pair_by_hand():
 def test_kept_by_hand(words, kept):
     ours = PairTokenizer(bert_tokenizer(), 8)
     table, places = tokenize_columns(ours, [["a " * words[0]], ["the " * words[1]]])
-    assert tuple(int(n) for (n,) in ours.kept(table, places)) == kept
+    assert tuple(int(n) for (n,) in ours.kept_lengths(table, places)) == kept
     assert ours.lengths(table, places).tolist() == [sum(kept) + 3]
-    assert ours.cut(table, places).tolist() == [sum(words) - sum(kept)]
+    assert ours.cut_tokens(table, places).tolist() == [sum(words) - sum(kept)]
 
 
 def test_left_truncation_keeps_the_end_of_both():
@@ -197,7 +200,7 @@ def test_the_order_of_a_pair_counts():
 
 def test_a_text_may_stand_in_many_pairs():
     ours = PairTokenizer(bert_tokenizer(), 16)
-    table = ours.table(["a cat", "the dog sits", ""])
+    table = ours.tokenize(["a cat", "the dog sits", ""])
     places = np.array([[0, 0], [1, 0], [0, 1], [2, 0], [1, 1]])
     texts = [["a cat", "the dog sits", ""][t] for t in places.T.ravel()]
     theirs = bert_tokenizer()(texts[:5], texts[5:], padding=True)
@@ -206,7 +209,7 @@ def test_a_text_may_stand_in_many_pairs():
 
 def test_no_pairs():
     ours = PairTokenizer(bert_pairs(), 16)
-    made = ours.join(ours.table([]), np.empty((0, 2), np.int64))
+    made = ours.join(ours.tokenize([]), np.empty((0, 2), np.int64))
     assert list(made) == ["input_ids", "attention_mask", "token_type_ids"]
     assert {(array.shape, array.dtype) for array in made.values()} == {((0, 1), torch.int64)}
 
@@ -253,8 +256,8 @@ TEMPLATES = {
 )
 def test_template(make, special, types, text_types):
     ours = PairTokenizer(make(), 16)
-    assert [ids.tolist() for ids in ours.special] == special
-    assert [ids.tolist() for ids in ours.types] == types
+    assert [ids.tolist() for ids in ours.special_ids] == special
+    assert [ids.tolist() for ids in ours.special_types] == types
     assert list(ours.text_types) == text_types
 
 
@@ -267,8 +270,8 @@ def test_special_tokens_of_many_kinds_keep_their_order():
         special_tokens=special,
     )
     ours = PairTokenizer(tokenizer, 12)
-    assert [ids.tolist() for ids in ours.special] == [[2, 4], [3, 1, 4], [4, 3, 1]]
-    assert [ids.tolist() for ids in ours.types] == [[0, 1], [0, 1, 0], [1, 0, 0]]
+    assert [ids.tolist() for ids in ours.special_ids] == [[2, 4], [3, 1, 4], [4, 3, 1]]
+    assert [ids.tolist() for ids in ours.special_types] == [[0, 1], [0, 1, 0], [1, 0, 0]]
     assert list(ours.text_types) == [1, 0]
     assert_as_the_tokenizer_itself(
         tokenizer, [("a cat", "the dog"), ("a", ""), ("a " * 9, "the " * 9)], 12
@@ -280,7 +283,7 @@ def test_special_tokens_of_many_kinds_keep_their_order():
 
 def test_the_table_holds_bare_texts_cut_at_the_room_of_a_pair():
     ours = PairTokenizer(bert_tokenizer(), 8)
-    table = ours.table(["a cat", "", "a the cat dog man", "a the cat dog man woman child"])
+    table = ours.tokenize(["a cat", "", "a the cat dog man", "a the cat dog man woman child"])
     words = [bert_tokenizer().convert_ids_to_tokens(ids_of(table, i)) for i in range(4)]
     assert words == [["a", "cat"], [], WORDS[:5], WORDS[:5]]
     assert table.lengths.tolist() == [2, 0, 5, 5]
@@ -309,14 +312,16 @@ def test_each_distinct_text_is_tokenised_once():
 
 
 def test_flatten_by_hand():
-    pairs, owner = flatten(np.array([[0, 1, 2], [3, 4, -1], [5, -1, 6], [7, -1, -1], [8, 8, 0]]))
+    pairs, owner = rows_to_pairs(
+        np.array([[0, 1, 2], [3, 4, -1], [5, -1, 6], [7, -1, -1], [8, 8, 0]])
+    )
     assert pairs.tolist() == [[0, 1], [0, 2], [3, 4], [5, 6], [8, 8], [8, 0]]
     assert owner.tolist() == [0, 0, 1, 2, 4, 4]
 
 
 def test_flatten_leaves_pairs_as_they_are():
     rows = np.array([[4, 1], [0, 0], [2, 3]])
-    pairs, owner = flatten(rows)
+    pairs, owner = rows_to_pairs(rows)
     assert (pairs.tolist(), owner.tolist()) == (rows.tolist(), [0, 1, 2])
 
 
@@ -324,12 +329,12 @@ def test_flatten_leaves_pairs_as_they_are():
     "rows", [np.empty((0, 2), int), np.empty((0, 4), int), np.array([[1, -1]])]
 )
 def test_flatten_of_nothing(rows):
-    pairs, owner = flatten(rows)
+    pairs, owner = rows_to_pairs(rows)
     assert (pairs.shape, owner.shape) == ((0, 2), (0,))
 
 
 def test_describe_cut_by_hand():
-    # 3 of the 9 places are special tokens: a room of 6 for pairs of 4 + 2, 5 + 2, 4 + 4 and 1 + 1 tokens
+    # 3 of 9 tokens are special: a room of 6 for pairs of 4 + 2, 5 + 2, 4 + 4 and 1 + 1 tokens
     ours = PairTokenizer(bert_tokenizer(), 9)
     made = [["a " * 4, "a " * 5, "a " * 4, "a"], ["the " * 2, "the " * 2, "the " * 4, "the"]]
     # 0 + 1 + 2 + 0 of 6 + 7 + 8 + 2 tokens are 3 of 23
@@ -342,7 +347,8 @@ def test_describe_cut_by_hand():
 def test_describe_cut_counts_rows_and_all_their_pairs():
     ours = PairTokenizer(bert_tokenizer(), 9)
     table, _ = tokenize_columns(ours, [["a " * 5, "the " * 2, "cat " * 3, "dog", "man " * 20]])
-    # 5 + 2 and 5 + 3 lose 1 and 2 in one row; 5 + 1 loses nothing, 20 + 1 loses 15 of what the table has cut already
+    # 5 + 2 and 5 + 3 lose 1 and 2 in one row; 5 + 1 loses nothing; 20 + 1 loses 15, most of
+    # which is cut in the table already
     rows = np.array([[0, 1, 2], [0, 3, -1], [4, -1, 3]])
     assert (
         ours.describe_cut(table, rows) == "2 of 3 rows (66.67%) cut, 42.86% of their tokens"

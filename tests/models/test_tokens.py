@@ -1,25 +1,16 @@
-"""Token ids against the tokenizer itself, rectangles and batches against plain loops, epochs against their contract."""
-
-import os
-import subprocess
-import sys
-from collections import Counter
-from itertools import pairwise
-from pathlib import Path
+"""Token ids against the tokenizer itself, padding and batches against plain loops."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import (
-    LENGTHS,
     WORDS,
     bare_tokenizer,
     bert_tokenizer,
     ids_of,
     mpnet_tokenizer,
     one_sided_tokenizer,
-    padding,
     roberta_tokenizer,
     sided,
     text,
@@ -28,8 +19,6 @@ from tiny_models import (
 from sbert.errors import InputError
 from sbert.models import tokens
 from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows, token_batches, tokenize_columns
-from sbert.texts import unique
-from sbert.training.sampler import Sampler
 
 # tokenizers of every manner
 
@@ -49,7 +38,7 @@ PLAIN = ["", " ", "a", "a cat. " * 400, "x" * 500, "İSTANBUL", "[SEP] a [PAD]",
 
 
 def assert_as_the_tokenizer_itself(tokenizer, texts: list[str], max_length: int) -> None:
-    table = TextTokenizer(tokenizer, max_length).table(texts)
+    table = TextTokenizer(tokenizer, max_length).tokenize(texts)
     assert len(table) == len(texts)
     for i, given_text in enumerate(texts):
         assert (
@@ -78,7 +67,7 @@ def test_ids_are_the_tokenizers_own_on_any_text(tokenizer, texts, max_length):
 def test_rectangles_are_the_tokenizers_own(tokenizer):
     texts = ["a cat", "the", "a dog sits on a mat in the park and eats", "red red red red"]
     ours = TextTokenizer(tokenizer, 8)
-    ids, mask = pad_rows(ours.table(texts), np.arange(4), ours.pad_id, ours.left)
+    ids, mask = pad_rows(ours.tokenize(texts), np.arange(4), ours.pad_id, ours.pad_left)
     theirs = tokenizer(texts, padding=True, truncation=True, max_length=8, return_tensors="pt")
     assert ids.tolist() == theirs["input_ids"].tolist()
     assert mask.tolist() == theirs["attention_mask"].tolist()
@@ -87,7 +76,7 @@ def test_rectangles_are_the_tokenizers_own(tokenizer):
 def test_left_truncation_keeps_the_end():
     texts = ["a the cat dog man woman"]
     kept = {
-        side: TextTokenizer(sided(bert_tokenizer(), truncation=side), 5).table(texts)
+        side: TextTokenizer(sided(bert_tokenizer(), truncation=side), 5).tokenize(texts)
         for side in ("left", "right")
     }
     names = {
@@ -100,14 +89,14 @@ def test_left_truncation_keeps_the_end():
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 @pytest.mark.parametrize("lower_case", [False, True])
 def test_lower_case_is_that_of_the_text(tokenizer, lower_case):
-    table = TextTokenizer(tokenizer, 64, lower_case).table(["The CAT Sits"])
+    table = TextTokenizer(tokenizer, 64, lower_case).tokenize(["The CAT Sits"])
     expected = "the cat sits" if lower_case else "The CAT Sits"
     assert ids_of(table, 0) == tokenizer(expected)["input_ids"]
 
 
 def test_lower_case_changes_a_cased_tokenizer():
     upper, lower = (
-        TextTokenizer(roberta_tokenizer(), 64, lower_case).table(["CAT"])
+        TextTokenizer(roberta_tokenizer(), 64, lower_case).tokenize(["CAT"])
         for lower_case in (False, True)
     )
     assert ids_of(upper, 0) != ids_of(lower, 0)
@@ -115,7 +104,7 @@ def test_lower_case_changes_a_cased_tokenizer():
 
 def test_cut_counts_by_hand():
     # 2 of the 5 places are special tokens: 3 words stay
-    table = TextTokenizer(bert_tokenizer(), 5).table(
+    table = TextTokenizer(bert_tokenizer(), 5).tokenize(
         ["a the cat", "a the cat dog", "a the cat dog man woman", "", "a"]
     )
     assert table.lengths.tolist() == [5, 5, 5, 2, 3]
@@ -128,9 +117,9 @@ def test_cut_counts_by_hand():
 @pytest.mark.parametrize("lower_case", [False, True])
 def test_chunks_do_not_show(monkeypatch, count, lower_case):
     texts = [" ".join(WORDS[: 1 + i % 9]).upper() for i in range(count)]
-    whole = TextTokenizer(bert_tokenizer(), 7, lower_case).table(texts)
+    whole = TextTokenizer(bert_tokenizer(), 7, lower_case).tokenize(texts)
     monkeypatch.setattr(tokens, "CHUNK", 7)
-    chunked = TextTokenizer(bert_tokenizer(), 7, lower_case).table(texts)
+    chunked = TextTokenizer(bert_tokenizer(), 7, lower_case).tokenize(texts)
     for name in ("ids", "starts", "cut_tokens"):
         np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
     assert len(chunked) == count
@@ -144,7 +133,7 @@ def test_the_tokenizer_given_stays_as_it_is():
     tokenizer.backend_tokenizer.enable_truncation(4)
     tokenizer.backend_tokenizer.enable_padding(length=9)
     before = tokenizer.backend_tokenizer.to_str()
-    table = TextTokenizer(tokenizer, 6, lower_case=True).table(["a the cat dog man woman", "a"])
+    table = TextTokenizer(tokenizer, 6, lower_case=True).tokenize(["a the cat dog man woman", "a"])
     assert table.lengths.tolist() == [6, 3], "limits set in the tokenizer show in the table"
     assert tokenizer.backend_tokenizer.to_str() == before
 
@@ -159,7 +148,7 @@ def test_refuses_a_slow_tokenizer():
 
 @pytest.mark.parametrize(("name", "least"), [("BERT", 3), ("RoBERTa", 3), ("T5", 2), ("bare", 1)])
 def test_refuses_a_length_without_room_for_a_token(name, least):
-    assert TextTokenizer(TOKENIZERS[name], least).table(["a cat"]).lengths.tolist() == [least]
+    assert TextTokenizer(TOKENIZERS[name], least).tokenize(["a cat"]).lengths.tolist() == [least]
     for length in (least - 1, 0, -5):
         with pytest.raises(InputError, match=f"max_length {length} leaves no room"):
             TextTokenizer(TOKENIZERS[name], length)
@@ -173,18 +162,6 @@ def test_pad_id_without_a_pad_token_is_zero():
 
 
 # plain loops
-
-
-@given(st.lists(st.sampled_from(["a", "b", "c", "A", "", "é", "e\u0301"])))
-def test_unique(texts):
-    distinct, index = unique(iter(texts))
-    first_seen = []
-    for one in texts:
-        if one not in first_seen:
-            first_seen.append(one)
-    assert distinct == first_seen
-    assert index.dtype == np.int64
-    assert [distinct[i] for i in index] == texts
 
 
 def some_table(lengths: list[int]) -> TokenTable:
@@ -229,152 +206,6 @@ def test_a_text_beyond_the_budget_is_a_batch_of_its_own():
     assert [b.tolist() for b in token_batches(np.array([2, 50, 4, 4]), 8)] == [[1], [2, 3], [0]]
 
 
-# epochs
-
-
-def flat(sampler: Sampler, epoch: int) -> list[int]:
-    return np.concatenate(sampler.epoch(epoch)).tolist()
-
-
-def as_lists(batches: list[np.ndarray]) -> list[list[int]]:
-    return [batch.tolist() for batch in batches]
-
-
-@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 5))
-def test_an_epoch_holds_every_row_once(n, batch_size, pool, grouped, epoch):
-    sampler = Sampler(LENGTHS[:n], batch_size, 1, grouped, pool=pool)
-    assert sorted(flat(sampler, epoch)) == list(range(n))
-    sizes = [len(batch) for batch in sampler.epoch(epoch)]
-    short = [size for size in sizes if size < batch_size]
-    assert len(sizes) == sampler.steps_per_epoch == -(-n // batch_size)
-    assert short == ([n % batch_size] if n % batch_size else [])
-
-
-@pytest.mark.parametrize("grouped", [True, False])
-@pytest.mark.parametrize(
-    "weights", [{}, {"sizes": (150, 53), "weights": (1, 2)}], ids=["", "weights"]
-)
-def test_an_epoch_is_a_function_of_seed_and_number(grouped, weights):
-    first, second, other = (
-        Sampler(LENGTHS, 8, seed, grouped, pool=5, **weights) for seed in (3, 3, 4)
-    )
-    in_order = [as_lists(first.epoch(e)) for e in range(4)]
-    assert [as_lists(second.epoch(e)) for e in (3, 1, 0, 2)] == [in_order[e] for e in (3, 1, 0, 2)]
-    assert as_lists(first.epoch(0)) == in_order[0]
-    made = [*in_order, *(as_lists(other.epoch(e)) for e in range(4))]
-    assert all(made[i] != made[j] for i in range(8) for j in range(i))
-
-
-def test_another_process_deals_the_same():
-    program = (
-        "import numpy as np; from sbert.training.sampler import Sampler;"
-        "s = Sampler(np.arange(90) % 13 + 3, 8, 5, True, (60, 30), (1.0, 2.0), 3);"
-        "print([b.tolist() for e in (2, 0) for b in s.epoch(e)])"
-    )
-    environment = {**os.environ, "PYTHONHASHSEED": "99"}
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    sampler = Sampler(np.arange(90) % 13 + 3, 8, 5, True, (60, 30), (1.0, 2.0), 3)
-    assert done.stdout.strip() == str([*as_lists(sampler.epoch(2)), *as_lists(sampler.epoch(0))])
-
-
-def test_grouping_saves_padding():
-    for epoch in range(3):
-        grouped, pools, shuffled = (
-            padding(Sampler(LENGTHS, 8, 0, group, pool=pool), epoch)
-            for group, pool in ((True, 50), (True, 3), (False, 50))
-        )
-        assert grouped < 0.15 * shuffled
-        assert grouped < pools < 0.6 * shuffled
-
-
-def test_within_a_pool_batches_are_cut_by_length():
-    batches = Sampler(LENGTHS, 8, 0, pool=50).epoch(0)
-    ordered = sorted(batches, key=lambda b: (LENGTHS[b].max(), LENGTHS[b].min()))
-    for shorter, longer in pairwise(ordered):
-        assert LENGTHS[shorter].max() <= LENGTHS[longer].min()
-    longest = [int(LENGTHS[b].max()) for b in batches]
-    assert longest not in (sorted(longest), sorted(longest, reverse=True)), (
-        "batches come in order of length"
-    )
-
-
-def test_pools_are_pieces_of_the_shuffled_epoch():
-    """A batch mixes rows of one pool alone, and a pool is batch_size * pool rows of the epoch without grouping."""
-    rows = flat(Sampler(LENGTHS, 8, 0, False), 2)
-    pools = [set(rows[i : i + 24]) for i in range(0, len(rows), 24)]
-    for batch in Sampler(LENGTHS, 8, 0, True, pool=3).epoch(2):
-        assert sum(set(batch.tolist()) <= pool for pool in pools) == 1
-
-
-def test_equal_lengths_are_still_shuffled():
-    first, second = (flat(Sampler(np.full(50, 9), 8, 0), epoch) for epoch in range(2))
-    assert first != second
-    assert first != sorted(first)
-
-
-def test_without_grouping_the_last_batch_is_the_short_one():
-    assert [len(b) for b in Sampler(LENGTHS[:10], 4, 0, False).epoch(0)] == [4, 4, 2]
-
-
-# weights
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(1, 40), st.floats(0.1, 10)), min_size=1, max_size=4),
-    st.integers(1, 6),
-)
-def test_weights_deal_by_share_and_without_repeats(datasets, epochs):
-    sizes, weights = zip(*datasets, strict=True)
-    total = sum(sizes)
-    sampler = Sampler(LENGTHS[:total], 4, 0, sizes=sizes, weights=weights)
-    counts = Counter(row for epoch in range(epochs) for row in flat(sampler, epoch))
-    first = 0
-    for size, weight in datasets:
-        own = [counts[row] for row in range(first, first + size)]
-        dealt = max(1, round(total * weight / sum(weights)))
-        assert sum(own) == epochs * dealt
-        # a row comes again only after every other row of its dataset has come
-        assert max(own) - min(own) <= 1
-        first += size
-    assert sum(counts.values()) == sum(len(b) for e in range(epochs) for b in sampler.epoch(e))
-    assert all(len(sampler.epoch(e)) == sampler.steps_per_epoch for e in range(epochs))
-
-
-def test_weights_by_hand():
-    # 80 rows an epoch, a quarter and three quarters: 20 of the 60 and each of the 20 three times
-    sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(60, 20), weights=(1, 3))
-    epochs = [Counter(flat(sampler, e)) for e in range(3)]
-    for counts in epochs:
-        assert sum(counts[row] for row in range(60)) == 20
-        assert [counts[row] for row in range(60, 80)] == [3] * 20
-    assert [sum(counts[row] for counts in epochs) for row in range(60)] == [1] * 60
-
-
-def test_weights_scale_does_not_matter():
-    small, large = (
-        Sampler(LENGTHS[:80], 8, 0, sizes=(60, 20), weights=w) for w in ((0.1, 0.3), (10, 30))
-    )
-    assert as_lists(small.epoch(1)) == as_lists(large.epoch(1))
-
-
-def test_equal_datasets_are_dealt_apart():
-    # 10 of 20 rows, 10 of 20 and 60 of 40: with one order for both, aligned datasets would always meet their twins
-    sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(20, 20, 40), weights=(1, 1, 6))
-    rows = flat(sampler, 0)
-    first, second = {row for row in rows if row < 20}, {row - 20 for row in rows if 20 <= row < 40}
-    assert len(first) == len(second) == 10
-    assert first != second
-
-
 # columns of texts
 
 
@@ -390,7 +221,8 @@ def test_tabulate_keeps_distinct_texts_once():
 
 
 def test_describe_cut_by_hand():
-    # max_length 5 keeps 3 words; rows 0 and 2 hold a text of 5 words (2 cut), row 3 one of 4 (1 cut), row 1 none
+    # max_length 5 keeps 3 words: rows 0 and 2 hold a text of 5 words (2 cut), row 3 one of 4
+    # words (1 cut), row 1 none
     tokenizer = TextTokenizer(bert_tokenizer(), 5)
     columns = [
         ["a the cat dog man", "a", "red", "a cat"],

@@ -1,0 +1,279 @@
+"""The classifier under a cross-encoder: its head, saved and new, and the changes to its layers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cross_encoder_checks import (
+    change,
+    said_by,
+    weights_of,
+    write_roberta,
+)
+from safetensors.torch import save_file
+from tiny_models import bert_tokenizer, write_classifier, write_tiny
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertModel,
+    RobertaModel,
+)
+
+from sbert import CrossEncoder
+from sbert.models.tokens import tokenize_columns
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("kind", ["BERT", "RoBERTa"])
+def test_only_the_last_layer_stays_fp32(folders, tmp_path, monkeypatch, kind, precision):
+    model = CrossEncoder.from_pretrained(folders[1] if kind == "BERT" else write_roberta(tmp_path))
+    seen = {}
+
+    def forward(**inputs):
+        seen.update({name: p.dtype for name, p in model.transformer.named_parameters()})
+        raise StopIteration
+
+    monkeypatch.setattr(model.transformer, "forward", forward)
+    with pytest.raises(StopIteration):
+        model.predict([("a", "cat")], precision=precision)
+    last = "classifier" if kind == "BERT" else "classifier.out_proj"
+    exact = {name for name, dtype in seen.items() if dtype == torch.float32}
+    assert exact == {f"{last}.weight", f"{last}.bias"}
+    assert {dtype for name, dtype in seen.items() if name not in exact} == {
+        torch.bfloat16 if precision == "bf16" else torch.float16
+    }
+
+
+def test_logits_are_not_rounded_to_bf16(scorer, pairs):
+    logits = torch.from_numpy(scorer.predict(pairs, logits=True, precision="bf16"))
+    rounded = (logits.bfloat16().float() == logits).float().mean()
+    assert rounded < 0.1
+
+
+def test_the_last_layer_is_fp32_in_training_too(scorer):
+    inputs = scorer.inputs(
+        *tokenize_columns(scorer.text_tokenizer, [["a cat", "the dog"], ["red", "a man sits"]])
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = scorer(**inputs)
+        pooled = scorer.transformer.bert(**inputs).pooler_output
+    assert (logits.dtype, pooled.dtype) == (torch.float32, torch.bfloat16)
+    head = scorer.transformer.classifier
+    torch.testing.assert_close(logits, pooled.float() @ head.weight.T + head.bias)
+    logits.sum().backward()
+    torch.testing.assert_close(head.weight.grad, pooled.float().sum(dim=0, keepdim=True))
+
+
+@pytest.mark.parametrize(("given", "labels"), [(None, 1), (1, 1), (3, 3)])
+def test_a_plain_encoder_gets_a_head(tiny_folder, pairs, given, labels):
+    model = CrossEncoder.from_pretrained(tiny_folder, given)
+    assert (model.dim, model.activation, model.classes) == (
+        labels,
+        "sigmoid" if labels == 1 else "softmax",
+        None,
+    )
+    head = model.transformer.classifier
+    assert head.weight.shape == (labels, 32)
+    assert 0.2 < head.weight.std() < 0.4, "not of the model's initializer_range, 0.3"
+    assert head.bias.tolist() == [0] * labels
+    kept = dict(model.transformer.bert.named_parameters())
+    for name, tensor in weights_of(tiny_folder).items():
+        assert torch.equal(kept.pop(name), tensor), name
+    assert not kept
+    assert model.predict(pairs).shape == ((len(pairs),) if labels == 1 else (len(pairs), labels))
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["plain encoder", "new_head"])
+def test_the_seed_makes_the_head(tiny_folder, folders, plain):
+    heads = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        source = (
+            {"name_or_path": tiny_folder}
+            if plain
+            else {"name_or_path": folders[3], "new_head": True}
+        )
+        heads.append(
+            CrossEncoder.from_pretrained(**source, num_labels=2).transformer.classifier.weight
+        )
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+@pytest.mark.parametrize("num_labels", [None, 3])
+def test_a_saved_head_is_kept(folders, num_labels):
+    model = CrossEncoder.from_pretrained(folders[3], num_labels)
+    assert (model.dim, model.activation) == (3, "softmax")
+    saved, loaded = weights_of(folders[3]), model.transformer.state_dict()
+    assert saved.keys() <= loaded.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in saved.items())
+
+
+@pytest.mark.parametrize(("saved", "num_labels"), [(3, 1), (3, 2), (1, 3)])
+def test_a_head_of_another_size_is_refused(folders, saved, num_labels):
+    assert said_by(CrossEncoder.from_pretrained, folders[saved], num_labels) == (
+        f"{folders[saved]}: its head has {saved} labels, and num_labels is {num_labels}; "
+        "leave num_labels out, or set new_head to start with a new output layer"
+    )
+
+
+@pytest.mark.parametrize(("saved", "num_labels"), [(3, 1), (3, 2), (1, 3), (3, 3), (1, 1)])
+def test_new_head_starts_the_last_layer_afresh(folders, tmp_path, saved, num_labels):
+    model = CrossEncoder.from_pretrained(folders[saved], num_labels, new_head=True)
+    assert (model.dim, model.transformer.num_labels) == (num_labels, num_labels)
+    old, new = weights_of(folders[saved]), model.transformer.state_dict()
+    assert old.keys() <= new.keys()
+    fresh = {
+        name
+        for name in old
+        if old[name].shape != new[name].shape or not torch.equal(old[name], new[name])
+    }
+    assert fresh == {"classifier.weight", "classifier.bias"}
+    assert new["classifier.weight"].shape == (num_labels, 32)
+    assert 0.2 < new["classifier.weight"].std() < 0.4, "not of the model's initializer_range, 0.3"
+    assert new["classifier.bias"].tolist() == [0] * num_labels
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    model.save_pretrained(tmp_path)
+    some = [("a cat", "red"), ("the dog", "a man")]
+    again = CrossEncoder.from_pretrained(tmp_path)
+    assert all(
+        torch.equal(weight, new[name]) for name, weight in again.transformer.state_dict().items()
+    )
+    # where weights lie in memory may change a product of few rows by the last bit
+    np.testing.assert_allclose(
+        again.predict(some, precision="fp32"), model.predict(some, precision="fp32"), rtol=1e-6
+    )
+
+
+def test_new_head_without_a_number_has_as_many_labels_as_saved(folders):
+    assert CrossEncoder.from_pretrained(folders[3], new_head=True).dim == 3
+
+
+def test_new_head_of_a_roberta_is_its_last_layer_alone(tmp_path):
+    folder = write_roberta(tmp_path)
+    model = CrossEncoder.from_pretrained(folder, 3, new_head=True)
+    old, new = weights_of(folder), model.transformer.state_dict()
+    fresh = {
+        name
+        for name in old
+        if old[name].shape != new[name].shape or not torch.equal(old[name], new[name])
+    }
+    assert fresh == {"classifier.out_proj.weight", "classifier.out_proj.bias"}
+    assert new["classifier.out_proj.bias"].tolist() == [0] * 3
+    assert model.predict([("a", "cat")]).shape == (1, 3)
+
+
+def test_a_model_whose_last_layer_gives_no_labels_is_refused(tiny_folder):
+    transformer = BertModel.from_pretrained(tiny_folder)
+    said = said_by(CrossEncoder, transformer, bert_tokenizer(), 64, "sigmoid")
+    assert said == (
+        "BertModel: its last layer pooler.dense has 32 outputs for 2 labels; "
+        "such a model is not supported here"
+    )
+
+
+def drop(folder: Path, *names: str) -> None:
+    kept = {name: tensor for name, tensor in weights_of(folder).items() if name not in names}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("new_head", [False, True])
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["classifier.weight"], "1 weights are missing, for example classifier.weight"),
+        (
+            ["classifier.weight", "classifier.bias"],
+            "2 weights are missing, for example classifier.bias",
+        ),
+        (["bert.pooler.dense.bias"], "1 weights are missing, for example bert.pooler.dense.bias"),
+        (
+            ["bert.embeddings.LayerNorm.bias"],
+            "1 weights are missing, for example bert.embeddings.LayerNorm.bias",
+        ),
+    ],
+)
+def test_an_incomplete_classifier_is_refused(tmp_path, names, said, new_head):
+    folder = write_classifier(tmp_path)
+    drop(folder, *names)
+    found = said_by(CrossEncoder.from_pretrained, folder, new_head=new_head)
+    assert found == f"{folder}: incomplete: {said}"
+
+
+def test_an_incomplete_encoder_is_refused(tmp_path):
+    folder = write_tiny(tmp_path)
+    drop(folder, "encoder.layer.1.output.dense.weight")
+    # older versions of transformers name it as the folder does, newer ones as the whole model does
+    assert said_by(CrossEncoder.from_pretrained, folder).replace(" bert.encoder", " encoder") == (
+        f"{folder}: incomplete: 1 weights are missing, "
+        "for example encoder.layer.1.output.dense.weight"
+    )
+
+
+def test_an_encoder_may_lack_its_pooler(tmp_path):
+    folder = write_tiny(tmp_path)
+    drop(folder, "pooler.dense.weight", "pooler.dense.bias")
+    assert CrossEncoder.from_pretrained(folder).predict([("a", "cat")]).shape == (1,)
+
+
+def test_an_encoder_whose_head_is_deeper_than_one_layer(tmp_path):
+    folder = write_roberta(tmp_path)
+    config = AutoConfig.from_pretrained(folder)
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+    model = CrossEncoder.from_pretrained(folder, 2)
+    assert model.predict([("a", "cat")]).shape == (1, 2)
+
+
+def test_pickled_weights_alone_are_refused(tmp_path):
+    folder = write_classifier(tmp_path)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert said_by(CrossEncoder.from_pretrained, folder) == (
+        f"{folder}: no weights: model.safetensors is missing "
+        "(there is pytorch_model.bin: convert it to safetensors)"
+    )
+
+
+def test_a_config_that_does_not_fit_the_weights_is_refused(tmp_path):
+    folder = write_classifier(tmp_path, 3)
+    change(folder / "config.json", id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0})
+    assert said_by(CrossEncoder.from_pretrained, folder).startswith(
+        f"{folder}: cannot be read: RuntimeError"
+    )
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    assert (
+        said_by(CrossEncoder.from_pretrained, tmp_path / "none")
+        == f"model {tmp_path}/none: no such folder"
+    )
+
+
+def test_a_new_head_has_no_names_of_classes(tiny_folder, tmp_path):
+    model = CrossEncoder.from_pretrained(tiny_folder, num_labels=3)
+    model.classes = ["a", "b", "c"]
+    model.save_pretrained(tmp_path)
+    assert CrossEncoder.from_pretrained(tmp_path, num_labels=3, new_head=True).classes is None
+
+
+def test_the_last_layer_computes_the_first_position_alone_and_exactly(tiny_folder):
+    """The model with the shortcut against transformers' own: equal gradients of all weights."""
+    torch.manual_seed(0)
+    model = CrossEncoder.from_pretrained(tiny_folder, num_labels=2)
+    shapes = []
+    last = model.transformer.bert.encoder.layer[-1]
+    last.intermediate.register_forward_hook(lambda module, given, made: shapes.append(made.shape))
+    theirs = AutoModelForSequenceClassification.from_pretrained(tiny_folder, num_labels=2)
+    theirs.load_state_dict(model.transformer.state_dict())
+    inputs = bert_tokenizer()(
+        ["a cat sits", "the dog"], ["a", "the man runs fast"], padding=True, return_tensors="pt"
+    )
+    for own, other in (
+        (model.transformer, model.run_transformer(dict(inputs), None)),
+        (theirs.eval(), theirs(**inputs)),
+    ):
+        own.zero_grad()
+        other.logits.square().sum().backward()
+    assert shapes == [(2, 1, 64)]
+    for (name, p), q in zip(model.transformer.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, atol=1e-5, rtol=1e-4, msg=name)

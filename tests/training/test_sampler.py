@@ -1,0 +1,162 @@
+"""Epochs of the sampler against their contract: every row once, by length, by weight."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sbert.training.sampler import Sampler
+
+LENGTHS = np.random.default_rng(0).integers(3, 60, size=203)
+
+
+def padding(sampler: Sampler, epoch: int) -> int:
+    return sum(int((LENGTHS[b].max() - LENGTHS[b]).sum()) for b in sampler.epoch(epoch))
+
+
+def flat(sampler: Sampler, epoch: int) -> list[int]:
+    return np.concatenate(sampler.epoch(epoch)).tolist()
+
+
+def as_lists(batches: list[np.ndarray]) -> list[list[int]]:
+    return [batch.tolist() for batch in batches]
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 5))
+def test_an_epoch_holds_every_row_once(n, batch_size, pool, grouped, epoch):
+    sampler = Sampler(LENGTHS[:n], batch_size, 1, grouped, pool=pool)
+    assert sorted(flat(sampler, epoch)) == list(range(n))
+    sizes = [len(batch) for batch in sampler.epoch(epoch)]
+    short = [size for size in sizes if size < batch_size]
+    assert len(sizes) == sampler.steps_per_epoch == -(-n // batch_size)
+    assert short == ([n % batch_size] if n % batch_size else [])
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize(
+    "weights", [{}, {"sizes": (150, 53), "weights": (1, 2)}], ids=["", "weights"]
+)
+def test_an_epoch_is_a_function_of_seed_and_number(grouped, weights):
+    first, second, other = (
+        Sampler(LENGTHS, 8, seed, grouped, pool=5, **weights) for seed in (3, 3, 4)
+    )
+    in_order = [as_lists(first.epoch(e)) for e in range(4)]
+    assert [as_lists(second.epoch(e)) for e in (3, 1, 0, 2)] == [in_order[e] for e in (3, 1, 0, 2)]
+    assert as_lists(first.epoch(0)) == in_order[0]
+    made = [*in_order, *(as_lists(other.epoch(e)) for e in range(4))]
+    assert all(made[i] != made[j] for i in range(8) for j in range(i))
+
+
+def test_another_process_deals_the_same():
+    program = (
+        "import numpy as np; from sbert.training.sampler import Sampler;"
+        "s = Sampler(np.arange(90) % 13 + 3, 8, 5, True, (60, 30), (1.0, 2.0), 3);"
+        "print([b.tolist() for e in (2, 0) for b in s.epoch(e)])"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "99"}
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sampler = Sampler(np.arange(90) % 13 + 3, 8, 5, True, (60, 30), (1.0, 2.0), 3)
+    assert done.stdout.strip() == str([*as_lists(sampler.epoch(2)), *as_lists(sampler.epoch(0))])
+
+
+def test_grouping_saves_padding():
+    for epoch in range(3):
+        grouped, pools, shuffled = (
+            padding(Sampler(LENGTHS, 8, 0, group, pool=pool), epoch)
+            for group, pool in ((True, 50), (True, 3), (False, 50))
+        )
+        assert grouped < 0.15 * shuffled
+        assert grouped < pools < 0.6 * shuffled
+
+
+def test_within_a_pool_batches_are_cut_by_length():
+    batches = Sampler(LENGTHS, 8, 0, pool=50).epoch(0)
+    ordered = sorted(batches, key=lambda b: (LENGTHS[b].max(), LENGTHS[b].min()))
+    for shorter, longer in pairwise(ordered):
+        assert LENGTHS[shorter].max() <= LENGTHS[longer].min()
+    longest = [int(LENGTHS[b].max()) for b in batches]
+    assert longest not in (sorted(longest), sorted(longest, reverse=True)), (
+        "batches come in order of length"
+    )
+
+
+def test_pools_are_pieces_of_the_shuffled_epoch():
+    """A batch mixes rows of one pool only: batch_size * pool rows of the epoch without grouping."""
+    rows = flat(Sampler(LENGTHS, 8, 0, False), 2)
+    pools = [set(rows[i : i + 24]) for i in range(0, len(rows), 24)]
+    for batch in Sampler(LENGTHS, 8, 0, True, pool=3).epoch(2):
+        assert sum(set(batch.tolist()) <= pool for pool in pools) == 1
+
+
+def test_equal_lengths_are_still_shuffled():
+    first, second = (flat(Sampler(np.full(50, 9), 8, 0), epoch) for epoch in range(2))
+    assert first != second
+    assert first != sorted(first)
+
+
+def test_without_grouping_the_last_batch_is_the_short_one():
+    assert [len(b) for b in Sampler(LENGTHS[:10], 4, 0, False).epoch(0)] == [4, 4, 2]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.floats(0.1, 10)), min_size=1, max_size=4),
+    st.integers(1, 6),
+)
+def test_weights_deal_by_share_and_without_repeats(datasets, epochs):
+    sizes, weights = zip(*datasets, strict=True)
+    total = sum(sizes)
+    sampler = Sampler(LENGTHS[:total], 4, 0, sizes=sizes, weights=weights)
+    counts = Counter(row for epoch in range(epochs) for row in flat(sampler, epoch))
+    first = 0
+    for size, weight in datasets:
+        own = [counts[row] for row in range(first, first + size)]
+        dealt = max(1, round(total * weight / sum(weights)))
+        assert sum(own) == epochs * dealt
+        # a row comes again only after every other row of its dataset has come
+        assert max(own) - min(own) <= 1
+        first += size
+    assert sum(counts.values()) == sum(len(b) for e in range(epochs) for b in sampler.epoch(e))
+    assert all(len(sampler.epoch(e)) == sampler.steps_per_epoch for e in range(epochs))
+
+
+def test_weights_by_hand():
+    # 80 rows an epoch, a quarter and three quarters: 20 of the 60 and each of the 20 three times
+    sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(60, 20), weights=(1, 3))
+    epochs = [Counter(flat(sampler, e)) for e in range(3)]
+    for counts in epochs:
+        assert sum(counts[row] for row in range(60)) == 20
+        assert [counts[row] for row in range(60, 80)] == [3] * 20
+    assert [sum(counts[row] for counts in epochs) for row in range(60)] == [1] * 60
+
+
+def test_weights_scale_does_not_matter():
+    small, large = (
+        Sampler(LENGTHS[:80], 8, 0, sizes=(60, 20), weights=w) for w in ((0.1, 0.3), (10, 30))
+    )
+    assert as_lists(small.epoch(1)) == as_lists(large.epoch(1))
+
+
+def test_equal_datasets_are_dealt_apart():
+    # 10 of 20 rows, 10 of 20 and 60 of 40: with one order for both, rows of the same number
+    # would always be in the same epoch
+    sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(20, 20, 40), weights=(1, 1, 6))
+    rows = flat(sampler, 0)
+    first, second = {row for row in rows if row < 20}, {row - 20 for row in rows if 20 <= row < 40}
+    assert len(first) == len(second) == 10
+    assert first != second
