@@ -68,13 +68,16 @@ class VectorSet:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def load(self, rows: slice | Tensor) -> Tensor:
+    def load(self, rows: slice | np.ndarray) -> Tensor:
         """(R, H) fp32, for the cosine scaled to length 1: what exact scores are defined on.
 
         Raises:
             InputError: NaN or infinity in a vector.
         """
-        raw = self._raw(rows)  # (R, H)
+        part = self.vectors[rows]
+        if isinstance(part, np.memmap):
+            part = np.array(part)  # read from the disk, and writable, as torch wants it
+        raw = torch.as_tensor(part).to(self.device)  # (R, H)
         norms = torch.linalg.vector_norm(raw, dim=1, keepdim=True, dtype=torch.float64)  # (R, 1)
         finite = norms[:, 0].isfinite()
         if not finite.all():
@@ -84,14 +87,6 @@ class VectorSet:
         if self.similarity == "dot":
             return raw.float()
         return (raw.double() / norms.where(norms > 0, 1)).float()
-
-    def _raw(self, rows: slice | Tensor) -> Tensor:
-        if isinstance(self.vectors, Tensor):
-            return self.vectors[rows].to(self.device)
-        part = self.vectors[rows if isinstance(rows, slice) else rows.numpy()]
-        if isinstance(part, np.memmap):
-            part = np.array(part)
-        return torch.as_tensor(part).to(self.device)
 
 
 def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:

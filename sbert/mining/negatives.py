@@ -30,7 +30,7 @@ def mine_negatives(task: MiningTask) -> None:
     """`mine.py negatives`."""
     config = task.config
     labelled = _read_queries(task)
-    scorer = _load_cross_encoder(task)
+    scorer = _load_rescorer(task)
     queries = Collection("queries", [], labelled.queries)
     corpus = Collection("corpus", [], labelled.corpus, embeddings=config.embeddings)
     positives = Collection("positives", [], [str(labelled.positives)])
@@ -81,7 +81,7 @@ def _read_corpus(task: MiningTask) -> Collection:
     return corpus
 
 
-def _load_cross_encoder(task: MiningTask) -> CrossEncoder | None:
+def _load_rescorer(task: MiningTask) -> CrossEncoder | None:
     path = task.config.cross_encoder
     if path is None:
         return None

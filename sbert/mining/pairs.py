@@ -15,7 +15,7 @@ from sbert.mining.task import MiningTask
 
 UNIT_ROWS = 16_384  # vectors of a unit, which are compared with all that follow them
 
-RECORD = np.dtype([("pair", "<i8", 2), ("score", "<f4")])
+PAIR_RECORD = np.dtype([("pair", "<i8", 2), ("score", "<f4")])
 
 
 def find_pairs(
@@ -27,7 +27,7 @@ def find_pairs(
     options = {"precision": task.config.precision, "device": task.accelerator.device}
     search = SimilarPairs(vectors, threshold, limit, **options)
     if done and task.output:  # the pairs of former units are known to the main process alone
-        records = np.frombuffer(task.output.read(), RECORD)
+        records = np.frombuffer(task.output.read(), PAIR_RECORD)
         scores, pairs = records["score"].copy(), records["pair"].copy()
         search.add(torch.from_numpy(scores), torch.from_numpy(pairs))
     for unit in task.remaining_units(len(texts), UNIT_ROWS, done, "compare"):
@@ -39,7 +39,7 @@ def find_pairs(
         pairs = distributed.gather_rows(task.accelerator, pairs)
         search.add(scores, pairs)
         if task.output:
-            records = np.rec.fromarrays([pairs.numpy(), scores.numpy()], dtype=RECORD)
+            records = np.rec.fromarrays([pairs.numpy(), scores.numpy()], dtype=PAIR_RECORD)
             task.output.append(records.tobytes())
     return search
 

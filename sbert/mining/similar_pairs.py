@@ -128,14 +128,14 @@ class SimilarPairs:
         rest = rest.float()
         group_count = grouped.shape[2]
         largest = grouped.amax(1).float()  # (R, G)
-        self._raise_floor(largest[largest >= self._needed(error)[:, None]] - error.max())
-        row, group = (largest >= self._needed(error)[:, None]).nonzero(as_tuple=True)
+        self._raise_floor(largest[largest >= (self.floor - error)[:, None]] - error.max())
+        row, group = (largest >= (self.floor - error)[:, None]).nonzero(as_tuple=True)
         members = grouped[row, :, group].float()  # (groups that can, GROUP)
-        chosen, member = (members >= self._needed(error)[row, None]).nonzero(as_tuple=True)
+        chosen, member = (members >= (self.floor - error)[row, None]).nonzero(as_tuple=True)
         values = members[chosen, member]
         self._raise_floor(values - error.max())
         row, column = row[chosen], member * group_count + group[chosen]
-        needed = self._needed(error)
+        needed = self.floor - error
         keep = values >= needed[row]
         rest_row, rest_column = (rest >= needed[:, None]).nonzero(as_tuple=True)
         return (
@@ -143,10 +143,6 @@ class SimilarPairs:
             torch.cat([column[keep], rest_column + GROUP * group_count]),
             torch.cat([values[keep], rest[rest_row, rest_column]]),
         )
-
-    def _needed(self, error: Tensor) -> Tensor:
-        """The lowest fast score of each row whose exact score can reach the floor."""
-        return self.floor - error
 
     def _raise_floor(self, lower_bounds: Tensor) -> None:
         """Raise the floor to what `limit` pairs are known to reach; (P,), one bound a pair."""

@@ -40,7 +40,7 @@ class MiningTask:
         self.accelerator = accelerator
         self.overwrite = overwrite
         self.print = accelerator.print
-        self.model = None if config.model is None else _load_bi_encoder(config, accelerator)
+        self.model = None if config.model is None else _load_embedding_model(config, accelerator)
         self.output: ResumableFile | None = None
 
     def read(self, source: CollectionConfig, embed: bool = True) -> Collection:
@@ -125,7 +125,7 @@ def open_resumable(
     return output, distributed.broadcast(accelerator, output.units if output else 0)
 
 
-def _load_bi_encoder(config: MineConfig, accelerator: Accelerator) -> BiEncoder:
+def _load_embedding_model(config: MineConfig, accelerator: Accelerator) -> BiEncoder:
     folder = locate_folder(config.model)
     if is_classifier(folder):
         raise InputError(f"{config.model}: is a cross-encoder; texts are embedded by a bi-encoder")

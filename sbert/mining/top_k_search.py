@@ -96,19 +96,19 @@ class TopKSearch:
         exact[row, rank] = self.score_exactly(queries, row, block.fp32, column[row, rank])
         self._merge(rows, exact, column + block.columns.start)
 
-    def uncertified(self) -> Tensor:
+    def uncertified(self) -> np.ndarray:
         """The queries whose k-th best score is not above the bound on all that was dropped."""
         certified = (self.scores[:, -1] > self.dropped_bound) | self.dropped_bound.isneginf()
-        return certified.logical_not().nonzero()[:, 0]
+        return np.flatnonzero(~certified.numpy())
 
-    def search_exactly(self, rows: Tensor, corpus_block: int) -> None:
+    def search_exactly(self, rows: np.ndarray, corpus_block: int) -> None:
         """Search the whole corpus again for some queries, with every score computed exactly."""
         queries = self.queries.load(rows)
         self.scores[rows] = -torch.inf
         self.indices[rows] = -1
         for columns in blocks_of(len(self.corpus), corpus_block):
             scores = exact_scores(queries, self.corpus.load(columns))  # (R, C)
-            self._mask_excluded(scores, rows.numpy(), columns)
+            self._mask_excluded(scores, rows, columns)
             indices = torch.arange(columns.start, columns.stop).expand(len(rows), -1)
             self._merge(rows, scores, indices)
 
@@ -117,7 +117,7 @@ class TopKSearch:
         row, column = self.excluded[rows, columns].nonzero()
         scores[torch.from_numpy(row).long(), torch.from_numpy(column).long()] = -torch.inf
 
-    def _merge(self, rows: slice | Tensor, scores: Tensor, indices: Tensor) -> None:
+    def _merge(self, rows: slice | np.ndarray, scores: Tensor, indices: Tensor) -> None:
         """The k best of those so far and of these (R, K): by score, then by index."""
         scores = torch.cat([self.scores[rows], scores.cpu()], dim=1)
         indices = torch.cat([self.indices[rows], indices.cpu()], dim=1)

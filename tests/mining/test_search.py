@@ -9,7 +9,7 @@ from vectors import generator, scaled
 
 from sbert import InputError
 from sbert.mining import exact, top_k_search
-from sbert.mining.search import top_k
+from sbert.mining.search import naive_top_k, top_k
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
@@ -81,6 +81,15 @@ def test_equals_the_definition(case, similarity, precision, excludes):
         assert torch.equal(mine, expected)
 
 
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_the_naive_form_is_the_definition(case, similarity):
+    queries, corpus = case()
+    found = naive_top_k(queries, corpus, 3, similarity)
+    for mine, expected in zip(found, plain(queries, corpus, 3, None, similarity), strict=True):
+        assert torch.equal(mine, expected)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 10**6),
@@ -129,7 +138,7 @@ def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch
 
 def test_the_certificate_is_needed(monkeypatch):
     """Without it the fast pass alone loses neighbours: the test of exactness can fail."""
-    monkeypatch.setattr(top_k_search.TopKSearch, "uncertified", lambda self: torch.arange(0))
+    monkeypatch.setattr(top_k_search.TopKSearch, "uncertified", lambda self: np.arange(0))
     queries, corpus = near_duplicates()
     assert not torch.equal(
         top_k(queries, corpus, 5, precision="bf16")[1], plain(queries, corpus, 5)[1]

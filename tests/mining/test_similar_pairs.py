@@ -1,15 +1,13 @@
-"""All similar pairs: equal to a plain loop over pairs, scores and order, whatever the blocks; communities as in the field."""
+"""All similar pairs: equal to a plain loop over pairs, scores and order, whatever the blocks and the precision."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentence_transformers.util import community_detection
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining.clusters import communities
 from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
 
 
@@ -111,41 +109,3 @@ def test_bad_options(options, message):
 def test_not_a_number():
     with pytest.raises(InputError, match="vector 2 contains NaN or infinity"):
         similar_pairs(torch.tensor([[1.0, 0], [0, 1], [np.nan, 0]]))
-
-
-def of(vectors, threshold, least):
-    return communities(len(vectors), *similar_pairs(vectors, threshold), least)
-
-
-def test_communities_by_hand():
-    """On a circle, in degrees; the threshold is that of 15 degrees."""
-    degrees = torch.tensor([0.0, 10, 20, 26, 90, 95, 180])
-    vectors = torch.stack([torch.cos(torch.deg2rad(degrees)), torch.sin(torch.deg2rad(degrees))], 1)
-    threshold = float(np.cos(np.deg2rad(15)))
-    # vector 1 reaches 0 and 2, vector 2 reaches 1 and 3: the lower index leads, and 3 is left alone
-    assert of(vectors, threshold, 2) == [[1, 0, 2], [4, 5]]
-    assert of(vectors, threshold, 3) == [[1, 0, 2]]
-    assert of(vectors, threshold, 1) == [[1, 0, 2], [4, 5], [3], [6]]
-    assert of(vectors, threshold, 4) == []
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_communities_are_those_of_the_field(seed):
-    g = generator(seed)
-    centres = torch.randn(12, 16, generator=g)
-    vectors = centres.repeat_interleave(25, 0) + 0.5 * torch.randn(300, 16, generator=g)
-    for threshold, least in ((0.75, 5), (0.8, 2), (0.6, 10)):
-        found = of(vectors, threshold, least)
-        assert found == community_detection(vectors, threshold, least)
-        assert found
-
-
-def test_no_vector_is_in_two_communities_and_all_are_near_their_centre():
-    vectors = vectors_of(9, 300, 3)
-    found = of(vectors, 0.9, 3)
-    members = [i for group in found for i in group]
-    assert len(members) == len(set(members)) > 50
-    assert [len(group) for group in found] == sorted(map(len, found), reverse=True)
-    unit = scaled(vectors).double()
-    for centre, *others in found:
-        assert (unit[others] @ unit[centre]).min() >= 0.9 - 1e-6

@@ -1,8 +1,7 @@
-"""Hard negatives: the choice equals a plain loop over candidates; queries, corpus and positives as rows give them."""
+"""The choice of hard negatives equals a plain loop over queries and candidates."""
 
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbert import InputError
-from sbert.data.collection import Collection
-from sbert.data.rows import Rows
 from sbert.mining.config import NegativesConfig
-from sbert.mining.candidates import LabelledQueries, cosines_with
 from sbert.mining.negatives import select_negatives
 
 LIMITS = ("max_score", "min_score", "absolute_margin", "relative_margin")
@@ -176,100 +172,3 @@ def test_bad_options(options, message):
 ])  # fmt: skip
 def test_depth(options, depth):
     assert NegativesConfig(**options).depth == depth
-
-
-def rows(task, *columns, labels=None):
-    return Rows("mine", task, [list(column) for column in columns], labels)
-
-
-def corpus_of(*texts):
-    return Collection("corpus.txt", [str(i) for i in range(len(texts))], list(texts))
-
-
-def asked(questions):
-    """Each query with its positives, as texts."""
-    places = zip(questions.queries, questions.positives, strict=True)
-    return {query: [questions.corpus[i] for i in positives] for query, positives in places}
-
-
-def test_rows_whose_positives_are_the_corpus():
-    queries, positives = ["q1", "q2", "q1", "q1", "q3"], ["a", "b", "c", "a", "b"]
-    for data in (
-        rows("pair", queries, positives),
-        rows("triplet", queries, positives, ["x"] * 5, [None] * 5),
-    ):
-        found = LabelledQueries.from_data(data, None)
-        assert found.corpus == ["a", "b", "c"]
-        assert asked(found) == {"q1": ["a", "c"], "q2": ["b"], "q3": ["b"]}
-        assert found.excluded() == [[0, 2], [1], [1]]
-
-
-def test_binary_rows_count_where_the_label_is_1():
-    data = rows(
-        "binary", ["q1", "q1", "q2"], ["a", "b", "a"], labels=np.array([1, 0, 0], np.float32)
-    )
-    assert asked(LabelledQueries.from_data(data, corpus_of("b", "a"))) == {"q1": ["a"]}
-    data.labels[:] = 0
-    with pytest.raises(InputError, match="mine: no row has label 1, so none has a positive"):
-        LabelledQueries.from_data(data, None)
-
-
-def test_a_corpus_with_duplicates_and_the_query_itself():
-    found = LabelledQueries.from_data(
-        rows("pair", ["q", "b"], ["a", "c"]), corpus_of("x", "q", "a", "q", "a", "c", "b")
-    )
-    assert found.corpus == ["x", "q", "a", "c", "b"]
-    assert asked(found) == {"q": ["a"], "b": ["c"]}
-    assert found.excluded() == [[1, 2], [3, 4]]  # its positives and itself
-
-
-def test_a_positive_that_is_not_in_the_corpus():
-    with pytest.raises(
-        InputError, match="mine: the positive of row 1 is not in corpus.txt: 'lost'; add it"
-    ):
-        LabelledQueries.from_data(rows("pair", ["q", "r"], ["a", "lost"]), corpus_of("a", "b"))
-
-
-@pytest.mark.parametrize("task", ["sts", "nli", "rerank"])
-def test_tasks_without_positives(task):
-    with pytest.raises(
-        InputError,
-        match=f"mine: task {task}; negatives are mined for pair, triplet, binary or retrieval data",
-    ):
-        LabelledQueries.from_data(rows(task, ["q"], ["a"], labels=np.ones(1)), None)
-
-
-def retrieval(corpus, queries, judged):
-    from sbert.data.retrieval import Qrels, Retrieval
-
-    query, document, relevance = (np.array(column) for column in zip(*judged, strict=True))
-    ids = [[str(i) for i in range(len(texts))] for texts in (corpus, queries)]
-    return Retrieval(
-        "scifact", ids[0], corpus, ids[1], queries, Qrels(query, document, relevance.astype(float))
-    )
-
-
-def test_retrieval_data():
-    judged = [(0, 4, 1), (0, 1, 0), (1, 0, 2), (0, 2, 1), (1, 3, 1), (2, 0, 1)]
-    found = LabelledQueries.from_data(
-        retrieval(["a", "b", "a", "", "c"], ["q", "r", "q"], judged), None
-    )
-    assert found.corpus == ["a", "b", "", "c"]
-    # of two queries of one text the positives are joined; an empty document is neither a positive nor a negative
-    assert asked(found) == {"q": ["c", "a"], "r": ["a"]}
-    assert found.excluded() == [[0, 2, 3], [0, 2]]
-    with pytest.raises(InputError, match="scifact: every relevant document is empty"):
-        LabelledQueries.from_data(retrieval(["a", ""], ["q"], [(0, 1, 1), (0, 0, 0)]), None)
-
-
-def test_cosines_against_numpy():
-    generator = np.random.default_rng(0)
-    query, vectors = (
-        generator.normal(size=6).astype(np.float32),
-        generator.normal(size=(4, 6)).astype(np.float32),
-    )
-    vectors[2] = 0
-    expected = [SimpleNamespace(a=v @ query, b=np.sqrt((v @ v) * (query @ query))) for v in vectors]
-    expected = [x.a / x.b if x.b else 0 for x in expected]
-    np.testing.assert_allclose(cosines_with(query, vectors), expected, atol=1e-6)
-    assert cosines_with(np.zeros(6), vectors) == [0, 0, 0, 0]
