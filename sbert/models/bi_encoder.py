@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sbert.device import Precision
 from sbert.errors import InputError
 from sbert.models import st_folder
+from sbert.models.checks import check_encode_input
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows
 from sbert.pooling import Dense, check_modes, pool
@@ -137,7 +138,7 @@ class BiEncoder(Encoder):
             InputError: `texts` is one text instead of a list, or holds something else than a str;
                 an unknown precision.
         """
-        _check_texts(texts)
+        check_encode_input(texts)
         distinct, index = unique(texts)
         table = self.text_tokenizer.tokenize(distinct)
         self._warn_cut(table.cut_tokens, "texts")
@@ -172,14 +173,6 @@ def freeze_pooler(transformer: nn.Module) -> None:
         pooler.requires_grad_(False)
 
 
-def _check_texts(texts: Sequence[str]) -> None:
-    if isinstance(texts, str):
-        raise InputError("encode: takes a list of texts, not one text; write encode([text])")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"encode: text {i} is {text!r}, not a str")
-
-
 SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cosine": lambda a, b: F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T,
     "dot": lambda a, b: a @ b.T,
@@ -201,6 +194,7 @@ def similarity(
         InputError: an unknown similarity.
     """
     if similarity not in SIMILARITIES:
-        known = ", ".join(SIMILARITIES)
-        raise InputError(f"similarity: unknown value '{similarity}'; known: {known}")
+        raise InputError(
+            f"similarity: unknown value '{similarity}'; known: {', '.join(SIMILARITIES)}"
+        )
     return SIMILARITIES[similarity](torch.as_tensor(a).float(), torch.as_tensor(b).float())

@@ -55,10 +55,8 @@ def _is_outside_encoder(key: str, model: nn.Module) -> bool:
 def reset_head(model: nn.Module, num_labels: int) -> None:
     """Give the output layer new weights, normal with zero bias, for `num_labels` unnamed labels."""
     _, output = find_output_layer(model)
-    names = [f"LABEL_{k}" for k in range(num_labels)]
-    set_class_names(model.config, names)
-    model.num_labels = num_labels
-    output.out_features = num_labels
+    set_class_names(model.config, [f"LABEL_{k}" for k in range(num_labels)])
+    model.num_labels = output.out_features = num_labels
     weight = torch.randn(num_labels, output.in_features) * model.config.initializer_range
     output.weight = nn.Parameter(weight)
     output.bias = nn.Parameter(torch.zeros(num_labels))
@@ -93,9 +91,9 @@ class Fp32Linear(nn.Linear):
 def keep_head_in_fp32(transformer: nn.Module) -> tuple[str, str]:
     """Make the output layer an `Fp32Linear` in place -> the names of its weights.
 
-    A logit in bf16 has 8 bits, so that similar pairs get equal scores and cannot be ranked. Weights
-    and their names stay, so saved folders do not change; in fp32 nothing changes at all. Costs K x
-    H products a pair.
+    A logit in bf16 has 8 bits: similar pairs would get equal scores, which cannot be ranked. The
+    weights and their names stay, so that saved folders do not change, and neither do results in
+    fp32. The cost is K H products in fp32 a pair.
     """
     name, output = find_output_layer(transformer)
     output.__class__ = Fp32Linear
@@ -107,8 +105,8 @@ def compute_first_position_only(transformer: nn.Module) -> None:
 
     Exact, in training too: the head reads no other position, and only attention mixes positions.
     Saves an eighth of all products of a model of 6 layers (9 of the last layer's 12 H^2 a token
-    come after its attention). Only for model types whose head is known to read the first position;
-    costs nothing.
+    come after its attention), and costs nothing. Model types whose head is not known to read only
+    the first position are left as they are.
     """
     if transformer.config.model_type in _FIRST_POSITION_MODELS:
         last_layer = transformer.base_model.encoder.layer[-1]

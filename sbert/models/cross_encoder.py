@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sbert.device import Precision
 from sbert.errors import InputError
+from sbert.models.checks import check_predict_input, check_rank_input
 from sbert.models.classifier import (
     compute_first_position_only,
     keep_head_in_fp32,
@@ -17,7 +18,7 @@ from sbert.models.classifier import (
 )
 from sbert.models.cross_encoder_folder import read_cross_encoder_folder, write_cross_encoder_folder
 from sbert.models.encoder import Encoder
-from sbert.models.pair_tokens import PairTokenizer, rows_to_pairs
+from sbert.models.pair_tokens import PairTokenizer, rows_to_pairs, unique_pairs
 from sbert.models.tokens import TokenTable, tokenize_columns
 
 # logits (..., K) -> scores (..., K)
@@ -161,10 +162,10 @@ class CrossEncoder(Encoder):
             InputError: an element of `pairs` is not two texts; a text is empty; an unknown
                 precision.
         """
-        _check_pairs(pairs)
+        check_predict_input(pairs)
         columns = [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
         table, rows = tokenize_columns(self.text_tokenizer, columns)
-        distinct, _ = _unique_pairs(rows, symmetric)
+        distinct, _ = unique_pairs(rows, symmetric)
         self._warn_cut(self.text_tokenizer.cut_tokens(table, distinct), "pairs")
         return self.predict_tokenized(
             table, rows, logits, symmetric, precision, progress, batch_tokens
@@ -181,7 +182,7 @@ class CrossEncoder(Encoder):
         batch_tokens: int = 4096,
     ) -> np.ndarray:
         """`predict` for pairs (N, 2) of the texts of a table, without the warning of cut pairs."""
-        distinct, index = _unique_pairs(pairs, symmetric)
+        distinct, index = unique_pairs(pairs, symmetric)
         outputs = self.infer(table, distinct, precision, progress, batch_tokens)[index]
         if symmetric:
             outputs = (outputs[: len(pairs)] + outputs[len(pairs) :]) / 2
@@ -206,11 +207,13 @@ class CrossEncoder(Encoder):
         Raises:
             InputError: a model of several classes; no documents; an empty text; `top_k` below 1.
         """
-        self._check_rank_arguments(query, documents, top_k)
+        if self.dim != 1:
+            raise InputError(f"rank: needs a model of one score; this one has {self.dim} classes")
+        check_rank_input(query, documents, top_k)
         table, column = tokenize_columns(self.text_tokenizer, [[query, *documents]])  # (1 + N, 1)
         pairs = np.full((len(documents), 2), column[0, 0])
         pairs[:, 1] = column[1:, 0]
-        distinct, _ = _unique_pairs(pairs, symmetric=False)
+        distinct, _ = unique_pairs(pairs, symmetric=False)
         self._warn_cut(self.text_tokenizer.cut_tokens(table, distinct), "pairs")
         logits = self.predict_tokenized(
             table, pairs, logits=True, precision=precision, progress=progress
@@ -218,31 +221,6 @@ class CrossEncoder(Encoder):
         scores = ACTIVATIONS[self.activation](torch.from_numpy(logits)).tolist()
         best = np.argsort(-logits, kind="stable")[:top_k].tolist()
         return [(i, scores[i]) for i in best]
-
-    def _check_rank_arguments(
-        self, query: str, documents: Sequence[str], top_k: int | None
-    ) -> None:
-        if self.dim != 1:
-            raise InputError(f"rank: needs a model of one score; this one has {self.dim} classes")
-        if isinstance(documents, str) or not len(documents):
-            raise InputError("rank: there are no documents; give a list of texts")
-        if top_k is not None and top_k < 1:
-            raise InputError(f"rank: top_k is {top_k}; it must be 1 or more")
-        _check_text(query, "rank: the query")
-        for i, document in enumerate(documents):
-            _check_text(document, f"rank: document {i}")
-
-    def _describe_distinct_cut(
-        self, table: TokenTable, pairs: np.ndarray, symmetric: bool
-    ) -> str | None:
-        """How many distinct pairs `max_length` cuts; None if none."""
-        distinct, _ = _unique_pairs(pairs, symmetric)
-        cut = np.count_nonzero(self.text_tokenizer.cut_tokens(table, distinct))
-        if cut == 0:
-            return None
-        return (
-            f"{cut:,} of {len(distinct):,} distinct pairs are cut at max_length {self.max_length}"
-        )
 
     def save_pretrained(self, path: str | Path) -> None:
         """Save a sequence-classification folder.
@@ -252,34 +230,3 @@ class CrossEncoder(Encoder):
         write_cross_encoder_folder(
             path, self.transformer, self.tokenizer, self.max_length, self.activation
         )
-
-
-def _unique_pairs(pairs: np.ndarray, symmetric: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct pairs (D, 2) of N pairs (N, 2), and the index of each among them: (N,).
-
-    With `symmetric` those of both orders, and the index (2 N,): the swapped pairs follow the
-    others.
-    """
-    if symmetric:
-        pairs = np.concatenate([pairs, pairs[:, ::-1]])
-    # one integer a pair is sorted many times faster than two columns
-    size = pairs.max(initial=0) + 1
-    keys, index = np.unique(pairs[:, 0] * size + pairs[:, 1], return_inverse=True)
-    return np.stack(np.divmod(keys, size), axis=1), index
-
-
-def _check_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    for i, pair in enumerate(pairs):
-        if not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2:
-            raise InputError(
-                f"predict: pair {i} is {pair!r}, not two texts; write predict([(text, text), ...])"
-            )
-        for side, text in zip(("first", "second"), pair, strict=True):
-            _check_text(text, f"predict: the {side} text of pair {i}")
-
-
-def _check_text(text: object, where: str) -> None:
-    if not isinstance(text, str):
-        raise InputError(f"{where} is {text!r}, not a str")
-    if not text.strip():
-        raise InputError(f"{where} is empty")

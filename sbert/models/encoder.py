@@ -14,9 +14,8 @@ from tqdm.auto import tqdm
 from sbert.device import Precision, resolve_precision
 from sbert.models.tokens import BaseTokenizer, TokenTable, token_batches
 
-EAGER_MAX_TOKENS = (
-    48  # up to this length plain attention is faster on a CPU than torch's fused kernel
-)
+# up to this length plain attention is faster on a CPU than torch's fused kernel
+EAGER_MAX_TOKENS = 48
 
 
 class Encoder(nn.Module, abc.ABC):
@@ -66,8 +65,7 @@ class Encoder(nn.Module, abc.ABC):
     def fingerprint(self) -> str:
         """SHA-256 of all that results depend on: weights, pooling or activation, max_length."""
         setting = getattr(self, self.output_setting)
-        header = f"{type(self).__name__} {setting} {self.max_length}"
-        digest = hashlib.sha256(header.encode())
+        digest = hashlib.sha256(f"{type(self).__name__} {setting} {self.max_length}".encode())
         for name, weight in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -103,8 +101,13 @@ class Encoder(nn.Module, abc.ABC):
         # results stay on the device until the end: one transfer, and no batch waits for another's
         result = torch.empty(len(rows), self.dim, device=device)
         hidden = None if progress is None else not progress
-        label, tokens = self.progress_label, int(lengths.sum())
-        bar = tqdm(desc=label, total=tokens, unit="tok", unit_scale=True, disable=hidden)
+        bar = tqdm(
+            desc=self.progress_label,
+            total=int(lengths.sum()),
+            unit="tok",  # unlike texts, tokens all take the same time
+            unit_scale=True,
+            disable=hidden,
+        )
         with evaluating(self), bar:
             for batch in token_batches(lengths, batch_tokens):
                 inputs = self.inputs(table, rows[batch])

@@ -59,9 +59,7 @@ def locate_folder(name_or_path: str | Path) -> Path:
         raise InputError(f"model {name_or_path}: no such folder")
     try:
         return Path(snapshot_download(str(name_or_path), allow_patterns=_HUB_FILES))
-    except (
-        Exception
-    ) as error:  # the hub's client raises many kinds, each for a model that is not available
+    except Exception as error:  # the hub's client raises many kinds
         reason = textwrap.shorten(str(error), 200)
         raise InputError(
             f"model {name_or_path}: no such folder, and the download from the hub failed: {reason}"

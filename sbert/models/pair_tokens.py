@@ -30,9 +30,9 @@ class PairTokenizer(BaseTokenizer):
         self.special_ids, self.special_types, self.text_types = _read_pair_template(backend)
         self.special_count = sum(len(ids) for ids in self.special_ids)
         if max_length < self.special_count + 2:
-            least = self.special_count + 2
             raise InputError(
-                f"max_length {max_length} leaves no room for a pair; use at least {least}"
+                f"max_length {max_length} leaves no room for a pair; "
+                f"use at least {self.special_count + 2}"
             )
         super().__init__(tokenizer, backend, max_length, max_length - self.special_count)
         self.reads_token_types = "token_type_ids" in tokenizer.model_input_names
@@ -115,6 +115,20 @@ def rows_to_pairs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows (B, C) -> pairs (P, 2) of each first text with the others present, their rows (P,)."""
     row, column = np.nonzero(rows[:, 1:] >= 0)
     return np.stack([rows[row, 0], rows[row, column + 1]], axis=1), row
+
+
+def unique_pairs(pairs: np.ndarray, symmetric: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct pairs (D, 2) of N pairs (N, 2), and the index of each among them: (N,).
+
+    With `symmetric` those of both orders, and the index (2 N,): the swapped pairs follow the
+    others.
+    """
+    if symmetric:
+        pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    # one integer a pair is sorted many times faster than two columns
+    size = pairs.max(initial=0) + 1
+    keys, index = np.unique(pairs[:, 0] * size + pairs[:, 1], return_inverse=True)
+    return np.stack(np.divmod(keys, size), axis=1), index
 
 
 def _read_pair_template(

@@ -45,6 +45,7 @@ _NAMES_6X = {
     "weightedmean": "weighted_mean",
     "lasttoken": "last_token",
 }
+_PACKAGE = "sentence_transformers.models."
 _ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU")
 
 
@@ -105,8 +106,7 @@ def _read_pooling(path: Path) -> list[str]:
     else:
         names = [name for name, key in _KEYS_2X.items() if config.get(key)]
     if not names or None in names:
-        known = ", ".join(_KEYS_2X)
-        raise InputError(f"{path}: no known pooling mode in {config}; known: {known}")
+        raise InputError(f"{path}: no known pooling mode in {config}; known: {', '.join(_KEYS_2X)}")
     return names
 
 
@@ -116,8 +116,9 @@ def _read_dense(path: Path) -> Dense:
     name = config.get("activation_function", "torch.nn.modules.activation.Tanh")
     activation = name.rpartition(".")[2]
     if activation not in _ACTIVATIONS:
-        known = ", ".join(_ACTIVATIONS)
-        raise InputError(f"{config_path}: unknown activation {activation}; known: {known}")
+        raise InputError(
+            f"{config_path}: unknown activation {activation}; known: {', '.join(_ACTIVATIONS)}"
+        )
     if config.get("use_residual"):
         raise InputError(f"{config_path}: a Dense with a residual is not supported here")
     if not weights.exists():
@@ -125,8 +126,9 @@ def _read_dense(path: Path) -> Dense:
     for key in ("in_features", "out_features"):
         if not isinstance(config.get(key), int):
             raise InputError(f"{config_path}: {key} is {config.get(key)}, not an integer")
-    sizes = config["in_features"], config["out_features"]
-    dense = Dense(*sizes, config.get("bias", True), activation)
+    dense = Dense(
+        config["in_features"], config["out_features"], config.get("bias", True), activation
+    )
     dense.load_state_dict(load_file(weights))
     return dense
 
@@ -145,15 +147,12 @@ def write_st_folder(
     save_backbone(root, transformer, tokenizer, max_length)
     settings = {"max_seq_length": max_length, "do_lower_case": lower_case}
     dump_json(root / "sentence_bert_config.json", settings)
-    folders = {"": "Transformer", "1_Pooling": "Pooling"}
-    for i, module in enumerate(head, start=2):
-        name = type(module).__name__
-        folders[f"{i}_{name}"] = name
     modules = []
-    for i, (folder, name) in enumerate(folders.items()):
+    names = ["Transformer", "Pooling", *(type(module).__name__ for module in head)]
+    for i, name in enumerate(names):
+        folder = f"{i}_{name}" if i else ""
         (root / folder).mkdir(exist_ok=True)
-        kind = f"sentence_transformers.models.{name}"
-        modules.append({"idx": i, "name": str(i), "path": folder, "type": kind})
+        modules.append({"idx": i, "name": str(i), "path": folder, "type": _PACKAGE + name})
     dump_json(root / "modules.json", modules)
     _write_pooling(root / "1_Pooling" / "config.json", transformer.config.hidden_size, pooling)
     for i, module in enumerate(head, start=2):

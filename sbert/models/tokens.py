@@ -142,8 +142,10 @@ class TextTokenizer(BaseTokenizer):
 def unlimited_backend(tokenizer) -> Tokenizer:
     """A copy of the Rust half of a transformers tokenizer that neither pads nor truncates."""
     if not getattr(tokenizer, "is_fast", False):
-        name = type(tokenizer).__name__
-        raise InputError(f"{name}: needs a fast (Rust) tokenizer: a folder with tokenizer.json")
+        raise InputError(
+            f"{type(tokenizer).__name__}: needs a fast (Rust) tokenizer: "
+            "a folder with tokenizer.json"
+        )
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
@@ -204,5 +206,4 @@ def tokenize_columns(
     distinct, index = unique(text for text in texts if text is not None)
     cells = np.full(len(texts), -1)
     cells[present] = index
-    rows = cells.reshape(len(columns), len(columns[0])).T
-    return tokenizer.tokenize(distinct), rows
+    return tokenizer.tokenize(distinct), cells.reshape(len(columns), len(columns[0])).T
