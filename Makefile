@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEIGHTS := models/all-MiniLM-L6-v2
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint package benchmark clean
 
 # torch comes first and alone: resolving it with the rest may bring another build of it
 $(VENV)/installed: setup.cfg constraints.txt
@@ -16,16 +16,12 @@ $(VENV)/installed: setup.cfg constraints.txt
 $(WEIGHTS): | $(VENV)/installed
 	$(BIN)/python tools/fetch_weights.py $@
 
-data/demo: $(VENV)/installed tools/demo_corpus.py
-	$(BIN)/python tools/demo_corpus.py $@
-	touch $@
-
-demo: $(VENV)/installed $(WEIGHTS) data/demo
-	SBERT_DATA=data $(BIN)/python train.py --config configs/demo.yaml --overwrite
-	SBERT_DATA=data $(BIN)/python train.py --config configs/demo_cross.yaml --overwrite
-	$(BIN)/python mine.py rank --model runs/demo_cross/best --documents.path data/demo/candidates.txt --top_k 5 \
-		--query "Vietnamese exporters win 7-year deal to sell furniture"
-	SBERT_DATA=data $(BIN)/python augment.py recipe --config configs/augsbert/demo.yaml --redo
+demo: $(VENV)/installed $(WEIGHTS)
+	$(BIN)/python train.py --config configs/demo.yaml --overwrite
+	$(BIN)/python train.py --config configs/demo_cross.yaml --overwrite
+	$(BIN)/python mine.py rank --model runs/demo_cross/best --documents.path sbert/data/demo/candidates.txt \
+		--top_k 5 --query "Vietnamese exporters win 7-year deal to sell furniture"
+	$(BIN)/python augment.py recipe --config configs/augsbert/demo.yaml --redo
 
 test: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python -m pytest
@@ -33,6 +29,12 @@ test: $(VENV)/installed $(WEIGHTS)
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# an ordinary, not editable, installation has every module and the built-in corpus
+package: $(VENV)/installed
+	rm -rf build
+	$(BIN)/python -m pip install --quiet --no-deps --target build/package .
+	cd build && PYTHONPATH=package ../$(BIN)/python ../tests/check_package.py
 
 benchmark: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]'

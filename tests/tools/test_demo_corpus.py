@@ -1,4 +1,5 @@
-"""The demo corpus: its rubric, its balance, that it is the same everywhere, and that words alone do not solve it."""
+"""The built-in corpus: its labels, its balance, the shipped files, and that word overlap does not
+solve it."""
 
 import gzip
 import os
@@ -6,12 +7,17 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from configparser import ConfigParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from sbert.data.collection import read_collection
+from sbert.data.config import CollectionConfig, DatasetConfig
+from sbert.data.paths import BUILT_IN, named_folder
+from sbert.data.rows import read_dataset
 from tools import demo_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +31,7 @@ def corpus():
 
 @pytest.fixture(scope="module")
 def pairs():
-    return list(demo_corpus._pairs(0))
+    return list(demo_corpus.generate_pairs(0))
 
 
 def bag_of_words_cosine(one: str, other: str) -> float:
@@ -92,20 +98,49 @@ def test_command_writes_the_same_bytes_in_every_process(tmp_path, corpus, hash_s
         assert written[0][4:8] == bytes(4), "the gzip header holds a time"
 
 
-def test_written_files_hold_the_corpus(tmp_path, corpus):
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a corpus, decompressed: other versions of zlib may compress to other bytes."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {
+        name: gzip.decompress(data) if name.endswith(".gz") else data
+        for name, data in files.items()
+    }
+
+
+def test_the_generator_makes_the_shipped_corpus(tmp_path, corpus):
     demo_corpus.write_corpus(tmp_path / "new" / "folder", seed=0)
+    files = contents(tmp_path / "new" / "folder")
+    assert files == contents(BUILT_IN)
     for split, rows in corpus.items():
-        text = gzip.decompress(
-            (tmp_path / "new" / "folder" / f"{split}.tsv.gz").read_bytes()
-        ).decode("utf-8")
+        text = files[f"{split}.tsv.gz"].decode("utf-8")
         header, *lines = text.removesuffix("\n").split("\n")
         assert header == "sentence1\tsentence2\tscore\tsource"
         fields = [line.split("\t") for line in lines]
-        assert [
+        assert rows == [
             demo_corpus.Pair(a, b, float(score), source) for a, b, score, source in fields
-        ] == rows
-    candidates = (tmp_path / "new" / "folder" / "candidates.txt").read_text("utf-8")
+        ]
+    candidates = files["candidates.txt"].decode("utf-8")
     assert candidates == "".join(f"{pair.sentence2}\n" for pair in corpus["test"])
+
+
+def test_demo_names_the_shipped_corpus_unless_the_data_folder_has_one(
+    tmp_path, monkeypatch, corpus
+):
+    monkeypatch.setenv("SBERT_DATA", str(tmp_path))
+    rows = read_dataset(DatasetConfig("demo", split="dev"))
+    assert rows.texts == [[row[side] for row in corpus["dev"]] for side in (0, 1)]
+    assert rows.file == str(BUILT_IN / "dev.tsv.gz")
+    source = CollectionConfig("demo", split="dev", column="sentence1")
+    assert read_collection(source).texts == rows.texts[0]
+    (tmp_path / "demo").mkdir()
+    assert named_folder("demo") == tmp_path / "demo"
+    assert named_folder("stsb") == tmp_path / "stsb"
+
+
+def test_an_ordinary_installation_has_the_shipped_corpus():
+    options = ConfigParser()
+    options.read(ROOT / "setup.cfg")
+    assert options["options.package_data"]["sbert.data"] == "demo/*"
 
 
 def names_of(country):
@@ -124,7 +159,7 @@ def country_in(headline: str):
 
 
 def test_labels_follow_the_rubric(pairs):
-    """The rubric from the slots of the events and the country read from the text, apart from the module's own code."""
+    """From the fields of the events and the countries in the text, without the module's code."""
     for _, first, second, pair in pairs:
         one, other = country_in(pair.sentence1), country_in(pair.sentence2)
         assert (one, other) == (first.country, second.country)
@@ -142,8 +177,9 @@ def test_labels_follow_the_rubric(pairs):
         assert (pair.score, pair.source) == expected, pair
 
 
-def test_headlines_tell_their_event(pairs):
-    """A headline holds its detail; two events under one topic in one country show different subtopics or details."""
+def test_headlines_show_their_event(pairs):
+    """A headline holds its detail. Two events of one topic in one country differ in subtopic or
+    detail."""
     for _, first, second, pair in pairs:
         for event, headline in ((first, pair.sentence1), (second, pair.sentence2)):
             assert any(wording.lower() in headline.lower() for wording in event.detail), headline
@@ -151,13 +187,13 @@ def test_headlines_tell_their_event(pairs):
             assert (first.subtopic, first.detail) != (second.subtopic, second.detail)
 
 
-def test_one_event_is_put_in_different_words(pairs):
+def test_two_headlines_of_one_event_share_few_words(pairs):
     for _, _, _, pair in pairs:
         if pair.score == 1.0:
             assert bag_of_words_cosine(pair.sentence1, pair.sentence2) < 0.6, pair
 
 
-def test_nothing_comes_twice(corpus, pairs):
+def test_no_headline_and_no_event_is_repeated(corpus, pairs):
     headlines = [headline for row in all_rows(corpus) for headline in row[:2]]
     assert len(set(headlines)) == len(headlines) == 4000
     events = [event for _, first, second, _ in pairs for event in {first, second}]
@@ -189,14 +225,14 @@ def test_grammar_is_complete():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_word_overlap_does_not_give_the_label_away(seed):
+def test_word_overlap_does_not_predict_the_label(seed):
     rows = demo_corpus.generate(seed)["test"]
     overlap = [bag_of_words_cosine(row.sentence1, row.sentence2) for row in rows]
     assert abs(spearman_with_labels(rows, overlap)) < 25  # measured: -6.8, 10.4, 2.0
 
 
 def untrained_cosines(rows) -> np.ndarray:
-    """Cosines of all-MiniLM-L6-v2 as it comes: the mean of the token vectors."""
+    """Cosines of the mean token vectors of all-MiniLM-L6-v2, not trained on the corpus."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
