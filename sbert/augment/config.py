@@ -1,89 +1,127 @@
-"""Typed configuration of a recipe: what `python augment.py recipe` reads."""
+"""The options of `augment.py`: silver, compare, and the whole recipe."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
+
 from sbert.augment.strategies import STRATEGIES
-from sbert.data.config import DatasetConfig, Source
+from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.errors import InputError
 from sbert.losses.base import Loss
 from sbert.mining.config import MineConfig
 from sbert.training.config import LoopConfig, ModelConfig, OptimConfig, SeedsConfig
 
+Strategy = Literal[tuple(STRATEGIES)]
+
+# rows of a recipe's table, besides those of the strategies
+UNTUNED = "untuned"
+GOLD = "gold"
+TEACHER = "cross-encoder"
+
 
 @dataclass(kw_only=True)
-class SilverConfig(MineConfig):
-    """Silver data: pairs of the gold data's sentences, or of others, each with the score that a cross-encoder gives it.
-
-    A row has sentence1, sentence2, score, strategy and teacher, a hash of the cross-encoder's weights; train.py reads it as sts.
-    No row is a self pair, a gold pair or the same pair twice, in either order; sentences that differ in case and spaces alone
-    are one. The model is for semantic search.
+class LabellingConfig:
+    """Which pairs the cross-encoder labels, and how.
 
     Args:
-        teacher: the folder of the cross-encoder: of one label, with a sigmoid.
-        strategy: random; bm25; semantic; bm25_semantic, both; kde, of random and semantic pairs so many of each score that the
-            scores are distributed like gold's; given, the pairs of `unlabelled` as they are.
-        gold: labelled pairs (task sts or binary): their sentences are paired anew, and their scores are what silver's are
-            compared with.
-        unlabelled: pairs of another domain, whose sentences are paired instead of gold's; their labels are not used.
-        texts: a collection of texts of another domain, which are paired instead of gold's.
-        sides: pair the sentences of both columns, or those of the first or of the second alone.
-        k: neighbours of a sentence by bm25 and semantic.
-        number: keep at most so many pairs, drawn by the seed; null: all that are found, of random k a sentence.
-        pool: of kde: label so many random pairs beside the semantic ones; null: k a sentence.
-        seed: of all draws.
-        symmetric: label by the mean of the logits of both orders of a pair.
+        unlabelled: pairs of another domain. Their sentences are paired instead of gold's; strategy
+            given labels the pairs themselves. Their labels are not read.
+        texts: a collection of texts of another domain, paired instead of gold's sentences.
+        sides: pair the sentences of both columns, or only of the first or the second.
+        k: neighbours of each sentence for bm25 and semantic.
+        number: maximum number of pairs of a strategy, drawn at random; null: k random pairs for
+            each sentence, and all pairs of the other strategies.
+        pool: for kde, the number of random pairs to label besides the semantic ones; null: k for
+            each sentence.
+        symmetric: label with the mean of the logits of both orders of a pair.
+    """
+
+    unlabelled: DatasetConfig | None = None
+    texts: CollectionConfig | None = None
+    sides: Literal["both", "first", "second"] = "both"
+    k: PositiveInt = 3
+    number: PositiveInt | None = None
+    pool: PositiveInt | None = None
+    symmetric: bool = True
+
+    def __post_init__(self):
+        if self.unlabelled and self.texts:
+            raise InputError("unlabelled and texts are both given; the sentences are those of one")
+
+
+@dataclass(kw_only=True)
+class SilverConfig(LabellingConfig, MineConfig):
+    """Silver data: pairs of sentences, each with the score that a cross-encoder gives it.
+
+    A row has sentence1, sentence2, score, strategy and teacher, a hash of the cross-encoder's
+    weights; train.py reads it as sts. No row pairs a sentence with itself, is a gold pair, or
+    occurs twice in either order; sentences that differ in case and spaces alone are equal. The
+    model is for semantic search.
+
+    Args:
+        teacher: the folder of the cross-encoder, with one label and a sigmoid.
+        strategy: random; bm25; semantic; bm25_semantic, both; kde, those random and semantic pairs
+            whose scores are distributed like gold's; given, the pairs of `unlabelled` as they are.
+        gold: labelled pairs (task sts or binary). Their sentences are paired, and the silver scores
+            are compared with theirs.
+        seed: of all random draws.
     """
 
     teacher: str
-    strategy: Literal["random", "bm25", "semantic", "bm25_semantic", "kde", "given"] = "semantic"
+    strategy: Strategy = "semantic"
     gold: list[DatasetConfig] = field(default_factory=list)
-    unlabelled: DatasetConfig | None = None
-    texts: Source | None = None
-    sides: Literal["both", "first", "second"] = "both"
-    k: int = 3
-    number: int | None = None
-    pool: int | None = None
-    seed: int = 0
-    symmetric: bool = True
+    seed: NonNegativeInt = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        strategy = self.strategy
+        if self.searches and self.model is None:
+            raise InputError(
+                f"model: strategy {strategy} needs the bi-encoder that finds the neighbours"
+            )
+        if not (self.gold or self.unlabelled or self.texts):
+            raise InputError(
+                "gold: name the data whose sentences are paired, or set unlabelled or texts"
+            )
+        if strategy == "kde" and not self.gold:
+            raise InputError("strategy kde needs gold, whose scores are matched")
+        if strategy == "given" and not self.unlabelled:
+            raise InputError("strategy given needs unlabelled, whose pairs are labelled")
+        if self.pool and strategy != "kde":
+            raise InputError(
+                f"pool is for strategy kde; of {strategy} pairs, number is how many are kept"
+            )
 
     @property
     def searches(self) -> bool:
+        """Whether the sentences are embedded."""
         return "semantic" in STRATEGIES[self.strategy]
 
 
 @dataclass(kw_only=True)
 class CompareConfig:
-    """Compare silver data with gold: distributions of scores, their divergence, strategies, examples.
+    """Compare silver with gold: score distributions and their divergence, strategies, examples.
 
     Args:
         gold: labelled pairs.
-        silver: what augment.py silver wrote.
+        silver: a file written by augment.py silver.
     """
 
     gold: DatasetConfig
     silver: str
 
 
-Strategy = Literal["random", "bm25", "semantic", "bm25_semantic", "kde", "given"]
-
-UNTUNED, GOLD, TEACHER = (
-    "untuned",
-    "gold",
-    "cross-encoder",
-)  # rows of the table, beside the strategies
-
-
 @dataclass
 class LearnerConfig:
-    """How an encoder is trained. Every option is one of train.py.
+    """How an encoder is trained. The options are those of train.py.
 
     Args:
         model: the encoder to start from.
         loss: a class by name, with its options.
         optim: optimisation.
-        loop: the training loop; its seed is the recipe's to choose.
-        seed_optimisation: begin with several seeds, and go on with the best.
+        loop: the training loop; the recipe sets its seed.
+        seed_optimisation: start with several seeds and continue with the best.
     """
 
     model: ModelConfig
@@ -104,77 +142,56 @@ class TeacherConfig(LearnerConfig):
     both_orders: bool = True
 
 
-@dataclass
-class SilverOptions:
-    """Which pairs the teacher labels; every option but the first is one of augment.py silver.
+@dataclass(kw_only=True)
+class SilverOptions(LabellingConfig):
+    """Which pairs the teacher labels. All options but strategies are those of augment.py silver.
 
     Args:
-        strategies: a row of the table for each: random, bm25, semantic, bm25_semantic, kde, given. The semantic ones search by
-            the bi-encoder that was trained on gold.
-        k: neighbours of a sentence by bm25 and semantic.
-        unlabelled: pairs whose sentences are paired anew instead of gold's, or which are labelled as they are (given).
-        texts: a collection of texts that are paired instead of gold's.
-        number: at most so many pairs of each strategy: their common budget; null: all that are found.
-        pool: of kde: label so many random pairs beside the semantic ones.
-        sides: pair the sentences of both columns, or those of the first or of the second alone.
-        symmetric: label by the mean of the logits of both orders of a pair.
+        strategies: random, bm25, semantic, bm25_semantic, kde, given; each is a row of the table.
+            Semantic search uses the bi-encoder trained on gold.
     """
 
     strategies: list[Strategy]
-    unlabelled: DatasetConfig | None = None
-    texts: Source | None = None
-    k: int = 3
-    number: int | None = None
-    pool: int | None = None
-    sides: Literal["both", "first", "second"] = "both"
-    symmetric: bool = True
 
     def __post_init__(self):
-        for name in ("k", "number", "pool"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"silver.{name} is {value}; it must be 1 or more")
-        if self.unlabelled and self.texts:
-            raise InputError(
-                "silver: unlabelled and texts are both given; the sentences are those of one"
-            )
+        super().__post_init__()
         if "given" in self.strategies and not self.unlabelled:
             raise InputError(
-                "silver.strategies: given labels the pairs of silver.unlabelled, and there are none"
+                "silver.strategies: given labels the pairs of silver.unlabelled; set that too"
             )
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             raise InputError(
-                f"silver.strategies: [{', '.join(self.strategies)}]; name some of {', '.join(STRATEGIES)}, each once"
+                f"silver.strategies: [{', '.join(self.strategies)}]; list one or more of "
+                f"{', '.join(STRATEGIES)}, each once"
             )
 
 
 @dataclass
 class AugmentedConfig:
-    """How the bi-encoder is trained on gold and silver, where it differs from the one on gold alone.
+    """How the bi-encoder is trained on gold and silver, where that differs from gold alone.
 
     Args:
-        start: base, from the encoder that the bi-encoder starts from; gold, going on from the one that was trained on gold.
-        share: of silver in an epoch, of as many rows as both have; null: every row once.
-        set: options over those of bi_encoder, dotted: {optim.epochs: 1}.
+        start: base, from the encoder that the bi-encoder starts from; gold, from the one trained on
+            gold.
+        share: the share of silver in an epoch, which has as many rows as both; null: use every row
+            once.
+        set: options that override those of bi_encoder, dotted: {optim.epochs: 1}.
     """
 
     start: Literal["base", "gold"] = "base"
-    share: float | None = None
+    share: OpenUnitInterval | None = None
     set: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self):
-        if self.share is not None and not 0 < self.share < 1:
-            raise InputError(f"augmented.share is {self.share}; it must lie between 0 and 1")
 
 
 @dataclass
 class TargetConfig:
-    """Domain adaptation: silver.unlabelled or silver.texts are of another domain, and the last bi-encoder is trained on their
-    silver alone.
+    """Domain adaptation: silver.unlabelled or silver.texts are of another domain, and the last
+    bi-encoder is trained on their silver alone.
 
     Args:
-        dev: labelled pairs to choose the last bi-encoder's best step by; without any, its last step is taken.
-        test: labelled pairs of the target; they choose nothing.
+        test: labelled pairs of the target domain, only evaluated on.
+        dev: labelled pairs that choose the best step of the last bi-encoder; without any, its last
+            step is used.
     """
 
     test: list[DatasetConfig]
@@ -183,25 +200,28 @@ class TargetConfig:
 
 @dataclass
 class RecipeConfig:
-    """Augmented SBERT (arXiv 2010.08240): a bi-encoder on gold, a cross-encoder on gold, silver that it labels, a bi-encoder on
-    gold and silver; for several strategies, seeds and sizes of gold, with a table of all.
+    """Augmented SBERT (arXiv 2010.08240): a bi-encoder on gold, a cross-encoder on gold, silver
+    that it labels, a bi-encoder on gold and silver; for several strategies, seeds and sizes of
+    gold, with a table of the results.
 
     Args:
         name: the recipe's folder below runs.
         gold: the labelled pairs.
-        dev: labelled pairs that choose the best step of each training, and the best row of the table.
-        test: labelled pairs that choose nothing.
+        dev: labelled pairs that choose the best step of each training and the best row of the
+            table.
+        test: labelled pairs that are only evaluated on.
         bi_encoder: how it is trained on gold.
         teacher: how the cross-encoder is trained.
         silver: which pairs it labels.
         augmented: how the bi-encoder is trained on gold and silver.
         target: domain adaptation.
-        sizes: limits of gold: a table for each; null for all of it.
-        seeds: of everything: the recipe is done once with each.
-        one_teacher: of the first seed alone, with its silver, for the bi-encoders of all seeds: sooner, but the deviation says
-            nothing of the teacher.
-        metric: what the table shows, as pearson; null: the main metric of each dataset. Dev chooses by the main one.
-        published: figures of the paper by row, x 100: untuned, gold, cross-encoder, or a strategy.
+        sizes: limits of gold, each with a table of its own; null for all of gold.
+        seeds: the whole recipe is run once with each.
+        one_teacher: use the teacher of the first seed and its silver for the bi-encoders of all
+            seeds. This is faster, but the deviation then leaves out the teacher's.
+        metric: the metric in the table, such as pearson; null: the main metric of each dataset.
+            Dev always chooses by the main metric.
+        published: the paper's results x 100 by row: untuned, gold, cross-encoder, or a strategy.
         runs: the folder of all recipes.
     """
 
@@ -222,25 +242,24 @@ class RecipeConfig:
     runs: str = "runs/augsbert"
 
     def __post_init__(self):
-        for name in ("gold", "dev"):
-            if not getattr(self, name):
-                raise InputError(
-                    f"{name}: is empty; a recipe needs labelled pairs to train on, and others to choose by"
-                )
-        for name in ("seeds", "sizes"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values) or (name == "seeds" and not values):
-                raise InputError(f"{name}: {values}; name some, each once")
+        if not self.gold:
+            raise InputError("gold: is empty; a recipe needs labelled pairs to train on")
+        if not self.dev:
+            raise InputError("dev: is empty; a recipe needs labelled pairs to choose by")
+        if not self.seeds:
+            raise InputError("seeds: is empty; list one or more")
+        for name, values in (("seeds", self.seeds), ("sizes", self.sizes)):
+            if len(set(values)) < len(values):
+                raise InputError(f"{name}: {values} has a value twice; list each once")
         if self.target and not self.target.test:
-            raise InputError(
-                "target.test: is empty; name labelled pairs of the target to evaluate on"
-            )
+            raise InputError("target.test: is empty; name labelled pairs of the target domain")
         if self.target and not (self.silver.unlabelled or self.silver.texts):
             raise InputError(
-                "target: name its pairs as silver.unlabelled, or its sentences as silver.texts"
+                "target: set silver.unlabelled to its pairs, or silver.texts to its sentences"
             )
-        rows = [UNTUNED, GOLD, TEACHER, *STRATEGIES]  # all strategies: a part of them may be chosen
+        # all strategies: the recipe may run only some of the published ones
+        rows = [UNTUNED, GOLD, TEACHER, *STRATEGIES]
         for row in self.published.keys() - set(rows):
             raise InputError(
-                f"published: '{row}' is no row of the table; the rows are {', '.join(rows)}"
+                f"published: '{row}' is not a row of the table; the rows are {', '.join(rows)}"
             )

@@ -1,4 +1,4 @@
-"""The whole recipe of Augmented SBERT (arXiv 2010.08240), from labelled pairs to a table: does silver data help?"""
+"""The recipe of Augmented SBERT (arXiv 2010.08240), from labelled pairs to a table of results."""
 
 import json
 import time
@@ -14,135 +14,144 @@ from sbert.augment.stages import Stage, StageState
 from sbert.augment.summary import SilverSummary, recipe_table, teacher_warning
 from sbert.errors import InputError
 from sbert.sweeps.plan import check_inputs
-from sbert.sweeps.processes import Processes
-from sbert.sweeps.summary import Finished
+from sbert.sweeps.processes import JobRunner
+from sbert.sweeps.summary import FinishedRun
 
 
 class Recipe:
-    """A recipe. The constructor builds the configuration of every stage.
+    """A recipe. The constructor builds the configuration of every stage; no data is read yet.
 
     Args:
         config: the recipe.
-        options: the same, as nested dicts.
-        processes: as of a sweep.
+        options: the same as nested dicts.
+        make_runner: JobRunner, or what has its arguments and its `run` and `stop`.
 
     Raises:
-        InputError: settings that do not go together; options that are not there.
+        InputError: settings that exclude each other, or an unknown option.
     """
 
     def __init__(
-        self, config: RecipeConfig, options: dict[str, Any], processes: Callable = Processes
+        self, config: RecipeConfig, options: dict[str, Any], make_runner: Callable = JobRunner
     ):
         plan = RecipePlan(config, options)
-        self.config, self.processes, self.folder, self.stages = (
-            config,
-            processes,
-            plan.folder,
-            plan.stages(),
-        )
-        self.looks: dict[str, SilverSummary] = {}
+        self.config = config
+        self.make_runner = make_runner
+        self.folder = plan.folder
+        self.stages = plan.stages()
+        self.summaries: dict[str, SilverSummary] = {}  # of the silver stages that are done
         self.bar = tqdm(disable=True)
 
+    def print_line(self, text: str) -> None:
+        """Print above the progress bar."""
+        self.bar.write(text)
+
     def states(self) -> list[StageState]:
-        """Where each stage stands."""
-        states, again = [], set()
+        """The state of each stage."""
+        states, unfinished = [], set()
         for stage in self.stages:
-            states.append(stage.state(again))
-            again |= set() if states[-1].name == "done" else {stage.label}
+            state = stage.state(unfinished)
+            states.append(state)
+            if state.name != "done":
+                unfinished.add(stage.label)
         return states
 
     def describe(self) -> None:
-        """Print the stages and where they stand."""
+        """Print the stages and their states."""
         states = self.states()
         for stage, state in zip(self.stages, states, strict=True):
-            print(f"{state.name:5}  {stage.label}{': ' + state.why if state.why else ''}")
-        print(
-            f"{sum(s.name == 'done' for s in states)} of {len(states)} stages done in {self.folder}"
-        )
+            reason = f": {state.reason}" if state.reason else ""
+            print(f"{state.name:5}  {stage.label}{reason}")
+        done = [state for state in states if state.name == "done"]
+        print(f"{len(done)} of {len(states)} stages done in {self.folder}")
 
     def check(self, redo: bool) -> None:
-        """Refuse to delete what was made under other settings or from other data; find bad input before the first stage."""
+        """Find bad input before the first stage starts.
+
+        Raises:
+            InputError: a stage has a result of other settings or data, and not `redo`; a dataset or
+                a model that cannot be read; gold that is silver.
+        """
         for stage, state in zip(self.stages, self.states(), strict=True):
-            if state.name == "stale" and not state.follows and not redo:
+            if state.name == "stale" and not state.upstream and not redo:
                 raise InputError(
-                    f"{stage.folder}: made otherwise: {state.why}; give the recipe another name, or delete what no longer holds "
-                    "and make it again by --redo"
+                    f"{stage.folder}: has a result of other settings or data: {state.reason}; give "
+                    "the recipe another name, or pass --redo to delete and redo such stages"
                 )
         check_inputs([stage for stage in self.stages if not stage.after])
         check_gold(self.config.gold)
 
-    def __call__(self, redo: bool = False) -> None:
-        """Do what is left, and print the table. redo: also what was made under other settings."""
+    def run(self, redo: bool = False) -> None:
+        """Run the stages that are not done, and print the table.
+
+        redo: also those whose result has other settings or data.
+        """
         self.check(redo)
         self.folder.mkdir(parents=True, exist_ok=True)
-        processes = self.processes(1, self.say)
+        runner = self.make_runner(1, self.print_line)
         self.bar = tqdm(total=len(self.stages), unit="stage", dynamic_ncols=True)
         try:
             for stage in self.stages:
-                self.work(stage, processes)
+                self.run_stage(stage, runner)
         except BaseException:
-            processes.stop()
+            runner.stop()
             raise
         finally:
             self.bar.close()
-        print(f"\n{self.write()}\n\ntable: {self.folder / 'table.md'}")
+        print(f"\n{self.write_results()}\n\ntable: {self.folder / 'table.md'}")
 
-    def say(self, text: str) -> None:
-        """A line above the progress bar."""
-        self.bar.write(text)
-
-    def work(self, stage: Stage, processes: Callable[[Stage], None]) -> None:
-        """Do one stage, those before it being done."""
-        state, begun = stage.state(), time.perf_counter()
+    def run_stage(self, stage: Stage, runner: JobRunner) -> None:
+        """Run a stage if it is not done, and write the results so far."""
+        state = stage.state()
+        start = time.perf_counter()
         if state.name == "stale":
-            self.say(f"again: {stage.label}: {state.why}")
+            self.print_line(f"redo {stage.label}: {state.reason}")
         if state.name != "done":
-            stage.begin()
-            processes(stage)
+            stage.prepare()
+            runner.run(stage)
         stage.clean()
         if stage.kind == "silver":
-            self.looks[stage.label] = SilverSummary.at(stage)
+            self.summaries[stage.label] = SilverSummary.from_stage(stage)
         self.bar.update()
         if state.name != "done":
-            seconds = time.perf_counter() - begun
-            look = (
-                stage.kind == "silver"
-                and f"{stage.label}: {self.looks[stage.label].line()}; {seconds:.0f} s"
-            )
-            self.say(f"{self.bar.n} of {self.bar.total}: {look or Finished.read(stage).line()}")
-            if stage.kind == "teacher" and (doubt := self.doubt(stage)):
-                self.say(doubt)
-        self.write()
+            self._print_finished(stage, time.perf_counter() - start)
+        self.write_results()
 
-    def doubt(self, teacher: Stage) -> str:
-        """What is to be said of a teacher beside the bi-encoder on the same gold."""
-        student = next(
-            stage for stage in self.stages if stage.kind == "gold" and stage.axes == teacher.axes
-        )
-        return teacher_warning(self.config, [Finished.read(student)], [Finished.read(teacher)])
+    def _print_finished(self, stage: Stage, seconds: float) -> None:
+        if stage.kind == "silver":
+            line = f"{stage.label}: {self.summaries[stage.label].describe()}; {seconds:.0f} s"
+        else:
+            line = FinishedRun.read(stage).progress_line()
+        self.print_line(f"{self.bar.n} of {self.bar.total}: {line}")
+        if stage.kind == "teacher":
+            warning = self._teacher_warning(stage)
+            if warning:
+                self.print_line(warning)
 
-    def rows(self) -> list[dict]:
-        """The rows of results.jsonl: of a training as a sweep's, of silver the pairs and the divergence."""
-        rows = []
+    def _teacher_warning(self, teacher: Stage) -> str:
+        """The comparison with the bi-encoder that was trained on the same gold."""
         for stage in self.stages:
-            facts = {"stage": stage.label, "kind": stage.kind, "row": stage.row, "axes": stage.axes}
-            if stage.label in self.looks:
-                rows.append(facts | self.looks[stage.label]._asdict())
-            elif stage.kind != "silver" and stage.done:
-                rows.append(
-                    facts
-                    | {
-                        k: v
-                        for k, v in Finished.read(stage).row().items()
-                        if k not in ("run", "axes")
-                    }
-                )
-        return rows
+            if stage.kind == "gold" and stage.axes == teacher.axes:
+                student = FinishedRun.read(stage)
+        return teacher_warning(self.config, [student], [FinishedRun.read(teacher)])
 
-    def write(self) -> str:
-        """Write results.jsonl and table.md of what is done -> the table."""
-        rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows())
-        write_whole(self.folder / "results.jsonl", rows.encode())
-        text = recipe_table(self.config, self.stages, self.looks)
-        write_whole(self.folder / "table.md", f"{self.config.name}\n\n{text}\n".encode())
-        return text
+    def records(self) -> list[dict]:
+        """The rows of results.jsonl: of a training as a sweep's; of silver, its summary."""
+        records = []
+        for stage in self.stages:
+            record = {"stage": stage.label, "kind": stage.kind, "row": stage.row}
+            record["axes"] = stage.axes
+            if stage.label in self.summaries:
+                records.append(record | self.summaries[stage.label]._asdict())
+            elif stage.kind != "silver" and stage.done:
+                run = FinishedRun.read(stage).record()
+                del run["run"]
+                records.append(record | run)
+        return records
+
+    def write_results(self) -> str:
+        """Write results.jsonl and table.md of the stages that are done, and return the table."""
+        lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in self.records()]
+        write_whole(self.folder / "results.jsonl", "".join(lines).encode())
+        table = recipe_table(self.config, self.stages, self.summaries)
+        write_whole(self.folder / "table.md", f"{self.config.name}\n\n{table}\n".encode())
+        return table

@@ -1,220 +1,176 @@
-"""`augment.py silver`: pairs that a cross-encoder labels, to train a bi-encoder on (Augmented SBERT, arXiv 2010.08240).
+"""`augment.py silver`: pairs that a cross-encoder labels (Augmented SBERT, arXiv 2010.08240).
 
-While it grows, the result holds the candidates and then their scores, unit by unit: an interrupted command neither samples nor
-labels a pair again. What is kept of them is written at the end.
+The unfinished output holds the sampled pairs and then their scores, unit by unit, so an interrupted
+command neither samples nor labels a pair again. The finished one has the rows that are kept.
 """
 
 import time
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
-from tqdm.auto import tqdm
 
 from sbert import distributed
 from sbert.atomic import check_texts, encode_lines
 from sbert.augment.config import SilverConfig
+from sbert.augment.density import accept_by_density, score_density
 from sbert.augment.divergence import describe_divergence, draw_divergence
-from sbert.augment.strategies import (
-    Pool,
-    SampledPairs,
-    accept_by_density,
-    keep_number,
-    sample_pairs,
-    score_density,
-)
+from sbert.augment.pool import SentencePool
+from sbert.augment.strategies import SampledPairs, SamplingOptions, draw_indices, sample_pairs
 from sbert.data.collection import Collection
 from sbert.data.rows import Rows, read_dataset
 from sbert.device import Precision
 from sbert.errors import InputError
+from sbert.mining.embed import task_embeddings
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.loading import load_teacher
 from sbert.models.tokens import TokenTable
 from sbert.texts import digest
 
-UNIT = 2048  # pairs that are labelled between two states of an interrupted run
+UNIT = 2048  # pairs that are labelled between two states that a run can resume from
 
-RECORD = np.dtype([("pair", "<i8", 2), ("found", "u1")])
+RECORD = np.dtype([("pair", "<i8", 2), ("samplers", "u1")])  # a sampled pair in the output
 
 
 def mine_silver(task: MiningTask) -> None:
-    """`augment.py silver`."""
+    """Sample, label, and write the silver pairs."""
     config = task.config
-    _check_options(config)
-    gold = _gold(task)
-    pool = _pool(task, gold)
+    gold = read_gold(task)
+    pool = read_pool(task, gold)
     check_texts(pool.sentences, config.output)
     if config.strategy == "kde":
-        score_density(gold.labels, "gold")
+        score_density(gold.labels, "gold")  # an error now, not after the labelling
     teacher = load_teacher(config.teacher).to(task.accelerator.device)
-    done = task.begin(_settings(task, gold, pool, teacher))
-    candidates = _shared(task, _restore(task) if done else _sample(task, pool))
-    if task.output and not done:
-        records = np.rec.fromarrays(candidates, dtype=RECORD)
-        task.output.append(records.tobytes(), {"pairs": len(records)})
-    _label(task, teacher, pool, candidates.pairs, max(0, done - 1) * UNIT)
+    done = task.open_output(_settings(task, gold, pool, teacher))
+    candidates = _read_candidates(task) if done else _sample_candidates(task, pool)
+    candidates = distributed.broadcast(task.accelerator, candidates)
+    label_units(task, teacher, pool, candidates.pairs, max(0, done - 1))
+    data = None
     if task.output:
-        scores = np.frombuffer(task.output.read()[len(candidates.pairs) * RECORD.itemsize :], "<f4")
-        which = _kept(config, gold, scores)
-        silver = _rows(config, pool, candidates.take(which), scores[which])
-        _look(task, gold, silver)
-        data = encode_lines(_lines(silver, teacher.fingerprint), config.output, header=True)
-    task.finish(data if task.output else None)
+        scores = _read_scores(task, len(candidates.pairs))
+        kept = _select(config, gold, scores)
+        silver = silver_rows(config, pool, candidates.take(kept), scores[kept])
+        report_silver(task, gold, silver)
+        lines = _output_lines(silver, teacher.fingerprint)
+        data = encode_lines(lines, config.output, header=True)
+    task.finish(data)
 
 
-def _check_options(config: SilverConfig) -> None:
-    """Refuse options that do not go together."""
-    for name in ("k", "number", "pool"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}; it must be 1 or more")
-    if config.seed < 0:
-        raise InputError(f"seed is {config.seed}; it must be 0 or more")
-    if config.searches and config.model is None:
-        raise InputError(
-            f"model: strategy {config.strategy} needs the bi-encoder that finds the neighbours"
-        )
-    if config.unlabelled and config.texts:
-        raise InputError("unlabelled and texts are both given; the sentences are those of one")
-    if not (config.gold or config.unlabelled or config.texts):
-        raise InputError("gold: name the data whose sentences are paired, or unlabelled, or texts")
-    if config.strategy == "kde" and not config.gold:
-        raise InputError("strategy kde needs gold, whose scores are matched")
-    if config.strategy == "given" and not config.unlabelled:
-        raise InputError("strategy given needs unlabelled, whose pairs are labelled")
-    if config.pool and config.strategy != "kde":
-        raise InputError(
-            f"pool goes with strategy kde; of {config.strategy} pairs, number is how many are kept"
-        )
-
-
-def _gold(task: MiningTask) -> Rows | None:
-    """All gold pairs."""
-    sets = [read_dataset(data) for data in task.config.gold]
-    for rows in sets:
-        task.say(rows.describe())
+def read_gold(task: MiningTask) -> Rows | None:
+    """The rows of all gold datasets as one."""
+    datasets = [read_dataset(dataset) for dataset in task.config.gold]
+    for rows in datasets:
+        task.print(rows.describe())
         if rows.task not in ("sts", "binary"):
             raise InputError(f"gold {rows.name}: task {rows.task}; gold is of task sts or binary")
-    if not sets:
+    if not datasets:
         return None
-    texts = [[text for rows in sets for text in rows.texts[side]] for side in (0, 1)]
-    return Rows("gold", "sts", texts, np.concatenate([rows.labels for rows in sets]))
+    texts = [list(chain.from_iterable(rows.texts[side] for rows in datasets)) for side in (0, 1)]
+    return Rows("gold", "sts", texts, np.concatenate([rows.labels for rows in datasets]))
 
 
-def _pool(task: MiningTask, gold: Rows | None) -> Pool:
-    config, given = task.config, []
-    source = gold
-    if config.unlabelled:
-        source = read_dataset(config.unlabelled, labels=False)
-        task.say(source.describe())
-        if source.task == "retrieval":
-            raise InputError(f"unlabelled {source.name}: task retrieval; name its corpus as texts")
-        if len(source.texts) < 2:
-            raise InputError(
-                f"unlabelled {source.name}: one column of texts; pairs need two, and single texts go as texts"
-            )
-        given = list(zip(*source.texts[:2], strict=True))
-    if config.texts:
-        if config.texts.embeddings or config.texts.path.endswith(".npy"):
-            raise InputError(
-                "texts: silver takes texts, and embeds the distinct ones itself; leave embeddings out"
-            )
-        source = task.read(config.texts, embed=False)
-        sentences = source.texts
-    else:
-        sides = {"both": (0, 1), "first": (0,), "second": (1,)}[config.sides]
-        sentences = [
-            text
-            for row in zip(*(source.texts[side] for side in sides), strict=True)
-            for text in row
-        ]
+def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
+    """The sentences of `texts`, of `unlabelled` or of gold. Gold pairs are known."""
+    config = task.config
     known = zip(*gold.texts, strict=True) if gold else ()
-    pool = Pool.of(sentences, known, given, source.name)
-    task.say(f"{len(pool):,} distinct sentences")
+    if config.texts:
+        texts = _read_texts(task)
+        pool = SentencePool.from_texts(texts.texts, known, name=texts.name)
+    else:
+        rows = _read_unlabelled(task) if config.unlabelled else gold
+        columns = {"both": rows.texts[:2], "first": rows.texts[:1], "second": rows.texts[1:2]}
+        sentences = chain.from_iterable(zip(*columns[config.sides], strict=True))
+        given = zip(*rows.texts[:2], strict=True) if config.unlabelled else ()
+        pool = SentencePool.from_texts(sentences, known, given, rows.name)
+    task.print(f"{len(pool):,} distinct sentences")
     return pool
 
 
-def _settings(task: MiningTask, gold: Rows | None, pool: Pool, teacher: CrossEncoder) -> dict:
-    facts = [
-        str(part.tolist())
-        for part in (pool.known, pool.given, gold.labels if gold else np.empty(0))
-    ]
-    sentences = Collection("sentences", [], pool.sentences)
-    return task.settings(sentences_hash=sentences) | {
-        "teacher": teacher.fingerprint,
-        "pairs_hash": digest(facts),
-    }
+def _read_texts(task: MiningTask) -> Collection:
+    source = task.config.texts
+    if source.embeddings or source.path.endswith(".npy"):
+        raise InputError(
+            "texts: silver needs texts and embeds the distinct ones itself; remove embeddings"
+        )
+    return task.read(source, embed=False)
 
 
-def _sample(task: MiningTask, pool: Pool) -> SampledPairs | None:
-    """The pairs to label; of processes the main one draws them."""
+def _read_unlabelled(task: MiningTask) -> Rows:
+    rows = read_dataset(task.config.unlabelled, labels=False)
+    task.print(rows.describe())
+    if rows.task == "retrieval":
+        raise InputError(f"unlabelled {rows.name}: task retrieval; give its corpus as texts")
+    if len(rows.texts) < 2:
+        raise InputError(
+            f"unlabelled {rows.name}: one column of texts; pairs need two, and single texts are "
+            "given as texts"
+        )
+    return rows
+
+
+def _settings(
+    task: MiningTask, gold: Rows | None, pool: SentencePool, teacher: CrossEncoder
+) -> dict:
+    """What an interrupted command must have in common with the one that resumes it."""
+    gold_labels = gold.labels if gold else np.empty(0)
+    numbers = [str(array.tolist()) for array in (pool.known, pool.given, gold_labels)]
+    settings = task.settings(sentences_hash=Collection("sentences", [], pool.sentences))
+    return settings | {"teacher": teacher.fingerprint, "pairs_hash": digest(numbers)}
+
+
+def _sample_candidates(task: MiningTask, pool: SentencePool) -> SampledPairs | None:
+    """Sample the pairs to label, and write them; in the main process. All embed the sentences."""
     config = task.config
-    vectors = task.vectors(Collection("sentences", [], pool.sentences)) if config.searches else None
-    if not task.output:
+    vectors = None
+    if config.searches:
+        sentences = Collection("sentences", [], pool.sentences)
+        vectors = task_embeddings(task, sentences)
+    if task.output is None:
         return None
     count = config.pool if config.strategy == "kde" else config.number
     search = {"precision": config.precision, "device": task.accelerator.device}
-    found = sample_pairs(config.strategy, pool, config.k, count, config.seed, vectors, **search)
-    if config.strategy != "kde":  # whose number is of those that are accepted
-        found = found.take(keep_number(len(found.pairs), config.number, config.seed))
-    return found
+    options = SamplingOptions(config.k, count, config.seed, vectors, search)
+    candidates = sample_pairs(config.strategy, pool, options)
+    if config.strategy != "kde":  # whose number is that of the pairs accepted by density
+        rows = draw_indices(len(candidates.pairs), config.number, config.seed)
+        candidates = candidates.take(rows)
+    records = np.rec.fromarrays(candidates, dtype=RECORD)
+    task.output.append(records.tobytes(), {"pairs": len(records)})
+    return candidates
 
 
-def _restore(task: MiningTask) -> SampledPairs | None:
-    """The pairs that an interrupted run drew."""
-    if not task.output:
+def _read_candidates(task: MiningTask) -> SampledPairs | None:
+    """The pairs that an interrupted run sampled."""
+    if task.output is None:
         return None
     records = np.frombuffer(task.output.read(), RECORD, task.output.facts["pairs"])
-    return SampledPairs(records["pair"].astype(np.int64), records["found"])
+    return SampledPairs(records["pair"].astype(np.int64), records["samplers"])
 
 
-def _shared(task: MiningTask, found: SampledPairs | None) -> SampledPairs:
-    """What the main process has, in every process."""
-    pairs, bits = found or (np.empty((0, 2), np.int64), np.empty(0, np.uint8))
-    parts = (torch.from_numpy(np.ascontiguousarray(part)) for part in (pairs, bits))
-    return SampledPairs(
-        *(distributed.gather_rows(task.accelerator, part).numpy() for part in parts)
-    )
-
-
-def _label(
-    task: MiningTask, teacher: CrossEncoder, pool: Pool, pairs: np.ndarray, start: int
+def label_units(
+    task: MiningTask, teacher: CrossEncoder, pool: SentencePool, pairs: np.ndarray, done: int
 ) -> None:
-    """Label the pairs (P, 2) from `start` on. The batches of a unit do not depend on where an earlier run was stopped."""
-    config, table = task.config, teacher.texts.table(pool.sentences)
-    if cut := teacher.texts.describe_cut(table, pairs):
-        task.say(f"teacher, max_length {teacher.max_length}: {cut}")
+    """Label the pairs (P, 2) after the first `done` units. Batches do not depend on `done`."""
+    config = task.config
+    table = teacher.text_tokenizer.tokenize(pool.sentences)
+    cut = teacher.text_tokenizer.describe_cut(table, pairs)
+    if cut:
+        task.print(f"teacher, max_length {teacher.max_length}: {cut}")
 
-    def score(some: list[tuple[int, int]]) -> np.ndarray:
-        return label_pairs(
-            teacher,
-            table,
-            np.array(some, np.int64).reshape(-1, 2),
-            config.symmetric,
-            config.precision,
-        )
+    def score(items: list[tuple[int, int]]) -> np.ndarray:
+        share = np.array(items, np.int64).reshape(-1, 2)
+        return label_pairs(teacher, table, share, config.symmetric, config.precision)
 
-    began, hidden = time.perf_counter(), None if task.output else True
-    with tqdm(
-        total=len(pairs),
-        initial=start,
-        unit="pair",
-        desc="label",
-        disable=hidden,
-        dynamic_ncols=True,
-    ) as bar:
-        for first in range(start, len(pairs), UNIT):
-            scores = distributed.compute_shared(
-                task.accelerator, score, [*map(tuple, pairs[first : first + UNIT].tolist())]
-            )
-            if task.output:
-                task.output.append(scores.astype("<f4").tobytes())
-            bar.update(len(scores))
-    seconds = max(time.perf_counter() - began, 1e-9)
-    task.say(
-        f"{len(pairs) - start:,} pairs labelled, {(len(pairs) - start) / seconds:,.0f} pairs/s"
-    )
+    start = time.perf_counter()
+    for unit in task.remaining_units(len(pairs), UNIT, done, "label"):
+        items = [(i, j) for i, j in pairs[unit].tolist()]
+        scores = distributed.compute_shared(task.accelerator, score, items)
+        if task.output:
+            task.output.append(scores.astype("<f4").tobytes())
+    count = max(0, len(pairs) - done * UNIT)
+    rate = count / max(time.perf_counter() - start, 1e-9)
+    task.print(f"{count:,} pairs labelled, {rate:,.0f} pairs/s")
 
 
 def label_pairs(
@@ -224,52 +180,62 @@ def label_pairs(
     symmetric: bool,
     precision: Precision,
 ) -> np.ndarray:
-    """The scores (P,) in [0, 1], float32, of pairs (P, 2) of a table's texts; symmetric: by the mean of both orders' logits.
+    """Scores (P,) in [0, 1], float32, of pairs (P, 2) of a table's texts.
+
+    symmetric: from the mean of the logits of both orders.
 
     Raises:
         InputError: a score is NaN.
     """
-    scores = teacher.score(table, pairs, symmetric=symmetric, precision=precision)
+    scores = teacher.predict_tokenized(table, pairs, symmetric=symmetric, precision=precision)
     if np.isnan(scores).any():
-        raise InputError("the teacher gives NaN to a pair; train it again, or use precision fp32")
+        raise InputError(
+            "the teacher gives NaN for a pair; train it again, or set precision to fp32"
+        )
     return scores
 
 
-def _kept(config: SilverConfig, gold: Rows | None, scores: np.ndarray) -> np.ndarray:
-    """The places of the pairs that are kept of all that are labelled."""
+def _read_scores(task: MiningTask, count: int) -> np.ndarray:
+    """The scores (P,) of all labelled pairs, which come after `count` records in the output."""
+    return np.frombuffer(task.output.read()[count * RECORD.itemsize :], "<f4")
+
+
+def _select(config: SilverConfig, gold: Rows | None, scores: np.ndarray) -> np.ndarray:
+    """The indices of the labelled pairs to keep: all, or of kde those that follow gold's scores."""
     if config.strategy != "kde":
         return np.arange(len(scores))
-    there = np.flatnonzero(accept_by_density(gold.labels, scores, config.seed))
-    if not len(there):
-        raise InputError(
-            f"strategy kde: accepts none of {len(scores):,} pairs; label more: set pool"
-        )
-    return there[keep_number(len(there), config.number, config.seed)]
+    accepted = np.flatnonzero(accept_by_density(gold.labels, scores, config.seed))
+    if not len(accepted):
+        raise InputError(f"strategy kde: accepts none of {len(scores):,} pairs; increase pool")
+    return accepted[draw_indices(len(accepted), config.number, config.seed)]
 
 
-def _rows(config: SilverConfig, pool: Pool, found: SampledPairs, scores: np.ndarray) -> Rows:
-    texts = [[pool.sentences[i] for i in column] for column in found.pairs.T.tolist()]
-    sources = [f"kde:{name}" if config.strategy == "kde" else name for name in found.names()]
+def silver_rows(
+    config: SilverConfig, pool: SentencePool, sampled: SampledPairs, scores: np.ndarray
+) -> Rows:
+    texts = [[pool.sentences[i] for i in column] for column in sampled.pairs.T.tolist()]
+    sources = sampled.sampler_names()
+    if config.strategy == "kde":
+        sources = [f"kde:{name}" for name in sources]
     return Rows("silver", "sts", texts, scores, sources)
 
 
-def _lines(silver: Rows, fingerprint: str) -> list[dict]:
-    columns = (*silver.texts, [round(score, 6) for score in silver.labels.tolist()], silver.sources)
-    names = ("sentence1", "sentence2", "score", "strategy")
-    return [
-        dict(zip(names, values, strict=True)) | {"teacher": fingerprint}
-        for values in zip(*columns, strict=True)
-    ]
+def _output_lines(silver: Rows, fingerprint: str) -> list[dict]:
+    lines = []
+    columns = zip(*silver.texts, silver.labels.tolist(), silver.sources, strict=True)
+    for first, second, score, strategy in columns:
+        line = {"sentence1": first, "sentence2": second, "score": round(score, 6)}
+        lines.append(line | {"strategy": strategy, "teacher": fingerprint})
+    return lines
 
 
-def _look(task: MiningTask, gold: Rows | None, silver: Rows) -> None:
+def report_silver(task: MiningTask, gold: Rows | None, silver: Rows) -> None:
+    """Print the comparison with gold, draw it beside the output, and print the number of pairs."""
     output = Path(task.config.output)
     folder = output.with_name(f"{output.stem}-look")
-    task.say("\n" + describe_divergence(gold, silver) + "\n")
+    task.print("\n" + describe_divergence(gold, silver) + "\n")
     draw_divergence(folder, gold, silver)
-    task.say(f"histograms: {folder} (tensorboard --logdir)")
+    task.print(f"histograms: {folder} (tensorboard --logdir)")
     names, counts = np.unique(silver.sources, return_counts=True)
-    each = ", ".join(
-        f"{count:,} {name}" for name, count in zip(names.tolist(), counts.tolist(), strict=True)
-    )
-    task.say(f"{len(silver):,} silver pairs: {each}")
+    parts = [f"{count:,} {name}" for name, count in zip(names, counts.tolist(), strict=True)]
+    task.print(f"{len(silver):,} silver pairs: {', '.join(parts)}")

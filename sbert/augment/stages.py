@@ -1,14 +1,15 @@
-"""One stage of a recipe: a process of train.py or mine.py, what it reads, and whether what it left is still what it would leave.
+"""One stage of a recipe: a process of train.py or augment.py, and whether its result is valid.
 
-A stage's folder holds `stage.json`, written before it begins: its settings, and a digest of every file that it reads. A result is
-valid as long as both are those of now; so a stage that comes out otherwise makes invalid what was made from it, and nothing else.
+A stage's folder holds stage.json, written before the process starts: the settings, and a digest of
+every file that the stage reads. A result is valid as long as both are unchanged. So a stage whose
+result changes invalidates what was made from it, and nothing else.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,33 +18,35 @@ from typing import Any, Literal
 from sbert.atomic import write_whole
 from sbert.augment.config import SilverConfig
 from sbert.cli import first_difference
-from sbert.data.collection import find_file
-from sbert.data.rows import file_of
+from sbert.data.collection import collection_file
+from sbert.data.origin import dataset_file
 from sbert.models.hf_folder import is_local
 from sbert.training.config import TrainConfig
 
-SILVER = "silver.jsonl"
+SILVER_FILE = "silver.jsonl"
 
 ROOT = Path(__file__).parents[2]
 
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # bytes
+
+MODEL_FILES = (".safetensors", ".json", ".txt", ".model")  # weights, settings and vocabularies
 
 
 @dataclass(frozen=True)
 class StageState:
-    """Where a stage stands. why: what is not as it was when a stale one was made; follows: because of stages before it."""
+    """reason: why a stage is stale. upstream: whether an earlier stage is the cause."""
 
     name: Literal["done", "cut", "to do", "stale"]
-    why: str = ""
-    follows: bool = False
+    reason: str = ""
+    upstream: bool = False
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: of kind silver a process of mine.py, else one of train.py.
+    """A stage: of kind silver a process of augment.py, else one of train.py. A `Job`.
 
-    row: of the table, for all seeds. axes: its values of size and seed. text: its configuration. after: the stages that make
-    some of what it reads.
+    row: its row of the table, the same for all seeds. axes: its size and seed. after: the stages
+    whose results it reads.
     """
 
     label: str
@@ -52,110 +55,109 @@ class Stage:
     axes: dict[str, Any]
     folder: Path
     config: TrainConfig | SilverConfig
-    text: str
+    config_yaml: str
     after: tuple["Stage", ...] = ()
 
     @property
     def result(self) -> Path:
-        """What later stages read: a file of silver, or a model."""
-        return self.folder / (SILVER if self.kind == "silver" else "best")
+        """What later stages read: a silver file, or a model folder."""
+        return self.folder / (SILVER_FILE if self.kind == "silver" else "best")
 
     @property
     def done(self) -> bool:
-        return self.result.exists() and (
-            self.kind == "silver" or (self.folder / "result.json").exists()
-        )
+        if self.kind == "silver":
+            return self.result.exists()
+        return self.result.exists() and (self.folder / "result.json").exists()
 
     @property
     def command(self) -> list[str]:
-        """What follows the name of the interpreter."""
+        """The arguments of the Python interpreter."""
         config = str(self.folder / "config.yaml")
         if self.kind == "silver":
             return [str(ROOT / "augment.py"), "silver", "--config", config]
         return [str(ROOT / "train.py"), "--config", config, "--resume"]
 
-    def reads(self) -> dict[str, Path]:
-        """{name: file or model folder}, without what is on the hub."""
+    def inputs(self) -> dict[str, Path]:
+        """{name: file or model folder} that it reads, without those of the hub."""
         config = self.config
         if self.kind == "silver":
-            models, data = [config.teacher, config.model], [*config.gold, config.unlabelled]
+            models = [config.teacher, config.model]
+            datasets = [*config.gold, config.unlabelled]
         else:
-            models, data = (
-                [config.model.path],
-                [*config.data.train, *config.data.dev, *config.data.test],
-            )
-        files = {"/".join(filter(None, [d.path, d.split])): file_of(d) for d in data if d}
-        files |= {model: Path(model) for model in models if model and is_local(model)}
+            models = [config.model.path]
+            datasets = [*config.data.train, *config.data.dev, *config.data.test]
+        paths: dict[str, Path | None] = {}
+        for dataset in filter(None, datasets):
+            name = "/".join(filter(None, [dataset.path, dataset.split]))
+            paths[name] = dataset_file(dataset)
+        for model in filter(None, models):
+            paths[model] = Path(model) if is_local(model) else None
         if self.kind == "silver" and config.texts:
-            files[config.texts.path] = find_file(config.texts)
-        return {name: path for name, path in files.items() if path}
+            paths[config.texts.path] = collection_file(config.texts)
+        return {name: path for name, path in paths.items() if path}
 
-    def state(self, again: Iterable[str] = ()) -> StageState:
-        """Where it stands, if stages of these labels are to be made again."""
+    def state(self, unfinished: Collection[str] = ()) -> StageState:
+        """The state, given the labels of earlier stages that are not done."""
         path = self.folder / "stage.json"
         if not path.exists():
-            left = self.result.exists() or (self.folder / "config.yaml").exists()
-            return (
-                StageState("stale", "its folder holds what no recipe made")
-                if left
-                else StageState("to do")
-            )
-        then = json.loads(path.read_text("utf-8"))
-        if changed := first_difference(then["settings"], self.text):
-            return StageState("stale", changed)
+            if self.result.exists() or (self.folder / "config.yaml").exists():
+                return StageState("stale", "its folder was not made by a recipe")
+            return StageState("to do")
+        saved = json.loads(path.read_text("utf-8"))
+        difference = first_difference(saved["settings"], self.config_yaml)
+        if difference:
+            return StageState("stale", difference)
         for stage in self.after:
-            if stage.label in again:
-                return StageState("stale", f"{stage.label} is to be made again", follows=True)
-        files, made = self.reads(), {stage.result for stage in self.after}
-        now = digests(files)
-        for name in sorted({*now, *then["reads"]}):
-            if now.get(name) != then["reads"].get(name):
-                return StageState(
-                    "stale", f"it read another {name}", follows=files.get(name) in made
-                )
+            if stage.label in unfinished:
+                return StageState("stale", f"{stage.label} will be redone", upstream=True)
+        inputs = self.inputs()
+        current = digest_paths(inputs)
+        earlier_results = {stage.result for stage in self.after}
+        for name in sorted({*current, *saved["reads"]}):
+            if current.get(name) != saved["reads"].get(name):
+                upstream = inputs.get(name) in earlier_results
+                return StageState("stale", f"its input {name} has changed", upstream)
         return StageState("done" if self.done else "cut")
 
-    def begin(self) -> None:
-        """Make room for a result of now: a stale one is deleted. A stage that was cut keeps what it has."""
-        if self.state().name in ("stale", "to do"):
-            old = self.folder.with_name(f"{self.folder.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            if self.folder.exists():
-                os.rename(self.folder, old)  # at once, so that no half of it is left after a kill
-            shutil.rmtree(old, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            facts = {"settings": self.text, "reads": digests(self.reads())}
-            write_whole(self.folder / "stage.json", (json.dumps(facts, indent=2) + "\n").encode())
+    def prepare(self) -> None:
+        """Delete a stale result and write stage.json. A stage that was cut keeps what it has."""
+        if self.state().name not in ("stale", "to do"):
+            return
+        old = self.folder.with_name(f"{self.folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            os.rename(self.folder, old)  # in one step: a kill must not leave half of it
+        shutil.rmtree(old, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        facts = {"settings": self.config_yaml, "reads": digest_paths(self.inputs())}
+        write_whole(self.folder / "stage.json", (json.dumps(facts, indent=2) + "\n").encode())
 
     def clean(self) -> None:
-        """Delete the state of a finished training; its model stays."""
+        """Delete the training state of a finished stage; its model stays."""
         if self.done:
             shutil.rmtree(self.folder / "last", ignore_errors=True)
 
 
-def digests(files: dict[str, Path]) -> dict[str, str | None]:
-    """A digest of each; None where there is nothing."""
-    return {name: _digest(path) for name, path in files.items()}
+def digest_paths(paths: dict[str, Path]) -> dict[str, str | None]:
+    """The digest of each file or model folder; None if there is none."""
+    return {name: _digest_path(path) for name, path in paths.items()}
 
 
-def _digest(path: Path) -> str | None:
-    """Of a file its bytes; of a model folder its weights, settings and vocabularies."""
+def _digest_path(path: Path) -> str | None:
+    """Of a file the digest of its bytes; of a folder that of its `MODEL_FILES` and their names."""
     if path.is_file():
         stat = path.stat()
         return _digest_file(path, stat.st_size, stat.st_mtime_ns)
-    parts = [
-        p
-        for p in sorted(path.rglob("*"))
-        if p.suffix in (".safetensors", ".json", ".txt", ".model")
-    ]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix in MODEL_FILES]
     hashed = hashlib.sha256()
-    for part in parts:
-        hashed.update(f"{part.relative_to(path)} {_digest(part)}\n".encode())
-    return hashed.hexdigest() if parts else None
+    for file in files:
+        hashed.update(f"{file.relative_to(path)} {_digest_path(file)}\n".encode())
+    return hashed.hexdigest() if files else None
 
 
 @cache
-def _digest_file(path: Path, size: int, time: int) -> str:
+def _digest_file(path: Path, size: int, mtime: int) -> str:
+    """`size` and `mtime` are part of the cache's key, so that a changed file is read again."""
     hashed = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -1,227 +1,147 @@
-"""Augmented SBERT (Thakur et al. 2021, arXiv 2010.08240): which pairs of sentences a cross-encoder is asked to label.
+"""Sampling strategies of Augmented SBERT (arXiv 2010.08240, section 3.1): which pairs to label.
 
-Every strategy draws unordered pairs of distinct sentences, none of them known (a gold pair) and none twice. Pairs are numbered:
-that of the sentences i < j is number j (j - 1) / 2 + i, so that N sentences have the pairs 0 to N (N - 1) / 2 - 1.
+To add a strategy, write a sampler and enter it in `SAMPLERS`; the commands then know its name:
+
+    def same_length_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
+        lengths = np.array([len(sentence) for sentence in pool.sentences])
+        pairs = np.argwhere(np.triu(lengths[:, None] == lengths, k=1))  # (P, 2), i < j
+        return pairs[~np.isin(pair_numbers(pairs), pool.known)]
+
+A sampler returns distinct pairs (P, 2), int64, of indices of `pool.sentences`: no sentence with
+itself and no known pair. A strategy that joins several samplers is an entry of `STRATEGIES`.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import gaussian_kde
 
+from sbert.augment.pool import SentencePool, pair_numbers, pairs_from_numbers
 from sbert.errors import InputError
-from sbert.mining import bm25
+from sbert.mining.bm25 import BM25Index
 from sbert.mining.exact import Vectors
 from sbert.mining.search import top_k
-from sbert.texts import canonical
-
-Texts = Iterable[tuple[str, str]]
-
-SOURCES = ("random", "bm25", "semantic", "given")
-
-STRATEGIES = {
-    "random": ("random",),
-    "bm25": ("bm25",),
-    "semantic": ("semantic",),
-    "bm25_semantic": ("bm25", "semantic"),
-    "kde": ("random", "semantic"),  # of which `accept` chooses, once they are labelled
-    "given": ("given",),
-}
-
-
-class SampledPairs(NamedTuple):
-    """Pairs (P, 2) of places among the sentences, int64, and which sources found each (P,), uint8: bit s for SOURCES[s]."""
-
-    pairs: np.ndarray
-    found: np.ndarray
-
-    def take(self, which: np.ndarray) -> "SampledPairs":
-        return SampledPairs(self.pairs[which], self.found[which])
-
-    def names(self) -> list[str]:
-        """The sources of each pair: semantic, bm25+semantic."""
-        spelt = {
-            bits: "+".join(name for s, name in enumerate(SOURCES) if bits >> s & 1)
-            for bits in np.unique(self.found).tolist()
-        }
-        return [spelt[bits] for bits in self.found.tolist()]
-
-
-def number_of(pairs: np.ndarray) -> np.ndarray:
-    """(P, 2), in either order -> (P,) the numbers of the pairs."""
-    i, j = pairs.min(axis=1), pairs.max(axis=1)
-    return j * (j - 1) // 2 + i
-
-
-def pair_of(numbers: np.ndarray) -> np.ndarray:
-    """(P,) -> (P, 2), i < j."""
-    j = ((1 + np.sqrt(1 + 8.0 * numbers)) / 2).astype(np.int64)
-    j -= j * (j - 1) // 2 > numbers  # where the root was rounded
-    j += j * (j + 1) // 2 <= numbers
-    return np.stack([numbers - j * (j - 1) // 2, j], axis=1)
 
 
 @dataclass(frozen=True)
-class Pool:
-    """N distinct sentences; the numbers of the known pairs, sorted; and the given pairs (P, 2), in their order."""
+class SamplingOptions:
+    """What samplers may read.
 
-    sentences: list[str]
-    known: np.ndarray
-    given: np.ndarray
+    k: neighbours of each sentence, for bm25 and semantic. count: number of random pairs; None: k
+    for each sentence. vectors: embeddings (N, H) of the sentences, for semantic. search: options of
+    `sbert.mining.top_k`.
+    """
 
-    @classmethod
-    def of(
-        cls, sentences: Iterable[str], known: Texts = (), given: Texts = (), name: str = "pool"
-    ) -> "Pool":
-        """The pool of some sentences, each in the first spelling that is met. A known or given pair counts if both of its
-        sentences are there, and differ. `name`: what errors call it.
-
-        Raises:
-            InputError: fewer than two distinct sentences.
-        """
-        first: dict[str, str] = {}
-        for sentence in sentences:
-            first.setdefault(canonical(sentence), sentence)
-        if len(first) < 2:
-            raise InputError(
-                f"{name}: {len(first)} distinct sentence, case and spaces aside; pairs need two or more"
-            )
-        place = {key: i for i, key in enumerate(first)}
-
-        def places(pairs: Texts) -> np.ndarray:
-            both = [(place.get(canonical(a), -1), place.get(canonical(b), -1)) for a, b in pairs]
-            return np.array(
-                [(i, j) for i, j in both if min(i, j) >= 0 and i != j], np.int64
-            ).reshape(-1, 2)
-
-        return cls(list(first.values()), np.unique(number_of(places(known))), places(given))
-
-    def __len__(self) -> int:
-        return len(self.sentences)
-
-    def excluded(self) -> list[list[int]]:
-        """For each sentence itself and those of its known pairs."""
-        lists = [[i] for i in range(len(self))]
-        for i, j in pair_of(self.known).tolist():
-            lists[i].append(j)
-            lists[j].append(i)
-        return lists
+    k: int = 3
+    count: int | None = None
+    seed: int = 0
+    vectors: Vectors | None = None
+    search: dict[str, Any] = field(default_factory=dict)
 
 
-def _random(pool: Pool, count: int, seed: int, **_) -> np.ndarray:
-    """Random recombination: `count` of all pairs, or all where there are fewer, all equally likely."""
+def random_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
+    """`count` of all pairs, with equal probability; all pairs if there are no more."""
+    count = options.k * len(pool) if options.count is None else options.count
     free = len(pool) * (len(pool) - 1) // 2 - len(pool.known)
-    drawn = (
-        np.sort(np.random.default_rng(seed).choice(free, min(count, free), replace=False))
-        if free
-        else np.arange(0)
-    )
-    # the r-th free pair comes after as many known ones as have at most r free pairs before them
-    before = np.searchsorted(pool.known - np.arange(len(pool.known)), drawn, side="right")
-    return pair_of(drawn + before)
+    generator = np.random.default_rng(options.seed)
+    ranks = np.sort(generator.choice(free, min(count, free), replace=False))
+    # the free pair of rank r comes after the known pairs that have at most r free ones before them
+    free_before = pool.known - np.arange(len(pool.known))
+    return pairs_from_numbers(ranks + np.searchsorted(free_before, ranks, side="right"))
 
 
-def _neighbours(search: Callable[..., tuple], pool: Pool, k: int, **options) -> np.ndarray:
-    """Each sentence with the k best of the others that are no known pairs of it."""
-    indices = np.asarray(search(k=k, exclude=pool.excluded(), **options)[1])
-    owner, rank = np.nonzero(indices >= 0)
-    return pair_of(np.unique(number_of(np.stack([owner, indices[owner, rank]], axis=1))))
+def bm25_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
+    """Each sentence with the k best by BM25. One that shares no word with others has none."""
+    index = BM25Index(pool.sentences)
+    _, neighbours = index.top_k(pool.sentences, options.k, pool.excluded())
+    return _neighbour_pairs(neighbours)
 
 
-def _bm25(pool: Pool, k: int, **_) -> np.ndarray:
-    """The k that share the rarest words with each sentence. One that shares none has none."""
-    return _neighbours(partial(bm25.BM25Index(pool.sentences).top_k, pool.sentences), pool, k)
+def semantic_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
+    """Each sentence with the k nearest by the cosine of their embeddings."""
+    vectors = options.vectors
+    _, neighbours = top_k(vectors, vectors, options.k, pool.excluded(), **options.search)
+    return _neighbour_pairs(neighbours.numpy())
 
 
-def _semantic(pool: Pool, k: int, vectors: Vectors, search: dict, **_) -> np.ndarray:
-    """The k nearest of each sentence, by the cosine of their embeddings (N, H)."""
-    return _neighbours(partial(top_k, vectors, vectors, **search), pool, k)
+def _neighbour_pairs(neighbours: np.ndarray) -> np.ndarray:
+    """Neighbours (N, K) of every sentence, -1 for none -> the distinct pairs (P, 2)."""
+    first, column = np.nonzero(neighbours >= 0)
+    pairs = np.stack([first, neighbours[first, column]], axis=1)
+    return pairs_from_numbers(np.unique(pair_numbers(pairs)))
 
 
-def _given(pool: Pool, **_) -> np.ndarray:
-    """The pairs as they were given, the first of those that are alike."""
-    numbers, first = np.unique(number_of(pool.given), return_index=True)
-    return pool.given[np.sort(first[~np.isin(numbers, pool.known)])]
+def given_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
+    """The pairs of the data as they are, in their order, without duplicates."""
+    numbers, first = np.unique(pair_numbers(pool.given), return_index=True)
+    new = np.sort(first[~np.isin(numbers, pool.known)])
+    return pool.given[new]
 
 
-_MAKE = {"random": _random, "bm25": _bm25, "semantic": _semantic, "given": _given}
+SAMPLERS: dict[str, Callable[[SentencePool, SamplingOptions], np.ndarray]] = {
+    "random": random_pairs,
+    "bm25": bm25_pairs,
+    "semantic": semantic_pairs,
+    "given": given_pairs,
+}
+
+# strategy -> its samplers
+STRATEGIES = {name: (name,) for name in SAMPLERS} | {
+    "bm25_semantic": ("bm25", "semantic"),
+    "kde": ("random", "semantic"),  # of which sbert.augment.density chooses, once labelled
+}
+
+SAMPLER_BITS = {name: 1 << s for s, name in enumerate(SAMPLERS)}
 
 
-def sample_pairs(strategy: str, pool: Pool, k: int = 3, count: int | None = None, seed: int = 0, vectors: Vectors | None = None,
-           **search) -> SampledPairs:  # fmt: skip
-    """The candidates of a strategy, in the order of their numbers; what two sources found is there once. Given pairs keep their
-    order, and that of their sentences.
+class SampledPairs(NamedTuple):
+    """P pairs to label.
 
-    Args:
-        k: neighbours of each sentence.
-        count: random pairs; None: k for each sentence.
-        vectors: embeddings (N, H) of the pool's sentences, where a source is semantic.
-        search: options of `sbert.mining.top_k`.
+    pairs: indices of sentences (P, 2), int64. samplers: (P,) uint8, the bits of `SAMPLER_BITS` of
+    all samplers that found the pair.
+    """
+
+    pairs: np.ndarray
+    samplers: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "SampledPairs":
+        return SampledPairs(self.pairs[rows], self.samplers[rows])
+
+    def sampler_names(self) -> list[str]:
+        """The samplers of each pair: semantic, bm25+semantic."""
+        names = {}
+        for bits in np.unique(self.samplers).tolist():
+            names[bits] = "+".join(name for name, bit in SAMPLER_BITS.items() if bits & bit)
+        return [names[bits] for bits in self.samplers.tolist()]
+
+
+def sample_pairs(
+    strategy: str, pool: SentencePool, options: SamplingOptions | None = None
+) -> SampledPairs:
+    """The pairs of a strategy. Those of several samplers are joined, in the order of their numbers.
 
     Raises:
-        InputError: no pair is found.
+        InputError: there is no pair.
     """
-    sources = STRATEGIES[strategy]
-    options = {
-        "k": k,
-        "count": k * len(pool) if count is None else count,
-        "seed": seed,
-        "vectors": vectors,
-    }
-    parts = {name: _MAKE[name](pool, search=search, **options) for name in sources}
-    bits = np.concatenate(
-        [np.full(len(parts[name]), 1 << SOURCES.index(name), np.uint8) for name in sources]
-    )
-    if not len(bits):
+    options = options or SamplingOptions()
+    parts = {name: SAMPLERS[name](pool, options) for name in STRATEGIES[strategy]}
+    if not any(map(len, parts.values())):
         raise InputError(
-            f"strategy {strategy}: finds no pair among {len(pool):,} sentences that is not known already"
+            f"strategy {strategy}: finds no pair among {len(pool):,} sentences that is not known"
         )
-    if len(sources) == 1:
-        return SampledPairs(parts[strategy], bits)
-    numbers, place = np.unique(
-        np.concatenate([number_of(pairs) for pairs in parts.values()]), return_inverse=True
-    )
-    found = np.zeros(len(numbers), np.uint8)
-    np.bitwise_or.at(found, place, bits)
-    return SampledPairs(pair_of(numbers), found)
+    if len(parts) == 1:
+        [(name, pairs)] = parts.items()
+        return SampledPairs(pairs, np.full(len(pairs), SAMPLER_BITS[name], np.uint8))
+    numbers = np.unique(np.concatenate([pair_numbers(pairs) for pairs in parts.values()]))
+    samplers = np.zeros(len(numbers), np.uint8)
+    for name, pairs in parts.items():
+        samplers[np.searchsorted(numbers, pair_numbers(pairs))] |= SAMPLER_BITS[name]
+    return SampledPairs(pairs_from_numbers(numbers), samplers)
 
 
-def keep_number(total: int, number: int | None, seed: int) -> np.ndarray:
-    """The sorted places of `number` of `total` pairs, all equally likely; of all where they are no more."""
+def draw_indices(total: int, number: int | None, seed: int) -> np.ndarray:
+    """`number` sorted indices below `total`, with equal probability; all if None or not fewer."""
     if number is None or number >= total:
         return np.arange(total)
     return np.sort(np.random.default_rng([seed, 1]).choice(total, number, replace=False))
-
-
-def score_density(scores: np.ndarray, whose: str) -> gaussian_kde:
-    """The Gaussian kernel density of scores (P,), its bandwidth by Scott's rule.
-
-    Raises:
-        InputError: all are equal.
-    """
-    if len(np.unique(scores)) < 2:
-        what = (
-            f"all {len(scores):,} {whose} scores are {scores[0]:g}"
-            if len(scores)
-            else f"there are no {whose} scores"
-        )
-        raise InputError(
-            f"strategy kde: {what}, so they have no density to match; use another strategy"
-        )
-    return gaussian_kde(scores)
-
-
-def accept_by_density(gold: np.ndarray, silver: np.ndarray, seed: int) -> np.ndarray:
-    """(P,) bool: which pairs of the silver scores s (P,) to keep, each with probability min(1, F_gold(s) / F_silver(s))
-    (section 3.1, "kernel density estimation"): the scores of those kept are distributed like gold's where silver has enough of
-    them, by the lower of the two densities.
-
-    Scores count to three digits: so the densities need computing at a thousand places and not at all.
-    """
-    gold, silver = np.round(gold.astype(np.float64), 3), np.round(silver.astype(np.float64), 3)
-    places, index = np.unique(silver, return_inverse=True)
-    ratio = score_density(gold, "gold")(places) / score_density(silver, "silver")(places)
-    return np.random.default_rng([seed, 2]).random(len(silver)) < ratio[index]

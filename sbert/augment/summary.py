@@ -1,4 +1,4 @@
-"""The table of a recipe: what each row reaches on dev and test over its seeds, and what silver gains over gold alone."""
+"""The table of a recipe: the scores of each row over its seeds, and what silver gains over gold."""
 
 import math
 from collections.abc import Sequence
@@ -12,217 +12,233 @@ from sbert.augment.stages import Stage
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
 from sbert.errors import InputError
-from sbert.evaluation.significance import NOISE, p_of_means
+from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
-from sbert.sweeps.summary import Finished, deviation
+from sbert.sweeps.summary import FinishedRun, deviation, group_by_row
 
 
 class SilverSummary(NamedTuple):
-    """A silver file: its pairs, and KL(gold || silver) of their scores, in nats."""
+    """The number of pairs of a silver file, and KL(gold || silver) of their scores in nats."""
 
     pairs: int
     divergence: float
 
     @classmethod
-    def at(cls, stage: Stage) -> "SilverSummary":
+    def from_stage(cls, stage: Stage) -> "SilverSummary":
         config: SilverConfig = stage.config
         gold = np.concatenate([read_dataset(dataset).labels for dataset in config.gold])
         silver = read_dataset(DatasetConfig(config.output)).labels
         return cls(len(silver), kl_divergence(gold, silver))
 
-    def line(self) -> str:
+    def describe(self) -> str:
         skewed = f": skewed, above {MAX_KL}" if self.divergence > MAX_KL else ""
         return f"{self.pairs:,} pairs, KL(gold || silver) {self.divergence:.3f}{skewed}"
 
 
-class MetricColumn(NamedTuple):
-    """A dataset in the table; `chooses`: it is a dev set of the last bi-encoder."""
+class DatasetColumn(NamedTuple):
+    """A dataset in the table. chooses: it is a dev set of the last bi-encoder."""
 
-    dataset: str
+    name: str
     chooses: bool
 
 
-def group_score(one: Finished, dataset: str, metric: str | None, when: str = "after") -> float:
-    """A metric of a dataset, of the kind of score that counts: pearson of a cross-encoder is pearson_logit. NaN without any."""
-    for result in one.result["results"]:
+def metric_name(main: str, metric: str | None) -> str:
+    """A metric of the score that a dataset's main metric is of.
+
+    None is the main metric; pearson beside spearman_cosine is pearson_cosine; accuracy beside
+    another metric without a score stays accuracy.
+    """
+    if metric is None:
+        return main
+    _, underscore, score_name = main.partition("_")
+    return metric + underscore + score_name
+
+
+def run_score(run: FinishedRun, dataset: str, metric: str | None, when: str = "after") -> float:
+    """A metric of a dataset before or after training; NaN if undefined or not evaluated.
+
+    Raises:
+        InputError: the dataset has no such metric.
+    """
+    for result in run.result["results"]:
         if result["dataset"] == dataset:
-            name = _name(result["main"], metric)
-            if name not in result[when]:
+            name = metric_name(result["main"], metric)
+            scores = result[when]
+            if name not in scores:
                 raise InputError(
-                    f"metric: {dataset} has no '{name}'; there are: {', '.join(result[when])}"
+                    f"metric: {dataset} has no '{name}'; there are: {', '.join(scores)}"
                 )
-            return math.nan if result[when][name] is None else result[when][name]
+            return math.nan if scores[name] is None else scores[name]
     return math.nan
 
 
-def _name(main: str, metric: str | None) -> str:
-    """spearman_cosine and pearson -> pearson_cosine; accuracy has no kind of score."""
-    return main if metric is None else "_".join(filter(None, [metric, main.partition("_")[2]]))
+class SizeResults:
+    """The results of one size of gold, as far as its stages are done.
 
-
-class Group:
-    """The stages of one size of gold, as far as they are done."""
+    runs: the trainings of each row. silver: the silver files of each row.
+    """
 
     def __init__(
-        self, config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, SilverSummary]
+        self, config: RecipeConfig, stages: Sequence[Stage], summaries: dict[str, SilverSummary]
     ):
-        self.config, self.looks = config, looks
-        self.silver = [stage for stage in stages if stage.kind == "silver" and stage.label in looks]
-        self.rows: dict[str, list[Finished]] = {}
+        self.config = config
+        trainings = [stage for stage in stages if stage.kind != "silver" and stage.done]
+        self.runs = group_by_row([FinishedRun.read(stage) for stage in trainings])
+        self.silver: dict[str, list[SilverSummary]] = {}
         for stage in stages:
-            if stage.kind != "silver" and stage.done:
-                self.rows.setdefault(stage.row, []).append(Finished.read(stage))
-        self.columns = self._columns()
+            if stage.kind == "silver" and stage.label in summaries:
+                self.silver.setdefault(stage.row, []).append(summaries[stage.label])
+        self.first = self.runs[GOLD][0]
+        self.columns = self._dataset_columns()
 
-    def _columns(self) -> list[MetricColumn]:
-        """In the order of the first run: of a target its own datasets alone."""
-        results, target = self.rows[GOLD][0].result["results"], self.config.target
-        if not target:
-            return [MetricColumn(r["dataset"], r["part"] == "dev") for r in results]
-        of_target = [r for r in results if r["part"] == "test"]
-        return [MetricColumn(r["dataset"], i < len(target.dev)) for i, r in enumerate(of_target)]
+    def _dataset_columns(self) -> list[DatasetColumn]:
+        """In the order of the first run; with a target, only the target's datasets and `test`."""
+        target = self.config.target
+        if target is None:
+            results = self.first.result["results"]
+            return [DatasetColumn(result["dataset"], result["part"] == "dev") for result in results]
+        # the first run tests on target.dev, target.test and test
+        names = [result["dataset"] for result in self.first.evaluations("test")]
+        return [DatasetColumn(name, i < len(target.dev)) for i, name in enumerate(names)]
 
-    def scores(self, row: str, dataset: str, metric: str | None) -> dict[int, float]:
-        """{seed: score}. The untuned bi-encoder is what the first one on gold began with: it has no seed."""
-        if row == UNTUNED:
-            return {0: group_score(self.rows[GOLD][0], dataset, metric, "before")}
-        return {one.run.axes["seed"]: group_score(one, dataset, metric) for one in self.rows[row]}
+    def rows(self) -> list[str]:
+        """The rows with results, in the order of the table."""
+        known = [GOLD, TEACHER, *self.config.silver.strategies]
+        return [UNTUNED, *(row for row in known if row in self.runs)]
 
-    def names(self) -> list[str]:
-        """The rows that are there, in the order of the table."""
-        return [
-            UNTUNED,
-            *(row for row in [GOLD, TEACHER, *self.config.silver.strategies] if row in self.rows),
-        ]
-
-    def shown(self, row: str) -> str:
+    def title(self, row: str) -> str:
         if row in (UNTUNED, TEACHER):
             return row
-        source = "source" if self.config.target else "gold"
-        return (
-            source if row == GOLD else f"silver: {row}" if self.config.target else f"gold + {row}"
-        )
+        if self.config.target:
+            return "source" if row == GOLD else f"silver: {row}"
+        return "gold" if row == GOLD else f"gold + {row}"
+
+    def scores(self, row: str, dataset: str, metric: str | None) -> dict[int, float]:
+        """{seed: score}. Untuned is the encoder before the first training: it has no seed."""
+        if row == UNTUNED:
+            return {0: run_score(self.first, dataset, metric, "before")}
+        return {run.run.axes["seed"]: run_score(run, dataset, metric) for run in self.runs[row]}
 
     def table(self) -> str:
-        main = {r["dataset"]: r["main"] for r in self.rows[GOLD][0].result["results"]}
-        header, cells = ["trained on", "runs", "steps"], []
+        """Means over seeds, their deviation, and the gain over gold, x 100."""
+        main = {result["dataset"]: result["main"] for result in self.first.result["results"]}
+        header = ["trained on", "runs", "steps"]
         for column in self.columns:
-            metric = _name(main[column.dataset], self.config.metric).partition("_")[0]
-            header += [f"{column.dataset} {metric}", "deviation", "gain"]
+            metric, _, _ = metric_name(main[column.name], self.config.metric).partition("_")
+            header += [f"{column.name} {metric}", "deviation", "gain"]
         header += ["silver", "KL"]
-        published = self.config.published if "size" not in self.rows[GOLD][0].run.axes else {}
-        for row in self.names():
-            steps = self.rows[row][0].result["steps"] if row in self.rows else math.nan
-            cells.append([self.shown(row), len(self.rows.get(row, [0])), steps])
-            for column in self.columns:
-                mine, gold = (
-                    list(self.scores(r, column.dataset, self.config.metric).values())
-                    for r in (row, GOLD)
-                )
-                mean, base = 100 * float(np.mean(mine)), 100 * float(np.mean(gold))
-                cells[-1] += [mean, 100 * deviation(mine), math.nan if row == GOLD else mean - base]
-            looks = [self.looks[stage.label] for stage in self.silver if stage.row == row]
-            count = round(np.mean([look.pairs for look in looks])) if looks else math.nan
-            cells[-1] += [
-                count,
-                float(np.mean([look.divergence for look in looks])) if looks else math.nan,
-            ]
-            cells[-1] += [float(published.get(row, math.nan))] if published else []
-        return markdown_table([*header, "published"] if published else header, cells)
+        cells = [self._row_cells(row) for row in self.rows()]
+        # published scores are those of all gold
+        if self.config.published and "size" not in self.first.run.axes:
+            header.append("published")
+            for row, line in zip(self.rows(), cells, strict=True):
+                line.append(float(self.config.published.get(row, math.nan)))
+        return markdown_table(header, cells)
 
-    def dev(self, row: str) -> dict[int, float]:
+    def _row_cells(self, row: str) -> list[object]:
+        runs = self.runs.get(row, [])
+        cells = [self.title(row), 1, math.nan]
+        if runs:
+            cells[1:] = [len(runs), runs[0].result["steps"]]
+        for column in self.columns:
+            scores = list(self.scores(row, column.name, self.config.metric).values())
+            gold = list(self.scores(GOLD, column.name, self.config.metric).values())
+            mean, gold_mean = 100 * float(np.mean(scores)), 100 * float(np.mean(gold))
+            gain = math.nan if row == GOLD else mean - gold_mean
+            cells += [mean, 100 * deviation(scores), gain]
+        silver = self.silver.get(row)
+        if not silver:
+            return [*cells, math.nan, math.nan]
+        pairs = round(np.mean([summary.pairs for summary in silver]))
+        return [*cells, pairs, float(np.mean([summary.divergence for summary in silver]))]
+
+    def dev_scores(self, row: str) -> dict[int, float]:
         """{seed: the mean of the main metrics of the dev sets}."""
-        scores = [
-            self.scores(row, column.dataset, None) for column in self.columns if column.chooses
-        ]
-        return {seed: float(np.mean([some[seed] for some in scores])) for seed in scores[0]}
+        names = [column.name for column in self.columns if column.chooses]
+        scores = [self.scores(row, name, None) for name in names]
+        return {seed: float(np.mean([s[seed] for s in scores])) for seed in scores[0]}
 
-    def verdict(self) -> str:
-        """The bi-encoder that is best on dev, its worth against gold alone, and where it lies. Test sets choose nothing."""
+    def conclusion(self) -> str:
+        """The row that is best on dev, its lead over gold, its model. Test sets do not count."""
         if not any(column.chooses for column in self.columns):
             return "no labelled dev set of the target: nothing is chosen among the rows"
-        means = {
-            row: float(np.mean(list(self.dev(row).values())))
-            for row in self.names()
-            if row != TEACHER
-        }
-        ranked = sorted(
-            (row for row in means if not math.isnan(means[row])), key=lambda row: -means[row]
-        )
-        if not ranked:
+        means = {}
+        for row in self.rows():
+            mean = float(np.mean(list(self.dev_scores(row).values())))
+            if row != TEACHER and not math.isnan(mean):
+                means[row] = mean
+        if not means:
             return "no row has a defined score on dev: none is chosen"
-        best = ranked[0]
-        if best == GOLD:
-            lead = "no silver helps" if len(ranked) > 2 else "the first"
-            return f"**{self.shown(best)}** is best on dev ({lead}): {self.place(best)}"
+        best = max(means, key=means.get)
+        model = self.best_model(best)
         if best == UNTUNED:
-            return f"**{UNTUNED}** is best on dev, no training helps: {self.place(best)}"
-        difference, p, how = p_of_means(self.dev(best), self.dev(GOLD))
-        worth = "with one run of each the noise is unknown"
-        if not math.isnan(p):
-            tried = len(set(self.names()) & set(self.config.silver.strategies))
-            among = f", not corrected for the choice among {tried} strategies" if tried > 1 else ""
-            worth = f"{'inside' if p >= NOISE else 'outside'} the noise ({how}, p = {p:.3f}{among})"
-        lead = f"**{self.shown(best)}** is best on dev, {100 * difference:.2f} above {self.shown(GOLD)}: {worth}"
-        return f"{lead}; its best run: {self.place(best)}"
+            return f"**{UNTUNED}** is best on dev, no training helps: {model}"
+        if best == GOLD:
+            note = "no silver helps" if len(means) > 2 else "the first"
+            return f"**{self.title(GOLD)}** is best on dev ({note}): {model}"
+        return f"**{self.title(best)}** is best on dev, {self._lead(best)}; its best run: {model}"
 
-    def place(self, row: str) -> str:
+    def _lead(self, best: str) -> str:
+        """How far a row is above gold, and whether that is more than the noise between runs."""
+        difference, p, test = p_of_means(self.dev_scores(best), self.dev_scores(GOLD))
+        lead = f"{100 * difference:.2f} above {self.title(GOLD)}"
+        if math.isnan(p):
+            return f"{lead}: with one run of each the noise is unknown"
+        tried = len(set(self.rows()) & set(self.config.silver.strategies))
+        test += f", p = {p:.3f}"
+        if tried > 1:
+            test += f", not corrected for the choice among {tried} strategies"
+        return f"{lead}: {'inside' if p >= ALPHA else 'outside'} the noise ({test})"
+
+    def best_model(self, row: str) -> str:
         """The folder of the model of a row's run that is best on dev."""
         if row == UNTUNED:
             return self.config.bi_encoder.model.path
-        dev = self.dev(row)
-        best = max(
-            self.rows[row], key=lambda one: np.nan_to_num(dev[one.run.axes["seed"]], nan=-math.inf)
-        )
-        return str(best.run.result)
+        scores = self.dev_scores(row)
+
+        def dev_score(run: FinishedRun) -> float:
+            return np.nan_to_num(scores[run.run.axes["seed"]], nan=-math.inf)
+
+        return str(max(self.runs[row], key=dev_score).run.result)
 
 
 def teacher_warning(
-    config: RecipeConfig, gold: Sequence[Finished], teacher: Sequence[Finished]
+    config: RecipeConfig, gold: Sequence[FinishedRun], teacher: Sequence[FinishedRun]
 ) -> str:
-    """Of a teacher that is worse on dev than the student: its labels are then further from gold than the student's own scores.
+    """A warning if the teacher is worse on dev than the student, else "".
 
-    Dev of adaptation's source does not tell which of the two is better on the target.
+    Its labels are then further from gold than the student's own scores. With a target there is no
+    warning: dev of the source does not tell which of the two is better on the target.
     """
-    if config.target:
+    if config.target or not gold or not teacher:
         return ""
-    means = [
-        float(np.mean([one.main("dev") for one in runs])) if runs else math.nan
-        for runs in (gold, teacher)
-    ]
-    if not means[1] < means[0]:  # nor where one is undefined
+    student_score, teacher_score = (
+        100 * float(np.mean([run.main_score("dev") for run in runs])) for runs in (gold, teacher)
+    )
+    if not teacher_score < student_score:  # NaN too: a score is undefined
         return ""
     return (
-        f"the {TEACHER} has {100 * means[1]:.2f} on dev, less than the {100 * means[0]:.2f} of the bi-encoder that it is to "
-        "teach: its silver may bring nothing; start it from a stronger encoder, or train it longer"
+        f"the {TEACHER} has {teacher_score:.2f} on dev, less than the {student_score:.2f} of the "
+        "bi-encoder that it is to teach: its silver may not help; start it from a stronger "
+        "encoder, or train it longer"
     )
 
 
-def group_stages(
-    config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, SilverSummary]
-) -> list[Group]:
-    """One of each size of which the first training is done."""
-    of_size = [
-        [stage for stage in stages if stage.axes.get("size") == size]
-        for size in config.sizes or [None]
-    ]
-    return [
-        Group(config, some, looks)
-        for some in of_size
-        if any(s.kind == "gold" and s.done for s in some)
-    ]
-
-
 def recipe_table(
-    config: RecipeConfig, stages: Sequence[Stage], looks: dict[str, SilverSummary]
+    config: RecipeConfig, stages: Sequence[Stage], summaries: dict[str, SilverSummary]
 ) -> str:
-    """The tables x 100, with what they say."""
+    """A table with its conclusion for each size of gold whose first training is done."""
     parts = []
-    for group in group_stages(config, stages, looks):
-        pairs = group.rows[GOLD][0].result["train_rows"]
-        title = [f"{pairs:,} gold pairs", ""] if config.sizes else []
-        doubt = teacher_warning(config, group.rows[GOLD], group.rows.get(TEACHER, []))
-        parts.append(
-            "\n".join([*title, group.table(), "", *([doubt, ""] if doubt else []), group.verdict()])
-        )
+    for size in config.sizes or [None]:
+        size_stages = [stage for stage in stages if stage.axes.get("size") == size]
+        if not any(stage.kind == "gold" and stage.done for stage in size_stages):
+            continue
+        results = SizeResults(config, size_stages, summaries)
+        if config.sizes:
+            parts.append(f"{results.first.result['train_rows']:,} gold pairs")
+        parts.append(results.table())
+        warning = teacher_warning(config, results.runs[GOLD], results.runs.get(TEACHER, []))
+        if warning:
+            parts.append(warning)
+        parts.append(results.conclusion())
     return "\n\n".join(parts)
