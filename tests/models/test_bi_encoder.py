@@ -125,7 +125,7 @@ def test_normalize_scales_to_length_one(tiny, sentences):
     )
 
 
-# training mode
+# the pooler
 
 
 def test_the_pooler_is_frozen_and_the_rest_is_not(tiny):
@@ -220,7 +220,7 @@ def test_a_shorter_model_is_saved_as_such(tiny_folder, tmp_path, sentences):
     )
 
 
-# what stands after the pooling
+# the head
 
 
 @pytest.fixture
@@ -299,20 +299,20 @@ def test_max_length_without_room(tiny_folder, length):
 # similarity
 
 
-def loop(a: list[float], b: list[float], kind: str) -> float:
+def loop(a: list[float], b: list[float], name: str) -> float:
     dot = sum(x * y for x, y in zip(a, b, strict=True))
-    if kind == "dot":
+    if name == "dot":
         return dot
-    if kind == "cosine":
+    if name == "cosine":
         lengths = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(x * x for x in b))
         return dot / lengths if lengths else 0.0
     gaps = [abs(x - y) for x, y in zip(a, b, strict=True)]
-    return -sum(gaps) if kind == "manhattan" else -math.sqrt(sum(gap * gap for gap in gaps))
+    return -sum(gaps) if name == "manhattan" else -math.sqrt(sum(gap * gap for gap in gaps))
 
 
-@pytest.mark.parametrize("kind", ["cosine", "dot", "euclidean", "manhattan"])
+@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
 @pytest.mark.parametrize("tensors", [True, False])
-def test_similarity_is_a_loop(kind, tensors):
+def test_similarity_is_a_loop(name, tensors):
     generator = np.random.default_rng(0)
     a, b = (
         generator.normal(size=(4, 5)).astype(np.float32),
@@ -320,21 +320,21 @@ def test_similarity_is_a_loop(kind, tensors):
     )
     a[2] = 0
     given = (torch.from_numpy(a), torch.from_numpy(b)) if tensors else (a, b)
-    expected = [[loop(x, y, kind) for y in b.tolist()] for x in a.tolist()]
-    made = similarity(*given, kind)
+    expected = [[loop(x, y, name) for y in b.tolist()] for x in a.tolist()]
+    made = similarity(*given, name)
     assert made.dtype == torch.float32
     assert made.shape == (4, 3)
     np.testing.assert_allclose(made, expected, atol=1e-5)
-    if kind == "cosine":
+    if name == "cosine":
         assert torch.equal(similarity(*given), made)
 
 
-@pytest.mark.parametrize("kind", ["euclidean", "manhattan"])
-def test_distance_of_a_row_to_itself_is_zero(kind):
+@pytest.mark.parametrize("name", ["euclidean", "manhattan"])
+def test_distance_of_a_row_to_itself_is_zero(name):
     # enough rows for torch to compute Euclidean distances by products, with coarse rounding
     rows = np.random.default_rng(0).normal(size=(60, 384)).astype(np.float32)
-    assert similarity(rows, rows, kind).diagonal().abs().max() < 0.05
-    assert (similarity(rows, rows, kind).argmax(dim=1) == torch.arange(60)).all()
+    assert similarity(rows, rows, name).diagonal().abs().max() < 0.05
+    assert (similarity(rows, rows, name).argmax(dim=1) == torch.arange(60)).all()
 
 
 def test_similarity_by_hand():
@@ -345,8 +345,8 @@ def test_similarity_by_hand():
         "euclidean": [-5, -(50**0.5), -5],
         "manhattan": [-7, -8, -7],
     }
-    for kind, expected in by_hand.items():
-        assert similarity(np.array(a), np.array(b), kind)[0].tolist() == pytest.approx(
+    for name, expected in by_hand.items():
+        assert similarity(np.array(a), np.array(b), name)[0].tolist() == pytest.approx(
             expected, abs=1e-5
         )
 
@@ -365,7 +365,7 @@ def test_unknown_similarity():
         similarity(np.ones((1, 2)), np.ones((1, 2)), "cos")
 
 
-# attention
+# what is cut
 
 
 def test_encode_warns_of_what_it_cuts(tiny_folder):

@@ -426,7 +426,7 @@ def test_unknown_precision(scorer):
     assert said_by(scorer.predict, [("a", "b")], precision="half") == said
 
 
-# sentence-transformers itself
+# class names and lengths
 
 
 def test_names_of_classes_are_as_many_as_the_classes(tiny_folder):

@@ -20,7 +20,7 @@ from sbert.errors import InputError
 from sbert.models import tokens
 from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows, token_batches, tokenize_columns
 
-# tokenizers of every manner
+# tokenizers of several families
 
 
 TOKENIZERS = {
