@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
         if command.flags["dry_run"]:
             sweep.describe()
         else:
-            sweep()
+            sweep.run()
 
 
 if __name__ == "__main__":

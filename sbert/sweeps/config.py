@@ -1,4 +1,4 @@
-"""Typed configuration of a sweep: what sweep.py reads."""
+"""The options of sweep.py: the sweep, its folds, its search."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -8,12 +8,12 @@ from sbert.errors import InputError
 
 @dataclass
 class FoldsConfig:
-    """Cross-validation: the training data of the base is cut; of every run, one fold is the test set and the rest trains. Dev
-    sets of the base stay, its test sets are not used.
+    """Cross-validation: each run tests on one fold of the base's training data and trains on the
+    rest. The base's dev sets are used as they are; its test sets are not used.
 
     Args:
-        number: of folds, and so of runs.
-        group: rows of one value in this column stay in one fold; row: the row's number in its file.
+        number: number of folds, and so of runs.
+        group: a column whose equal values stay in one fold, or row: every row may go to any fold.
     """
 
     number: int
@@ -22,13 +22,13 @@ class FoldsConfig:
 
 @dataclass
 class SpaceConfig:
-    """The values that a search may give an option: choices, or the numbers from low to high.
+    """The search space of one option: a list of choices, or a range of numbers.
 
     Args:
-        low: the least; whole numbers are searched where both ends are whole.
-        high: the greatest.
-        log: search the logarithm.
-        choices: these values instead.
+        low: lower bound. If both bounds are integers, only integers are tried.
+        high: upper bound.
+        log: sample on a logarithmic scale.
+        choices: the values to choose from, instead of a range.
     """
 
     low: int | float | None = None
@@ -39,15 +39,17 @@ class SpaceConfig:
 
 @dataclass
 class SearchConfig:
-    """A search by Optuna's multivariate TPE. A trial is judged by the mean over its seeds and folds of the mean main metric of
-    the dev sets; with folds, of the fold, which makes it cross-validation. No test set of the base is looked at.
+    """Hyper-parameter search by Optuna's multivariate TPE. A trial's score is the mean over its
+    seeds and folds of the mean main metric of the dev sets, or, with folds, of the held-out fold.
+    The base's test sets are never evaluated.
 
     Args:
-        options: what is searched: {option: {low, high, log} or {choices}}.
-        trials: how many, pruned ones among them.
-        startup: trials at random, before TPE and pruning begin.
-        prune: end a trial whose mean so far is below the median of the trials before, after as many seeds and folds.
-        seed: of the search.
+        options: the search space: {option: {low, high, log} or {choices}}.
+        trials: number of trials, including pruned ones.
+        startup: random trials before TPE and pruning start.
+        prune: stop a trial whose mean so far is below the median of earlier trials after the same
+            number of runs.
+        seed: seed of the search.
     """
 
     options: dict[str, SpaceConfig]
@@ -59,24 +61,27 @@ class SearchConfig:
 
 @dataclass
 class SweepConfig:
-    """Many runs of train.py, one table. Options of runs are dotted as on the command line of train.py; datasets by number or *,
-    as in data.train.0.limit. A text may hold {seed}, {fold}, {size}, {variant}, or {option} of the grid: the run's value.
+    """Many runs of train.py, one table. Options of runs are dotted as on the command line of
+    train.py; list entries are named by index, or * for all, as in data.train.0.limit. In a string,
+    {seed}, {fold}, {size}, {variant} and {option} of the grid stand for the run's value.
 
     Args:
-        name: the sweep's folder below runs.
-        base: a configuration of train.py.
-        set: options of every run, over the base.
-        variants: named sets of options, each a row of the table.
-        grid: {option: its values}; all combinations are run.
-        sizes: the limit of every training set; a larger one contains a smaller one, as long as limit_seed is the same.
-        seeds: of loop.seed.
+        name: name of the sweep and of its folder in runs.
+        base: a configuration file of train.py.
+        set: options of every run, applied to the base.
+        variants: named sets of options; each is a row of the table.
+        grid: {option: list of values}; all combinations are run.
+        sizes: values for the limit of every training set. With one limit_seed, larger sets contain
+            the smaller ones.
+        seeds: values for loop.seed.
         folds: cross-validation.
-        search: a hyper-parameter search, instead of variants, grid and sizes.
-        jobs: runs at a time; each gets its share of the cores.
-        keep: what stays of a finished run besides its numbers: best, the model; last, to go on training from.
-        metrics: columns of the table, by name, as pearson_cosine; null: each dataset's main metric.
-        figure: a picture of the table beside it, for each dataset: learning_curve over sizes, or bars.
-        published: figures of the paper by the row of the table, x 100, to stand beside ours.
+        search: hyper-parameter search, instead of variants, grid and sizes.
+        jobs: number of runs at a time; they share the cores.
+        keep: what to keep of a finished run besides its results: best, the model; last, the state
+            to resume from.
+        metrics: metrics in the table, such as pearson_cosine; null: each dataset's main metric.
+        figure: draw the table for each dataset: learning_curve over sizes, or bars.
+        published: the paper's results x 100 by table row, as a column to compare with.
         runs: the folder of all sweeps.
     """
 
@@ -105,13 +110,11 @@ class SweepConfig:
             )
         if self.folds and self.sizes:
             raise InputError(
-                "sizes and folds exclude each other: a fold leaves less of the rows than a size names"
+                "sizes and folds cannot be combined: a fold has fewer rows than a size asks for"
             )
         if self.search and (self.variants or self.grid or self.sizes):
-            raise InputError("search takes the place of variants, grid and sizes; leave them out")
+            raise InputError("search replaces variants, grid and sizes; remove them")
         if self.search and (self.figure or self.published or self.metrics):
-            raise InputError(
-                "search has a table of its own; leave figure, published and metrics out"
-            )
+            raise InputError("search has its own table; remove figure, published and metrics")
         if self.figure == "learning_curve" and not self.sizes:
-            raise InputError("figure learning_curve is over sizes; name some, or choose bars")
+            raise InputError("figure learning_curve needs sizes; set sizes, or use figure: bars")

@@ -1,4 +1,8 @@
-"""Options by their dotted names, in a configuration that is still nested dicts and lists."""
+"""Options by their dotted names, in a configuration that is still nested dicts and lists.
+
+jsonargparse merges dotted options too, but it has no names for the entries of a list, and it merges
+a dict into the earlier one where a sweep replaces it.
+"""
 
 import copy
 import re
@@ -9,24 +13,29 @@ from sbert.atomic import file_name
 from sbert.errors import InputError
 
 
-def axes_label(axes: dict[str, Any], shown: Callable[[object], str] = file_name) -> str:
-    """The name of a point on some axes: the variant as it is called, the others as axis=value."""
-    return ",".join(
-        shown(v) if name == "variant" else f"{shown(name)}={shown(v)}" for name, v in axes.items()
-    )
+def axes_label(
+    axes: dict[str, Any], format_value: Callable[[object], str] = file_name, separator: str = ","
+) -> str:
+    """The label of a point on some axes: axis=value, and the variant by its name alone."""
+    parts = []
+    for axis, value in axes.items():
+        prefix = "" if axis == "variant" else f"{format_value(axis)}="
+        parts.append(prefix + format_value(value))
+    return separator.join(parts)
 
 
 def fill_placeholders(value: Any, axes: dict[str, Any], option: str) -> Any:
-    """The value of an option with a run's values on the axes in the place of {seed} and its like.
+    """The value of an option, with {seed} and other axes in its strings replaced by a run's values.
 
     Raises:
-        InputError: a name that is none of the axes.
+        InputError: a placeholder that is not an axis.
     """
 
-    def found(match: re.Match) -> str:
+    def axis_value(match: re.Match) -> str:
         if match[1] not in axes:
             raise InputError(
-                f"{option}: {match[0]} is no axis of this sweep; it has {', '.join(axes) or 'none'}"
+                f"{option}: {match[0]} is not an axis of this sweep; "
+                f"the axes are: {', '.join(axes) or 'none'}"
             )
         return file_name(axes[match[1]])
 
@@ -34,46 +43,51 @@ def fill_placeholders(value: Any, axes: dict[str, Any], option: str) -> Any:
         return {key: fill_placeholders(part, axes, option) for key, part in value.items()}
     if isinstance(value, list):
         return [fill_placeholders(part, axes, option) for part in value]
-    return re.sub(r"\{([\w.*]+)\}", found, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return re.sub(r"\{([\w.*]+)\}", axis_value, value)
+    return value
 
 
 def set_option(node: Any, path: str, value: Any) -> None:
-    """Set a dotted option, in lists by number or * for all. The options of a class are named without init_args, as on the command
-    line; which of them it has, its parser knows.
+    """Set a dotted option. Entries of a list are named by index, or * for all; options of a class
+    without init_args, as on the command line. Whether a class has an option is left to its parser.
 
     Raises:
-        InputError: an option that is not there.
+        InputError: no such option.
     """
     key, _, rest = path.removeprefix("init_args.").partition(".")
     if isinstance(node, dict) and "class_path" in node:
         node = node.setdefault("init_args", {})
-        known = {*node, key} if not rest else set(node)
-    else:
-        known = node if isinstance(node, dict) else {}
-    if isinstance(node, list):
-        keys = (
-            range(len(node))
-            if key == "*"
-            else [int(key)]
-            if key.isdecimal() and int(key) < len(node)
-            else []
-        )
-        known = [*map(str, range(len(node))), "*"]
-    else:
-        keys = [key] if key in known else []
-    if not keys:
-        raise InputError(f"'{key}' is none of {', '.join(known) or 'no options'}")
-    for k in keys:
-        if rest and isinstance(node[k], str):  # a class by its name alone
-            node[k] = {"class_path": node[k]}
-        if rest:
-            set_option(node[k], rest, value)
-        else:
+        if not rest:
+            node.setdefault(key, None)
+    for k in _matching_keys(node, key):
+        if not rest:
             node[k] = copy.deepcopy(value)
+            continue
+        if isinstance(node[k], str):  # a class given by its name alone
+            node[k] = {"class_path": node[k]}
+        set_option(node[k], rest, value)
+
+
+def _matching_keys(node: Any, key: str) -> list:
+    """The keys of a dict, or the indices of a list, that one part of a dotted option names."""
+    if isinstance(node, list):
+        indices = range(len(node))
+        keys = {str(index): [index] for index in indices} | {"*": list(indices)}
+    elif isinstance(node, dict):
+        keys = {name: [name] for name in node}
+    else:
+        keys = {}
+    if not keys.get(key):
+        raise InputError(f"'{key}' is not one of {', '.join(keys) or 'no options'}")
+    return keys[key]
 
 
 def overrides(later: str, earlier: str) -> bool:
-    """Whether setting one option, dotted, undoes what another was set to before: it is the same, or holds it."""
-    later, earlier = later.split("."), earlier.split(".")
-    pairs = zip(later, earlier, strict=False)
-    return len(later) <= len(earlier) and all(a == b or "*" in (a, b) for a, b in pairs)
+    """Whether setting the later option replaces what the earlier one set: it is the same option, or
+    contains it."""
+    later_keys, earlier_keys = later.split("."), earlier.split(".")
+    if len(later_keys) > len(earlier_keys):
+        return False
+    pairs = zip(later_keys, earlier_keys, strict=False)
+    return all(a == b or "*" in (a, b) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""What a sweep consists of: from one YAML, its axes, to the complete configuration of every run."""
+"""The runs of a sweep: from one YAML to the complete configuration of every run."""
 
 import copy
 import itertools
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sbert.atomic import file_name
-from sbert.cli import InnerParser, check_arguments, make_parser
+from sbert.cli import InnerParser, check_yaml, make_parser
 from sbert.data.config import DatasetConfig
 from sbert.data.leakage import check_held_out, check_names
 from sbert.data.rows import Rows, read_dataset
@@ -20,22 +20,36 @@ from sbert.training.config import TrainConfig
 
 Changes = dict[str, Any]  # {"optim.lr": 2e-5}
 
-LONGEST = 255  # bytes of a folder's name
+AxisValue = tuple[Any, Changes]  # a value of an axis, and the options that it sets
+
+REPEAT_AXES = ("seed", "fold")  # runs that differ in these alone share a row of the table
+
+MAX_NAME_BYTES = 255  # of a folder's name
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 
-LIMIT, SEED = "data.train.*.limit", "loop.seed"  # what sizes and seeds set
+# options that sizes, seeds and folds set
+LIMIT, SEED = "data.train.*.limit", "loop.seed"
+FOLD_OPTIONS = [
+    *(f"data.train.*.{name}" for name in ("folds", "fold", "part", "group")),
+    "data.test",
+]
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run. `row`: what it has in common with the runs that the table puts into one row. `axes`: its value on each axis."""
+    """One run of a sweep: a `Job` for `JobRunner`.
+
+    label: its name in the sweep's folder.
+    row: its row of the table, which it shares with the same run for other seeds and folds.
+    axes: its value on each axis.
+    """
 
     label: str
     row: str
     axes: dict[str, Any]
     config: TrainConfig
-    text: str
+    config_yaml: str
 
     @property
     def folder(self) -> Path:
@@ -47,174 +61,197 @@ class PlannedRun:
 
     @property
     def command(self) -> list[str]:
-        """What follows the name of the interpreter."""
+        """The arguments of the Python interpreter."""
         return [str(TRAIN), "--config", str(self.folder / "config.yaml"), "--resume"]
 
 
 class SweepPlan:
-    """The runs of a sweep, in order. The constructor checks the axes; `runs` every configuration.
+    """The runs of a sweep, in order. The constructor checks the axes; `runs` checks every
+    configuration.
 
     Raises:
-        InputError: the base cannot be read; two axes over one option; an axis that names one twice.
+        InputError: the base cannot be read; two axes set the same option.
     """
 
     def __init__(self, config: SweepConfig):
         self.config = config
         self.parser = make_parser(TrainConfig, "train.py", "", InnerParser)
-        check_arguments(["--config", config.base])
-        given = self.parser.parse_args(["--config", config.base])
-        given.pop("config")
-        self.base = given.as_dict()
-        self._check_axes()
+        check_yaml(Path(config.base))
+        base = self.parser.parse_args(["--config", config.base])
+        base.pop("config")
+        self.base = base.as_dict()
+        self._check_overlaps()
 
-    def _check_axes(self) -> None:
-        config, searched = self.config, self.config.search.options if self.config.search else {}
-        axes = [("variants", option) for options in config.variants.values() for option in options]
-        axes += [("grid", option) for option in config.grid] + [
-            ("search", option) for option in searched
-        ]
-        axes += [("sizes", LIMIT)] if config.sizes else []
-        axes += [("seeds", SEED)] if config.seeds else []
-        axes += [
-            ("folds", f"data.train.*.{name}")
-            for name in ("folds", "fold", "part", "group")
-            if config.folds
-        ]
-        axes += [("folds", "data.test")] if config.folds else []
-        axes += [("a sweep", "name"), ("a sweep", "runs")]
-        for (first, earlier), (second, later) in itertools.combinations(axes, 2):
-            if overrides(later, earlier) and not first == second == "variants":
-                raise InputError(f"{first} and {second} both set {earlier}; name it in one of them")
-        for option in config.set.keys() & {"name", "runs"}:
-            raise InputError(
-                f"set: {option} is the sweep's to choose; give the sweep another {option}"
-            )
+    def _check_overlaps(self) -> None:
+        options = self._options_by_setting()
+        for (first, earlier), (second, later) in itertools.combinations(options, 2):
+            both_variants = first == second == "variants"
+            if overrides(later, earlier) and not both_variants:
+                raise InputError(f"{first} and {second} both set {earlier}; set it in one of them")
+        for option in sorted(self.config.set.keys() & {"name", "runs"}):
+            raise InputError(f"set: the sweep sets {option} of every run; change its own {option}")
 
-    def axes(
-        self, trial: tuple[int, Changes] | None = None
-    ) -> dict[str, list[tuple[Any, Changes]]]:
-        """Of each axis the values, and what options each sets."""
+    def _options_by_setting(self) -> list[tuple[str, str]]:
+        """Each setting of the sweep that changes options, with every option that it changes."""
         config = self.config
-        axes: dict[str, list[tuple[Any, Changes]]] = {"trial": [trial]} if trial else {}
-        axes |= {"variant": list(config.variants.items())} if config.variants else {}
-        axes |= {
-            option: [(value, {option: value}) for value in values]
-            for option, values in config.grid.items()
-        }
-        axes |= {"size": [(size, {LIMIT: size}) for size in config.sizes]} if config.sizes else {}
-        axes |= {"seed": [(seed, {SEED: seed}) for seed in config.seeds]} if config.seeds else {}
-        axes |= (
-            {"fold": [(fold, {}) for fold in range(1, config.folds.number + 1)]}
-            if config.folds
-            else {}
-        )
-        for name, values in axes.items():
-            shown = [file_name(value) for value, _ in values]
-            if not values or len(set(shown)) < len(shown) or not all(shown):
+        options = []
+        for changes in config.variants.values():
+            options += [("variants", option) for option in changes]
+        options += [("grid", option) for option in config.grid]
+        if config.search:
+            options += [("search", option) for option in config.search.options]
+        if config.sizes:
+            options.append(("sizes", LIMIT))
+        if config.seeds:
+            options.append(("seeds", SEED))
+        if config.folds:
+            options += [("folds", option) for option in FOLD_OPTIONS]
+        return [*options, ("a sweep", "name"), ("a sweep", "runs")]
+
+    def axes(self, trial: AxisValue | None = None) -> dict[str, list[AxisValue]]:
+        """The values of each axis.
+
+        Raises:
+            InputError: an axis without values, or with two of the same name.
+        """
+        config = self.config
+        axes: dict[str, list[AxisValue]] = {}
+        if trial:
+            axes["trial"] = [trial]
+        if config.variants:
+            axes["variant"] = list(config.variants.items())
+        for option, values in config.grid.items():
+            axes[option] = _axis(option, values)
+        if config.sizes:
+            axes["size"] = _axis(LIMIT, config.sizes)
+        if config.seeds:
+            axes["seed"] = _axis(SEED, config.seeds)
+        if config.folds:
+            axes["fold"] = [(fold, {}) for fold in range(1, config.folds.number + 1)]
+        for axis, values in axes.items():
+            names = [file_name(value) for value, _ in values]
+            if not names or len(set(names)) < len(names) or not all(names):
                 raise InputError(
-                    f"{name}: {', '.join(shown) or 'no values'}; an axis has values, each with its own name"
+                    f"{axis}: {', '.join(names) or 'no values'}; "
+                    "an axis needs values with different names"
                 )
         return axes
 
-    def runs(self, trial: tuple[int, Changes] | None = None) -> list[PlannedRun]:
-        """All runs; of a search, those of one trial: its number and its options."""
-        axes = self.axes(trial)
-        points = itertools.product(*axes.values())
-        return [
-            self._run({n: v for n, (v, _) in zip(axes, p, strict=True)}, [c for _, c in p])
-            for p in points
-        ]
+    def runs(self, trial: AxisValue | None = None) -> list[PlannedRun]:
+        """All runs of the sweep; in a search, the runs of one trial.
 
-    def best(self, changes: Changes) -> str:
-        """A configuration with the options that a search found: all of the base's data, its test sets among them."""
-        options = self._options({}, [changes]) | {"name": f"{self.config.name}_best"}
+        Args:
+            trial: its number and its options.
+        """
+        axes = self.axes(trial)
+        runs = []
+        for point in itertools.product(*axes.values()):
+            values = [value for value, _ in point]
+            changes = [options for _, options in point]
+            searched = trial[1] if trial else {}
+            runs.append(self._run(dict(zip(axes, values, strict=True)), changes, searched))
+        return runs
+
+    def best_yaml(self, changes: Changes) -> str:
+        """The configuration with the options that a search found, on all data of the base."""
+        options = self._options({}, [changes])
+        options["name"] = f"{self.config.name}_best"
         return self.parser.dump(self.parser.parse_object(options), skip_validation=True)
 
-    def _run(self, axes: dict[str, Any], changes: list[Changes]) -> PlannedRun:
-        name, searched = axes_label(axes) or "run", changes[0] if "trial" in axes else {}
-        if (size := len(name.encode())) > LONGEST:
+    def _run(self, axes: dict[str, Any], changes: list[Changes], searched: Changes) -> PlannedRun:
+        label = axes_label(axes) or "run"
+        size = len(label.encode())
+        if size > MAX_NAME_BYTES:
             raise InputError(
-                f"run {name}: a name of {size} bytes is longer than a folder's may be, {LONGEST}; name variants shortly"
+                f"run {label}: a name of {size} bytes is longer than the {MAX_NAME_BYTES} that a "
+                "folder's name may have; give variants shorter names"
             )
-        row = axes_label(
-            {axis: value for axis, value in axes.items() if axis not in ("seed", "fold")}, str
-        )
+        row_axes = {axis: value for axis, value in axes.items() if axis not in REPEAT_AXES}
+        row = axes_label(row_axes, str) or self.config.name
         axes = axes | searched
         try:
             options = self._options(axes, changes)
             self._hold_out(options["data"], axes.get("fold"))
-            options |= {"name": name, "runs": str(Path(self.config.runs) / self.config.name)}
-            given = self.parser.parse_object(options)
-            config = self.parser.instantiate(given)
+            options["name"] = label
+            options["runs"] = str(Path(self.config.runs) / self.config.name)
+            parsed = self.parser.parse_object(options)
+            config = self.parser.instantiate(parsed)
         except InputError as error:
-            raise InputError(f"run {name}: {error}") from None
-        return PlannedRun(
-            name,
-            row or self.config.name,
-            axes,
-            config,
-            self.parser.dump(given, skip_validation=True),
-        )
+            raise InputError(f"run {label}: {error}") from None
+        config_yaml = self.parser.dump(parsed, skip_validation=True)
+        return PlannedRun(label, row, axes, config, config_yaml)
 
     def _options(self, axes: dict[str, Any], changes: list[Changes]) -> dict:
-        """The base with `set` and some changes over it."""
+        """The base with `set` and then the changes applied, in order."""
         options = copy.deepcopy(self.base)
-        for option, value in [
-            item for some in [self.config.set, *changes] for item in some.items()
-        ]:
-            self._set(options, option, fill_placeholders(value, axes, option))
+        for settings in [self.config.set, *changes]:
+            for option, value in settings.items():
+                value = fill_placeholders(value, axes, option)
+                if option == LIMIT:
+                    _check_limits(options["data"]["train"], value)
+                try:
+                    set_option(options, option, value)
+                except InputError as error:
+                    raise InputError(f"unknown option {option}: {error}") from None
         return options
 
-    def _set(self, options: dict, option: str, value: Any) -> None:
-        for dataset in options["data"]["train"] if option == LIMIT else []:
-            limit = dataset["limit"]
-            if limit is not None and not (isinstance(value, int) and 1 <= value <= limit):
-                raise InputError(
-                    f"size {value} goes beyond the limit of {limit} in data.train; so many rows are there"
-                )
-        try:
-            set_option(options, option, value)
-        except InputError as error:
-            raise InputError(f"unknown option {option}: {error}") from None
-
     def _hold_out(self, data: dict, fold: int | None) -> None:
-        """Cut the training data; of a search, take away the test sets."""
+        """With folds, split the training data; in a search without folds, remove the test sets."""
         if fold is not None:
-            cut = {
-                "folds": self.config.folds.number,
-                "fold": fold,
-                "group": self.config.folds.group,
-            }
-            data["train"] = [dataset | cut | {"part": "rest"} for dataset in data["train"]]
+            folds = self.config.folds
+            split = {"folds": folds.number, "fold": fold, "group": folds.group}
+            data["train"] = [dataset | split | {"part": "rest"} for dataset in data["train"]]
             data["test"] = [dataset | {"part": "fold", "weight": None} for dataset in data["train"]]
         elif self.config.search:
             data["test"] = []
 
 
-def check_inputs(runs: list[PlannedRun]) -> None:
-    """Read every dataset of some runs once, and see that the folders of their models are there: before the first of them starts,
-    and not after hours."""
-    known: dict[str, Rows] = {}
+def _axis(option: str, values: list) -> list[AxisValue]:
+    return [(value, {option: value}) for value in values]
 
-    def found(dataset: DatasetConfig) -> Rows:
-        if repr(dataset) not in known:
-            known[repr(dataset)] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
-        return known[repr(dataset)]
 
-    for run in runs:
-        data, size = run.config.data, run.axes.get("size", 0)
-        try:
-            train, dev, test = (
-                [found(dataset) for dataset in part] for part in (data.train, data.dev, data.test)
+def _check_limits(datasets: list[dict], size: Any) -> None:
+    """Refuse to raise the limit that the base sets on a training set."""
+    for dataset in datasets:
+        limit = dataset["limit"]
+        if limit is not None and not (isinstance(size, int) and 1 <= size <= limit):
+            raise InputError(
+                f"size {size} exceeds the limit of {limit} in data.train; use sizes of 1 to {limit}"
             )
-            check_names([*dev, *test])
-            check_held_out(train, [*dev, *test])
-            for rows in train:
-                if len(rows) < size:
-                    raise InputError(
-                        f"{rows.name} has {len(rows):,} rows; the size {size:,} needs as many"
-                    )
-            if is_local(run.config.model.path):
-                locate_folder(run.config.model.path)
+
+
+def check_inputs(runs: list[PlannedRun]) -> None:
+    """Read the datasets of all runs, each once, and check that their local model folders exist,
+    before the first run starts.
+
+    Raises:
+        InputError: names the run, and the data or model that is missing or wrong.
+    """
+    read: dict[str, Rows] = {}
+    for run in runs:
+        try:
+            _check_run_inputs(run, read)
         except InputError as error:
             raise InputError(f"run {run.label}: {error}") from None
+
+
+def _check_run_inputs(run: PlannedRun, read: dict[str, Rows]) -> None:
+    data, model = run.config.data, run.config.model
+    train = _read_once(data.train, read)
+    evaluated = _read_once([*data.dev, *data.test], read)
+    check_names(evaluated)
+    check_held_out(train, evaluated)
+    size = run.axes.get("size", 0)
+    for rows in train:
+        if len(rows) < size:
+            raise InputError(f"size {size:,} is more than the {len(rows):,} rows of {rows.name}")
+    if is_local(model.path):
+        locate_folder(model.path)
+
+
+def _read_once(datasets: list[DatasetConfig], read: dict[str, Rows]) -> list[Rows]:
+    """The rows of some datasets. `read`: those read before, by the repr of their configuration."""
+    for dataset in datasets:
+        if repr(dataset) not in read:
+            read[repr(dataset)] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
+    return [read[repr(dataset)] for dataset in datasets]

@@ -1,4 +1,4 @@
-"""Commands of this project in fresh processes: `train.py`, one a run, and the stages of a recipe."""
+"""The commands of this project as processes: the runs of a sweep, and the stages of a recipe."""
 
 import contextlib
 import fcntl
@@ -13,86 +13,98 @@ from typing import BinaryIO, Protocol
 from sbert.atomic import write_whole
 from sbert.errors import InputError
 
+DIVERGED = "the loss of step"  # in the last line of the log of a train.py whose loss is not finite
+
 
 class Job(Protocol):
-    """What a process can do: `command` reads `text`, its configuration, from config.yaml in `folder`, and goes on where an
-    earlier one stood; `done` says that there is nothing left."""
+    """What a process runs: `command` reads config.yaml in `folder`, which holds `config_yaml`, and
+    resumes from what an earlier process left. `done`: there is nothing left to run."""
 
     label: str
     folder: Path
-    text: str
+    config_yaml: str
     command: list[str]
     done: bool
 
 
 class DivergedError(InputError):
-    """A run whose loss was no longer a number."""
+    """A run whose loss became NaN or infinite."""
 
 
-class Processes:
-    """Called with a run: does it from where it stands to its end. Several threads may call at a time.
+class JobRunner:
+    """Runs jobs, each in a process of its own. `run` may be called by several threads at a time.
 
     Args:
-        jobs: processes at a time; each uses its share of the cores.
-        say: takes a line for a person.
-
-    Raises:
-        InputError: a run that fails, with its log and the last line of it.
+        jobs: number of processes at a time; they share the cores.
+        print_line: prints a message.
     """
 
-    def __init__(self, jobs: int, say: Callable[[str], None]):
-        cores = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
-        threads = {"OMP_NUM_THREADS": str(max(1, cores // jobs))} if jobs > 1 else {}
-        # a log needs no bar that moves ten times a second
-        self.environment = os.environ | threads | {"TQDM_MININTERVAL": "30"}
-        self.say, self.stopped = say, False
+    def __init__(self, jobs: int, print_line: Callable[[str], None]):
+        # a progress bar in a log file need not be redrawn ten times a second
+        self.environment = os.environ | {"TQDM_MININTERVAL": "30"}
+        if jobs > 1:
+            cores = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
+            self.environment["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
+        self.print_line = print_line
+        self.stopped = False
         self.running: set[subprocess.Popen] = set()
-        self.change = threading.Lock()
+        self.lock = threading.Lock()
 
-    def __call__(self, run: Job) -> None:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone(run) as log:
-            if run.done:
+    def run(self, job: Job) -> None:
+        """Start or resume a job, and wait until it is done.
+
+        Raises:
+            InputError: the process failed; names its log and the last line of it.
+            DivergedError: the loss became NaN or infinite.
+        """
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked_log(job) as log:
+            if job.done:
                 return
-            if not (run.folder / "config.yaml").exists():
-                write_whole(run.folder / "config.yaml", run.text.encode())
-            command = [sys.executable, *run.command]
-            with self.change:
+            if not (job.folder / "config.yaml").exists():
+                write_whole(job.folder / "config.yaml", job.config_yaml.encode())
+            with self.lock:
                 if self.stopped:
                     return
                 process = subprocess.Popen(
-                    command, stdout=log, stderr=subprocess.STDOUT, env=self.environment
+                    [sys.executable, *job.command],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self.environment,
                 )
                 self.running.add(process)
             status = process.wait()
-            with self.change:
+            with self.lock:
                 self.running.discard(process)
-        if not (self.stopped or (status == 0 and run.done)):
-            raise _failure(run, status)
+        succeeded = status == 0 and job.done
+        if not succeeded and not self.stopped:
+            raise _failure(job, status)
 
     @contextlib.contextmanager
-    def _alone(self, run: Job) -> Iterator[BinaryIO]:
-        """The run's log, locked. The lock is held by whoever can write to the log: also by a train.py whose sweep was killed."""
-        with open(run.folder / "log.txt", "ab") as log:
+    def _locked_log(self, job: Job) -> Iterator[BinaryIO]:
+        """The job's log file, locked. A train.py whose sweep was killed has the log open, and so
+        keeps the lock."""
+        with open(job.folder / "log.txt", "ab") as log:
             try:
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.say(f"{run.label}: another process is training it; waiting for that")
+                self.print_line(f"{job.label}: already running in another process; waiting for it")
                 fcntl.flock(log, fcntl.LOCK_EX)
             yield log
 
     def stop(self) -> None:
-        """End what runs, and start no more."""
-        with self.change:
+        """Terminate the running processes and start no more."""
+        with self.lock:
             self.stopped = True
             for process in self.running:
                 process.terminate()
 
 
-def _failure(run: Job, status: int) -> InputError:
-    log = run.folder / "log.txt"
-    words = log.read_text("utf-8", errors="replace").replace("\r", "\n").splitlines()
-    last = next((line.strip() for line in reversed(words) if line.strip()), "it is empty")
-    how = f"exit status {status}" if status >= 0 else f"signal {-status}"
-    kind = DivergedError if "the loss of step" in last else InputError
-    return kind(f"run {run.label} failed ({how}); the last line of {log}: {last}")
+def _failure(job: Job, status: int) -> InputError:
+    log = job.folder / "log.txt"
+    text = log.read_text("utf-8", errors="replace").replace("\r", "\n")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    last = lines[-1] if lines else "the log is empty"
+    reason = f"exit status {status}" if status >= 0 else f"signal {-status}"
+    message = f"run {job.label} failed ({reason}); the last line of {log}: {last}"
+    return DivergedError(message) if DIVERGED in last else InputError(message)

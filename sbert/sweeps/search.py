@@ -1,88 +1,93 @@
-"""A sweep whose runs are the trials of a search."""
+"""Hyper-parameter search: a sweep whose runs are those of trials, drawn one after another."""
 
 import math
+from collections.abc import Callable
 
 from sbert.atomic import write_whole
 from sbert.errors import InputError
-from sbert.sweeps.plan import PlannedRun, check_inputs
-from sbert.sweeps.processes import DivergedError
-from sbert.sweeps.study import MEDIAN, Study
-from sbert.sweeps.summary import Finished
+from sbert.sweeps.config import SweepConfig
+from sbert.sweeps.plan import check_inputs
+from sbert.sweeps.processes import DivergedError, JobRunner
+from sbert.sweeps.study import BELOW_MEDIAN, Study
+from sbert.sweeps.summary import FinishedRun
 from sbert.sweeps.sweep import Sweep
 
 
 class SearchSweep(Sweep):
-    """Trials one after another, each of as many runs as seeds x folds, which are pruned and resumed. `runs` grows with them."""
+    """Trials one after another, each with a run for every seed and fold. `runs` grows with them.
 
-    def first_runs(self) -> list[PlannedRun]:
-        self.study = Study(self.config.search, self.folder)
-        example = self.plan.runs((1, self.study.example()))
-        if not (self.config.folds or example[0].config.data.dev):
+    Raises:
+        InputError: as `Sweep` and `Study`; no dev set and no folds to score trials by.
+    """
+
+    def __init__(self, config: SweepConfig, make_runner: Callable = JobRunner):
+        super().__init__(config, make_runner)
+        self.study = Study(config.search, self.folder)
+        self.example_runs = self.plan.runs((1, self.study.example_options()))
+        if not config.folds and not self.example_runs[0].config.data.dev:
             raise InputError(
-                f"search: {self.config.base} has no dev set to judge trials by; give it one, or set folds"
+                f"search: {config.base} has no dev set to score trials by; add one, or set folds"
             )
-        return example
 
     def describe(self) -> None:
-        length, done = len(self.runs), 0
+        done = 0
         if self.study.path.exists():
-            self._take_up()
-            done = len(self.study.finished())
+            self.study.open()
+            done = len(self.study.finished_trials())
         print(
-            f"{done} of {self.config.search.trials} trials done in {self.folder}, of up to {length} runs each"
+            f"{done} of {self.config.search.trials} trials done in {self.folder}, "
+            f"of up to {len(self.example_runs)} runs each"
         )
 
-    def __call__(self) -> None:
-        check_inputs(self.runs)
-        self._take_up()
-        super().__call__()
-
-    def _take_up(self) -> None:
-        """Open the study -> the runs of its finished trials; a pruned trial did not do all of its own."""
-        self.length = len(self.runs)
+    def run(self) -> None:
+        check_inputs(self.example_runs)
         self.study.open()
-        trials = enumerate(self.study.finished(), start=1)
-        self.planned = [
-            run for number, trial in trials for run in self.plan.runs((number, trial.params))
-        ]
+        self.planned = []
+        for number, trial in enumerate(self.study.finished_trials(), start=1):
+            self.planned += self.plan.runs((number, trial.params))
+        # a pruned trial did not do all of its runs
         self.runs = [run for run in self.planned if run.done]
+        super().run()
 
     def check_folder(self) -> None:
         self.check_runs(self.planned)
-        # of the trial that is next, which a kill may have cut, the labels are known and the options not yet
-        following = self.plan.runs((len(self.study.finished()) + 1, self.study.example()))
-        self.check_others([*self.planned, *following])
+        # the next trial may have been interrupted: its labels are known, its options not yet
+        number = len(self.study.finished_trials()) + 1
+        following = self.plan.runs((number, self.study.example_options()))
+        self.check_other_runs([*self.planned, *following])
 
-    def work(self) -> None:
-        """Draw trials and do their runs, until there are enough; write the configuration of the best."""
-        self.bar.total = self.config.search.trials * self.length
-        for number, trial in self.study.left():
-            values, pruned = [], None
-            planned = self.plan.runs((number, trial.params))
-            self.check_runs(planned)
-            for start in range(0, len(planned), self.config.jobs):
-                part = planned[start : start + self.config.jobs]
-                self.runs += part
-                try:
-                    self.run_all(part)
-                    values += [
-                        Finished.read(run).main("test" if self.config.folds else "dev")
-                        for run in part
-                    ]
-                except DivergedError as error:
-                    pruned = str(error)
-                if pruned or not all(map(math.isfinite, values)):
-                    pruned = pruned or "a metric is undefined"
-                elif start + len(part) < len(planned) and self.study.hopeless(trial, values):
-                    pruned = MEDIAN
-                if pruned:
-                    break
-            self.study.tell(trial, values, pruned)
-        if best := self.study.best():
-            write_whole(self.folder / "best.yaml", self.plan.best(best[1]).encode())
+    def train_all(self) -> None:
+        """Draw trials and train their runs, and write the best trial's configuration."""
+        self.bar.total = self.config.search.trials * len(self.example_runs)
+        for number, trial in self.study.draw_trials():
+            scores, pruned = self._run_trial(number, trial)
+            self.study.finish_trial(trial, scores, pruned)
+        best = self.study.best_options()
+        if best:
+            write_whole(self.folder / "best.yaml", self.plan.best_yaml(best).encode())
 
-    def summary(self) -> str:
-        found = (
-            f"; the best, for train.py: {self.folder / 'best.yaml'}" if self.study.best() else ""
-        )
-        return self.study.summarise() + found
+    def _run_trial(self, number: int, trial) -> tuple[list[float], str | None]:
+        """Train the runs of one of Optuna's trials: their scores, and why it was pruned, if it
+        was."""
+        planned = self.plan.runs((number, trial.params))
+        self.check_runs(planned)
+        scores, scored_part = [], "test" if self.config.folds else "dev"
+        for start in range(0, len(planned), self.config.jobs):
+            batch = planned[start : start + self.config.jobs]
+            self.runs += batch
+            try:
+                self.train(batch)
+            except DivergedError as error:
+                return scores, str(error)
+            scores += [FinishedRun.read(run).main_score(scored_part) for run in batch]
+            if not all(math.isfinite(score) for score in scores):
+                return scores, "a metric is undefined"
+            if len(scores) < len(planned) and self.study.should_prune(trial, scores):
+                return scores, BELOW_MEDIAN
+        return scores, None
+
+    def table(self) -> str:
+        table = self.study.table()
+        if self.study.best_options():
+            table += f"; the best, for train.py: {self.folder / 'best.yaml'}"
+        return table

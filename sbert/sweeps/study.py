@@ -1,8 +1,10 @@
-"""Hyper-parameter search: Optuna's multivariate TPE, in a study file that is whole after a kill at any instant.
+"""Optuna's side of a hyper-parameter search: multivariate TPE in a study file that survives kills.
 
-A trial is drawn from the finished ones and their number alone: the sampler starts afresh from the seed and that number. So a
-trial that was cut is marked failed, and the next to be drawn has the same values: its runs go on where they stood, and a search
-that was interrupted ends as one that was not. SQLite, and not Optuna's journal, whose lock a killed process would leave behind.
+A trial is drawn from the finished trials and its number alone: the sampler is made anew for each
+trial, seeded by the search's seed and that number. A trial that was interrupted is marked as
+failed, and the next one drawn has the same options, so its runs are resumed, and an interrupted
+search ends like an uninterrupted one. The storage is SQLite: the lock of Optuna's journal would
+outlive a killed process.
 """
 
 import dataclasses
@@ -17,15 +19,16 @@ import numpy as np
 from sbert.errors import InputError
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SearchConfig, SpaceConfig
+from sbert.sweeps.summary import deviation
 
-SHOWN = 10  # the best trials, in the table
+TABLE_TRIALS = 10  # the best trials, shown in the table
 
-ENOUGH = 10  # completed trials, for the importance of options
+IMPORTANCE_TRIALS = 10  # completed trials from which the importance of options is estimated
 
-MEDIAN = "below the median"  # why a trial is pruned, if it is not for want of a number
+BELOW_MEDIAN = "below the median"  # why a trial with defined scores is pruned
 
 
-def _optuna():
+def _import_optuna():
     try:
         import optuna
     except ImportError:
@@ -38,53 +41,60 @@ def _optuna():
 
 
 def _distribution(option: str, space: SpaceConfig):
-    """The values of an option as Optuna knows them."""
-    kinds = _optuna().distributions
-    low, high, place = space.low, space.high, f"search: {option}"
+    """The search space of an option as Optuna's distribution."""
+    distributions = _import_optuna().distributions
+    low, high = space.low, space.high
     if space.choices is not None:
         if low is not None or high is not None or space.log or len(space.choices) < 2:
-            raise InputError(f"{place}: needs low and high, or two choices or more")
-        if bad := [
-            v for v in space.choices if not isinstance(v, (str, int, float, bool, type(None)))
-        ]:
-            raise InputError(
-                f"{place}: the choice {bad[0]} is neither a text nor a number; search what is inside of it"
-            )
-        return kinds.CategoricalDistribution(space.choices)
+            raise InputError(f"search: {option}: needs low and high, or two choices or more")
+        for choice in space.choices:
+            if not isinstance(choice, (str, int, float, bool, type(None))):
+                raise InputError(
+                    f"search: {option}: the choice {choice} is neither a string nor a number; "
+                    "search the options in it"
+                )
+        return distributions.CategoricalDistribution(space.choices)
     if low is None or high is None or not low < high:
         raise InputError(
-            f"{place}: low {low} and high {high}; low comes first, and both are needed without choices"
+            f"search: {option}: low {low} and high {high}; without choices, low and high are "
+            "required, and low must be less than high"
         )
     if space.log and low <= 0:
-        raise InputError(f"{place}: low is {low}; a logarithm needs it above 0")
-    whole = isinstance(low, int) and isinstance(high, int)
-    return (kinds.IntDistribution if whole else kinds.FloatDistribution)(low, high, log=space.log)
+        raise InputError(f"search: {option}: low is {low}; with log it must be above 0")
+    if isinstance(low, int) and isinstance(high, int):
+        return distributions.IntDistribution(low, high, log=space.log)
+    return distributions.FloatDistribution(low, high, log=space.log)
 
 
 class Study:
-    """One study. Trials are numbered from 1 by their order among the finished ones, completed or pruned."""
+    """A study. Trials are numbered from 1 in the order in which they finished: completed or pruned.
+
+    Raises:
+        InputError: Optuna is not installed; a search space that is empty or not valid.
+    """
 
     def __init__(self, config: SearchConfig, folder: Path):
-        self.optuna, self.config, self.path = _optuna(), config, folder / "study.db"
+        self.optuna = _import_optuna()
+        self.config = config
+        self.path = folder / "study.db"
         if not config.options or config.trials < 1:
-            raise InputError("search: options names what is searched, and trials is 1 or more")
-        self.space = {
-            option: _distribution(option, space) for option, space in config.options.items()
-        }
+            raise InputError("search: needs options to search, and trials of 1 or more")
+        self.space = {option: _distribution(option, s) for option, s in config.options.items()}
         self.states = self.optuna.trial.TrialState
         self.study = None
 
-    def example(self) -> dict[str, Any]:
-        """One point of the space, to try its options on."""
-        return {
-            o: s.low if s.choices is None else s.choices[0] for o, s in self.config.options.items()
-        }
+    def example_options(self) -> dict[str, Any]:
+        """One point of the space, to check its options with."""
+        example = {}
+        for option, space in self.config.options.items():
+            example[option] = space.low if space.choices is None else space.choices[0]
+        return example
 
     def open(self) -> None:
-        """Make the study, or take up the one that is there.
+        """Create the study, or open the existing one.
 
         Raises:
-            InputError: it is no study, or one of another space.
+            InputError: the file is not a study, or its search space differs.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -93,95 +103,99 @@ class Study:
                 storage=storage, study_name="sweep", direction="maximize", load_if_exists=True
             )
             trials = self.study.get_trials()
-        except Exception as error:  # SQLAlchemy's and Optuna's, of many kinds
+        except Exception as error:  # many types, of SQLAlchemy and of Optuna
             reason = str(error).strip().splitlines()[0]
             raise InputError(
-                f"{self.path}: not a study that can be read: {reason}; delete it to begin anew"
+                f"{self.path}: not a readable study: {reason}; delete it to start again"
             ) from error
-        now = {o: dataclasses.asdict(s) for o, s in self.config.options.items()} | {
-            "search.seed": self.config.seed
-        }
-        then = self.study.user_attrs.get("space")
-        if trials and (
-            changed := [o for o in {**now, **(then or {})} if (then or {}).get(o) != now.get(o)]
-        ):
-            was, to_be = ((some or {}).get(changed[0]) for some in (then, now))
-            raise InputError(
-                f"{self.path}: the study of another search space: {changed[0]} was {was}, now {to_be}; name another sweep"
-            )
-        self.study.set_user_attr("space", json.loads(json.dumps(now)))
+        self._check_space(trials)
         for trial in trials:
             if not trial.state.is_finished():
                 self.study.tell(trial.number, state=self.states.FAIL)
 
-    def finished(self) -> list:
-        """Optuna's trials that are completed or pruned, in order."""
-        return self.study.get_trials(
-            deepcopy=False, states=(self.states.COMPLETE, self.states.PRUNED)
-        )
+    def _check_space(self, trials: list) -> None:
+        """Refuse trials of another search space; store this one."""
+        new = {option: dataclasses.asdict(space) for option, space in self.config.options.items()}
+        new["search.seed"] = self.config.seed
+        old = self.study.user_attrs.get("space") or {}
+        for option in {**new, **old}:
+            if trials and old.get(option) != new.get(option):
+                raise InputError(
+                    f"{self.path}: a study of another search space: {option} was "
+                    f"{old.get(option)}, now {new.get(option)}; give the sweep another name"
+                )
+        self.study.set_user_attr("space", json.loads(json.dumps(new)))
 
-    def left(self) -> Iterator[tuple[int, Any]]:
-        """Draw one trial after another, until there are enough -> its number and Optuna's trial."""
-        config, samplers, pruners = self.config, self.optuna.samplers, self.optuna.pruners
-        self.study.pruner = (
-            pruners.MedianPruner(config.startup, 0) if config.prune else pruners.NopPruner()
-        )
-        while (number := len(self.finished()) + 1) <= config.trials:
+    def finished_trials(self) -> list:
+        """Optuna's trials that are completed or pruned, in order."""
+        states = (self.states.COMPLETE, self.states.PRUNED)
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def draw_trials(self) -> Iterator[tuple[int, Any]]:
+        """Draw one trial after another until there are enough: its number, and Optuna's trial."""
+        config, pruners = self.config, self.optuna.pruners
+        self.study.pruner = pruners.NopPruner()
+        if config.prune:
+            self.study.pruner = pruners.MedianPruner(config.startup, 0)
+        for number in range(len(self.finished_trials()) + 1, config.trials + 1):
             seed = int(np.random.default_rng([config.seed, number]).integers(2**31))
-            self.study.sampler = samplers.TPESampler(
+            self.study.sampler = self.optuna.samplers.TPESampler(
                 n_startup_trials=config.startup, multivariate=True, seed=seed
             )
             yield number, self.study.ask(self.space)
 
-    def hopeless(self, trial, values: list[float]) -> bool:
-        """Report the runs of a trial so far; whether to prune it: their mean is below the median of the trials before."""
-        trial.report(float(np.mean(values)), len(values))
+    def should_prune(self, trial, scores: list[float]) -> bool:
+        """Report the scores of a trial's runs so far. True if their mean is below the median of the
+        earlier trials after the same number of runs."""
+        trial.report(float(np.mean(scores)), len(scores))
         return trial.should_prune()
 
-    def tell(self, trial, values: list[float], pruned: str | None) -> None:
-        """End a trial: with the mean of its runs, or pruned for a reason."""
-        trial.set_user_attr("values", values)
+    def finish_trial(self, trial, scores: list[float], pruned: str | None) -> None:
+        """Finish a trial with the mean score of its runs, or as pruned, with the reason."""
+        trial.set_user_attr("values", scores)
         if pruned:
             trial.set_user_attr("pruned", pruned)
             self.study.tell(trial, state=self.states.PRUNED)
         else:
-            self.study.tell(trial, float(np.mean(values)))
+            self.study.tell(trial, float(np.mean(scores)))
 
-    def best(self) -> tuple[int, dict[str, Any]] | None:
-        """The number and the options of the best completed trial."""
-        done = self._completed()
-        return (done[0][0], done[0][1].params) if done else None
+    def best_options(self) -> dict[str, Any] | None:
+        """The options of the best completed trial."""
+        completed = self._completed_trials()
+        return completed[0][1].params if completed else None
 
-    def _completed(self) -> list[tuple[int, Any]]:
-        """The completed trials and their numbers, best first."""
-        trials = enumerate(self.finished(), start=1)
-        return sorted(
-            (pair for pair in trials if pair[1].state == self.states.COMPLETE),
-            key=lambda pair: -pair[1].value,
-        )
+    def _completed_trials(self) -> list[tuple[int, Any]]:
+        """The numbers and trials that completed, best first."""
+        completed = []
+        for number, trial in enumerate(self.finished_trials(), start=1):
+            if trial.state == self.states.COMPLETE:
+                completed.append((number, trial))
+        return sorted(completed, key=lambda pair: pair[1].value, reverse=True)
 
-    def summarise(self) -> str:
-        """The best trials, and how much each option matters."""
-        trials, done, rows = self.finished(), self._completed(), []
-        for number, trial in done[:SHOWN]:
-            values = trial.user_attrs["values"]
-            spread = 100 * float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    def table(self) -> str:
+        """The best trials, the importance of the options, and the numbers of trials."""
+        trials, completed, rows = self.finished_trials(), self._completed_trials(), []
+        for number, trial in completed[:TABLE_TRIALS]:
+            scores = trial.user_attrs["values"]
             options = [
-                f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.params.values()
+                f"{value:.3g}" if isinstance(value, float) else str(value)
+                for value in trial.params.values()
             ]
-            rows.append([str(number), *options, 100 * trial.value, spread, len(values)])
+            mean, spread = 100 * trial.value, 100 * deviation(scores)
+            rows.append([str(number), *options, mean, spread, len(scores)])
         header = ["trial", *self.space, "mean x 100", "deviation", "runs"]
-        cut = [trial.user_attrs["pruned"] for trial in trials if trial.state == self.states.PRUNED]
-        failed = sum(reason != MEDIAN for reason in cut)
-        lines = [
-            markdown_table(header, rows),
-            "",
-            f"{len(trials)} trials: {len(done)} completed, {len(cut)} pruned",
-        ]
-        lines[-1] += f", {failed} of them without a number to judge by" if failed else ""
-        if len(done) >= ENOUGH:
-            evaluator = self.optuna.importance.PedAnovaImportanceEvaluator()
-            shares = self.optuna.importance.get_param_importances(self.study, evaluator=evaluator)
-            importance = ", ".join(f"{option} {share:.2f}" for option, share in shares.items())
-            lines.insert(1, f"importance of the options (PED-ANOVA): {importance}")
-        return "\n".join(lines)
+        lines = [markdown_table(header, rows)]
+        if len(completed) >= IMPORTANCE_TRIALS:
+            lines.append(f"importance of the options (PED-ANOVA): {self._importance()}")
+        reasons = [t.user_attrs["pruned"] for t in trials if t.state == self.states.PRUNED]
+        counts = f"{len(trials)} trials: {len(completed)} completed, {len(reasons)} pruned"
+        undefined = len(reasons) - reasons.count(BELOW_MEDIAN)
+        if undefined:
+            counts += f", {undefined} of them because a score was undefined"
+        return "\n".join([*lines, "", counts])
+
+    def _importance(self) -> str:
+        importance = self.optuna.importance
+        evaluator = importance.PedAnovaImportanceEvaluator()
+        shares = importance.get_param_importances(self.study, evaluator=evaluator)
+        return ", ".join(f"{option} {share:.2f}" for option, share in shares.items())

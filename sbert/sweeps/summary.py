@@ -1,9 +1,10 @@
-"""The results of a sweep's runs: one JSONL row a run, one table row for what differs in seed and fold alone."""
+"""The results of a sweep: a JSONL record for each run, a table row for runs that differ in seed and
+fold alone, and the page that shows the table with the settings it was made with."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,228 +13,243 @@ import yaml
 
 from sbert.cli import versions
 from sbert.errors import InputError
-from sbert.evaluation.significance import NOISE, p_of_means
+from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
-from sbert.sweeps.plan import PlannedRun
+from sbert.sweeps.plan import REPEAT_AXES, PlannedRun
 
 Column = tuple[str, str]  # a dataset and a metric
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """A run and its result.json."""
 
     run: PlannedRun
     result: dict
 
     @classmethod
-    def read(cls, run: PlannedRun) -> "Finished":
+    def read(cls, run: PlannedRun) -> "FinishedRun":
         return cls(run, json.loads((run.folder / "result.json").read_text("utf-8")))
 
-    def value(self, column: Column) -> float:
-        """A metric of a dataset after training; NaN where the run has none."""
-        found = [
-            r["after"].get(column[1]) for r in self.result["results"] if r["dataset"] == column[0]
-        ]
-        return math.nan if not found or found[0] is None else found[0]
+    @property
+    def repeat(self) -> tuple:
+        """The seed and the fold, which tell the runs of a table row apart."""
+        return tuple(self.run.axes.get(axis) for axis in REPEAT_AXES)
 
     @property
-    def key(self) -> tuple:
-        """What tells it from the other runs of its row."""
-        return self.run.axes.get("seed"), self.run.axes.get("fold")
+    def dev_sets(self) -> tuple[str, ...]:
+        return tuple(result["dataset"] for result in self.evaluations("dev"))
 
-    def datasets(self, part: str) -> tuple[str, ...]:
-        return tuple(r["dataset"] for r in self.result["results"] if r["part"] == part)
+    def evaluations(self, part: str) -> list[dict]:
+        """The results on the dev sets, or on the test sets."""
+        return [result for result in self.result["results"] if result["part"] == part]
 
-    def main(self, part: str) -> float:
-        """The mean of the main metrics of the dev or of the test sets; NaN without any."""
-        values = [
-            self.value((r["dataset"], r["main"]))
-            for r in self.result["results"]
-            if r["part"] == part
-        ]
-        return float(np.mean(values)) if values else math.nan
+    def score(self, column: Column) -> float:
+        """A metric of a dataset after training; NaN if it is undefined or the run has none."""
+        dataset, metric = column
+        for result in self.result["results"]:
+            if result["dataset"] == dataset:
+                value = result["after"].get(metric)
+                return math.nan if value is None else value
+        return math.nan
 
-    def row(self) -> dict:
-        """The row of results.jsonl."""
-        facts = {name: value for name, value in self.result.items() if name != "results"}
-        datasets = {r.pop("dataset"): r for r in map(dict, self.result["results"])}
+    def main_score(self, part: str) -> float:
+        """The mean of the main metrics of the dev sets, or of the test sets; NaN without any."""
+        results = self.evaluations(part)
+        if not results:
+            return math.nan
+        return float(np.mean([self.score((r["dataset"], r["main"])) for r in results]))
+
+    def record(self) -> dict:
+        """The run's row of results.jsonl."""
+        facts = dict(self.result)
+        datasets = {}
+        for result in facts.pop("results"):
+            scores = dict(result)
+            datasets[scores.pop("dataset")] = scores
         return {"run": self.run.label, "axes": self.run.axes, **facts, "results": datasets}
 
-    def line(self) -> str:
-        scores = [
-            f"{r['dataset']} {100 * self.value((r['dataset'], r['main'])):.2f}"
-            for r in self.result["results"]
-        ]
+    def progress_line(self) -> str:
+        scores = []
+        for result in self.result["results"]:
+            value = self.score((result["dataset"], result["main"]))
+            scores.append(f"{result['dataset']} {100 * value:.2f}")
         return f"{self.run.label}: {', '.join(scores) or 'trained'}; {self.result['seconds']:.0f} s"
 
 
-def metric_columns(finished: list[Finished], metrics: list[str] | None) -> list[Column]:
-    """Of every dataset its main metric, or those of the metrics that it has."""
-    found: dict[Column, None] = {}
-    for result in (r for one in finished for r in one.result["results"]):
-        names = (
-            [result["main"]]
-            if metrics is None
-            else [name for name in metrics if name in result["after"]]
-        )
-        found |= dict.fromkeys((result["dataset"], name) for name in names)
+def metric_columns(finished: list[FinishedRun], metrics: list[str] | None) -> list[Column]:
+    """The main metric of every dataset, or those of the given metrics that it has.
+
+    Raises:
+        InputError: a metric that no dataset has.
+    """
+    columns: dict[Column, None] = {}  # as an ordered set
+    known: set[str] = set()
+    for result in (result for run in finished for result in run.result["results"]):
+        names = [result["main"]]
+        if metrics is not None:
+            names = [name for name in metrics if name in result["after"]]
+        columns |= dict.fromkeys((result["dataset"], name) for name in names)
+        known.update(result["after"])
     for name in metrics or []:
-        if finished and name not in {metric for _, metric in found}:
-            known = sorted(
-                {name for one in finished for r in one.result["results"] for name in r["after"]}
+        if finished and name not in known:
+            raise InputError(
+                f"metrics: no dataset has '{name}'; there are: {', '.join(sorted(known))}"
             )
-            raise InputError(f"metrics: no dataset has '{name}'; there are: {', '.join(known)}")
-    return list(found)
+    return list(columns)
 
 
-def deviation(values: Iterable[float]) -> float:
-    """Sample standard deviation, of n - 1; NaN for fewer than two."""
-    values = list(values)
+def deviation(values: Sequence[float]) -> float:
+    """Sample standard deviation, with n - 1; NaN for fewer than two values."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def group_by_row(finished: list[Finished]) -> dict[str, list[Finished]]:
-    rows: dict[str, list[Finished]] = {}
-    for one in finished:
-        rows.setdefault(one.run.row, []).append(one)
+def mean_and_deviation(runs: list[FinishedRun], column: Column) -> tuple[float, float]:
+    """Of a metric over some runs, x 100."""
+    values = [run.score(column) for run in runs]
+    return 100 * float(np.mean(values)), 100 * deviation(values)
+
+
+def group_by_row(finished: list[FinishedRun]) -> dict[str, list[FinishedRun]]:
+    rows: dict[str, list[FinishedRun]] = {}
+    for run in finished:
+        rows.setdefault(run.run.row, []).append(run)
     return rows
 
 
-def best_row(rows: dict[str, list[Finished]]) -> tuple[str | None, str]:
-    """The row that is best on dev, and what its lead is worth. Test sets choose nothing."""
-    scores = {row: {one.key: one.main("dev") for one in some} for row, some in rows.items()}
-    means = {row: float(np.mean(list(values.values()))) for row, values in scores.items()}
-    ranked = sorted(
-        (row for row in means if not math.isnan(means[row])), key=lambda row: -means[row]
-    )
+def best_row(rows: dict[str, list[FinishedRun]]) -> tuple[str | None, str]:
+    """The row with the highest mean on dev, and a note on its lead; test sets are not used.
+
+    None and the reason where there are no dev sets or the rows cannot be compared.
+    """
     if len(rows) < 2:
         return None, ""
-    if len(ranked) < 2:
+    scores, means, judged_by = {}, {}, {}
+    for row, runs in rows.items():
+        scores[row] = {run.repeat: run.main_score("dev") for run in runs}
+        means[row] = float(np.mean(list(scores[row].values())))
+        judged_by[row] = {(run.repeat, run.dev_sets) for run in runs}
+    defined = [row for row in means if not math.isnan(means[row])]
+    if len(defined) < 2:
         return None, "no dev set: no row is chosen"
-    judged = {row: frozenset((one.key, one.datasets("dev")) for one in rows[row]) for row in ranked}
-    if len(set(judged.values())) > 1:
+    if any(judged_by[row] != judged_by[defined[0]] for row in defined):
         return None, "rows differ in their seeds, folds or dev sets: none is chosen"
+    ranked = sorted(defined, key=means.get, reverse=True)
+    return ranked[0], _lead_note(ranked, scores, folds="fold" in rows[ranked[0]][0].run.axes)
+
+
+def _lead_note(ranked: list[str], scores: dict[str, dict], folds: bool) -> str:
+    """How far the best row leads, and whether that is more than the noise between runs."""
     best, second = ranked[:2]
-    difference, p, how = p_of_means(scores[best], scores[second])
+    difference, p, test = p_of_means(scores[best], scores[second])
     lead = f"`{best}` is best on dev, {100 * difference:.2f} above `{second}`"
     if math.isnan(p):
-        return best, f"warning: {lead}, and with one run of a row the noise between runs is unknown"
-    test = f"{how}, p {f'= {p:.3f}' if p >= 0.0005 else '< 0.001'}"
-    test += f", not corrected for the choice among {len(ranked)}" if len(ranked) > 2 else ""
-    test += (
-        "; folds share training rows, so p is too small"
-        if any(one.run.axes.get("fold") for one in rows[best])
-        else ""
+        return f"warning: {lead}; with one run per row the noise between runs is unknown"
+    test += f", p = {p:.3f}" if p >= 0.0005 else ", p < 0.001"
+    if len(ranked) > 2:
+        test += f", not corrected for the choice among {len(ranked)}"
+    if folds:
+        test += "; folds share training rows, so p is too small"
+    if p < ALPHA:
+        return f"{lead}, which is outside the noise between runs ({test})"
+    return (
+        f"warning: {lead}, which is inside the noise between runs ({test}): "
+        "the order may be due to chance"
     )
-    if p >= NOISE:
-        return (
-            best,
-            f"warning: {lead}, which is inside the noise between runs ({test}): the order may be chance",
-        )
-    return best, f"{lead}, which is outside the noise between runs ({test})"
 
 
-def sweep_table(finished: list[Finished], config: SweepConfig) -> str:
-    """The table, x 100: for each row and metric the mean over its runs, their deviation, and the best run, which dev chooses."""
-    chosen, rows = metric_columns(finished, config.metrics), group_by_row(finished)
+def sweep_table(finished: list[FinishedRun], config: SweepConfig) -> str:
+    """The table, x 100: for each row and metric the mean over its runs, their deviation, and the
+    run that is best on dev (without dev sets: the highest value)."""
+    columns = metric_columns(finished, config.metrics)
+    rows = group_by_row(finished)
     best, note = best_row(rows)
-    dev = any(r["part"] == "dev" for one in finished for r in one.result["results"])
-    header, cells = [", ".join(_names(finished)) or "sweep", "runs"], []
-    for dataset, metric in chosen:
-        header += [f"{dataset} {metric}", "deviation", "best" if dev else "highest"]
-    for row, some in rows.items():
-        cells.append([f"**{row}**" if row == best else row, len(some)])
-        for column in chosen:
-            values = [one.value(column) for one in some]
-            top = (
-                max(some, key=lambda one: _ordered(one.main("dev"))).value(column)
-                if dev
-                else max(values, key=_ordered)
-            )
-            cells[-1] += [100 * float(np.mean(values)), 100 * deviation(values), 100 * top]
+    has_dev = any(run.dev_sets for run in finished)
+    header = [_row_header(finished), "runs"]
+    for dataset, metric in columns:
+        header += [f"{dataset} {metric}", "deviation", "best" if has_dev else "highest"]
     if config.published:
         header.append("published")
-        cells = [
-            [*line, float(config.published.get(row, math.nan))]
-            for line, row in zip(cells, rows, strict=True)
-        ]
-    notes = [note] if note else []
-    notes += [
-        "best: the run that is best on dev"
-        if dev
-        else "highest: of all runs; nothing was chosen by it"
-    ]
-    return "\n".join([markdown_table(header, cells), "", *(f"- {note}" for note in notes)])
+    cells = []
+    for row, runs in rows.items():
+        line = [f"**{row}**" if row == best else row, len(runs)]
+        for column in columns:
+            ranked_by = [run.main_score("dev") if has_dev else run.score(column) for run in runs]
+            top = runs[int(np.argmax(np.nan_to_num(ranked_by, nan=-math.inf)))]
+            line += [*mean_and_deviation(runs, column), 100 * top.score(column)]
+        if config.published:
+            line.append(float(config.published.get(row, math.nan)))
+        cells.append(line)
+    meaning = "highest: of all runs; nothing was chosen by it"
+    if has_dev:
+        meaning = "best: the run that is best on dev"
+    notes = [f"- {text}" for text in (note, meaning) if text]
+    return "\n".join([markdown_table(header, cells), "", *notes])
 
 
-def _ordered(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
-
-
-def _names(finished: list[Finished]) -> list[str]:
-    return [
-        axis for axis in (finished[0].run.axes if finished else []) if axis not in ("seed", "fold")
-    ]
+def _row_header(finished: list[FinishedRun]) -> str:
+    axes = finished[0].run.axes if finished else {}
+    return ", ".join(axis for axis in axes if axis not in REPEAT_AXES) or "sweep"
 
 
 def sweep_page(
-    config: SweepConfig, finished: list[Finished], summary: str, pictures: Sequence[Path]
+    config: SweepConfig, finished: list[FinishedRun], table: str, figures: Sequence[Path]
 ) -> str:
     """The command, the settings, the data, the table with its notes, figures, time and versions."""
-    folder = Path(config.runs) / config.name
+    used = ", ".join(f"{name} {number}" for name, number in versions().items())
     parts = [
         f"# {config.name}",
-        f"    python sweep.py --config {folder / 'sweep.yaml'}",
+        f"    python sweep.py --config {Path(config.runs) / config.name / 'sweep.yaml'}",
         f"```yaml\n{sweep_settings(config)}```",
         sweep_data(finished),
-        summary,
-        *(f"![{path.stem}]({path.name})" for path in pictures),
-        f"{total_time(finished)}; {', '.join(f'{name} {number}' for name, number in versions().items())}.",
+        table,
+        *(f"![{path.stem}]({path.name})" for path in figures),
+        f"{total_time(finished)}; {used}.",
     ]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def sweep_settings(config: SweepConfig) -> str:
-    """What a sweep sets, as YAML."""
-    given = {
-        field.name: value
-        for field, value in zip(
-            dataclasses.fields(config), dataclasses.asdict(config).values(), strict=True
-        )
-        if field.name in ("name", "base") or value not in (None, {}, [], field.default)
-    }
+    """The settings that differ from the defaults, as YAML."""
+    defaults = dataclasses.asdict(SweepConfig(config.name, config.base))
+    settings = {}
+    for name, value in dataclasses.asdict(config).items():
+        if name in ("name", "base") or value != defaults[name]:
+            settings[name] = value
     return yaml.safe_dump(
-        given, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+        settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
     )
 
 
-def sweep_data(finished: list[Finished]) -> str:
-    """How many rows were trained and evaluated on."""
+def sweep_data(finished: list[FinishedRun]) -> str:
+    """The numbers of rows that the runs were trained and evaluated on."""
     if not finished:
         return ""
-    trained = sorted({one.result["train_rows"] for one in finished})
-    counts = f"{trained[0]:,}" + (f" to {trained[-1]:,}" if len(trained) > 1 else "")
+    trained = sorted({run.result["train_rows"] for run in finished})
+    counts = f"{trained[0]:,}"
+    if len(trained) > 1:
+        counts += f" to {trained[-1]:,}"
     rows: dict[str, set[int]] = {}
-    for result in (r for one in finished for r in one.result["results"]):
-        rows.setdefault(f"{result['dataset']} ({result['part']})", set()).add(result["rows"])
-    evaluated = (
-        f"{name}, {' or '.join(f'{n:,}' for n in sorted(found))} rows"
-        for name, found in rows.items()
-    )
+    for result in (result for run in finished for result in run.result["results"]):
+        name = f"{result['dataset']} ({result['part']})"
+        rows.setdefault(name, set()).add(result["rows"])
+    evaluated = []
+    for name, numbers in rows.items():
+        alternatives = " or ".join(f"{number:,}" for number in sorted(numbers))
+        evaluated.append(f"{name}, {alternatives} rows")
     return f"Trained on {counts} rows. Evaluated on {'; '.join(evaluated) or 'nothing'}."
 
 
-def total_time(finished: list[Finished]) -> str:
+def total_time(finished: list[FinishedRun]) -> str:
     """The time of all runs together."""
-    seconds = round(sum(one.result["seconds"] for one in finished))
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    time = (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {seconds % 60} s"
-        if minutes
-        else f"{seconds} s"
-    )
-    return f"{len(finished)} {'run' if len(finished) == 1 else 'runs'} took {time} in all"
+    seconds = round(sum(run.result["seconds"] for run in finished))
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    time = f"{seconds} s"
+    if hours:
+        time = f"{hours} h {minutes} min"
+    elif minutes:
+        time = f"{minutes} min {seconds} s"
+    runs = "1 run" if len(finished) == 1 else f"{len(finished)} runs"
+    return f"{runs} took {time} in all"

@@ -17,28 +17,30 @@ from sbert.evaluation import figures
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.figures import draw_sweep
 from sbert.sweeps.plan import PlannedRun, SweepPlan, check_inputs
-from sbert.sweeps.processes import Processes
-from sbert.sweeps.summary import Finished, sweep_page, sweep_table, total_time
+from sbert.sweeps.processes import JobRunner
+from sbert.sweeps.summary import FinishedRun, sweep_page, sweep_table, total_time
 
-ANEW = "give the sweep another name, or delete the folder"
+REMEDY = "give the sweep another name, or delete the folder"
 
 
 class Sweep:
-    """A sweep. The constructor builds the configuration of every run and checks what can be checked without reading data.
+    """A sweep. The constructor builds the configuration of every run; no data is read yet.
 
     Args:
-        processes: called with the number of jobs and with what takes a line, it gives what is called with a run and trains it,
-            and has a `stop()` that ends what runs.
+        make_runner: JobRunner, or what has its arguments and its `run` and `stop`.
 
     Raises:
-        InputError: settings that do not go together; options that are not there.
+        InputError: settings that exclude each other, or an unknown option.
     """
 
-    def __init__(self, config: SweepConfig, processes: Callable = Processes):
-        self.config, self.processes = config, processes
+    def __init__(self, config: SweepConfig, make_runner: Callable = JobRunner):
+        self.config = config
+        self.make_runner = make_runner
         self.folder = Path(config.runs) / config.name
-        self.plan, self.bar = SweepPlan(config), tqdm(disable=True)
-        self.runs = self.first_runs()
+        self.plan = SweepPlan(config)
+        # the runs of a search become known one trial after another
+        self.runs: list[PlannedRun] = [] if config.search else self.plan.runs()
+        self.bar = tqdm(disable=True)
         rows = {run.row for run in self.runs}
         for row in sorted(config.published.keys() - rows):
             raise InputError(
@@ -47,130 +49,126 @@ class Sweep:
         if config.figure:
             figures.require_matplotlib(f"figure {config.figure}")
 
-    def first_runs(self) -> list[PlannedRun]:
-        """All runs, or as many as are known before any is done."""
-        return self.plan.runs()
-
-    def say(self, text: str) -> None:
-        """A line above the progress bar."""
+    def print_line(self, text: str) -> None:
+        """Print above the progress bar."""
         self.bar.write(text)
 
     def describe(self) -> None:
-        """Print the runs and where they stand."""
+        """Print the runs and their states."""
         for run in self.runs:
-            begun = "cut" if (run.folder / "last").exists() else "to do"
-            print(f"{'done' if run.done else begun:5}  {run.label}")
-        print(
-            f"{sum(run.done for run in self.runs)} of {len(self.runs)} runs done in {self.folder}"
-        )
+            state = "to do"
+            if run.done:
+                state = "done"
+            elif (run.folder / "last").exists():
+                state = "cut"
+            print(f"{state:5}  {run.label}")
+        print(f"{len(self.finished())} of {len(self.runs)} runs done in {self.folder}")
 
     def check_folder(self) -> None:
-        """Refuse a folder with runs of other settings."""
+        """Refuse a folder that holds runs of another configuration or of another sweep."""
         self.check_runs(self.runs)
-        self.check_others(self.runs)
+        self.check_other_runs(self.runs)
 
     def check_runs(self, runs: list[PlannedRun]) -> None:
-        """Refuse to go on with a run of another configuration, and to keep a model that is gone."""
+        """Refuse to resume a run of another configuration, and to keep a model that was deleted."""
         for run in runs:
             saved = run.folder / "config.yaml"
-            if saved.exists() and (changed := first_difference(saved.read_text("utf-8"), run.text)):
-                raise InputError(f"{run.folder}: a run of other settings: {changed}; {ANEW}")
+            if saved.exists():
+                changed = first_difference(saved.read_text("utf-8"), run.config_yaml)
+                if changed:
+                    raise InputError(f"{run.folder}: a run of other settings: {changed}; {REMEDY}")
             if run.done and "best" in self.config.keep and not (run.folder / "best").exists():
                 raise InputError(
-                    f"{run.folder}: is done, and its best/ was not kept; delete the folder to train it again"
+                    f"{run.folder}: is done, and its best/ was not kept; "
+                    "delete the folder to train it again"
                 )
 
-    def check_others(self, runs: list[PlannedRun]) -> None:
-        """Refuse to stand among runs that are not of this sweep."""
-        others = {path.parent.name for path in self.folder.glob("*/config.yaml")} - {
-            run.label for run in runs
-        }
+    def check_other_runs(self, runs: list[PlannedRun]) -> None:
+        """Refuse a folder with runs other than these."""
+        present = {path.parent.name for path in self.folder.glob("*/config.yaml")}
+        others = present - {run.label for run in runs}
         if others:
             raise InputError(
-                f"{self.folder / min(others)}: a run that is none of this sweep's; {ANEW}"
+                f"{self.folder / min(others)}: does not belong to this sweep; {REMEDY}"
             )
 
-    def __call__(self) -> None:
-        """Do what is left, and print the table."""
+    def run(self) -> None:
+        """Train the runs that are not done, and print the table."""
         self.check_folder()
         check_inputs([run for run in self.runs if not run.done])
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = yaml.safe_dump(
-            dataclasses.asdict(self.config), sort_keys=False, allow_unicode=True
-        )
-        write_whole(self.folder / "sweep.yaml", settings.encode())
+        settings = dataclasses.asdict(self.config)
+        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        write_whole(self.folder / "sweep.yaml", text.encode())
         for run in self.runs:
-            self._clean(run)  # a sweep that was killed may have left some
-        self.bar = tqdm(
-            total=len(self.runs), initial=len(self.finished()), unit="run", dynamic_ncols=True
-        )
+            self._delete_models(run)  # those that an interrupted sweep left
+        done = len(self.finished())
+        self.bar = tqdm(total=len(self.runs), initial=done, unit="run", dynamic_ncols=True)
         try:
-            self.work()
+            self.train_all()
         finally:
             self.bar.close()
         finished = self.finished()
-        pictures = draw_sweep(finished, self.config, self.folder) if self.config.figure else []
-        print(
-            f"\n{self.write(pictures)}\n",
-            *(f"figure: {path}" for path in pictures),
-            total_time(finished),
-            sep="\n",
-        )
+        paths = draw_sweep(finished, self.config, self.folder) if self.config.figure else []
+        print(f"\n{self.write_results(paths)}\n")
+        for path in paths:
+            print(f"figure: {path}")
+        print(total_time(finished))
         print(f"table: {self.folder / 'table.md'}")
 
-    def work(self) -> None:
-        self.run_all(self.runs)
+    def train_all(self) -> None:
+        """Train every run of the sweep."""
+        self.train(self.runs)
 
-    def summary(self) -> str:
+    def table(self) -> str:
+        """The table of the finished runs, with its notes."""
         return sweep_table(self.finished(), self.config)
 
-    def finished(self) -> list[Finished]:
-        return [Finished.read(run) for run in self.runs if run.done]
+    def finished(self) -> list[FinishedRun]:
+        return [FinishedRun.read(run) for run in self.runs if run.done]
 
-    def run_all(self, runs: list[PlannedRun]) -> None:
-        """Train those runs that are not done, `jobs` at a time. One that fails stops the others."""
-        left, processes = (
-            [run for run in runs if not run.done],
-            self.processes(self.config.jobs, self.say),
-        )
+    def train(self, runs: list[PlannedRun]) -> None:
+        """Train the runs that are not done, `jobs` at a time. A run that fails stops the others."""
+        runner = self.make_runner(self.config.jobs, self.print_line)
+
+        def run_or_stop(run: PlannedRun) -> None:
+            try:
+                runner.run(run)
+            except BaseException:
+                runner.stop()  # in this thread, before it takes the next run
+                raise
+
         with ThreadPoolExecutor(self.config.jobs) as pool:
-            futures = {pool.submit(_or_stop, processes, run): run for run in left}
+            futures = {pool.submit(run_or_stop, run): run for run in runs if not run.done}
             try:
                 for future in as_completed(futures):
                     future.result()
-                    self._end(futures[future])
+                    self._finish(futures[future])
             except BaseException:
-                processes.stop()
+                runner.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _end(self, run: PlannedRun) -> None:
-        """What follows a finished run: its models are deleted, its line is said, the results are written."""
-        self._clean(run)
+    def _finish(self, run: PlannedRun) -> None:
+        """Delete the models of a finished run, print its scores, and write the results so far."""
+        self._delete_models(run)
         self.bar.update()
-        self.say(f"{self.bar.n} of {self.bar.total}: {Finished.read(run).line()}")
-        self.write()
+        line = FinishedRun.read(run).progress_line()
+        self.print_line(f"{self.bar.n} of {self.bar.total}: {line}")
+        self.write_results()
 
-    def _clean(self, run: PlannedRun) -> None:
+    def _delete_models(self, run: PlannedRun) -> None:
+        """Delete what is not to be kept of a run, if it is done."""
         for part in ("best", "last"):
-            if run.done and part not in self.config.keep and (run.folder / part).exists():
+            unwanted = run.done and part not in self.config.keep
+            if unwanted and (run.folder / part).exists():
                 shutil.rmtree(run.folder / part)
 
-    def write(self, pictures: Sequence[Path] = ()) -> str:
-        """Write results.jsonl and table.md of what is done -> the table."""
-        finished, text = self.finished(), self.summary()
-        rows = "".join(json.dumps(one.row(), ensure_ascii=False) + "\n" for one in finished)
-        write_whole(self.folder / "results.jsonl", rows.encode())
-        write_whole(
-            self.folder / "table.md", sweep_page(self.config, finished, text, pictures).encode()
-        )
-        return text
-
-
-def _or_stop(processes: Callable[[PlannedRun], None], run: PlannedRun) -> None:
-    """Train a run; stop the others where it fails, before this thread could begin with the next."""
-    try:
-        processes(run)
-    except BaseException:
-        processes.stop()
-        raise
+    def write_results(self, figure_paths: Sequence[Path] = ()) -> str:
+        """Write results.jsonl and table.md of the finished runs, and return the table."""
+        finished, table = self.finished(), self.table()
+        lines = [json.dumps(run.record(), ensure_ascii=False) + "\n" for run in finished]
+        page = sweep_page(self.config, finished, table, figure_paths)
+        write_whole(self.folder / "results.jsonl", "".join(lines).encode())
+        write_whole(self.folder / "table.md", page.encode())
+        return table

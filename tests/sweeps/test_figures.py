@@ -1,4 +1,4 @@
-"""A sweep's figures show the means and deviations of its table; PNG files, and images in TensorBoard."""
+"""A sweep's figures show the means and deviations of its table, as PNG and in TensorBoard."""
 
 import io
 import math

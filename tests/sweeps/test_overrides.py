@@ -1,4 +1,4 @@
-"""Dotted options: set in nested configurations, with the values of axes in their texts; labels; what undoes what."""
+"""Dotted options in nested configurations; placeholders; labels; which option overrides which."""
 
 import pytest
 
@@ -66,13 +66,13 @@ def test_the_value_is_not_shared():
 
 
 @pytest.mark.parametrize(("path", "message"), [
-    ("optim.lrr", "'lrr' is none of lr"),
-    ("optimm.lr", "'optimm' is none of optim, data, loss"),
-    ("optim.lr.x", "'x' is none of no options"),
-    ("data.train.2.limit", "'2' is none of 0, 1, *"),
-    ("data.train.first.limit", "'first' is none of 0, 1, *"),
-    ("data.train.*.limti", "'limti' is none of path, limit"),
-    ("loss.outer.x", "'outer' is none of"),
+    ("optim.lrr", "'lrr' is not one of lr"),
+    ("optimm.lr", "'optimm' is not one of optim, data, loss"),
+    ("optim.lr.x", "'x' is not one of no options"),
+    ("data.train.2.limit", "'2' is not one of 0, 1, *"),
+    ("data.train.first.limit", "'first' is not one of 0, 1, *"),
+    ("data.train.*.limti", "'limti' is not one of path, limit"),
+    ("loss.outer.x", "'outer' is not one of"),
 ])  # fmt: skip
 def test_unknown_options(path, message):
     with pytest.raises(InputError) as error:
@@ -80,17 +80,15 @@ def test_unknown_options(path, message):
     assert message in str(error.value)
 
 
-def test_texts_are_filled_with_the_values_of_axes():
+def test_placeholders_are_filled_with_the_values_of_axes():
     axes = {"seed": 3, "optim.lr": 2e-5, "variant": "u, v"}
     assert fill_placeholders("runs/seed={seed}/{optim.lr}", axes, "x") == "runs/seed=3/2e-05"
     assert fill_placeholders({"a": ["{seed}", 1, None, True]}, axes, "x") == {
         "a": ["3", 1, None, True]
     }
     assert fill_placeholders("{variant}", axes, "x") == "u_v"  # as in the folder's name
-    with pytest.raises(
-        InputError,
-        match=r"model.path: \{fold\} is no axis of this sweep; it has seed, optim.lr, variant",
-    ):
+    message = r"model.path: \{fold\} is not an axis .*; the axes are: seed, optim.lr, variant$"
+    with pytest.raises(InputError, match=message):
         fill_placeholders("{fold}", axes, "model.path")
 
 
@@ -118,5 +116,5 @@ def test_labels_are_names_of_folders():
     ("data.train.1.limit", "data.train.0.limit", False),
     ("data.train", "data.train.*.limit", True),
 ])  # fmt: skip
-def test_what_undoes_what(later, earlier, expected):
+def test_which_option_overrides_which(later, earlier, expected):
     assert overrides(later, earlier) is expected

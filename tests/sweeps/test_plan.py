@@ -1,4 +1,4 @@
-"""From one YAML to the complete configuration of every run; what is refused before the first of them starts."""
+"""From one YAML to the configuration of every run; what is refused before the first run starts."""
 
 import json
 
@@ -13,7 +13,10 @@ from sbert.sweeps.plan import SweepPlan, check_inputs
 
 @pytest.fixture
 def plan(tmp_path, tiny_folder, pairs_file):
-    """The plan of a sweep over the usual run, whose second training set is limited; `train`: other training sets."""
+    """The plan of a sweep over the usual run, whose second training set has a limit.
+
+    train: other training sets.
+    """
     dataset = {"path": str(pairs_file), "range": [0, 5]}
     copy = dataset | {"path": str(copied(pairs_file))}
     held_out = {"dev": [copy | {"name": "dev"}], "test": [copy | {"name": "test"}]}
@@ -53,13 +56,13 @@ def test_all_combinations_in_order(plan):
 
 
 def test_a_run_is_a_complete_configuration_of_train_py(plan, tmp_path, train_command):
-    """The text of a run is what train.py writes into the run folder: it reruns as it is, and resumes."""
+    """A run's config_yaml is what train.py writes into the run folder: it can be rerun as it is."""
     run = plan(seeds=[5], set={"optim.epochs": 1}).runs()[0]
     assert run.folder == tmp_path / "sweeps/mine/seed=5"
-    (tmp_path / "it.yaml").write_text(run.text)
+    (tmp_path / "it.yaml").write_text(run.config_yaml)
     train_command(tmp_path / "it.yaml")
     assert run.done
-    assert (run.folder / "config.yaml").read_text() == run.text
+    assert (run.folder / "config.yaml").read_text() == run.config_yaml
 
 
 def test_a_sweep_without_axes_is_one_run(plan):
@@ -78,7 +81,7 @@ def test_sizes_limit_every_training_set_and_nothing_else(plan):
         assert {dataset.limit_seed for dataset in run.config.data.train} == {0}
 
 
-def test_a_text_may_hold_values_of_axes(plan):
+def test_options_may_hold_values_of_axes(plan):
     options = {"model.path": "sweeps/first/seed={seed}/best", "data.train.*.limit_seed": "{seed}"}
     run = plan(seeds=[3], set=options).runs()[0]
     assert run.config.model.path == "sweeps/first/seed=3/best"
@@ -110,7 +113,9 @@ def test_trials_of_a_search_look_at_no_test_set(plan):
     assert run.axes == {"trial": 7, "optim.lr": 5e-3}
     cut = plan(search=search, folds=FoldsConfig(2, "row")).runs((7, {"optim.lr": 5e-3}))
     assert [d.part for run in cut for d in run.config.data.test] == ["fold"] * 4
-    best = yaml.safe_load(plan(search=search, folds=FoldsConfig(2, "row")).best({"optim.lr": 5e-3}))
+    best = yaml.safe_load(
+        plan(search=search, folds=FoldsConfig(2, "row")).best_yaml({"optim.lr": 5e-3})
+    )
     assert (best["name"], best["optim"]["lr"], best["data"]["test"][0]["name"]) == (
         "mine_best",
         5e-3,
@@ -120,42 +125,59 @@ def test_trials_of_a_search_look_at_no_test_set(plan):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"set": {"optim.lrr": 1}}, "unknown option optim.lrr: 'lrr' is none of lr, batch_size"),
+    ({"set": {"optim.lrr": 1}}, "unknown option optim.lrr: 'lrr' is not one of lr, batch_size"),
     ({"grid": {"optim.lrr": [1]}}, "unknown option optim.lrr"),
-    ({"grid": {"data.train.2.limit": [1]}}, "unknown option data.train.2.limit: '2' is none of 0, 1, *"),
+    ({"grid": {"data.train.2.limit": [1]}},
+     "unknown option data.train.2.limit: '2' is not one of 0, 1, *"),
     ({"variants": {"a": {"loop.sed": 1}}}, "run a: unknown option loop.sed"),
-    ({"variants": {"a": {"loss.margin": 1}}}, "run a: Parser key \"loss\"; Option 'margin' is not accepted"),
+    ({"variants": {"a": {"loss.margin": 1}}},
+     "run a: Parser key \"loss\"; Option 'margin' is not accepted"),
     ({"variants": {"a": {"loss": "NoLoss"}}}, "NoLoss"),
     ({"search": SearchConfig({"optim.lrr": SpaceConfig(1, 2)})}, "unknown option optim.lrr"),
-    ({"grid": {"optim.lr": ["fast"]}}, 'optim.lr=fast: Parser key "optim.lr"; Expected a <class \'float\'>. Got value: fast'),
-    ({"grid": {"optim.lr": [-1.0]}}, "optim.lr is -1.0; it must be above 0"),
-    ({"grid": {"loop.seed": [1]}, "seeds": [1]}, "grid and seeds both set loop.seed; name it in one of them"),
-    ({"grid": {"loop": [{}]}, "variants": {"a": {"loop.seed": 1}}}, "variants and grid both set loop.seed"),
-    ({"grid": {"data.train.1.limit": [1]}, "sizes": [1]}, "grid and sizes both set data.train.1.limit"),
-    ({"variants": {"a": {"data.train.*.limit": 1}}, "sizes": [1]}, "variants and sizes both set data.train.*.limit"),
-    ({"variants": {"a": {"data.test": []}}, "folds": FoldsConfig(2, "row")}, "variants and folds both set data.test"),
-    ({"grid": {"data.train.0.fold": [1]}, "folds": FoldsConfig(2, "row")}, "grid and folds both set data.train.0.fold"),
-    ({"search": SearchConfig({"loop.seed": SpaceConfig(1, 2)}), "seeds": [1]}, "search and seeds both set loop.seed"),
+    ({"grid": {"optim.lr": ["fast"]}},
+     'optim.lr=fast: Parser key "optim.lr"; Not of type PositiveFloat: could not convert string'),
+    ({"grid": {"optim.lr": [-1.0]}},
+     "Not of type PositiveFloat: -1.0 does not conform to restriction v>0"),
+    ({"grid": {"loop.seed": [1]}, "seeds": [1]},
+     "grid and seeds both set loop.seed; set it in one of them"),
+    ({"grid": {"loop": [{}]}, "variants": {"a": {"loop.seed": 1}}},
+     "variants and grid both set loop.seed"),
+    ({"grid": {"data.train.1.limit": [1]}, "sizes": [1]},
+     "grid and sizes both set data.train.1.limit"),
+    ({"variants": {"a": {"data.train.*.limit": 1}}, "sizes": [1]},
+     "variants and sizes both set data.train.*.limit"),
+    ({"variants": {"a": {"data.test": []}}, "folds": FoldsConfig(2, "row")},
+     "variants and folds both set data.test"),
+    ({"grid": {"data.train.0.fold": [1]}, "folds": FoldsConfig(2, "row")},
+     "grid and folds both set data.train.0.fold"),
+    ({"search": SearchConfig({"loop.seed": SpaceConfig(1, 2)}), "seeds": [1]},
+     "search and seeds both set loop.seed"),
     ({"grid": {"optim.lr": [1e-3], "optim": [{}]}}, "grid and grid both set optim.lr"),
-    ({"set": {"name": "x"}}, "set: name is the sweep's to choose"),
+    ({"set": {"name": "x"}}, "set: the sweep sets name of every run"),
     ({"grid": {"runs": ["x"]}}, "grid and a sweep both set runs"),
-    ({"seeds": [1, 1]}, "seed: 1, 1; an axis has values, each with its own name"),
+    ({"seeds": [1, 1]}, "seed: 1, 1; an axis needs values with different names"),
     ({"grid": {"optim.lr": []}}, "optim.lr: no values"),
-    ({"variants": {"a b": {}, "a_b": {}}}, "variant: a_b, a_b; an axis has values, each with its own name"),
-    ({"variants": {"(u, v)": {}, "(|u, v|)": {}}}, "variant: u_v, u_v; an axis has values, each with its own name"),
-    ({"variants": {"..": {}}}, "an axis has values, each with its own name"),
-    ({"variants": {"x" * 256: {}}}, "xxx: a name of 256 bytes is longer than a folder's may be, 255; name variants shortly"),
-    ({"variants": {"()": {}}}, "an axis has values, each with its own name"),
-    ({"sizes": [30]}, "run size=30: size 30 goes beyond the limit of 20"),
-    ({"sizes": [0.5]}, "run size=0.5: size 0.5 goes beyond the limit of 20"),
-    ({"set": {"model.path": "{sed}"}, "seeds": [1]}, "model.path: {sed} is no axis of this sweep; it has seed"),
+    ({"variants": {"a b": {}, "a_b": {}}},
+     "variant: a_b, a_b; an axis needs values with different names"),
+    ({"variants": {"(u, v)": {}, "(|u, v|)": {}}},
+     "variant: u_v, u_v; an axis needs values with different names"),
+    ({"variants": {"..": {}}}, "an axis needs values with different names"),
+    ({"variants": {"x" * 256: {}}},
+     "xxx: a name of 256 bytes is longer than the 255 that a folder's name may have; "
+     "give variants shorter names"),
+    ({"variants": {"()": {}}}, "an axis needs values with different names"),
+    ({"sizes": [30]}, "run size=30: size 30 exceeds the limit of 20"),
+    ({"sizes": [0.5]}, "run size=0.5: size 0.5 exceeds the limit of 20"),
+    ({"set": {"model.path": "{sed}"}, "seeds": [1]},
+     "model.path: {sed} is not an axis of this sweep; the axes are: seed"),
     ({"base": "missing.yaml"}, "missing.yaml"),
     ({"jobs": 0}, "jobs is 0; it must be 1 or more"),
-    ({"folds": FoldsConfig(3)}, "folds needs group: the column whose equal values stay in one fold, or row"),
-    ({"folds": FoldsConfig(3, "row"), "sizes": [3]}, "sizes and folds exclude each other"),
-    ({"search": SearchConfig({}), "sizes": [3]}, "search takes the place of variants, grid and sizes"),
-    ({"search": SearchConfig({}), "figure": "bars"}, "search has a table of its own"),
-    ({"figure": "learning_curve"}, "figure learning_curve is over sizes"),
+    ({"folds": FoldsConfig(3)},
+     "folds needs group: the column whose equal values stay in one fold, or row"),
+    ({"folds": FoldsConfig(3, "row"), "sizes": [3]}, "sizes and folds cannot be combined"),
+    ({"search": SearchConfig({}), "sizes": [3]}, "search replaces variants, grid and sizes"),
+    ({"search": SearchConfig({}), "figure": "bars"}, "search has its own table"),
+    ({"figure": "learning_curve"}, "figure learning_curve needs sizes"),
 ])  # fmt: skip
 def test_bad_axes_are_refused(plan, options, message):
     trial = (1, {"optim.lrr": 1}) if "search" in options else None
@@ -165,19 +187,23 @@ def test_bad_axes_are_refused(plan, options, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_base_with_a_key_twice_is_refused(plan, tmp_path):
+def test_a_base_with_a_duplicate_key_is_refused(plan, tmp_path):
     (tmp_path / "twice.yaml").write_text("name: a\nname: b\n")
-    with pytest.raises(InputError, match="'name' stands twice"):
+    with pytest.raises(InputError, match="duplicate key 'name'"):
         plan(base=str(tmp_path / "twice.yaml"))
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"folds": FoldsConfig(33, "row")}, "run fold=1: .*folds is 33, and there are 32 rows; set it to as many or fewer"),
-    ({"folds": FoldsConfig(2, "topic")}, "run fold=1: .*no column 'topic'; there are: sentence1, sentence2, score"),
+    ({"folds": FoldsConfig(33, "row")},
+     "run fold=1: .*folds is 33, but there are 32 rows; set folds to 32 or fewer"),
+    ({"folds": FoldsConfig(2, "topic")},
+     "run fold=1: .*no column 'topic'; available: sentence1, sentence2, score"),
     ({"set": {"data.dev.0.path": "nowhere.tsv"}}, "run run: nowhere.tsv: no such file"),
-    ({"set": {"data.dev.0.name": "test"}}, "run run: data: two evaluated datasets are called test"),
-    ({"set": {"model.path": "sweeps/first/seed={seed}/best"}, "seeds": [1]}, "run seed=1: model sweeps/first/seed=1/best: no"),
-    ({"set": {"data.train.1.limit": None}, "sizes": [33]}, "run size=33: one has 32 rows; the size 33 needs as many"),
+    ({"set": {"data.dev.0.name": "test"}}, "run run: data: two evaluated datasets are named test"),
+    ({"set": {"model.path": "sweeps/first/seed={seed}/best"}, "seeds": [1]},
+     "run seed=1: model sweeps/first/seed=1/best: no"),
+    ({"set": {"data.train.1.limit": None}, "sizes": [33]},
+     "run size=33: size 33 is more than the 32 rows of one"),
 ])  # fmt: skip
 def test_bad_data_is_found_before_the_first_run(plan, options, message):
     runs = plan(**options).runs()

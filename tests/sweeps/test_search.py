@@ -1,5 +1,7 @@
-"""A search: resumed after a kill at any run, it ends as one that was not; pruning, what is refused, what is written. Runs are
-pretended: their scores follow from their options."""
+"""A search: killed and resumed it equals an uninterrupted one; pruning, errors, what is written.
+
+Runs are faked: their scores follow from their options.
+"""
 
 import dataclasses
 import json
@@ -18,7 +20,7 @@ from sbert.errors import InputError
 from sbert.sweeps.config import FoldsConfig, SearchConfig, SpaceConfig, SweepConfig
 from sbert.sweeps.processes import DivergedError
 from sbert.sweeps.search import SearchSweep
-from sbert.sweeps.study import MEDIAN, Study
+from sbert.sweeps.study import BELOW_MEDIAN, Study
 
 SPACE = {"optim.lr": SpaceConfig(1e-4, 1e-2, log=True), "optim.batch_size": SpaceConfig(4, 8)}
 
@@ -30,16 +32,16 @@ def score(run) -> float:
 
 
 def pretend(calls: list[str], judge=score, kill_at: int | None = None, part: str = "dev"):
-    """In the place of Processes; `kill_at`: this process is killed in that run, counted from 1, after the run began."""
+    """A fake JobRunner. kill_at: the run, counted from 1, during which this process is killed."""
 
     class Pretend:
         def __init__(self, jobs, say):
             pass
 
-        def __call__(self, run):
+        def run(self, run):
             calls.append(run.label)
             run.folder.mkdir(parents=True, exist_ok=True)
-            (run.folder / "config.yaml").write_text(run.text)
+            (run.folder / "config.yaml").write_text(run.config_yaml)
             if len(calls) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             value = judge(run)
@@ -87,7 +89,8 @@ def trials(config: SweepConfig) -> list[tuple]:
     study = Study(config.search, Path(config.runs) / config.name)
     study.open()
     return [
-        (t.params, t.value, t.state, t.intermediate_values, t.user_attrs) for t in study.finished()
+        (t.params, t.value, t.state, t.intermediate_values, t.user_attrs)
+        for t in study.finished_trials()
     ]
 
 
@@ -97,14 +100,14 @@ def killed(config: SweepConfig, kill_at: int) -> None:
     if not child:
         try:
             sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-            SearchSweep(config, pretend([], kill_at=kill_at))()
+            SearchSweep(config, pretend([], kill_at=kill_at)).run()
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def test_killed_and_resumed_again_and_again_it_ends_as_one_that_was_not(config, tmp_path):
-    SearchSweep(config("whole"), pretend([]))()
+    SearchSweep(config("whole"), pretend([])).run()
     for kill_at in (
         1,
         2,
@@ -112,7 +115,7 @@ def test_killed_and_resumed_again_and_again_it_ends_as_one_that_was_not(config, 
         6,
     ):  # in the first run of a trial and in its second, at random and by TPE
         killed(config("cut"), kill_at)
-    SearchSweep(config("cut"), pretend([]))()
+    SearchSweep(config("cut"), pretend([])).run()
     assert trials(config("cut")) == trials(config("whole"))
     for name in ("results.jsonl", "best.yaml", "table.md"):
         whole, cut = (
@@ -124,13 +127,13 @@ def test_killed_and_resumed_again_and_again_it_ends_as_one_that_was_not(config, 
 
 def test_more_trials_go_on_where_fewer_ended(config):
     calls = []
-    SearchSweep(config("few", search={"trials": 5}), pretend(calls))()
-    SearchSweep(config("few", search={"trials": 8}), pretend(calls))()
-    SearchSweep(config("many", search={"trials": 8}), pretend([]))()
+    SearchSweep(config("few", search={"trials": 5}), pretend(calls)).run()
+    SearchSweep(config("few", search={"trials": 8}), pretend(calls)).run()
+    SearchSweep(config("many", search={"trials": 8}), pretend([])).run()
     assert trials(config("few")) == trials(config("many"))
     assert len(calls) == len(set(calls))
     done = len(calls)
-    SearchSweep(config("few", search={"trials": 8}), pretend(calls))()
+    SearchSweep(config("few", search={"trials": 8}), pretend(calls)).run()
     assert len(calls) == done
 
 
@@ -138,7 +141,7 @@ def test_after_the_startup_tpe_draws(config):
     drawn = {}
     for startup in (3, 6):
         planned = config(str(startup), search={"trials": 6, "startup": startup}, seeds=[])
-        SearchSweep(planned, pretend([]))()
+        SearchSweep(planned, pretend([])).run()
         drawn[startup] = [trial[0]["optim.lr"] for trial in trials(planned)]
     assert drawn[3][:3] == drawn[6][:3]
     assert not set(drawn[3][3:]) & set(drawn[6][3:])
@@ -146,7 +149,7 @@ def test_after_the_startup_tpe_draws(config):
 
 def test_the_seed_draws_the_trials(config):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        SearchSweep(config(name, search={"trials": 3, "seed": seed}), pretend([]))()
+        SearchSweep(config(name, search={"trials": 3, "seed": seed}), pretend([])).run()
     a, b = trials(config("a", search={"seed": 1})), trials(config("b", search={"seed": 1}))
     assert a == b
     assert a != trials(config("c", search={"seed": 2}))
@@ -154,11 +157,11 @@ def test_the_seed_draws_the_trials(config):
 
 def test_a_trial_below_the_median_is_pruned(config):
     calls, planned = [], config(search={"trials": 9}, seeds=[1, 2, 3])
-    SearchSweep(planned, pretend(calls))()
+    SearchSweep(planned, pretend(calls)).run()
     pruned = [
         number
         for number, trial in enumerate(trials(planned), start=1)
-        if trial[4].get("pruned") == MEDIAN
+        if trial[4].get("pruned") == BELOW_MEDIAN
     ]
     assert pruned
     firsts = {}
@@ -174,13 +177,13 @@ def test_a_trial_below_the_median_is_pruned(config):
             assert len(before) >= 3
     assert len(calls) == sum(len(trial[4]["values"]) for trial in trials(planned))
     without = config("without", search={"trials": 5, "prune": False}, seeds=[1, 2, 3])
-    SearchSweep(without, pretend([]))()
+    SearchSweep(without, pretend([])).run()
     assert all(len(trial[4]["values"]) == 3 for trial in trials(without))
 
 
 def test_with_folds_the_folds_judge(config, tmp_path):
     planned = config(folds=FoldsConfig(3, "row"), seeds=[], search={"trials": 2})
-    SearchSweep(planned, pretend([], part="test"))()
+    SearchSweep(planned, pretend([], part="test")).run()
     for params, value, *_ in trials(planned):
         expected = 0.8 - abs(math.log10(params["optim.lr"]) + 3) / 5 + 0.02
         assert value == pytest.approx(expected)
@@ -198,19 +201,19 @@ def test_a_trial_that_diverges_is_pruned_and_the_search_goes_on(config):
         result = judge(value)
         return None if math.isnan(result) else result
 
-    SearchSweep(planned, pretend([], judge=run))()
+    SearchSweep(planned, pretend([], judge=run)).run()
     for params, *_, attributes in trials(planned):
         bad, undefined = params["optim.lr"] > 1e-3, params["optim.batch_size"] == 8
         reason = (
             "the loss of step 3 is nan" if bad else "a metric is undefined" if undefined else None
         )
-        assert attributes.get("pruned") in (reason, reason or MEDIAN)
+        assert attributes.get("pruned") in (reason, reason or BELOW_MEDIAN)
     assert len(trials(planned)) == 10
 
 
 def test_the_best_is_ready_for_train_py(config, tmp_path, capsys):
     planned = config()
-    SearchSweep(planned, pretend([]))()
+    SearchSweep(planned, pretend([])).run()
     params = max(
         (trial for trial in trials(planned) if "pruned" not in trial[4]), key=lambda trial: trial[1]
     )[0]
@@ -232,7 +235,7 @@ def test_the_best_is_ready_for_train_py(config, tmp_path, capsys):
 
 
 def test_the_table_tells_the_importance_of_options(config, capsys):
-    SearchSweep(config(search={"trials": 14, "prune": False}, seeds=[]), pretend([]))()
+    SearchSweep(config(search={"trials": 14, "prune": False}, seeds=[]), pretend([])).run()
     line = next(
         line for line in capsys.readouterr().out.splitlines() if line.startswith("importance")
     )
@@ -244,41 +247,44 @@ def test_the_table_tells_the_importance_of_options(config, capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"options": SPACE | {"optim.lr": SpaceConfig(1e-4, 1e-1)}}, "another search space: optim.lr was {'low': 0.0001"),
-    ({"options": {"optim.lr": SPACE["optim.lr"]}}, "another search space: optim.batch_size was {'low': 4"),
-    ({"options": SPACE | {"optim.eps": SpaceConfig(1e-9, 1e-6)}}, "another search space: optim.eps was None, now {'low': 1e-09"),
+    ({"options": SPACE | {"optim.lr": SpaceConfig(1e-4, 1e-1)}},
+     "another search space: optim.lr was {'low': 0.0001"),
+    ({"options": {"optim.lr": SPACE["optim.lr"]}},
+     "another search space: optim.batch_size was {'low': 4"),
+    ({"options": SPACE | {"optim.eps": SpaceConfig(1e-9, 1e-6)}},
+     "another search space: optim.eps was None, now {'low': 1e-09"),
     ({"seed": 2}, "another search space: search.seed was 1, now 2"),
 ])  # fmt: skip
 def test_a_study_of_another_space_is_refused(config, options, message):
-    SearchSweep(config(search={"trials": 2}), pretend([]))()
+    SearchSweep(config(search={"trials": 2}), pretend([])).run()
     before = trials(config())
     with pytest.raises(InputError) as error:
-        SearchSweep(config(search={"trials": 2} | options), pretend([]))()
+        SearchSweep(config(search={"trials": 2} | options), pretend([])).run()
     assert message in str(error.value)
     assert trials(config()) == before
 
 
 def test_a_study_of_another_space_ends_with_one_line(config, tmp_path, sweep_command, capsys):
     planned = config(search={"trials": 2})
-    SearchSweep(planned, pretend([]))()
+    SearchSweep(planned, pretend([])).run()
     options = dataclasses.asdict(planned)
     options["search"]["options"]["optim.lr"]["high"] = 0.5
     (tmp_path / "sweep.yaml").write_text(json.dumps(options))
     line = fails(sweep_command, capsys, "--config", tmp_path / "sweep.yaml")
     assert (
-        "study.db: the study of another search space: optim.lr was {'low': 0.0001, 'high': 0.01,"
+        "study.db: a study of another search space: optim.lr was {'low': 0.0001, 'high': 0.01,"
         in line
     )
-    assert line.endswith("name another sweep")
+    assert line.endswith("give the sweep another name")
 
 
 def test_a_study_of_another_base_is_refused(config):
-    SearchSweep(config(search={"trials": 2}), pretend([]))()
+    SearchSweep(config(search={"trials": 2}), pretend([])).run()
     with pytest.raises(
         InputError,
         match=r"trial=1,seed=1: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'",
     ):
-        SearchSweep(config(search={"trials": 3}, set={"optim.epochs": 3}), pretend([]))()
+        SearchSweep(config(search={"trials": 3}, set={"optim.epochs": 3}), pretend([])).run()
 
 
 def test_a_file_that_is_no_study_is_refused(config, tmp_path):
@@ -286,18 +292,20 @@ def test_a_file_that_is_no_study_is_refused(config, tmp_path):
     (tmp_path / "sweeps/mine/study.db").write_text("no database" * 1000)
     with pytest.raises(
         InputError,
-        match=r"study.db: not a study that can be read: .*not a database.*; delete it to begin anew",
+        match=r"study.db: not a readable study: .*not a database.*; delete it to start again",
     ):
-        SearchSweep(config(), pretend([]))()
+        SearchSweep(config(), pretend([])).run()
 
 
 @pytest.mark.parametrize(("space", "message"), [
-    (SpaceConfig(), "optim.lr: low None and high None; low comes first, and both are needed without choices"),
+    (SpaceConfig(),
+     "optim.lr: low None and high None; without choices, low and high are required, "
+     "and low must be less than high"),
     (SpaceConfig(2, 1), "low 2 and high 1"),
-    (SpaceConfig(0, 1, log=True), "low is 0; a logarithm needs it above 0"),
+    (SpaceConfig(0, 1, log=True), "low is 0; with log it must be above 0"),
     (SpaceConfig(choices=[1]), "needs low and high, or two choices or more"),
     (SpaceConfig(1, 2, choices=[1, 2]), "needs low and high, or two choices or more"),
-    (SpaceConfig(choices=[[1], [2]]), "the choice [1] is neither a text nor a number"),
+    (SpaceConfig(choices=[[1], [2]]), "the choice [1] is neither a string nor a number"),
 ])  # fmt: skip
 def test_bad_spaces_are_refused(config, space, message):
     with pytest.raises(InputError) as error:
@@ -306,10 +314,10 @@ def test_bad_spaces_are_refused(config, space, message):
 
 
 def test_nothing_to_search_or_to_judge_by(config):
-    with pytest.raises(InputError, match="options names what is searched, and trials is 1 or more"):
+    with pytest.raises(InputError, match="needs options to search, and trials of 1 or more"):
         SearchSweep(config(search={"trials": 0}), pretend([]))
     with pytest.raises(
-        InputError, match="has no dev set to judge trials by; give it one, or set folds"
+        InputError, match="has no dev set to score trials by; add one, or set folds"
     ):
         SearchSweep(config(set={"data.dev": []}), pretend([]))
 
@@ -326,6 +334,6 @@ def test_a_dry_run_makes_no_study(config, tmp_path, capsys):
     SearchSweep(config(), pretend([])).describe()
     assert "0 of 8 trials done" in capsys.readouterr().out
     assert not (tmp_path / "sweeps").exists()
-    SearchSweep(config(search={"trials": 2}), pretend([]))()
+    SearchSweep(config(search={"trials": 2}), pretend([])).run()
     SearchSweep(config(), pretend([])).describe()
     assert "2 of 8 trials done" in capsys.readouterr().out

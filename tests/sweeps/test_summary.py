@@ -1,14 +1,18 @@
-"""The table of a sweep against hand arithmetic, and its tests against scipy; dev alone chooses."""
+"""The table of a sweep against hand arithmetic, its tests against scipy, and its page."""
 
+import itertools
 import json
 import math
 
 import pytest
+import torch
+import yaml
 from scipy import stats
 from sweep_inputs import config, run
 
 from sbert.errors import InputError
-from sbert.sweeps.summary import sweep_table
+from sbert.sweeps.config import FoldsConfig, SweepConfig
+from sbert.sweeps.summary import sweep_data, sweep_page, sweep_settings, sweep_table, total_time
 
 
 def cells(text: str) -> list[list[str]]:
@@ -35,7 +39,8 @@ def test_mean_deviation_number_and_best():
         "deviation",
         "best",
     ]
-    # deviation: sqrt((0.1^2 + 0.1^2 + 0) / 2) and three times that; the best run is the one that dev prefers, not test
+    # deviation: sqrt((0.1^2 + 0.1^2 + 0) / 2) and three times that
+    # the best run is the best on dev, not on test
     assert line == ["mine", "3", "60.00", "10.00", "70.00", "60.00", "30.00", "30.00"]
 
 
@@ -50,8 +55,10 @@ def test_one_run_has_no_deviation():
 
 
 def test_a_row_for_all_that_seed_and_fold_share():
-    runs = [run({"variant": v, "size": n, "seed": s, "fold": f}, 0.1 * f, None) for v in "ab" for n in (5, 9)
-            for s in (1, 2) for f in (1, 2)]  # fmt: skip
+    runs = []
+    for variant, size, seed, fold in itertools.product("ab", (5, 9), (1, 2), (1, 2)):
+        axes = {"variant": variant, "size": size, "seed": seed, "fold": fold}
+        runs.append(run(axes, 0.1 * fold, None))
     table = cells(sweep_table(runs, config()))
     assert [line[:2] for line in table] == [
         ["variant, size", "runs"], ["-" * 13, "---:"],
@@ -67,10 +74,8 @@ def test_dev_chooses_the_row_and_test_does_not():
     ]
     text = sweep_table(runs, config())
     assert [line[0] for line in cells(text)[2:]] == ["**a**", "b"]
-    assert (
-        "\n- `a` is best on dev, 20.00 above `b`, which is outside the noise between runs (paired over 2 runs, p < 0.001)\n"
-        in text
-    )
+    note = "\n- `a` is best on dev, 20.00 above `b`, which is outside the noise between runs "
+    assert note + "(paired over 2 runs, p < 0.001)\n" in text
 
 
 def test_the_highest_of_runs_is_defined():
@@ -90,12 +95,15 @@ def test_without_dev_nothing_is_chosen():
 
 
 def test_a_lead_inside_the_noise_is_called_so():
-    runs = [run({"variant": v, "seed": s}, dev, None) for v, devs in
-            (("a", (0.5, 0.7, 0.6)), ("b", (0.52, 0.6, 0.63)), ("c", (0.1, 0.1, 0.1))) for s, dev in enumerate(devs)]  # fmt: skip
-    p = stats.ttest_rel([0.5, 0.7, 0.6], [0.52, 0.6, 0.63]).pvalue
+    scores = {"a": (0.5, 0.7, 0.6), "b": (0.52, 0.6, 0.63), "c": (0.1, 0.1, 0.1)}
+    runs = []
+    for variant, devs in scores.items():
+        runs += [run({"variant": variant, "seed": s}, dev, None) for s, dev in enumerate(devs)]
+    p = stats.ttest_rel(scores["a"], scores["b"]).pvalue
     said = (
-        "\n- warning: `a` is best on dev, 1.67 above `b`, which is inside the noise between runs (paired over 3 runs, "
-        f"p = {p:.3f}, not corrected for the choice among 3): the order may be chance"
+        "\n- warning: `a` is best on dev, 1.67 above `b`, which is inside the noise between runs "
+        "(paired over 3 runs, "
+        f"p = {p:.3f}, not corrected for the choice among 3): the order may be due to chance"
     )
     assert said in sweep_table(runs, config())
 
@@ -104,10 +112,8 @@ def test_a_single_run_says_nothing_of_the_noise():
     text = sweep_table(
         [run({"variant": v}, dev, None) for v, dev in (("a", 0.5), ("b", 0.6))], config()
     )
-    assert (
-        "\n- warning: `b` is best on dev, 10.00 above `a`, and with one run of a row the noise between runs is unknown"
-        in text
-    )
+    note = "\n- warning: `b` is best on dev, 10.00 above `a`; with one run per row the noise"
+    assert f"{note} between runs is unknown\n" in text
 
 
 def test_folds_are_not_independent_and_the_note_says_so():
@@ -123,7 +129,7 @@ def test_folds_are_not_independent_and_the_note_says_so():
 
 
 @pytest.mark.parametrize("change", ["seeds", "dev"])
-def test_rows_of_other_runs_are_not_compared(change):
+def test_rows_with_different_runs_are_not_compared(change):
     """As of a sweep that is not done, or where each row has a dev set of its own."""
     runs = [run({"variant": v, "seed": s}, 0.5 + s / 10, None) for v in "ab" for s in (1, 2)]
     if change == "seeds":
@@ -179,7 +185,7 @@ def test_datasets_that_some_rows_lack():
 
 
 def test_a_row_of_results_is_json_with_all_that_the_run_left():
-    row = run({"variant": "a", "seed": 1}, 0.5, 0.25).row()
+    row = run({"variant": "a", "seed": 1}, 0.5, 0.25).record()
     assert json.loads(json.dumps(row)) == row
     assert (row["run"], row["axes"], row["seconds"]) == (
         "a,seed=1",
@@ -187,3 +193,75 @@ def test_a_row_of_results_is_json_with_all_that_the_run_left():
         1.5,
     )
     assert row["results"]["my-test"]["after"] == {"rho": 0.25}
+
+
+def test_a_page_by_hand(tmp_path):
+    swept = config(
+        variants={"(u, v)": {}, "(|u-v|)": {"loss.concatenation": ["|u-v|"]}},
+        seeds=[1, 2],
+        runs="r/s",
+    )
+    runs = [run({"variant": v, "seed": s}, 0.5, 0.25) for v in swept.variants for s in swept.seeds]
+    summary = sweep_table(runs, swept)
+    text = sweep_page(swept, runs, summary, [tmp_path / "bars-my-dev-rho.png"])
+    assert text.startswith(
+        "# mine\n\n    python sweep.py --config r/s/mine/sweep.yaml\n\n```yaml\nname: mine\n"
+    )
+    assert text.endswith(".\n")
+    parts = text.split("\n\n")
+    assert (
+        parts[3] == "Trained on 9 rows. Evaluated on my-dev (dev), 9 rows; my-test (test), 9 rows."
+    )
+    assert (
+        "\n\n"
+        + summary
+        + "\n\n![bars-my-dev-rho](bars-my-dev-rho.png)\n\n4 runs took 6 s in all; Python 3."
+        in text
+    )
+    assert f"torch {torch.__version__.partition('+')[0]}" in parts[-1]
+    # every line of the table has as many cells, whatever the variants are called
+    lines = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_settings_make_the_sweep_again():
+    swept = SweepConfig(
+        "mine",
+        "base.yaml",
+        set={"data.test": [], "model.path": "a/{seed}"},
+        grid={"optim.lr": [1e-5, 2e-5]},
+        variants={"(u, v, |u-v|)": {"loss.concatenation": ["u", "v", "|u-v|"]}},
+        seeds=[1, 2],
+        folds=FoldsConfig(3, "row"),
+        jobs=2,
+        published={"a": 1.5},
+    )
+    given = yaml.safe_load(sweep_settings(swept))
+    assert list(given) == [
+        "name",
+        "base",
+        "set",
+        "variants",
+        "grid",
+        "seeds",
+        "folds",
+        "jobs",
+        "published",
+    ]
+    assert SweepConfig(**given | {"folds": FoldsConfig(**given["folds"])}) == swept
+
+
+def test_rows_and_time():
+    runs = [run({"size": n}, 0.5, None) for n in (1, 2)]
+    for one, count, seconds in zip(runs, (350, 1400), (59.6, 40), strict=True):
+        one.result.update(train_rows=count, seconds=seconds)
+        one.result["results"][0]["rows"] = count // 10
+    assert (
+        sweep_data(runs)
+        == "Trained on 350 to 1,400 rows. Evaluated on my-dev (dev), 35 or 140 rows."
+    )
+    assert total_time(runs) == "2 runs took 1 min 40 s in all"
+    runs[0].result["seconds"] = 7000
+    assert total_time(runs) == "2 runs took 1 h 57 min in all"
+    assert total_time(runs[1:]) == "1 run took 40 s in all"
+    assert sweep_data([]) == ""

@@ -1,5 +1,7 @@
-"""A sweep: what is done is skipped, what was cut goes on, what fails stops it; killed and resumed, it is equal to one that was
-not. Most runs are pretended: their results follow from their configuration."""
+"""A sweep: finished runs are skipped, interrupted ones resumed, a failure stops it.
+
+Most runs are faked: their results follow from their configuration.
+"""
 
 import json
 import os
@@ -21,19 +23,22 @@ from sbert.sweeps.sweep import Sweep
 
 
 def pretend(calls: list[str], fail: str = ""):
-    """In the place of Processes: the scores of a run follow from its seed and learning rate; `fail` names one that fails."""
+    """A fake JobRunner: scores follow from the seed and the learning rate.
+
+    fail: the label of a run that fails.
+    """
 
     class Pretend:
         def __init__(self, jobs, say):
             self.stopped = False
 
-        def __call__(self, run):
+        def run(self, run):
             if self.stopped:
                 return
             calls.append(run.label)
             for part in ("best", "last"):
                 (run.folder / part).mkdir(parents=True, exist_ok=True)
-            (run.folder / "config.yaml").write_text(run.text)
+            (run.folder / "config.yaml").write_text(run.config_yaml)
             if run.label == fail:
                 raise InputError(f"run {run.label} failed")
             score = {"rho": 0.5 + run.config.loop.seed / 100 + run.config.optim.lr}
@@ -76,7 +81,7 @@ def summary_of(page: str) -> str:
 
 def test_runs_in_order_and_leaves_results_and_a_table(options, tmp_path, capsys):
     calls = []
-    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls))()
+    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls)).run()
     labels = [f"optim.lr={lr},seed={s}" for lr in (0.01, 0.02) for s in (1, 2)]
     assert calls == labels
     folder = tmp_path / "sweeps/mine"
@@ -95,11 +100,11 @@ def test_runs_in_order_and_leaves_results_and_a_table(options, tmp_path, capsys)
 
 def test_what_is_done_is_skipped_and_axes_may_grow(options, tmp_path):
     calls = []
-    Sweep(SweepConfig(**options, seeds=[1]), pretend(calls))()
+    Sweep(SweepConfig(**options, seeds=[1]), pretend(calls)).run()
     del calls[:]
-    Sweep(SweepConfig(**options, seeds=[1]), pretend(calls))()
+    Sweep(SweepConfig(**options, seeds=[1]), pretend(calls)).run()
     assert calls == []
-    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls))()
+    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls)).run()
     assert calls == ["optim.lr=0.01,seed=2", "optim.lr=0.02,seed=2"]
     assert len(results(tmp_path / "sweeps/mine")) == 4
 
@@ -107,10 +112,12 @@ def test_what_is_done_is_skipped_and_axes_may_grow(options, tmp_path):
 def test_one_that_fails_stops_the_sweep_and_what_is_done_stays(options, tmp_path):
     calls = []
     with pytest.raises(InputError, match="run optim.lr=0.01,seed=2 failed"):
-        Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls, fail="optim.lr=0.01,seed=2"))()
+        Sweep(
+            SweepConfig(**options, seeds=[1, 2]), pretend(calls, fail="optim.lr=0.01,seed=2")
+        ).run()
     assert calls == ["optim.lr=0.01,seed=1", "optim.lr=0.01,seed=2"]
     assert [row["run"] for row in results(tmp_path / "sweeps/mine")] == calls[:1]
-    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls))()
+    Sweep(SweepConfig(**options, seeds=[1, 2]), pretend(calls)).run()
     assert calls[2:] == ["optim.lr=0.01,seed=2", "optim.lr=0.02,seed=1", "optim.lr=0.02,seed=2"]
 
 
@@ -119,58 +126,56 @@ def test_several_at_a_time(options, tmp_path):
     together, Base = threading.Barrier(3, timeout=20), pretend([])  # noqa: N806
 
     class Meeting(Base):
-        def __call__(self, run):
+        def run(self, run):
             together.wait()
-            super().__call__(run)
+            super().run(run)
 
-    Sweep(SweepConfig(**options, seeds=[1, 2, 3], jobs=3), Meeting)()
+    Sweep(SweepConfig(**options, seeds=[1, 2, 3], jobs=3), Meeting).run()
     at_once = (tmp_path / "sweeps/mine/results.jsonl").read_bytes()
-    Sweep(SweepConfig(**options | {"name": "other"}, seeds=[1, 2, 3]), pretend([]))()
+    Sweep(SweepConfig(**options | {"name": "other"}, seeds=[1, 2, 3]), pretend([])).run()
     assert at_once == (tmp_path / "sweeps/other/results.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("keep", [[], ["best"], ["best", "last"]])
 def test_models_are_deleted_unless_they_are_asked_for(options, tmp_path, keep):
-    Sweep(SweepConfig(**options, keep=keep), pretend([]))()
+    Sweep(SweepConfig(**options, keep=keep), pretend([])).run()
     for run in (tmp_path / "sweeps/mine").glob("optim*"):
         assert {path.name for path in run.iterdir() if path.is_dir()} == set(keep)
 
 
 def test_a_model_that_was_not_kept_cannot_be_asked_for_later(options, tmp_path):
-    Sweep(SweepConfig(**options), pretend([]))()
+    Sweep(SweepConfig(**options), pretend([])).run()
     with pytest.raises(
         InputError,
         match=r"optim.lr=0.01: is done, and its best/ was not kept; delete the folder to",
     ):
-        Sweep(SweepConfig(**options, keep=["best"]), pretend([]))()
+        Sweep(SweepConfig(**options, keep=["best"]), pretend([])).run()
 
 
 def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path):
-    Sweep(SweepConfig(**options), pretend([]))()
+    Sweep(SweepConfig(**options), pretend([])).run()
     files = {p: p.read_bytes() for p in (tmp_path / "sweeps").rglob("*") if p.is_file()}
     calls = []
     with pytest.raises(
         InputError,
         match=r"0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; give the",
     ):
-        Sweep(SweepConfig(**options, set={"optim.epochs": 3}), pretend(calls))()
+        Sweep(SweepConfig(**options, set={"optim.epochs": 3}), pretend(calls)).run()
     with pytest.raises(
         InputError,
-        match=r"optim.lr=0.01: a run that is none of this sweep's; give the sweep another name",
+        match=r"optim.lr=0.01: does not belong to this sweep; give the sweep another name",
     ):
-        Sweep(SweepConfig(**options | {"grid": {}}, seeds=[1]), pretend(calls))()
+        Sweep(SweepConfig(**options | {"grid": {}}, seeds=[1]), pretend(calls)).run()
     assert calls == []
     assert {p: p.read_bytes() for p in (tmp_path / "sweeps").rglob("*") if p.is_file()} == files
 
 
 def test_a_folder_of_other_settings_ends_with_one_line(options, tmp_path, sweep_command, capsys):
-    Sweep(SweepConfig(**options), pretend([]))()
+    Sweep(SweepConfig(**options), pretend([])).run()
     (tmp_path / "other.yaml").write_text(json.dumps(options | {"set": {"optim.epochs": 3}}))
     line = fails(sweep_command, capsys, "--config", tmp_path / "other.yaml")
-    assert (
-        "optim.lr=0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; give the sweep another name"
-        in line
-    )
+    message = "optim.lr=0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; "
+    assert f"{message}give the sweep another name" in line
 
 
 def test_published_figures_of_no_row_are_refused(options):
@@ -185,7 +190,7 @@ def test_figures_stand_beside_the_table(options, tmp_path, capsys):
     Sweep(
         SweepConfig(**options, seeds=[1, 2], figure="bars", published={"optim.lr=0.01": 50.0}),
         pretend([]),
-    )()
+    ).run()
     folder = tmp_path / "sweeps/mine"
     pictures = sorted(path.name for path in folder.glob("*.png"))
     assert pictures == ["bars-dev-rho.png", "bars-test-rho.png"]
@@ -211,20 +216,35 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(options, tmp_path, sweep_co
     sweep_command("--config", path, "--dry_run")
     assert "0 of 4 runs done in" in capsys.readouterr().out
     assert not (tmp_path / "sweeps").exists()
-    Sweep(SweepConfig(**options, seeds=[1]), pretend([]))()
+    Sweep(SweepConfig(**options, seeds=[1]), pretend([])).run()
     (tmp_path / "sweeps/mine/optim.lr=0.01,seed=2/last").mkdir(parents=True)
     sweep_command("--config", path, "--dry_run")
     lines = capsys.readouterr().out.splitlines()[-5:]
     assert [line.split()[0] for line in lines] == ["done", "cut", "done", "to", "2"]
 
 
+def test_a_flag_may_come_before_the_configuration(options, tmp_path, sweep_command, capsys):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(json.dumps(options))
+    sweep_command("--dry_run", "--config", path)
+    assert "0 of 2 runs done in" in capsys.readouterr().out
+    assert not (tmp_path / "sweeps").exists()
+    line = fails(sweep_command, capsys, "--jobs", 2, "--config", path)
+    assert "--jobs comes before --config, whose file would override it" in line
+
+
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"grid": {"optim.lrr": [1]}}, "run optim.lrr=1: unknown option optim.lrr: 'lrr' is none of lr, batch_size"),
+    ({"grid": {"optim.lrr": [1]}},
+     "run optim.lrr=1: unknown option optim.lrr: 'lrr' is not one of lr, batch_size"),
     ({"folds": {"number": 3}}, "folds needs group"),
-    ({"folds": {"number": 40, "group": "row"}}, "folds is 40, and there are 32 rows; set it to as many or fewer"),
-    ({"folds": {"number": 3, "group": "topic"}}, "pairs.tsv, line 2: no column 'topic'; there are: sentence1"),
-    ({"folds": {"number": 30, "group": "score"}}, "folds is 30, and there are 11 different values in column score"),
-    ({"grid": {"loop.seed": [1, 2]}, "seeds": [1]}, "grid and seeds both set loop.seed; name it in one of them"),
+    ({"folds": {"number": 40, "group": "row"}},
+     "folds is 40, but there are 32 rows; set folds to 32 or fewer"),
+    ({"folds": {"number": 3, "group": "topic"}},
+     "pairs.tsv, line 2: no column 'topic'; available: sentence1"),
+    ({"folds": {"number": 30, "group": "score"}},
+     "folds is 30, but there are 11 distinct values in column score"),
+    ({"grid": {"loop.seed": [1, 2]}, "seeds": [1]},
+     "grid and seeds both set loop.seed; set it in one of them"),
     ({"axes": {"seed": [1]}}, "axes"),
     ({"jobs": "many"}, 'Parser key "jobs"; Expected a <class \'int\'>. Got value: many'),
 ])  # fmt: skip
@@ -237,11 +257,10 @@ def test_bad_input_ends_with_one_line(options, tmp_path, sweep_command, capsys, 
     assert not (tmp_path / "sweeps").exists()
 
 
-def test_a_killed_sweep_goes_on_and_is_equal_to_one_that_was_not(options, tmp_path, monkeypatch):
-    """sweep.py and its train.py are killed in the middle of the second of two runs, and the sweep is given again."""
-    monkeypatch.setenv(
-        "OMP_NUM_THREADS", "1"
-    )  # in every process: the number of threads shows in the last bits
+def test_a_killed_sweep_is_resumed_and_is_equal_to_one_that_was_not(options, tmp_path, monkeypatch):
+    """sweep.py and its train.py are killed during the second of two runs; the sweep is resumed."""
+    # in every process: the last bits depend on the number of threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     small = {"optim.epochs": 10, "loop.save_steps": 1, "loop.evaluate_epochs": 5}
     options |= {"grid": {}, "set": small, "seeds": [1, 2], "keep": ["best"]}
     path, folder = tmp_path / "sweep.yaml", tmp_path / "sweeps/mine"
@@ -257,9 +276,9 @@ def test_a_killed_sweep_goes_on_and_is_equal_to_one_that_was_not(options, tmp_pa
     assert not (folder / "seed=2/result.json").exists()
     first = (folder / "seed=1/result.json").stat().st_mtime_ns
 
-    Sweep(SweepConfig(**options))()
+    Sweep(SweepConfig(**options)).run()
     assert (folder / "seed=1/result.json").stat().st_mtime_ns == first  # it was not trained again
-    Sweep(SweepConfig(**options | {"name": "whole"}))()
+    Sweep(SweepConfig(**options | {"name": "whole"})).run()
     whole = tmp_path / "sweeps/whole"
     assert results(folder) == results(whole)
     tables = [summary_of((f / "table.md").read_text()) for f in (folder, whole)]
