@@ -1,14 +1,15 @@
-"""Mining: neighbours, similar pairs and hard negatives against FAISS, sentence-transformers and plain torch, on real sentences.
+"""Mining against FAISS, sentence-transformers and plain torch, on real sentences.
 
 python benchmarks/mining.py search --size 100000 [--queries 100000] [--repeats 2] [--only sbert]
 python benchmarks/mining.py pairs --size 30000
 python benchmarks/mining.py negatives --size 100000 --queries 10000
 python benchmarks/mining.py clusters --size 10000
 
-The sentences are Tatoeba's and Wikipedia's of the data folder (SBERT_DATA), embedded by all-MiniLM-L6-v2 (H = 384) once, into
-build/mining.npy. Every run is a process of its own, in turn; its time is that of the call, and its memory the peak above what it
-held before it. Negatives are timed from the files to the file, the model's loading included, Python's imports not; their memory
-is the peak of the process.
+The sentences are those of Tatoeba and Wikipedia in the data folder (SBERT_DATA), embedded once by
+all-MiniLM-L6-v2 (H = 384) into build/mining.npy. Every run is a process of its own, in turn. Its
+time is that of the call, its memory the peak above what the process held before. Negatives are
+timed from the files to the file, with the loading of the model, without Python's imports; their
+memory is the peak of the process.
 """
 
 import argparse
@@ -25,36 +26,36 @@ from pathlib import Path
 import numpy as np
 import torch
 
-KEPT = Path("build/mining.npy")
+EMBEDDINGS = Path("build/mining.npy")
 MODEL = "models/all-MiniLM-L6-v2"
 
 
-def sentences(count: int) -> list[str]:
-    """So many distinct sentences, English ones first."""
+def read_sentences(count: int) -> list[str]:
+    """`count` distinct sentences, English ones first."""
     from sbert.data.collection import read_collection
-    from sbert.data.config import Source
+    from sbert.data.config import CollectionConfig
 
-    sources = [Source("tatoeba_pool_en"), Source("wikipedia_pool_en")]
-    sources += [
-        Source("tatoeba_parallel", f"en-{language}", "target_sentence")
-        for language in ("de", "es", "fr")
-    ]
-    found: dict[str, None] = {}
+    sources = [CollectionConfig("tatoeba_pool_en"), CollectionConfig("wikipedia_pool_en")]
+    for language in ("de", "es", "fr"):
+        split = f"en-{language}"
+        sources.append(CollectionConfig("tatoeba_parallel", split, "target_sentence"))
+    distinct: dict[str, None] = {}
     for source in sources:
-        found |= dict.fromkeys(read_collection(source).texts)
-        if len(found) >= count:
+        distinct |= dict.fromkeys(read_collection(source).texts)
+        if len(distinct) >= count:
             break
-    return list(found)[:count]
+    return list(distinct)[:count]
 
 
-def vectors(count: int) -> np.ndarray:
-    """Their embeddings, made once for as many as are asked for."""
-    if not KEPT.exists() or len(np.load(KEPT, mmap_mode="r")) < count:
+def load_vectors(count: int) -> np.ndarray:
+    """The embeddings (N, H) of `count` sentences; made where the file has fewer."""
+    if not EMBEDDINGS.exists() or len(np.load(EMBEDDINGS, mmap_mode="r")) < count:
         from sbert import BiEncoder
 
-        KEPT.parent.mkdir(exist_ok=True)
-        np.save(KEPT, BiEncoder.from_pretrained(MODEL).encode(sentences(count), progress=None))
-    return np.array(np.load(KEPT, mmap_mode="r")[:count])
+        EMBEDDINGS.parent.mkdir(exist_ok=True)
+        model = BiEncoder.from_pretrained(MODEL)
+        np.save(EMBEDDINGS, model.encode(read_sentences(count), progress=None))
+    return np.array(np.load(EMBEDDINGS, mmap_mode="r")[:count])
 
 
 def sbert_search(queries, corpus, k=10):
@@ -67,32 +68,33 @@ def faiss_search(queries, corpus, k=10):
     import faiss
 
     faiss.omp_set_num_threads(torch.get_num_threads())
-    queries, corpus = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, corpus))
+    queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    corpus = corpus / np.linalg.norm(corpus, axis=1, keepdims=True)
     index = faiss.IndexFlatIP(corpus.shape[1])
     index.add(corpus)
     return index.search(queries, k)[1]
 
 
-def theirs_search(queries, corpus, k=10):
+def sentence_transformers_search(queries, corpus, k=10):
     from sentence_transformers.util import semantic_search
 
     hits = semantic_search(torch.from_numpy(queries), torch.from_numpy(corpus), top_k=k)
     return [[hit["corpus_id"] for hit in row] for row in hits]
 
 
-def plain_search(queries, corpus, k=10):
-    queries, corpus = (
-        torch.nn.functional.normalize(torch.from_numpy(x)) for x in (queries, corpus)
-    )
+def torch_search(queries, corpus, k=10):
+    queries = torch.nn.functional.normalize(torch.from_numpy(queries))
+    corpus = torch.nn.functional.normalize(torch.from_numpy(corpus))
     return torch.cat([(block @ corpus.T).topk(k)[1] for block in queries.split(256)])
 
 
-def products(queries, corpus, k=10):
+def bf16_products(queries, corpus, k=10):
     """The lower limit: the products in bf16 alone."""
-    queries, corpus = (torch.from_numpy(x).bfloat16() for x in (queries, corpus))
-    room = torch.empty(256, len(corpus), dtype=torch.bfloat16)
+    queries = torch.from_numpy(queries).bfloat16()
+    corpus = torch.from_numpy(corpus).bfloat16()
+    scores = torch.empty(256, len(corpus), dtype=torch.bfloat16)
     for block in queries.split(256):
-        torch.mm(block, corpus.T, out=room[: len(block)])
+        torch.mm(block, corpus.T, out=scores[: len(block)])
     return []
 
 
@@ -102,53 +104,69 @@ def sbert_pairs(queries, corpus, k=10):
     return similar_pairs(corpus)[1]
 
 
-def sbert_pairs_from(queries, corpus, k=10):
+def sbert_pairs_from_threshold(queries, corpus, k=10):
     from sbert.mining.similar_pairs import similar_pairs
 
     return similar_pairs(corpus, threshold=0.8)[1]
 
 
-def theirs_pairs(queries, corpus, k=10):
+def sentence_transformers_pairs(queries, corpus, k=10):
     from sentence_transformers.util import paraphrase_mining_embeddings
 
     return [pair[1:] for pair in paraphrase_mining_embeddings(torch.from_numpy(corpus))]
 
 
-def questions(count: int, size: int) -> tuple[list[str], list[str], list[str]]:
-    """Queries and their positives, of the Quora duplicates, and a corpus of so many texts that holds the positives."""
+def sbert_clusters(queries, corpus, k=10):
+    from sbert.mining.clusters import communities
+    from sbert.mining.similar_pairs import similar_pairs
+
+    return communities(len(corpus), *similar_pairs(corpus, 0.75, 20_000_000), 10)
+
+
+def sentence_transformers_clusters(queries, corpus, k=10):
+    from sentence_transformers.util import community_detection
+
+    return community_detection(torch.from_numpy(corpus), threshold=0.75, min_community_size=10)
+
+
+def read_questions(count: int, size: int) -> tuple[list[str], list[str], list[str]]:
+    """`count` queries and their positives, of the Quora duplicates; and a corpus of `size` texts
+    that holds the positives."""
     from sbert.data.config import DatasetConfig
     from sbert.data.rows import read_dataset
 
-    queries, positives = (
-        column[:count] for column in read_dataset(DatasetConfig("quora_pairs", "eval")).texts
-    )
-    return queries, positives, list(dict.fromkeys(positives + sentences(size)))[:size]
+    queries, positives = read_dataset(DatasetConfig("quora_pairs", "eval")).texts
+    queries, positives = queries[:count], positives[:count]
+    corpus = list(dict.fromkeys(positives + read_sentences(size)))[:size]
+    return queries, positives, corpus
 
 
-def embedded(texts: list[str]) -> dict[str, np.ndarray]:
+def embed_texts(texts: list[str]) -> dict[str, np.ndarray]:
+    """The embedding of each text, from a file where there is one."""
     from sbert import BiEncoder
 
-    kept = KEPT.with_name(f"negatives-{len(texts)}.npy")
-    if not kept.exists():
-        np.save(kept, BiEncoder.from_pretrained(MODEL).encode(texts))
-    return dict(zip(texts, np.load(kept), strict=True))
+    path = EMBEDDINGS.with_name(f"negatives-{len(texts)}.npy")
+    if not path.exists():
+        np.save(path, BiEncoder.from_pretrained(MODEL).encode(texts))
+    return dict(zip(texts, np.load(path), strict=True))
 
 
-def sbert_negatives(folder, where):
+def sbert_negatives(folder: str, vectors: dict[str, np.ndarray]) -> float:
     from sbert import BiEncoder
 
     sys.path.insert(0, ".")
     import mine
 
     BiEncoder.from_pretrained(MODEL)  # imports what it needs
-    BiEncoder.encode = lambda self, texts, **options: np.stack([where[text] for text in texts])
+    BiEncoder.encode = lambda self, texts, **options: np.stack([vectors[text] for text in texts])
+    argv = ["negatives", "--data.path", f"{folder}/rows.jsonl", "--model", MODEL]
+    argv += ["--corpus.path", f"{folder}/corpus.jsonl", "--output", f"{folder}/out.jsonl"]
     start = time.perf_counter()
-    mine.main(["negatives", "--data.path", f"{folder}/rows.jsonl", "--corpus.path", f"{folder}/corpus.jsonl",
-               "--model", MODEL, "--output", f"{folder}/out.jsonl"])  # fmt: skip
+    mine.main(argv)
     return time.perf_counter() - start
 
 
-def theirs_negatives(folder, where):
+def sentence_transformers_negatives(folder: str, vectors: dict[str, np.ndarray]) -> float:
     from datasets import load_dataset
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
@@ -156,150 +174,141 @@ def theirs_negatives(folder, where):
     SentenceTransformer(MODEL, device="cpu")
     start = time.perf_counter()
     model = SentenceTransformer(MODEL, device="cpu")
-    model.encode_query = model.encode_document = lambda texts, **options: np.stack(
-        [where[text] for text in texts]
-    )
+
+    def encode(texts, **options):
+        return np.stack([vectors[text] for text in texts])
+
+    model.encode_query = model.encode_document = encode
     cache = {"split": "train", "cache_dir": f"{folder}/cache"}
     rows = load_dataset("json", data_files=f"{folder}/rows.jsonl", **cache)
     corpus = load_dataset("json", data_files=f"{folder}/corpus.jsonl", **cache)["text"]
-    found = mine_hard_negatives(
+    mined = mine_hard_negatives(
         rows, model, corpus=list(corpus), num_negatives=3, output_format="n-tuple", verbose=False
     )
-    found.to_json(f"{folder}/out.jsonl")
+    mined.to_json(f"{folder}/out.jsonl")
     return time.perf_counter() - start
 
 
-def sbert_clusters(queries, corpus, k=10):
-    from sbert.mining.similar_pairs import communities, similar_pairs
-
-    return communities(len(corpus), *similar_pairs(corpus, 0.75, 20_000_000), 10)
-
-
-def theirs_clusters(queries, corpus, k=10):
-    from sentence_transformers.util import community_detection
-
-    return community_detection(torch.from_numpy(corpus), threshold=0.75, min_community_size=10)
-
-
-RUNS = {
+CONTENDERS = {
     "search": {
-        "sbert": sbert_search, "FAISS IndexFlatIP": faiss_search, "sentence-transformers": theirs_search,
-        "torch, fp32 product + topk": plain_search, "torch, bf16 product alone": products,
+        "sbert": sbert_search,
+        "FAISS IndexFlatIP": faiss_search,
+        "sentence-transformers": sentence_transformers_search,
+        "torch, fp32 product + topk": torch_search,
+        "torch, bf16 product alone": bf16_products,
     },
-    "pairs": {"sbert": sbert_pairs, "sbert, threshold 0.8": sbert_pairs_from, "sentence-transformers": theirs_pairs},
-    "negatives": {"sbert": sbert_negatives, "sentence-transformers": theirs_negatives},
-    "clusters": {"sbert": sbert_clusters, "sentence-transformers": theirs_clusters},
-}  # fmt: skip
+    "pairs": {
+        "sbert": sbert_pairs,
+        "sbert, threshold 0.8": sbert_pairs_from_threshold,
+        "sentence-transformers": sentence_transformers_pairs,
+    },
+    "negatives": {
+        "sbert": sbert_negatives,
+        "sentence-transformers": sentence_transformers_negatives,
+    },
+    "clusters": {
+        "sbert": sbert_clusters,
+        "sentence-transformers": sentence_transformers_clusters,
+    },
+}
 
 
-def one(args: argparse.Namespace) -> None:
-    """One run in this process: its time, peak memory and result."""
-    run = RUNS[args.task][args.one]
-    if args.task == "negatives":
-        queries, positives, corpus = questions(args.queries, args.size)
-        where = embedded(list(dict.fromkeys(corpus + queries)))
-        with tempfile.TemporaryDirectory() as folder:
-            rows = [{"query": q, "positive": p} for q, p in zip(queries, positives, strict=True)]
-            Path(f"{folder}/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            Path(f"{folder}/corpus.jsonl").write_text(
-                "".join(json.dumps({"text": text}) + "\n" for text in corpus)
-            )
-            seconds = run(folder, where)
-        print(
-            json.dumps(
-                {
-                    "seconds": seconds,
-                    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-                }
-            )
-        )
-        return
-    corpus = vectors(args.size)
+def write_jsonl(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def run_negatives(args: argparse.Namespace) -> dict[str, float]:
+    queries, positives, corpus = read_questions(args.queries, args.size)
+    vectors = embed_texts(list(dict.fromkeys(corpus + queries)))
+    pairs = zip(queries, positives, strict=True)
+    with tempfile.TemporaryDirectory() as folder:
+        write_jsonl(Path(folder, "rows.jsonl"), [{"query": q, "positive": p} for q, p in pairs])
+        write_jsonl(Path(folder, "corpus.jsonl"), [{"text": text} for text in corpus])
+        seconds = CONTENDERS["negatives"][args.one](folder, vectors)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"seconds": seconds, "peak": peak}
+
+
+def run_on_vectors(args: argparse.Namespace) -> dict[str, float]:
+    contender = CONTENDERS[args.task][args.one]
+    corpus = load_vectors(args.size)
     queries = corpus[: args.queries]
-    run(queries[:300], corpus[:3000])  # imports, and the first call of everything
-    with open("/proc/self/clear_refs", "w") as file:  # the peak from here on
-        file.write("5")
+    contender(queries[:300], corpus[:3000])  # imports, and the first call of everything
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
     before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
     start = time.perf_counter()
-    found = run(queries, corpus)
+    result = contender(queries, corpus)
     seconds = time.perf_counter() - start
     status = Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 - before
-    np.save(args.found, np.asarray(found if args.task == "search" else [], dtype=np.int64))
-    print(json.dumps({"seconds": seconds, "peak": peak / 2**30}))
+    np.save(args.result, np.asarray(result if args.task == "search" else [], dtype=np.int64))
+    return {"seconds": seconds, "peak": peak / 2**30}
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Run all contenders in turn, each in a process of its own, and print the table."""
+    names = [name for name in CONTENDERS[args.task] if not args.only or name in args.only]
+    runs: dict[str, list[dict]] = {name: [] for name in names}
+    script = [sys.executable, __file__, args.task]
+    script += ["--size", str(args.size), "--queries", str(args.queries)]
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(args.repeats):
+            for number, name in enumerate(names):
+                command = [*script, "--one", name, "--result", f"{folder}/{number}.npy"]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+        results = [np.load(file) for file in sorted(Path(folder).glob("*.npy"))]
+    print_table(args, runs, results)
+
+
+def print_table(
+    args: argparse.Namespace, runs: dict[str, list[dict]], results: list[np.ndarray]
+) -> None:
+    from sbert.markdown import markdown_table
+
+    header = ["contender", "seconds", "times the time of sbert", "peak GiB"]
+    if args.task == "search":
+        header.append("like sbert")
+    rows = []
+    for number, (name, measured) in enumerate(runs.items()):
+        ratio = ""
+        if "sbert" in runs:
+            pairs = zip(measured, runs["sbert"], strict=True)
+            ratio = f"{statistics.median(a['seconds'] / b['seconds'] for a, b in pairs):.2f}"
+        seconds = statistics.median(run["seconds"] for run in measured)
+        row = [name, f"{seconds:.2f}", ratio, f"{max(run['peak'] for run in measured):.2f}"]
+        if args.task == "search":
+            comparable = len(results[number]) and len(results[0])
+            equal = (results[number] == results[0]).mean() if comparable else None
+            row.append("" if equal is None else f"{100 * equal:.3f} %")
+        rows.append(row)
+    print(
+        f"{args.task}: {args.queries:,} of {args.size:,} vectors, {args.repeats} repeats in turn, "
+        f"{torch.get_num_threads()} threads\n"
+    )
+    print(markdown_table(header, rows))
 
 
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("task", choices=RUNS)
+    options.add_argument("task", choices=CONTENDERS)
     options.add_argument("--size", type=int, default=30_000)
     options.add_argument("--queries", type=int, help="default: all")
     options.add_argument("--repeats", type=int, default=2)
-    options.add_argument("--only", nargs="+", help="of these contenders alone")
+    options.add_argument("--only", nargs="+", help="only these contenders")
     options.add_argument("--one", help=argparse.SUPPRESS)
-    options.add_argument("--found", help=argparse.SUPPRESS)
+    options.add_argument("--result", help=argparse.SUPPRESS)
     args = options.parse_args()
     args.queries = args.queries or args.size
     if args.one:
-        one(args)
+        run = run_negatives if args.task == "negatives" else run_on_vectors
+        print(json.dumps(run(args)))
         return
     if args.task != "negatives":
-        vectors(args.size)
+        load_vectors(args.size)
     compare(args)
-
-
-def compare(args: argparse.Namespace) -> None:
-    from sbert.markdown import markdown_table
-
-    runs: dict[str, list[dict]] = {
-        name: [] for name in RUNS[args.task] if not args.only or name in args.only
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(args.repeats):
-            for place, (name, results) in enumerate(runs.items()):
-                command = [
-                    sys.executable,
-                    __file__,
-                    args.task,
-                    "--size",
-                    args.size,
-                    "--queries",
-                    args.queries,
-                ]
-                command += ["--one", name, "--found", f"{folder}/{place}.npy"]
-                done = subprocess.run(
-                    list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True
-                )
-                results.append(json.loads(done.stdout.splitlines()[-1]))
-        found = [np.load(file) for file in sorted(Path(folder).glob("*.npy"))]
-    ours, lines = runs.get("sbert"), []
-    for place, (name, results) in enumerate(runs.items()):
-        seconds = statistics.median(r["seconds"] for r in results)
-        ratios = [
-            theirs["seconds"] / mine["seconds"]
-            for theirs, mine in zip(results, ours or [], strict=False)
-        ]
-        peak = max(r["peak"] for r in results)
-        line = [
-            name,
-            f"{seconds:.2f}",
-            f"{statistics.median(ratios):.2f}" if ratios else "",
-            f"{peak:.2f}",
-        ]
-        if args.task == "search":
-            same = found and len(found[place]) and len(found[0])
-            line.append(f"{100 * (found[place] == found[0]).mean():.3f} %" if same else "")
-        lines.append(line)
-    header = ["contender", "seconds", "times the time of sbert", "peak GiB"] + ["like sbert"] * (
-        args.task == "search"
-    )
-    threads = torch.get_num_threads()
-    print(
-        f"{args.task}: {args.queries:,} of {args.size:,} vectors, {args.repeats} repeats in turn, {threads} threads\n"
-    )
-    print(markdown_table(header, lines))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Queries, corpus and positives, as rows and retrieval data give them; cosines with the positives."""
+"""Queries, corpus and positives of rows and retrieval data; cosines with the positives."""
 
 from types import SimpleNamespace
 
@@ -87,7 +87,8 @@ def test_retrieval_data():
         retrieval(["a", "b", "a", "", "c"], ["q", "r", "q"], judged), None
     )
     assert labelled.corpus == ["a", "b", "", "c"]
-    # of two queries of one text the positives are joined; an empty document is neither a positive nor a negative
+    # of two queries with the same text the positives are joined
+    # an empty document is neither a positive nor a negative
     assert positives_of(labelled) == {"q": ["c", "a"], "r": ["a"]}
     assert labelled.excluded() == [[0, 2, 3], [0, 2]]
     with pytest.raises(InputError, match="scifact: every relevant document is empty"):

@@ -1,4 +1,4 @@
-"""mine.py as a person calls it: results equal plain loops over the model's embeddings; bad input ends with one line."""
+"""The tasks of mine.py: results equal plain loops over the model's embeddings."""
 
 import json
 
@@ -160,8 +160,19 @@ def test_pairs(made, mine_command, vectors, threshold, limit, ending, capsys):
         :limit
     ]
     rows = [dict(row, score=float(row["score"])) for row in table(folder / f"x.{ending}")]
-    close(rows, [{"sentence1": TEXTS[i], "sentence2": TEXTS[j], "score": -score, "id1": str(i + 1), "id2": str(j + 1)}
-                 for score, i, j in best])  # fmt: skip
+    close(
+        rows,
+        [
+            {
+                "sentence1": TEXTS[i],
+                "sentence2": TEXTS[j],
+                "score": -score,
+                "id1": str(i + 1),
+                "id2": str(j + 1),
+            }
+            for score, i, j in best
+        ],
+    )
     said = capsys.readouterr().out
     assert f"{len(best)} pairs of 30 texts" in said
     assert ("limit is reached" in said) == (len(best) == limit)
@@ -205,13 +216,14 @@ def test_clusters(made, mine_command, vectors, threshold, least):
     mine_command(*argv, "--output", folder / "x.tsv")
     assert table(folder / "x.tsv") == [
         {"cluster": str(c), "place": str(p), "id": str(i + 1), "text": TEXTS[i]}
-        for c, g in enumerate(groups, 1) for p, i in enumerate(g, 1)
-    ]  # fmt: skip
+        for c, g in enumerate(groups, 1)
+        for p, i in enumerate(g, 1)
+    ]
 
 
 @pytest.fixture
 def asked(made):
-    """Rows of queries and positives, one query with two; one of the queries is itself a text of the corpus."""
+    """Rows of queries and positives: one query has two, one is itself a text of the corpus."""
     folder, model = made
     rows = [(QUERIES[0], 3), (QUERIES[1], 7), (QUERIES[0], 11), (TEXTS[5], 20)]
     content = "".join(f"{query}\t{TEXTS[place]}\n" for query, place in rows)
@@ -228,7 +240,7 @@ def asked(made):
 
 
 def plain_negatives(answers, score, rank, count, allowed):
-    """For each query and positive: the negatives and their scores, of the candidates in the order of `rank`."""
+    """For each query and positive: the best negatives of the candidates in the order of `rank`."""
     rows = []
     for query, places in answers.items():
         lowest = min(score(query, place) for place in places)
@@ -342,8 +354,10 @@ def test_a_first_unit_without_rows_costs_no_header(made, mine_command, monkeypat
     (folder / "rows.tsv").write_text(
         f"query\tpositive\n{TEXTS[5]}\t{TEXTS[20]}\n{QUERIES[1]}\t{TEXTS[7]}\n", "utf-8"
     )
-    nearest = [max(score(TEXTS[5], j) for j in range(30) if j not in (5, 20)),
-               max(score(QUERIES[1], j) for j in range(30) if j != 7)]  # fmt: skip
+    nearest = [
+        max(score(TEXTS[5], j) for j in range(30) if j not in (5, 20)),
+        max(score(QUERIES[1], j) for j in range(30) if j != 7),
+    ]
     assert nearest[0] > nearest[1] + 1e-3
     argv = [
         "negatives",

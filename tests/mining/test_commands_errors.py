@@ -1,4 +1,4 @@
-"""mine.py: bad input ends with one line and exit status 2, and a result that is there is not touched."""
+"""mine.py: bad input ends with one line and exit status 2; an existing output is not touched."""
 
 import numpy as np
 import pytest
@@ -43,44 +43,114 @@ def changed(argv, **options):
     return argv
 
 
-@pytest.mark.parametrize(("argv", "message"), [
-    (["neighbors"], "unknown task 'neighbors'; the tasks are embed, neighbours, pairs, clusters, negatives"),
-    ([*GOOD, "--depth", "3"], "mine.py neighbours: error: "),
-    ([*GOOD, "--k", "x"], "mine.py neighbours: error: "),
-    (["pairs", "--output", "x.tsv"], "mine.py pairs: error: "),
-    ([*GOOD, "--k", "3", "--k", "4"], "--k is given 2 times"),
-    (changed(GOOD, output="x.csv"), "output x.csv: ends in .jsonl or .tsv"),
-    (["embed", "--texts.path", "c.txt", *MODEL, "--output", "x.tsv"], "output x.tsv: ends in .npy"),
-    (["embed", "--texts.path", "c.npy", *MODEL, "--output", "x.npy"], "c.npy: embed takes texts"),
-    (changed(GOOD, output="c.txt/x.jsonl"), "c.txt/x.jsonl: cannot be written: "),
-    ([*GOOD, "--k", "0"], '"k"; Not of type PositiveInt: 0 does not conform to restriction v>0'),
-    (RAW, "c.txt: has texts and no embeddings; name the model that makes them"),
-    ([*RAW, "--model", "no/such/folder"], "model no/such/folder: no such folder"),
-    ([*RAW, "--model", "cross"], "cross: is a cross-encoder; texts are embedded by a bi-encoder"),
-    ([*RAW, *MODEL, "--threshold", "1.5"], "threshold is 1.5; a cosine lies from -1 to 1"),
-    ([*RAW, *MODEL, "--limit", "0"], '"limit"; Not of type PositiveInt: 0 does not conform'),
-    ([*RAW, *MODEL, "--texts.limit", "1"], "c.txt: has 1 text; pairs need two"),
-    (changed([*RAW, *MODEL], texts__path="tab.txt"), "x.tsv: TSV cannot hold a text with a tab or a line break: 'a\\tcat'"),
-    (changed([*RAW, *MODEL], texts__path="empty.txt"), "empty.txt: contains no texts"),
-    (["clusters", *RAW[1:], *MODEL, "--min_community_size", "0"], '"min_community_size"; Not of type PositiveInt: 0 does not'),
-    (["clusters", *RAW[1:], *MODEL, "--threshold", "-3"], "threshold is -3.0; a cosine lies"),
-    (changed(GOOD, corpus__path="nan.npy"), "nan.npy: row 2 (from 0) contains NaN or infinity"),
-    ([*GOOD, "--queries.path", "nan.npy"], "nan.npy: row 2 (from 0) contains NaN or infinity"),
-    ([*GOOD, "--queries.path", "wide.npy"], "queries and corpus are (9, 5) and (9, 4)"),
-    (ROWS, "model: name the bi-encoder that finds the candidates"),
-    ([*ROWS, *MODEL, "--corpus.path", "c.txt"], "the positive of row 1 is not in c.txt: 'not there'; add it"),
-    ([*ROWS, *MODEL, "--corpus.path", "c.npy"], "c.npy: has embeddings and no texts; negatives are texts"),
-    ([*ROWS, *MODEL, "--corpus.path", "c.txt", "--corpus.embeddings", "k.npy"], "corpus.embeddings: the embeddings of distinct"),
-    (["embed", "--texts.path", "c.txt", "--texts.embeddings", "k.npy", *MODEL, "--output", "x.npy"], "texts.embeddings: embed"),
-    ([*ROWS, *MODEL, "--cross_encoder", "tiny"], "cross_encoder tiny: is a bi-encoder; a cross-encoder is needed"),
-    ([*ROWS, *MODEL, "--cross_encoder", "nli"], "cross_encoder nli: has 3 classes; a cross-encoder with one label"),
-    ([*ROWS, "--negatives.num_negatives", "0"], '"negatives.num_negatives"; Not of type PositiveInt: 0 does not'),
-    ([*ROWS, "--negatives.range_min", "-1"], '"negatives.range_min"; Not of type NonNegativeInt: -1 does not'),
-    ([*ROWS, "--negatives.seed", "-1"], '"negatives.seed"; Not of type NonNegativeInt: -1 does not'),
-    ([*ROWS, *MODEL, "--negatives.range_max", "1"], "range_max is 1: ranks 0 to 1 hold no 3 negatives"),
-    (changed([*ROWS, *MODEL], data__path="sts.tsv"), "sts: task sts; negatives are mined for pair, triplet, binary or retrieval"),
-    ([*changed(ROWS, data__path="fact"), *MODEL, "--corpus.path", "c.txt"], "corpus: fact has its own; leave corpus out"),
-], ids=lambda value: None if isinstance(value, list) else value[:30])  # fmt: skip
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["neighbors"],
+            "unknown task 'neighbors'; the tasks are embed, neighbours, pairs, clusters, negatives",
+        ),
+        ([*GOOD, "--depth", "3"], "mine.py neighbours: error: "),
+        ([*GOOD, "--k", "x"], "mine.py neighbours: error: "),
+        (["pairs", "--output", "x.tsv"], "mine.py pairs: error: "),
+        ([*GOOD, "--k", "3", "--k", "4"], "--k is given 2 times"),
+        (changed(GOOD, output="x.csv"), "output x.csv: ends in .jsonl or .tsv"),
+        (
+            ["embed", "--texts.path", "c.txt", *MODEL, "--output", "x.tsv"],
+            "output x.tsv: ends in .npy",
+        ),
+        (
+            ["embed", "--texts.path", "c.npy", *MODEL, "--output", "x.npy"],
+            "c.npy: embed takes texts",
+        ),
+        (changed(GOOD, output="c.txt/x.jsonl"), "c.txt/x.jsonl: cannot be written: "),
+        (
+            [*GOOD, "--k", "0"],
+            '"k"; Not of type PositiveInt: 0 does not conform to restriction v>0',
+        ),
+        (RAW, "c.txt: has texts and no embeddings; name the model that makes them"),
+        ([*RAW, "--model", "no/such/folder"], "model no/such/folder: no such folder"),
+        (
+            [*RAW, "--model", "cross"],
+            "cross: is a cross-encoder; texts are embedded by a bi-encoder",
+        ),
+        ([*RAW, *MODEL, "--threshold", "1.5"], "threshold is 1.5; a cosine lies from -1 to 1"),
+        ([*RAW, *MODEL, "--limit", "0"], '"limit"; Not of type PositiveInt: 0 does not conform'),
+        ([*RAW, *MODEL, "--texts.limit", "1"], "c.txt: has 1 text; pairs need two"),
+        (
+            changed([*RAW, *MODEL], texts__path="tab.txt"),
+            "x.tsv: TSV cannot hold a text with a tab or a line break: 'a\\tcat'",
+        ),
+        (changed([*RAW, *MODEL], texts__path="empty.txt"), "empty.txt: contains no texts"),
+        (
+            ["clusters", *RAW[1:], *MODEL, "--min_community_size", "0"],
+            '"min_community_size"; Not of type PositiveInt: 0 does not',
+        ),
+        (["clusters", *RAW[1:], *MODEL, "--threshold", "-3"], "threshold is -3.0; a cosine lies"),
+        (changed(GOOD, corpus__path="nan.npy"), "nan.npy: row 2 (from 0) contains NaN or infinity"),
+        ([*GOOD, "--queries.path", "nan.npy"], "nan.npy: row 2 (from 0) contains NaN or infinity"),
+        ([*GOOD, "--queries.path", "wide.npy"], "queries and corpus are (9, 5) and (9, 4)"),
+        (ROWS, "model: name the bi-encoder that finds the candidates"),
+        (
+            [*ROWS, *MODEL, "--corpus.path", "c.txt"],
+            "the positive of row 1 is not in c.txt: 'not there'; add it",
+        ),
+        (
+            [*ROWS, *MODEL, "--corpus.path", "c.npy"],
+            "c.npy: has embeddings and no texts; negatives are texts",
+        ),
+        (
+            [*ROWS, *MODEL, "--corpus.path", "c.txt", "--corpus.embeddings", "k.npy"],
+            "corpus.embeddings: the embeddings of distinct",
+        ),
+        (
+            [
+                "embed",
+                "--texts.path",
+                "c.txt",
+                "--texts.embeddings",
+                "k.npy",
+                *MODEL,
+                "--output",
+                "x.npy",
+            ],
+            "texts.embeddings: embed",
+        ),
+        (
+            [*ROWS, *MODEL, "--cross_encoder", "tiny"],
+            "cross_encoder tiny: is a bi-encoder; a cross-encoder is needed",
+        ),
+        (
+            [*ROWS, *MODEL, "--cross_encoder", "nli"],
+            "cross_encoder nli: has 3 classes; a cross-encoder with one label",
+        ),
+        (
+            [*ROWS, "--negatives.num_negatives", "0"],
+            '"negatives.num_negatives"; Not of type PositiveInt: 0 does not',
+        ),
+        (
+            [*ROWS, "--negatives.range_min", "-1"],
+            '"negatives.range_min"; Not of type NonNegativeInt: -1 does not',
+        ),
+        (
+            [*ROWS, "--negatives.seed", "-1"],
+            '"negatives.seed"; Not of type NonNegativeInt: -1 does not',
+        ),
+        (
+            [*ROWS, *MODEL, "--negatives.range_max", "1"],
+            "range_max is 1: ranks 0 to 1 hold no 3 negatives",
+        ),
+        (
+            changed([*ROWS, *MODEL], data__path="sts.tsv"),
+            "sts: task sts; negatives are mined for pair, triplet, binary or retrieval",
+        ),
+        (
+            [*changed(ROWS, data__path="fact"), *MODEL, "--corpus.path", "c.txt"],
+            "corpus: fact has its own; leave corpus out",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, list) else value[:30],
+)
 def test_bad_input(place, mine_command, capsys, argv, message):
     if {"cross", "nli"} & {*argv}:
         write_classifier(place / "cross")

@@ -1,6 +1,7 @@
-"""mine.py stopped and given again, and with two processes: the result is that of one command, byte for byte."""
+"""mine.py resumed, and with two processes: the output is that of one command, byte for byte."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,60 +23,20 @@ SIZES = {
     "sbert.mining.negatives.RESCORED_UNIT_QUERIES": 2,
     "sbert.augment.silver.UNIT": 19,
 }
-TASKS = {
-    "embed": ["embed", "--texts.path", "c.txt"],
-    "neighbours": ["neighbours", "--corpus.path", "c.txt", "--queries.path", "q.txt", "--k", "3"],
-    "of themselves": ["neighbours", "--corpus.path", "c.txt", "--k", "3"],
-    "pairs": ["pairs", "--texts.path", "c.txt", "--limit", "50"],
-    "clusters": [
-        "clusters",
-        "--texts.path",
-        "c.txt",
-        "--threshold",
-        "0.95",
-        "--min_community_size",
-        "2",
-    ],
-    "negatives": ["negatives", "--data.path", "rows.tsv", "--negatives.absolute_margin", "0.01"],
-    "random": [
-        "negatives",
-        "--data.path",
-        "rows.tsv",
-        "--negatives.sampling",
-        "random",
-        "--negatives.num_negatives",
-        "2",
-    ],
-    "silver": [
-        "silver",
-        "--gold",
-        "[{path: gold.tsv}]",
-        "--teacher",
-        "cross",
-        "--strategy",
-        "bm25_semantic",
-    ],
-    "kde": [
-        "silver",
-        "--gold",
-        "[{path: gold.tsv}]",
-        "--teacher",
-        "cross",
-        "--strategy",
-        "kde",
-        "--number",
-        "30",
-    ],
-    "rescored": [
-        "negatives",
-        "--data.path",
-        "rows.tsv",
-        "--cross_encoder",
-        "cross",
-        "--negatives.max_score",
-        "0.9",
-    ],
+COMMANDS = {
+    "embed": "embed --texts.path c.txt",
+    "neighbours": "neighbours --corpus.path c.txt --queries.path q.txt --k 3",
+    "of themselves": "neighbours --corpus.path c.txt --k 3",
+    "pairs": "pairs --texts.path c.txt --limit 50",
+    "clusters": "clusters --texts.path c.txt --threshold 0.95 --min_community_size 2",
+    "negatives": "negatives --data.path rows.tsv --negatives.absolute_margin 0.01",
+    "random": "negatives --data.path rows.tsv --negatives.sampling random "
+    "--negatives.num_negatives 2",
+    "silver": "silver --gold '[{path: gold.tsv}]' --teacher cross --strategy bm25_semantic",
+    "kde": "silver --gold '[{path: gold.tsv}]' --teacher cross --strategy kde --number 30",
+    "rescored": "negatives --data.path rows.tsv --cross_encoder cross --negatives.max_score 0.9",
 }
+TASKS = {name: shlex.split(words) for name, words in COMMANDS.items()}
 SCRIPT = """\
 import importlib, os, signal, sys
 sys.path[:0] = [{root!r}]
@@ -174,20 +135,31 @@ def test_interrupted_and_given_again(place, task_command, capsys, name):
             path.unlink()
 
 
-@pytest.mark.parametrize(("name", "more", "message"), [
-    ("neighbours", ["--similarity", "dot"], "x.tsv.part: was started with similarity cosine, now dot; resume with the original settings"),
-    ("neighbours", ["--pooling", "cls"], "was started with model "),
-    ("pairs", ["--threshold", "0.5"], "was started with threshold None, now 0.5"),
-    ("pairs", ["--texts.limit", "12"], "was started with texts "),
-    ("pairs", ["--texts.id", "n"], "was started with texts_ids "),
-    ("negatives", ["--negatives.seed", "3"], "was started with negatives "),
-    ("negatives", ["--cross_encoder", "cross"], "was started with cross_encoder None, now "),
-    ("silver", ["--seed", "3"], "was started with seed 0, now 3"),
-    ("silver", ["--teacher", "other"], "was started with teacher "),
-    ("silver", ["--gold", "[{path: gold.tsv, range: [0, 2]}]"], "was started with gold "),
-    ("embed", ["--pooling", "cls"], "was started with model "),
-    ("embed", ["--precision", "bf16"], "was started with precision torch.float32, now torch.bfloat16"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    [
+        (
+            "neighbours",
+            ["--similarity", "dot"],
+            "x.tsv.part: was started with similarity cosine, now dot; resume with the original",
+        ),
+        ("neighbours", ["--pooling", "cls"], "was started with model "),
+        ("pairs", ["--threshold", "0.5"], "was started with threshold None, now 0.5"),
+        ("pairs", ["--texts.limit", "12"], "was started with texts "),
+        ("pairs", ["--texts.id", "n"], "was started with texts_ids "),
+        ("negatives", ["--negatives.seed", "3"], "was started with negatives "),
+        ("negatives", ["--cross_encoder", "cross"], "was started with cross_encoder None, now "),
+        ("silver", ["--seed", "3"], "was started with seed 0, now 3"),
+        ("silver", ["--teacher", "other"], "was started with teacher "),
+        ("silver", ["--gold", "[{path: gold.tsv, range: [0, 2]}]"], "was started with gold "),
+        ("embed", ["--pooling", "cls"], "was started with model "),
+        (
+            "embed",
+            ["--precision", "bf16"],
+            "was started with precision torch.float32, now torch.bfloat16",
+        ),
+    ],
+)
 def test_given_again_with_other_options(place, task_command, capsys, name, more, message):
     write_classifier(place / "cross")
     write_classifier(place / "other", seed=1)

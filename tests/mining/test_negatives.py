@@ -34,7 +34,7 @@ def reason(rank, score, positive, config):
 
 
 def plain(scores, positive, config):
-    """Query by query, candidate by candidate -> those that stay, and the counts of those that do not."""
+    """Candidate by candidate: those that stay, and the counts of those that do not."""
     left, counts = [], Counter()
     for row, lowest in zip(scores.tolist(), positive.tolist(), strict=True):
         left.append([])
@@ -54,7 +54,7 @@ def plain(scores, positive, config):
 def cases(draw):
     generator = np.random.default_rng(draw(st.integers(0, 10**6)))
     queries, candidates = draw(st.integers(1, 5)), draw(st.integers(1, 12))
-    # a few different numbers, which fp32 holds exactly, so that ties and equality with a limit abound
+    # few different numbers, exact in fp32: many ties, and many scores equal to a limit
     scores = generator.integers(-8, 9, (queries, candidates)) / 8
     if draw(st.booleans()):
         scores = -np.sort(-scores, axis=1)
@@ -133,10 +133,16 @@ def test_by_hand():
     place, counts = select_negatives(scores, np.array([0.9]), config)
     assert place.tolist() == [[3, 4]]
     assert counts == {
-        "candidates": 6, "rank before range_min 1": 1, "score above max_score 0.85": 1, "score below min_score 0.3": 1,
-        "within absolute_margin 0.15": 1, "beyond num_negatives": 0, "negatives": 2,
-        "queries with fewer negatives than asked for": 0, "of these, with none": 0,
-    }  # fmt: skip
+        "candidates": 6,
+        "rank before range_min 1": 1,
+        "score above max_score 0.85": 1,
+        "score below min_score 0.3": 1,
+        "within absolute_margin 0.15": 1,
+        "beyond num_negatives": 0,
+        "negatives": 2,
+        "queries with fewer negatives than asked for": 0,
+        "of these, with none": 0,
+    }
 
 
 def test_every_candidate_left_out():
@@ -156,19 +162,30 @@ def test_the_relative_margin_of_a_negative_score_is_below_it():
     assert place.tolist() == [[2, 3, -1, -1]]
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"range_max": 2}, "range_max is 2: ranks 0 to 2 hold no 3 negatives; use at least 3"),
-    ({"range_min": 5, "range_max": 7}, "range_max is 7: .*; use at least 8"),
-    ({"range_max": 0}, "range_max is 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"range_max": 2}, "range_max is 2: ranks 0 to 2 hold no 3 negatives; use at least 3"),
+        ({"range_min": 5, "range_max": 7}, "range_max is 7: .*; use at least 8"),
+        ({"range_max": 0}, "range_max is 0"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
         NegativesConfig(**options)
 
 
-@pytest.mark.parametrize(("options", "depth"), [
-    ({}, 3), ({"range_min": 2}, 5), ({"range_min": 2, "range_max": 5}, 5), ({"max_score": 0.0}, 30),
-    ({"absolute_margin": 0.0, "range_min": 4}, 34), ({"sampling": "random"}, 30), ({"sampling": "random", "range_max": 8}, 8),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "depth"),
+    [
+        ({}, 3),
+        ({"range_min": 2}, 5),
+        ({"range_min": 2, "range_max": 5}, 5),
+        ({"max_score": 0.0}, 30),
+        ({"absolute_margin": 0.0, "range_min": 4}, 34),
+        ({"sampling": "random"}, 30),
+        ({"sampling": "random", "range_max": 8}, 8),
+    ],
+)
 def test_depth(options, depth):
     assert NegativesConfig(**options).depth == depth

@@ -37,11 +37,14 @@ def test_the_table_is_what_rank_says(tmp_path, folder, mine_command, capsys):
     ]
 
 
-@pytest.mark.parametrize(("content", "model", "message"), [
-    ("\n \n", None, "lines.txt: contains no texts"),
-    (None, None, "lines.txt: no such file"),
-    ("a cat\n", "no/such/folder", "model no/such/folder: no such folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "model", "message"),
+    [
+        ("\n \n", None, "lines.txt: contains no texts"),
+        (None, None, "lines.txt: no such file"),
+        ("a cat\n", "no/such/folder", "model no/such/folder: no such folder"),
+    ],
+)
 def test_bad_input(tmp_path, folder, mine_command, capsys, content, model, message):
     if content is not None:
         (tmp_path / "lines.txt").write_text(content, "utf-8")

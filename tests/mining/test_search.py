@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: equal to a plain loop, scores and order, whatever the data, the blocks and the precision."""
+"""Exact nearest neighbours equal a plain loop, whatever the data, blocks and precision."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from sbert.mining.search import naive_top_k, top_k
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
-    """The definition, a loop over queries: fp64 products of fp32 vectors, rounded to fp32, ordered by score and index."""
+    """The definition, query by query: fp64 products, rounded to fp32, by score and index."""
     if similarity == "cosine":
         queries, corpus = scaled(queries), scaled(corpus)
     scores, indices = [], []
@@ -170,7 +170,7 @@ def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, similarity, mo
 
 
 def test_the_rounding_of_the_products_counts_too():
-    """Vectors that bf16 holds exactly, whose products differ by less than bf16 can tell: the better half stands at the end."""
+    """Vectors that are exact in bf16, with products that are not; the better half comes last."""
     steps = torch.arange(600.0)[:, None]
     corpus = torch.cat(
         [torch.ones(600, 1), (steps % 32) * 2.0**-14, (steps // 32) * 2.0**-9], dim=1
@@ -178,8 +178,11 @@ def test_the_rounding_of_the_products_counts_too():
     corpus[:, 2] *= 2.0**-4
     assert torch.equal(corpus.bfloat16().float(), corpus)
     queries = torch.ones(2, 3)
-    for mine, expected in zip(top_k(queries, corpus, 5, similarity="dot", precision="bf16"), plain(queries, corpus, 5, None, "dot"),
-                              strict=True):  # fmt: skip
+    for mine, expected in zip(
+        top_k(queries, corpus, 5, similarity="dot", precision="bf16"),
+        plain(queries, corpus, 5, None, "dot"),
+        strict=True,
+    ):
         assert torch.equal(mine, expected)
 
 
@@ -205,17 +208,33 @@ def test_a_query_whose_every_candidate_is_excluded():
     assert scores.tolist() == [[-torch.inf, -torch.inf], [0, -torch.inf]]
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"k": 0}, "k is 0; it must be 1 or more"),
-    ({"corpus": torch.zeros(0, 2)}, "the corpus is empty"),
-    ({"corpus": torch.zeros(3, 4)}, r"queries and corpus are \(2, 2\) and \(3, 4\); they must be \(Q, H\) and \(N, H\)"),
-    ({"queries": torch.tensor([[1.0, 0], [torch.nan, 0]])}, "query 1 contains NaN or infinity"),
-    ({"corpus": torch.tensor([[1.0, 0], [0, torch.inf]])}, "corpus vector 1 contains NaN or infinity"),
-    ({"exclude": [[0], [2]]}, "query 1 excludes 2; the corpus has 0 to 1"),
-    ({"exclude": [[0]]}, "exclude has 1 entries for 2 queries"),
-    ({"similarity": "euclidean"}, "unknown similarity 'euclidean'; known: cosine, dot"),
-    ({"queries": torch.full((2, 2), 1e30), "corpus": torch.full((2, 2), 1e30), "similarity": "dot"}, "near the largest fp32"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "k is 0; it must be 1 or more"),
+        ({"corpus": torch.zeros(0, 2)}, "the corpus is empty"),
+        (
+            {"corpus": torch.zeros(3, 4)},
+            r"queries and corpus are \(2, 2\) and \(3, 4\); they must be \(Q, H\) and \(N, H\)",
+        ),
+        ({"queries": torch.tensor([[1.0, 0], [torch.nan, 0]])}, "query 1 contains NaN or infinity"),
+        (
+            {"corpus": torch.tensor([[1.0, 0], [0, torch.inf]])},
+            "corpus vector 1 contains NaN or infinity",
+        ),
+        ({"exclude": [[0], [2]]}, "query 1 excludes 2; the corpus has 0 to 1"),
+        ({"exclude": [[0]]}, "exclude has 1 entries for 2 queries"),
+        ({"similarity": "euclidean"}, "unknown similarity 'euclidean'; known: cosine, dot"),
+        (
+            {
+                "queries": torch.full((2, 2), 1e30),
+                "corpus": torch.full((2, 2), 1e30),
+                "similarity": "dot",
+            },
+            "near the largest fp32",
+        ),
+    ],
+)
 def test_bad_input(options, message):
     with pytest.raises(InputError, match=message):
         top_k(**({"queries": torch.eye(2), "corpus": torch.eye(2), "k": 1} | options))

@@ -1,4 +1,4 @@
-"""All similar pairs: equal to a plain loop over pairs, scores and order, whatever the blocks and the precision."""
+"""All similar pairs equal a plain loop over pairs, whatever the blocks and the precision."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
 
 
 def plain(vectors, threshold=None, limit=500_000):
-    """A loop over pairs: fp64 products of fp32 vectors, rounded to fp32; best first, then by index."""
+    """A loop over pairs: fp64 products, rounded to fp32; by score, then by index."""
     vectors = scaled(vectors).double()
     products = (vectors @ vectors.T).float()
     found = []
@@ -40,10 +40,19 @@ def vectors_of(seed, count=150, width=6):
     return torch.randn(count, width, generator=generator(seed))
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"threshold": 0.5}, {"threshold": 0.9}, {"limit": 1}, {"limit": 40}, {"threshold": 0.3, "limit": 300}, {"threshold": 1.0},
-    {"threshold": -1.0, "limit": 10**6},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"threshold": 0.5},
+        {"threshold": 0.9},
+        {"limit": 1},
+        {"limit": 40},
+        {"threshold": 0.3, "limit": 300},
+        {"threshold": 1.0},
+        {"threshold": -1.0, "limit": 10**6},
+    ],
+)
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize("blocks", [(256, 131_072), (7, 64), (64, 40)])
 def test_equals_the_loop_over_pairs(options, precision, blocks):
@@ -97,10 +106,13 @@ def test_the_bound_is_needed(monkeypatch):
     assert not equal(similar_pairs(vectors, limit=25, precision="bf16"), plain(vectors, limit=25))
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"limit": 0}, "limit is 0; it must be 1 or more"),
-    ({"threshold": 80}, "threshold is 80; a cosine lies from -1 to 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit": 0}, "limit is 0; it must be 1 or more"),
+        ({"threshold": 80}, "threshold is 80; a cosine lies from -1 to 1"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
         similar_pairs(torch.eye(3), **options)
