@@ -13,14 +13,14 @@ GOOD = "sentence1\tsentence2\tscore\nthe cat sits\tthe dog sits\t3\na man runs\t
 
 @pytest.mark.parametrize(("content", "dataset", "message"), [
     (None, {}, "data.tsv: no such file"),
-    (GOOD, {"task": "sts", "texts": ["sentence1", "text2"]}, "no column 'text2'; there are: sentence1, sentence2, score"),
-    (GOOD + "only one\n", {}, "line 4: 1 fields where 3 are needed"),
+    (GOOD, {"task": "sts", "texts": ["sentence1", "text2"]}, "no column 'text2'; available: sentence1, sentence2, score"),
+    (GOOD + "only one\n", {}, "line 4: 1 fields, expected 3"),
     (GOOD.encode() + b"caf\xe9\tx\t1\n", {}, "line 4: byte 0xe9 is not UTF-8"),
     (GOOD + "a cat\t \t2\n", {}, "line 4: sentence2 is empty"),
-    (GOOD + "a cat\ta dog\tfour\n", {}, "line 4: the score 'four' is not a number"),
-    (GOOD + "a cat\ta dog\tnan\n", {}, "line 4: the score nan is outside the declared range [0, 5]"),
-    (GOOD + "a cat\ta dog\t5.5\n", {}, "line 4: the score 5.5 is outside the declared range [0, 5]"),
-    (GOOD, {"range": [0, 1]}, "line 2: the score 3 is outside the declared range [0, 1]"),
+    (GOOD + "a cat\ta dog\tfour\n", {}, "line 4: the score 'four' is not a finite number"),
+    (GOOD + "a cat\ta dog\tnan\n", {}, "line 4: the score 'nan' is not a finite number"),
+    (GOOD + "a cat\ta dog\t5.5\n", {}, "line 4: the score 5.5 is outside [0, 5]"),
+    (GOOD, {"range": [0, 1]}, "line 2: the score 3 is outside [0, 1]"),
     (GOOD, {"task": "nli", "texts": ["sentence1", "sentence2"], "label": "score"}, "line 2: unknown label '3'"),
     ("sentence1\tsentence2\tscore\n", {}, "no rows to use"),
     ("", {}, "no rows to use"),
@@ -45,7 +45,7 @@ def test_split_that_is_not_there(tmp_path, tiny_folder, train_command, capsys, m
     (tmp_path / "mine/train.tsv.gz").write_bytes(b"")
     data = {"train": [{"path": "mine", "split": "dev"}]}
     line = fails(train_command, capsys, write_config(tmp_path, tiny_folder, tmp_path, data=data))
-    assert "dataset mine: no split 'dev'; there are: train" in line
+    assert "dataset mine: no split 'dev'; available: train" in line
 
 
 def test_model_folder_without_weights(tmp_path, tiny_folder, pairs_file, train_command, capsys):
@@ -135,7 +135,7 @@ def test_evaluate_takes_several_names(tmp_path, tiny_folder, evaluate_command, c
 
 
 @pytest.mark.parametrize(("argv", "message"), [
-    (["--data", "nothing"], "dataset nothing: no such file, and no folder"),
+    (["--data", "nothing"], "dataset nothing: no such file, and no <split>.tsv.gz in"),
     (["--model", "no/such/folder", "--data", "nothing.tsv"], "nothing.tsv: no such file"),
     (["--data", "x.tsv", "--output", "table.xls"], "table.xls: ends in .json or .md"),
     (["--data", "x.tsv", "--data", "y.tsv"], "--data is given 2 times"),

@@ -1,23 +1,33 @@
-"""Collections of texts for mining: read from a file, embedded once, and the embeddings kept."""
+"""Collections of texts, or of their embeddings, that mining reads from a file."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sbert.data.config import Source
-from sbert.data.readers import READERS, data_dir, read_text
-from sbert.data.schema import check_text
+from sbert.data.config import CollectionConfig
+from sbert.data.paths import is_dataset_name, split_file, split_files
+from sbert.data.readers import READERS, file_format, read_text
+from sbert.data.schema import check_columns, check_text
 from sbert.errors import InputError
 from sbert.texts import digest
 
-UNIT = 16_384  # texts that are embedded between two states of an interrupted run
+_CHUNK = 16_384  # embeddings that are read at a time
 
 
 @dataclass
 class Collection:
-    """N texts with their identifiers; `texts` is empty where there are embeddings alone, and those are `vectors`."""
+    """N texts with their ids, or embeddings alone.
+
+    Attributes:
+        ids: N ids.
+        texts: N texts; empty where there are embeddings alone.
+        empty: how many empty texts were skipped.
+        vectors: (N, H), of a collection without texts.
+        embeddings: the .npy file in which the embeddings of the texts are kept.
+    """
 
     name: str
     ids: list[str]
@@ -30,29 +40,100 @@ class Collection:
         return len(self.texts if self.vectors is None else self.vectors)
 
     def describe(self) -> str:
-        what = "embeddings" if self.vectors is not None else "texts"
-        return f"{self.name}: {len(self):,} {what}" + (
-            f"; {self.empty:,} skipped: empty" if self.empty else ""
-        )
+        unit = "texts" if self.vectors is None else "embeddings"
+        skipped = f"; {self.empty:,} skipped: empty" if self.empty else ""
+        return f"{self.name}: {len(self):,} {unit}{skipped}"
 
     def cells(self, index: int, suffix: str = "") -> dict[str, str]:
-        """What a result says of one text: its identifier, and the text where there is one."""
-        text = {f"text{suffix}": self.texts[index]} if self.texts else {}
-        return {f"id{suffix}": self.ids[index]} | text
+        """The fields of a result about one text: its id, and the text if there is one."""
+        cells = {f"id{suffix}": self.ids[index]}
+        if self.texts:
+            cells[f"text{suffix}"] = self.texts[index]
+        return cells
 
     @property
     def digest(self) -> str:
-        """A hash of the texts, or of the embeddings, which are read in parts."""
+        """A hash of the texts, or of the embeddings."""
         if self.vectors is None:
             return digest(self.texts)
         hashed = hashlib.sha256(f"{self.vectors.dtype} {self.vectors.shape}".encode())
-        for start in range(0, len(self), UNIT):
-            hashed.update(self.vectors[start : start + UNIT].tobytes())
+        for start in range(0, len(self), _CHUNK):
+            hashed.update(self.vectors[start : start + _CHUNK].tobytes())
         return hashed.hexdigest()
 
 
+def read_collection(config: CollectionConfig) -> Collection:
+    """Read texts or embeddings; `InputError` names the file and the line that cannot be used."""
+    if config.limit is not None and config.limit < 1:
+        raise InputError(f"{config.path}: limit is {config.limit}; it must be 1 or more")
+    if Path(config.path).suffix == ".npy":
+        return _read_embeddings(config)
+    path = collection_file(config)
+    ids: list[str] = []
+    texts: list[str] = []
+    empty = 0
+    for identifier, text in _identified_texts(path, config):
+        if text.strip():
+            ids.append(identifier)
+            texts.append(text)
+        else:
+            empty += 1
+    if not texts:
+        raise InputError(f"{path}: contains no texts")
+    ids, texts = ids[: config.limit], texts[: config.limit]
+    return Collection(str(path), ids, texts, empty, embeddings=config.embeddings)
+
+
+def collection_file(config: CollectionConfig) -> Path:
+    """The file of a collection: its path, or that of a named dataset's split."""
+    if not is_dataset_name(config.path):
+        return Path(config.path)
+    splits = list(split_files(config.path))
+    only_split = splits[0] if len(splits) == 1 else None
+    return split_file(config.path, config.split or only_split)
+
+
+def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[str, str]]:
+    """(id, text) of each line; empty texts too."""
+    extension = file_format(path)
+    if extension == "txt":
+        lines = read_text(path).split("\n")
+        if not lines[-1].strip():
+            lines.pop()  # what follows the last newline is not a line
+        for number, line in enumerate(lines, start=1):
+            yield str(number), line.strip()
+    elif extension in ("tsv", "csv", "jsonl"):
+        id_column = config.id or "id"
+        required = [config.column, config.id] if config.id else [config.column]
+        for number, line in READERS[extension](path):
+            location = f"{path}, line {number}"
+            check_columns(required, line, location)
+            identifier = str(line.get(id_column, number))
+            check_text(config.column, line[config.column], location)
+            check_text(id_column, identifier, location)
+            yield identifier, line[config.column]
+    else:
+        raise InputError(
+            f"{path}: unknown file extension; known: txt, tsv, csv, jsonl (plain or .gz), npy"
+        )
+
+
+def _read_embeddings(config: CollectionConfig) -> Collection:
+    """A collection of embeddings alone; their ids are their row numbers from 0."""
+    vectors = load_vectors(config.path)[: config.limit]
+    if not vectors.size:
+        raise InputError(f"{config.path}: contains no embeddings")
+    _check_finite(config.path, vectors)
+    ids = [str(i) for i in range(len(vectors))]
+    return Collection(config.path, ids, [], vectors=vectors)
+
+
 def load_vectors(path: str | Path) -> np.ndarray:
-    """Embeddings (N, H) of a .npy file, memory-mapped."""
+    """The embeddings (N, H) of a .npy file, memory-mapped.
+
+    Raises:
+        InputError: no such file, or not float16, float32 or float64 of shape (N, H).
+    """
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -60,84 +141,18 @@ def load_vectors(path: str | Path) -> np.ndarray:
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{path}: not a .npy file of numbers: {error}") from None
     if not isinstance(vectors, np.ndarray):
-        raise InputError(f"{path}: not a .npy file of numbers but an archive of several")
+        raise InputError(f"{path}: an archive of arrays, not a .npy file of one array")
     if vectors.ndim != 2 or vectors.dtype not in (np.float16, np.float32, np.float64):
         raise InputError(
-            f"{path}: holds {vectors.dtype} of shape {vectors.shape}; embeddings are float16, float32 or float64 of shape (N, H)"
+            f"{path}: contains {vectors.dtype} of shape {vectors.shape}; expected embeddings, "
+            "float16, float32 or float64 of shape (N, H)"
         )
     return vectors
 
 
 def _check_finite(path: str, vectors: np.ndarray) -> None:
-    for start in range(0, len(vectors), UNIT):
-        good = np.isfinite(vectors[start : start + UNIT]).all(axis=1)
-        if not good.all():
-            raise InputError(
-                f"{path}: row {start + int(good.argmin())} (from 0) holds NaN or infinity"
-            )
-
-
-def read_collection(source: Source) -> Collection:
-    """Read texts; `InputError` names the file and the line that stops it."""
-    if source.limit is not None and source.limit < 1:
-        raise InputError(f"{source.path}: limit is {source.limit}; it must be 1 or more")
-    if Path(source.path).suffix == ".npy":
-        vectors = load_vectors(source.path)[: source.limit]
-        if not vectors.size:
-            raise InputError(f"{source.path}: has no embeddings")
-        _check_finite(source.path, vectors)
-        return Collection(source.path, [str(i) for i in range(len(vectors))], [], vectors=vectors)
-    path = find_file(source)
-    found = Collection(str(path), [], [], embeddings=source.embeddings)
-    kind = path.name.removesuffix(".gz").rpartition(".")[2]
-    if kind in ("tsv", "csv", "jsonl"):
-        _read_columns(path, kind, source, found)
-    elif kind == "txt":
-        for number, line in enumerate(read_text(path).split("\n"), start=1):
-            found.ids.append(str(number))
-            found.texts.append(line.strip())
-    else:
-        raise InputError(
-            f"{path}: its ending tells no format; known: txt, tsv, csv, jsonl (each also .gz), npy"
-        )
-    there = [i for i, text in enumerate(found.texts) if text.strip()]
-    last = kind == "txt" and found.texts[-1] == ""  # what follows the last line's end is no line
-    found.empty = len(found.texts) - len(there) - last
-    there = there[: source.limit]
-    found.ids, found.texts = [found.ids[i] for i in there], [found.texts[i] for i in there]
-    if not found.texts:
-        raise InputError(f"{path}: has no texts")
-    return found
-
-
-def find_file(source: Source) -> Path:
-    """The file of a source: its path, or the file of that name in the data folder."""
-    if Path(source.path.removesuffix(".gz")).suffix:
-        return Path(source.path)
-    folder = data_dir() / source.path
-    there = sorted(path.name.removesuffix(".tsv.gz") for path in folder.glob("*.tsv.gz"))
-    split = source.split or (there[0] if len(there) == 1 else None)
-    if split not in there:
-        what = (
-            f"there are: {', '.join(there)}; name one as split"
-            if there
-            else "SBERT_DATA sets the data folder"
-        )
-        raise InputError(
-            f"{source.path}: no such file, and {'no split ' + split + ' ' if split else 'none '}in {folder}; {what}"
-        )
-    return folder / f"{split}.tsv.gz"
-
-
-def _read_columns(path: Path, kind: str, source: Source, found: Collection) -> None:
-    for number, line in READERS[kind](path):
-        for column in filter(None, (source.column, source.id)):
-            if column not in line:
-                raise InputError(
-                    f"{path}, line {number}: no column '{column}'; there are: {', '.join(line)}"
-                )
-        name = str(line.get(source.id or "id", number))
-        for column, text in ((source.column, line[source.column]), (source.id or "id", name)):
-            check_text(column, text, f"{path}, line {number}")
-        found.texts.append(line[source.column])
-        found.ids.append(name)
+    for start in range(0, len(vectors), _CHUNK):
+        finite = np.isfinite(vectors[start : start + _CHUNK]).all(axis=1)  # (chunk,)
+        if not finite.all():
+            row = start + int(finite.argmin())
+            raise InputError(f"{path}: row {row} (from 0) contains NaN or infinity")

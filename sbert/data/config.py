@@ -8,39 +8,52 @@ TaskName = Literal["sts", "binary", "nli", "pair", "triplet", "rerank", "retriev
 
 @dataclass
 class DatasetConfig:
-    """One dataset: where its rows are and what its columns mean.
+    """One dataset: where its rows are and what their columns mean.
+
+    A file with a usual header, such as sentence1, sentence2, score, needs only path and, for scores
+    outside 0 to 1, range.
 
     Args:
-        path: a name such as stsb for <data folder>/stsb/<split>.tsv.gz; a file; hf:<name>[:<config>]; or, for retrieval, a
-            folder or the name of one below the data folder, with a corpus, queries and qrels.
-        split: train, dev, test and so on; names and hf: need one, files do not.
-        task: sts (two texts and a score), binary (two texts, 0 or 1), nli (two texts and a class), pair (anchor or query, and
-            its positive), triplet (the same and one negative or more), rerank (query, document, relevance: a row for each
-            candidate of a query), retrieval (known by the folder's corpus; to evaluate on, not to train on).
-        texts: the text columns by name, in the order in which the loss reads them; goes with task. Of a triplet, negatives
-            after the first may be empty, and a column of JSONL may hold a list of texts.
-        label: the column of the score, class or relevance; of a triplet, for a loss that reads them, of a teacher's margins,
-            score(positive) - score(negative): a number, or in JSONL a list with one for each negative.
-        range: the lowest and the highest score possible in the file, scaled to 0 and 1.
-        classes: the labels of the file in the order of their numbers 0 to K-1.
-        source: the column that says which part of the dataset a row comes from.
-        where: use only rows whose columns hold these values, for example {SemEval_set: TEST}.
-        limit: use so many rows (a whole number) or this share of them (below 1); a larger limit contains a smaller one. Of
-            retrieval: queries; the corpus stays whole.
-        limit_seed: the seed of that choice.
-        beyond: leave out the rows that this limit would use, so that a dev set can be cut from the file of the training set.
-        folds: cut the file into so many parts of about equal size, for cross-validation; limit_seed draws the cut, and limit
+        path: a file (.tsv, .csv or .jsonl, plain or .gz); a name such as stsb, which stands for
+            <data folder>/stsb/<split>.tsv.gz; hf:<name>[:<config>] for a dataset of the Hugging
+            Face hub; or, for retrieval, a folder with corpus, queries and qrels, or its name in the
+            data folder. SBERT_DATA sets the data folder (default: data/).
+        split: train, dev, test, ...; required for names and hub datasets.
+        task: what a row is. sts: two texts and a score. binary: two texts and 0 or 1. nli: two
+            texts and a class. pair: an anchor (or query) and its positive. triplet: an anchor, a
+            positive and one or more negatives. rerank: a query, one candidate document and its
+            relevance. retrieval: a folder of queries and a corpus, for evaluation only. By default
+            recognised from the header or the folder.
+        texts: the text columns, in the order in which the loss reads them; needs task. In triplets,
+            negatives after the first may be empty, and a JSONL column may hold a list of them.
+        label: the column of the score, class or relevance. In triplets, for a loss that reads them:
+            the column of a teacher's margins, score(positive) - score(negative), one number or, in
+            JSONL, a list with one number for each negative.
+        range: the lowest and highest possible score, for example [0, 5]; scores are scaled from it
+            to [0, 1]. Known for stsb, stsb_multi_mt, sts12 to sts16 and afs; otherwise [0, 1].
+        classes: the class labels in the file, in the order of their numbers 0 to K-1 (default:
+            contradiction, entailment, neutral).
+        source: the column that says which part of the dataset a row comes from; STS metrics then
+            include means over the parts (default: the column source, if there is one).
+        where: use only rows whose columns have these values, for example {SemEval_set: TEST}.
+        limit: use this many rows (1 or more) or this share of them (below 1), chosen at random. A
+            larger limit contains the rows of a smaller one. For retrieval: of the queries.
+        limit_seed: the seed of limit, beyond and folds.
+        beyond: leave out the rows that this limit would use, for example to cut a dev set from the
+            training file: limit 0.9 for training, beyond 0.9 for dev.
+        folds: split the file into this many folds of about equal size, for cross-validation. limit
             and beyond choose from the whole file.
-        fold: which of them this dataset is about: 1 to folds.
-        part: rest (train on it) are the rows outside that fold, fold (test on it) those inside.
-        group: rows of one value in this column stay in one fold; row: the row's number in the file, which files with the same
-            rows share, such as translations.
-        teacher: of silver data: the folder, or the fingerprint, of the cross-encoder whose labels these must be, as the column
-            teacher says; a file of another one's is refused.
-        weight: this dataset's share of an epoch relative to the others; all datasets have one or none has.
-        skip_empty: skip and count a row with an empty text; otherwise it stops the reading.
-        format: the reader, where the ending of the file does not tell it.
-        name: how tables call it.
+        fold: which fold this dataset is about, 1 to folds.
+        part: rest is all rows outside the fold, to train on; fold is the rows in it, to test on.
+        group: rows with the same value in this column stay in one fold. row makes each row its own
+            group, by its number in the file, so that translations, row by row, have the same folds.
+        teacher: for silver data, the cross-encoder (its folder or fingerprint) that must have
+            labelled every row; the column teacher is checked.
+        weight: the share of this dataset in an epoch, relative to the other training datasets; set
+            it for all of them or for none.
+        skip_empty: skip and count rows with an empty text, instead of stopping with an error.
+        format: the file format, if the extension does not say it.
+        name: the name in tables (default: path and split, such as stsb-dev).
     """
 
     path: str
@@ -67,17 +80,20 @@ class DatasetConfig:
 
 
 @dataclass
-class Source:
-    """Where texts, or their embeddings, come from.
+class CollectionConfig:
+    """A collection of texts, or of their embeddings.
 
     Args:
-        path: a text file with a text a line; TSV, CSV or JSONL; each plain or .gz; a name such as tatoeba_pool_en in the data
-            folder; or .npy with embeddings (N, H), and no texts.
-        split: of a name with several files, for example corpus of scifact.
-        column: the column of the text.
-        id: the column of its identifier; null: id where there is one, else the number of the line (of .npy: of the row from 0).
-        limit: only the first so many.
-        embeddings: a .npy file: read if it is there, otherwise made and kept for the next time.
+        path: a text file (.txt) with one text per line; a table (.tsv, .csv or .jsonl); each plain
+            or .gz; a name such as tatoeba_pool_en in the data folder (SBERT_DATA); or a .npy file
+            of embeddings (N, H), where results then have no texts.
+        split: the split of a name with several, for example corpus of scifact.
+        column: the text column.
+        id: the id column (default: id, if there is one; otherwise the line number, and for .npy the
+            row number from 0).
+        limit: use only this many texts, the first ones.
+        embeddings: a .npy file for the embeddings of the texts: read if it exists, otherwise
+            written.
     """
 
     path: str

@@ -1,91 +1,124 @@
 """Labels: how a field of a line becomes a score in [0, 1], a class, a relevance or margins.
 
-One that is wrong stops the reading with one line that names the file, the row, the value and what would be right.
+`TASK_LABELS` says for each task which column holds the label, its type and its reader. An invalid
+label stops the reading with one line that names the file, the line, the value and what is expected.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import NamedTuple
+
+import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
-from sbert.data.schema import NLI_CLASSES, Schema
 from sbert.errors import InputError
 
-_RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)} | {
-    f"sts{year}": (0, 5) for year in range(12, 17)
-}
+Label = float | int | list[float]
+
+# (value, location for messages, texts of the row) -> label
+LabelReader = Callable[[object, str, list[str | None]], Label]
+
+NLI_CLASSES = ["contradiction", "entailment", "neutral"]
+
+_RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)}
+_RANGES |= {f"sts{year}": (0, 5) for year in range(12, 17)}
 
 
-def _score_reader(low: float, high: float, task: TaskName) -> Callable[[object, str], float]:
-    def read_score(value: object, here: str) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise InputError(f"{here}: the score '{value}' is not a number") from None
-        if not (math.isfinite(number) and low <= number <= high):
-            hint = "range: the file's lowest and highest possible score"
+def _score_reader(config: DatasetConfig, binary: bool = False) -> LabelReader:
+    """Scores, scaled from the range of the dataset to [0, 1]; binary: only 0 and 1."""
+    low, high = config.range or _RANGES.get(config.path.partition("/")[0], (0, 1))
+    if not (low < high and math.isfinite(high - low)):
+        raise InputError(
+            f"dataset {config.path}: range [{low:g}, {high:g}] must be two finite numbers, the "
+            "lower first"
+        )
+
+    def read_score(value: object, location: str, texts: list[str | None]) -> float:
+        number = _number(value, "score", location)
+        if not low <= number <= high:
             raise InputError(
-                f"{here}: the score {value} is outside the declared range [{low:g}, {high:g}] ({hint})"
+                f"{location}: the score {value} is outside [{low:g}, {high:g}]; "
+                "set range to the file's lowest and highest possible score"
             )
-        if task == "binary" and number not in (low, high):
+        if binary and number not in (low, high):
             raise InputError(
-                f"{here}: the label {value} of a binary task is neither {low:g} nor {high:g}"
+                f"{location}: the label {value} of a binary task is neither {low:g} nor {high:g}"
             )
         return (number - low) / (high - low)
 
     return read_score
 
 
-def read_relevance(value: object, here: str) -> float:
-    """A grade from 0 (not relevant) upwards."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{here}: the relevance '{value}' is not a number") from None
-    if not (math.isfinite(number) and number >= 0):
-        raise InputError(
-            f"{here}: the relevance {value} is not a number from 0 (not relevant) upwards"
-        )
-    return number
+def _class_reader(config: DatasetConfig) -> LabelReader:
+    classes = config.classes or NLI_CLASSES
+    numbers = {name: number for number, name in enumerate(classes)}
 
-
-def _read_margins(value: object, here: str) -> list[float]:
-    values = value if isinstance(value, list) else [value]
-    try:
-        margins = [float(v) for v in values]
-    except (TypeError, ValueError):
-        margins = [math.nan]
-    if not all(map(math.isfinite, margins)):
-        raise InputError(
-            f"{here}: the margin '{value}' is not a number, nor a list with one for each negative"
-        )
-    return margins
-
-
-def _class_reader(classes: list[str]) -> Callable[[object, str], int]:
-    number = {name: k for k, name in enumerate(classes)}
-
-    def read_class(value: object, here: str) -> int:
-        if str(value) not in number:
+    def read_class(value: object, location: str, texts: list[str | None]) -> int:
+        if str(value) not in numbers:
             raise InputError(
-                f"{here}: unknown label '{value}'; the classes are {', '.join(classes)}"
+                f"{location}: unknown label '{value}'; the classes are {', '.join(classes)}"
             )
-        return number[str(value)]
+        return numbers[str(value)]
 
     return read_class
 
 
-def label_reader(
-    config: DatasetConfig, schema: Schema
-) -> Callable[[object, str], float | int | list[float]]:
-    if schema.task == "triplet":
-        return _read_margins
-    if schema.task == "nli":
-        return _class_reader(config.classes or NLI_CLASSES)
-    if schema.task == "rerank":
-        return read_relevance
-    low, high = config.range or _RANGES.get(config.path.partition("/")[0], (0, 1))
-    if not (low < high and math.isfinite(high - low)):
+def read_relevance(value: object, location: str, texts: Sequence[str] = ()) -> float:
+    """A grade from 0 (not relevant) upwards."""
+    number = _number(value, "relevance", location)
+    if number < 0:
         raise InputError(
-            f"dataset {config.path}: range [{low:g}, {high:g}]: the lower end comes first"
+            f"{location}: the relevance {value} is not a number from 0 (not relevant) upwards"
         )
-    return _score_reader(low, high, schema.task)
+    return number
+
+
+def _number(value: object, name: str, location: str) -> float:
+    """A finite number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{location}: the {name} '{value}' is not a finite number")
+    return number
+
+
+def _read_margins(value: object, location: str, texts: list[str | None]) -> list[float]:
+    """The margins of one triplet: one for each negative, NaN where the row lacks the negative."""
+    values = value if isinstance(value, list) else [value]
+    negatives = texts[2:]
+    count = sum(text is not None for text in negatives)
+    if len(values) != count:
+        raise InputError(
+            f"{location}: {len(values)} margins for {count} negatives; one for each is needed"
+        )
+    margins = (_number(margin, "margin", location) for margin in values)
+    return [math.nan if text is None else next(margins) for text in negatives]
+
+
+class TaskLabels(NamedTuple):
+    """The labels of a task: their column unless the configuration names one, type, and reader."""
+
+    column: str | None
+    dtype: type
+    reader: Callable[[DatasetConfig], LabelReader] | None
+
+
+TASK_LABELS: dict[TaskName, TaskLabels] = {
+    "sts": TaskLabels("score", np.float32, _score_reader),
+    "binary": TaskLabels("score", np.float32, partial(_score_reader, binary=True)),
+    "nli": TaskLabels("label", np.int64, _class_reader),
+    "rerank": TaskLabels("score", np.float64, lambda config: read_relevance),
+    "pair": TaskLabels(None, np.float32, None),
+    "triplet": TaskLabels(None, np.float32, lambda config: _read_margins),
+}
+
+
+def stack_labels(labels: list[Label], task: TaskName) -> np.ndarray:
+    """Labels of N rows as an array (N,), or margins as (N, C - 2), NaN where a row has fewer."""
+    if task == "triplet":
+        labels = list(zip(*zip_longest(*labels, fillvalue=math.nan), strict=True))
+    return np.array(labels, TASK_LABELS[task].dtype)

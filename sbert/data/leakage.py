@@ -1,19 +1,22 @@
 """Overlaps between datasets: what a run refuses, and how much of a test set was seen in training.
 
-A run refuses two evaluated datasets of one name, and rows that are both trained on and evaluated. `check_contamination` counts
-the pairs and sentences of a test set that occur in other training data. Texts count as equal after Unicode NFKC, lower case,
-and runs of white space made one space. Punctuation counts: without it "1.5" and "15" would be the same text. A pair is seen in
-either order, also for NLI, whose labels depend on the order: this overcounts rather than undercounts.
+A run refuses two evaluated datasets of one name, and rows that are both trained on and evaluated.
+`check_contamination` counts the pairs and sentences of a test set that occur in other training
+data. Texts are compared after Unicode NFKC, in lower case, with each run of white space as one
+space. Punctuation is kept: without it "1.5" and "15" would be the same text. A pair counts as seen
+in either order, for NLI too, whose labels depend on the order: this overcounts rather than
+undercounts.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
 from sbert.data.config import DatasetConfig
-from sbert.data.retrieval import Retrieval, corpus_folder
+from sbert.data.retrieval import Retrieval
+from sbert.data.retrieval_files import corpus_folder
 from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError
 from sbert.texts import normalise, unique
@@ -25,86 +28,111 @@ def check_names(datasets: list[Rows | Retrieval]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InputError(
-                f"data: two evaluated datasets are called {name}; give one of them another name"
+                f"data: two evaluated datasets are named {name}; set another name for one of them"
             )
 
 
 def check_held_out(train: list[Rows], held_out: list[Rows | Retrieval]) -> None:
-    """Refuse a line of a file, and a group of rows, that is trained on and evaluated."""
-    for rows, trained in itertools.product(held_out, train):
-        if rows.file == trained.file and len(shared := np.intersect1d(rows.lines, trained.lines)):
+    """Refuse a line of a file, or a group of rows, that is both trained on and evaluated."""
+    evaluated = [rows for rows in held_out if isinstance(rows, Rows)]
+    for rows, trained in product(evaluated, train):
+        lines = np.intersect1d(rows.lines, trained.lines)
+        if rows.file == trained.file and len(lines):
             raise InputError(
-                f"data: {rows.name} is evaluated on {len(shared):,} rows that {trained.name} trains on, from line {shared[0]} of "
-                f"{rows.file}; part them by limit of the one and beyond of the other, with the same limit_seed"
+                f"data: {rows.name} is evaluated on {len(lines):,} rows that {trained.name} trains "
+                f"on, from line {lines[0]} of {rows.file}; separate them by limit of the one and "
+                "beyond of the other, with the same limit_seed"
             )
-        if shared := set(rows.groups or []) & set(trained.groups or []):
+        groups = set(rows.groups or []) & set(trained.groups or [])
+        if groups:
             raise InputError(
-                f"data: {rows.name} is evaluated on rows of group {min(shared, key=str)}, and {trained.name} trained on such; "
-                "datasets with common groups need the same groups in their files, and the same folds, fold and limit_seed"
+                f"data: {rows.name} is evaluated on rows of group {min(groups, key=str)}, which "
+                f"{trained.name} trains on; datasets with common groups need the same groups in "
+                "their files, and the same folds, fold and limit_seed"
             )
 
 
-Pair = tuple[str, str]
+NormalisedPair = tuple[str, str]  # in sorted order
 
 
 @dataclass
-class Seen:
-    """What stands in training data: normalised sentences, and pairs with the lesser first. `names`: of the datasets, with their
-    rows."""
+class SeenTexts:
+    """The distinct normalised texts of training data.
+
+    Attributes:
+        names: the datasets, with their number of rows.
+        sentences: all texts but empty ones.
+        pairs: all pairs of texts that a row, or a query and its document, has.
+    """
 
     names: dict[str, int]
     sentences: set[str]
-    pairs: set[Pair]
+    pairs: set[NormalisedPair]
 
     def describe(self) -> str:
-        named = ", ".join(f"{name} ({rows:,} rows)" for name, rows in self.names.items())
-        return f"seen in training: {named}: {len(self.pairs):,} distinct pairs, {len(self.sentences):,} distinct sentences"
+        names = [f"{name} ({rows:,} rows)" for name, rows in self.names.items()]
+        return (
+            f"seen in training: {', '.join(names)}: {len(self.pairs):,} distinct pairs, "
+            f"{len(self.sentences):,} distinct sentences"
+        )
 
 
-def read_seen(configs: list[DatasetConfig]) -> Seen:
-    """Read training data of any task, with labels or without; empty texts are left out.
+def read_seen_texts(configs: list[DatasetConfig]) -> SeenTexts:
+    """Read training data of any task, with or without labels; empty texts are left out.
 
     Raises:
-        InputError: a file that is not there, or of which no column holds texts.
+        InputError: a file that does not exist, or without a column that is known to hold texts.
     """
-    seen = Seen({}, set(), set())
+    seen = SeenTexts({}, set(), set())
     for config in configs:
-        folder = config.task == "retrieval" or corpus_folder(config)
-        # whose labels they are does not matter here
-        rows = read_dataset(
-            config if folder else replace(config, skip_empty=True, teacher=None), labels=False
-        )
+        if not (config.task == "retrieval" or corpus_folder(config)):
+            # labels are not read, so it does not matter which teacher gave them
+            config = replace(config, skip_empty=True, teacher=None)
+        rows = read_dataset(config, labels=False)
         seen.names[rows.name] = len(rows)
-        seen.sentences |= {normalise(text) for column in rows.texts for text in column if text}
-        seen.pairs |= {pair for _, pair in normalised_pairs(rows)}
+        for column in rows.texts:
+            seen.sentences.update(normalise(text) for text in column if text)
+        seen.pairs.update(pair for _, pair in normalised_pairs(rows))
     seen.sentences.discard("")
     return seen
 
 
-def normalised_pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, Pair]]:
-    """Every pair of a dataset, normalised, with the place of what a metric is the mean over: the row; of re-ranking and retrieval
-    the query, whose pairs are with its candidates or with its relevant documents."""
+def normalised_pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, NormalisedPair]]:
+    """Every pair of a dataset, normalised, with the index of the unit that metrics average over.
+
+    The unit is the row, and the query for re-ranking and retrieval. The pairs of a query are those
+    with its candidates, or with its relevant documents.
+    """
+    for unit, first, second in _pairs(rows):
+        a, b = sorted([normalise(first), normalise(second)])
+        yield unit, (a, b)
+
+
+def _pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, str, str]]:
+    """(index of the unit, text, text) of every pair."""
     if isinstance(rows, Retrieval):
-        relevant = rows.qrels.relevance > 0
-        cells = zip(rows.qrels.query[relevant], rows.qrels.document[relevant], strict=True)
-        found = ((q, rows.queries[q], rows.corpus[d]) for q, d in cells)
-    else:
-        first, *others = rows.texts
-        places = unique(first)[1] if rows.task == "rerank" else range(len(rows))
-        found = (
-            (place, a, b)
-            for column in others
-            for place, a, b in zip(places, first, column, strict=True)
-            if b
-        )
-    for place, a, b in found:
-        yield int(place), tuple(sorted((normalise(a), normalise(b))))
+        for query, document, relevance in zip(*rows.qrels, strict=True):
+            if relevance > 0:
+                yield int(query), rows.queries[query], rows.corpus[document]
+        return
+    first, *others = rows.texts
+    units = unique(first)[1].tolist() if rows.task == "rerank" else range(len(rows))
+    for column in others:
+        for unit, a, b in zip(units, first, column, strict=True):
+            if b:
+                yield unit, a, b
 
 
 @dataclass
 class Contamination:
-    """What is seen of one test set. `pair` and `sentence` (U,): whether of a row, or query, any pair and any sentence is; the
-    counts are of distinct ones."""
+    """How much of one test set was seen, over U units: rows, or queries.
+
+    Attributes:
+        pair: (U,) bool, whether any pair of the unit was seen.
+        sentence: (U,) bool, whether any sentence of the unit was seen.
+        pairs, pairs_seen: the number of distinct pairs, and of those that were seen.
+        sentences, sentences_seen: the same for sentences.
+    """
 
     name: str
     pair: np.ndarray
@@ -115,19 +143,23 @@ class Contamination:
     sentences_seen: int
 
 
-def check_contamination(rows: Rows | Retrieval, seen: Seen) -> Contamination:
-    """Look for every pair and sentence of a test set."""
+def check_contamination(rows: Rows | Retrieval, seen: SeenTexts) -> Contamination:
+    """Look up every pair and sentence of a test set in the texts seen in training."""
     found = list(normalised_pairs(rows))
-    pair, sentence = np.zeros((2, 1 + max(place for place, _ in found)), bool)
-    for place, texts in found:
-        pair[place] |= texts in seen.pairs
-        sentence[place] |= not seen.sentences.isdisjoint(texts)
-    distinct = {texts for _, texts in found}
-    sentences = {text for texts in distinct for text in texts}
-    overlap = [
-        len(distinct),
-        len(distinct & seen.pairs),
-        len(sentences),
-        len(sentences & seen.sentences),
-    ]
-    return Contamination(rows.name, pair, sentence, *overlap)
+    units = 1 + max(unit for unit, _ in found)
+    pair_seen = np.zeros(units, bool)
+    sentence_seen = np.zeros(units, bool)
+    for unit, pair in found:
+        pair_seen[unit] |= pair in seen.pairs
+        sentence_seen[unit] |= not seen.sentences.isdisjoint(pair)
+    pairs = {pair for _, pair in found}
+    sentences = {text for pair in pairs for text in pair}
+    return Contamination(
+        name=rows.name,
+        pair=pair_seen,
+        sentence=sentence_seen,
+        pairs=len(pairs),
+        pairs_seen=len(pairs & seen.pairs),
+        sentences=len(sentences),
+        sentences_seen=len(sentences & seen.sentences),
+    )

@@ -1,4 +1,4 @@
-"""Files to lines. Each reader yields (line number, {column: value}) and stops with the file and the line in its message.
+"""File formats. Each reader yields (line number, {column: value}); an error names file and line.
 
 A new format is one entry of `READERS`.
 """
@@ -7,7 +7,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,16 +18,12 @@ Line = tuple[int, dict[str, object]]
 Fields = tuple[int, list[str]]
 
 
-def data_dir() -> Path:
-    """The folder of named datasets: SBERT_DATA of the environment, or data/."""
-    return Path(os.environ.get("SBERT_DATA", "data"))
-
-
 def read_text(path: Path) -> str:
-    """A whole file, plain or .gz, as UTF-8 text."""
+    """A whole file, plain or .gz, as UTF-8 text without its byte order mark."""
     try:
         raw = path.read_bytes()
-        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        if path.suffix == ".gz":
+            raw = gzip.decompress(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -37,17 +32,22 @@ def read_text(path: Path) -> str:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        bad = raw[error.start]
+        byte = raw[error.start]
         raise InputError(
-            f"{path}, line {line}: byte 0x{bad:02x} is not UTF-8; convert the file to UTF-8"
+            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; convert the file to UTF-8"
         ) from None
 
 
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    # split on \n alone: str.splitlines would also split a text at U+2028 and similar characters
+    return enumerate(read_text(path).split("\n"), start=1)
+
+
 def _tab_fields(path: Path) -> Iterator[Fields]:
-    # split on \n alone: str.splitlines would also break a text at U+2028 and its like
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.rstrip("\r"):
-            yield number, line.rstrip("\r").split("\t")
+    for number, line in _numbered_lines(path):
+        line = line.rstrip("\r")
+        if line:
+            yield number, line.split("\t")
 
 
 def _csv_fields(path: Path) -> Iterator[Fields]:
@@ -60,26 +60,29 @@ def _csv_fields(path: Path) -> Iterator[Fields]:
         raise InputError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
 
 
-def _columns(fields: Callable[[Path], Iterator[Fields]], header: list[str] | None = None):
-    """A reader of lines of fields, under the column names given or else those of its first line."""
+def _table_reader(
+    read_fields: Callable[[Path], Iterator[Fields]], header: list[str] | None = None
+) -> Callable[[Path], Iterator[Line]]:
+    """A reader whose column names are the given ones, or else the fields of the first line."""
 
     def read(path: Path) -> Iterator[Line]:
-        lines = fields(path)
+        lines = read_fields(path)
         names = header or next(lines, (0, []))[1]
         if len(set(names)) < len(names):
-            raise InputError(f"{path}, line 1: the header names a column twice: {', '.join(names)}")
+            raise InputError(f"{path}, line 1: duplicate column name in: {', '.join(names)}")
         for number, values in lines:
-            # more than its header has means a tab or comma inside a text; published lines may bear licences at the end
+            # more fields than the header has: a tab or comma inside a text. Files without a header
+            # may have further columns: some lines of STSbenchmark end with licences
             if len(values) < len(names) or (len(values) > len(names) and not header):
-                wanted = f"{len(names)} are needed ({', '.join(names)})"
-                raise InputError(f"{path}, line {number}: {len(values)} fields where {wanted}")
+                expected = f"expected {len(names)} ({', '.join(names)})"
+                raise InputError(f"{path}, line {number}: {len(values)} fields, {expected}")
             yield number, dict(zip(names, values, strict=False))
 
     return read
 
 
-def _jsonl(path: Path) -> Iterator[Line]:
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+def _read_jsonl(path: Path) -> Iterator[Line]:
+    for number, line in _numbered_lines(path):
         if not line.strip():
             continue
         try:
@@ -87,31 +90,35 @@ def _jsonl(path: Path) -> Iterator[Line]:
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}: not JSON: {error}") from None
         if not isinstance(row, dict):
-            raise InputError(
-                f"{path}, line {number}: a JSON object is needed, not {type(row).__name__}"
-            )
+            kind = type(row).__name__
+            raise InputError(f"{path}, line {number}: expected a JSON object, not {kind}")
         yield number, row
 
 
-def _txt(path: Path) -> Iterator[Line]:
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+def _read_txt(path: Path) -> Iterator[Line]:
+    for number, line in _numbered_lines(path):
         if "\t" in line:
             raise InputError(
-                f"{path}, line {number}: holds a tab; if it is a table, set format: tsv"
+                f"{path}, line {number}: contains a tab; if the file is a table, set format: tsv"
             )
         if line.strip():
             yield number, {"text": line.strip()}
 
 
 READERS: dict[str, Callable[[Path], Iterator[Line]]] = {
-    "tsv": _columns(_tab_fields),
-    "csv": _columns(_csv_fields),
-    "jsonl": _jsonl,
-    "txt": _txt,  # a text a line
-    # STSbenchmark as published: no header, no quoting, on some lines two more columns of licences
-    "stsbenchmark": _columns(
+    "tsv": _table_reader(_tab_fields),
+    "csv": _table_reader(_csv_fields),
+    "jsonl": _read_jsonl,
+    "txt": _read_txt,  # one text per line
+    # STSbenchmark as published: no header, no quoting, two more columns (licences) on some lines
+    "stsbenchmark": _table_reader(
         _tab_fields, ["genre", "file", "year", "id", "score", "sentence1", "sentence2"]
     ),
     # stsb-multi-mt as published: no header, quoted
-    "stsb-multi-mt": _columns(_csv_fields, ["sentence1", "sentence2", "score"]),
+    "stsb-multi-mt": _table_reader(_csv_fields, ["sentence1", "sentence2", "score"]),
 }
+
+
+def file_format(path: Path) -> str:
+    """The reader that the extension names, which may be unknown: "tsv" for x.tsv and x.tsv.gz."""
+    return path.name.removesuffix(".gz").rpartition(".")[2]

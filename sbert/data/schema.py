@@ -1,24 +1,27 @@
-"""Columns: what a file's columns mean, and how the fields of a line become texts.
+"""Columns: what the columns of a file mean, and how the fields of a line become texts.
 
-A field that is wrong stops the reading with one line that names the file, the row, the value and what would be right.
+An invalid field stops the reading with one line that names the file, the line, the value and what
+is expected.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sbert.data.config import DatasetConfig, TaskName
+from sbert.data.labels import TASK_LABELS
 from sbert.errors import InputError
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What a file's columns mean: the part of a `DatasetConfig` that a usual header or a known name can supply."""
+    """What a file's columns mean: the part of a `DatasetConfig` that a known header can supply."""
 
     task: TaskName
     texts: list[str]
     label: str | None
 
 
-# the usual headers, looked for in this order where a configuration does not declare its columns
+# known headers, tried in this order where a configuration does not declare its columns
 _HEADERS = [
     Schema("sts", ["sentence1", "sentence2"], "score"),
     Schema("nli", ["premise", "hypothesis"], "label"),
@@ -32,127 +35,157 @@ _HEADERS = [
     Schema("pair", ["source_sentence", "target_sentence"], None),
 ]
 
-_TEXT = Schema("pair", ["text"], None)  # of texts alone: half of a pair
+_SINGLE_TEXTS = Schema("pair", ["text"], None)  # no pairs, only texts
 
 _TASKS: dict[str, TaskName] = {"mrpc": "binary", "quora_pairs": "binary"}
 
-NLI_CLASSES = ["contradiction", "entailment", "neutral"]
+TEACHER = "teacher"  # the column of a silver file that says which cross-encoder labelled the row
 
-TEACHER = "teacher"  # the column of a silver file that says who labelled it
-
-ROW = "row"  # the group that is no column: the number of the row in the file
+ROW = "row"  # as group: not a column but the number of the row in the file
 
 
-def find_schema(config: DatasetConfig, columns: list[str], place: str) -> Schema:
-    """The declared schema, or the first usual header that the columns hold and the declared task allows."""
+def find_schema(config: DatasetConfig, columns: list[str], location: str) -> Schema:
+    """The declared schema, or the first known header that the columns contain.
+
+    Raises:
+        InputError: no known header, or a declared schema that does not fit its task.
+    """
     task = config.task or _TASKS.get(config.path.partition("/")[0])
     if config.texts:
         if not task:
             raise InputError(
-                f"{place}: texts is declared, so declare task too: sts, binary, nli, pair, triplet or rerank"
+                f"{location}: texts is set, so set task too: sts, binary, nli, pair, triplet or "
+                "rerank"
             )
-        label = config.label or {"nli": "label", "triplet": None, "pair": None}.get(task, "score")
-        return Schema(task, config.texts, label)
-    if usual := _usual(config, columns, task):
-        return usual
-    wanted = f"for task {task}" if task else "that a task is known for"
-    raise InputError(
-        f"{place}: no columns {wanted}; there are: {', '.join(columns)}; declare task, texts and label"
-    )
+        schema = Schema(task, config.texts, config.label or TASK_LABELS[task].column)
+    else:
+        schema = _known_header(config, columns, task)
+    if schema is None:
+        wanted = f"for task {task}" if task else "of a known task"
+        raise InputError(
+            f"{location}: no columns {wanted}; available: {', '.join(columns)}; "
+            "set task, texts and label"
+        )
+    _check_schema(schema, location)
+    return schema
 
 
-def find_texts(config: DatasetConfig, columns: list[str], place: str) -> Schema:
-    """As `find_schema`, of a file of which the texts alone matter: labels may be missing, and a column text is enough."""
+def find_text_schema(config: DatasetConfig, columns: list[str], location: str) -> Schema:
+    """As `find_schema`, where only texts are read: labels may be missing, one column is enough."""
     if config.texts:
         label = config.label or "label"
         return Schema(config.task or "pair", config.texts, label if label in columns else None)
-    texts = [
-        Schema(usual.task, usual.texts, None)
-        for usual in [*_HEADERS, _TEXT]
-        if {*usual.texts} <= {*columns}
-    ]
-    if found := _usual(config, columns, config.task) or next(iter(texts), None):
-        return found
+    schema = _known_header(config, columns, config.task)
+    if schema:
+        return schema
+    for header in [*_HEADERS, _SINGLE_TEXTS]:
+        if set(header.texts) <= set(columns):
+            return Schema(header.task, header.texts, None)
     raise InputError(
-        f"{place}: no column is known to hold texts; there are: {', '.join(columns)}; declare texts"
+        f"{location}: no known text columns; available: {', '.join(columns)}; set texts"
     )
 
 
-def _usual(config: DatasetConfig, columns: list[str], task: TaskName | None) -> Schema | None:
-    for usual in _HEADERS:
-        label = config.label or usual.label
-        fits = {*usual.texts, label} - {None} <= set(columns)
-        if fits and (task in (None, usual.task) or (task, usual.task) == ("binary", "sts")):
-            return Schema(task or usual.task, usual.texts, label)
+def _known_header(
+    config: DatasetConfig, columns: list[str], task: TaskName | None
+) -> Schema | None:
+    """The first known header of the task, or of any task, whose columns the file has."""
+    for header in _HEADERS:
+        label = config.label or header.label
+        fits_columns = {*header.texts, label} - {None} <= set(columns)
+        # binary pairs have the header of scored ones
+        fits_task = task in (None, header.task) or (task, header.task) == ("binary", "sts")
+        if fits_columns and fits_task:
+            return Schema(task or header.task, header.texts, label)
     return None
 
 
-def check_columns(
-    schema: Schema, config: DatasetConfig, columns: list[str], place: str, labels: bool = True
-) -> None:
-    group = None if config.group == ROW else config.group
-    teacher = config.teacher and TEACHER
-    for name in [*schema.texts, schema.label, config.source, *(config.where or {}), group, teacher]:
-        if name is not None and name not in columns:
-            raise InputError(f"{place}: no column '{name}'; there are: {', '.join(columns)}")
-    if labels and schema.task == "pair" and schema.label:
-        raise InputError(
-            f"{place}: task pair has no label; leave label out, or declare another task"
-        )
-    need = 3 if schema.task == "triplet" else 2
+def _check_schema(schema: Schema, location: str) -> None:
+    if schema.task == "pair" and schema.label:
+        raise InputError(f"{location}: task pair has no label; remove label or set another task")
     count = len(schema.texts)
-    if labels and (count < need or (count > need and schema.task != "triplet")):
+    required = 3 if schema.task == "triplet" else 2
+    if count < required or (count > required and schema.task != "triplet"):
         raise InputError(
-            f"{place}: task {schema.task} reads {need} text columns; texts names {', '.join(schema.texts)}"
+            f"{location}: task {schema.task} reads {required} text columns; "
+            f"texts names {', '.join(schema.texts)}"
         )
 
 
-def skip_reason(line: dict, schema: Schema, config: DatasetConfig, here: str) -> str | None:
-    for column, wanted in (config.where or {}).items():
-        if str(line[column]) != wanted:
-            return f"{column} is not {wanted}"
+def required_columns(config: DatasetConfig, schema: Schema) -> list[str]:
+    """The columns that every line must have."""
+    group = None if config.group == ROW else config.group
+    teacher = TEACHER if config.teacher else None
+    columns = [*schema.texts, schema.label, config.source, *(config.where or {}), group, teacher]
+    return [name for name in columns if name is not None]
+
+
+def check_columns(required: list[str], columns: Collection[str], location: str) -> None:
+    """Raise `InputError` for the first required column that is missing."""
+    for name in required:
+        if name not in columns:
+            raise InputError(f"{location}: no column '{name}'; available: {', '.join(columns)}")
+
+
+TextField = tuple[str, object]  # (column, text)
+
+
+def text_fields(line: dict, schema: Schema) -> list[TextField]:
+    """The text fields of a line; a list of negatives becomes one field per negative."""
+    fields: list[TextField] = []
+    for index, column in enumerate(schema.texts):
+        value = line[column]
+        if schema.task == "triplet" and index > 1 and isinstance(value, list):
+            fields += [(column, text) for text in value or [""]]
+        else:
+            fields.append((column, value))
+    return fields
+
+
+def skip_reason(
+    line: dict, texts: list[TextField], schema: Schema, config: DatasetConfig, location: str
+) -> str | None:
+    """Why a line is skipped on purpose; None if its row is used.
+
+    Raises:
+        InputError: a field that is not a text, or is empty where `skip_empty` is off.
+    """
+    for column, value in (config.where or {}).items():
+        if str(line[column]) != value:
+            return f"{column} is not {value}"
     if schema.task == "nli" and schema.label and str(line[schema.label]) in ("-", "-1"):
         return f"no gold label ({line[schema.label]})"
-    for place, (name, text) in enumerate(cells_of(line, schema)):
-        if place > 2 and (text is None or isinstance(text, str) and not text.strip()):
-            continue  # a further negative that the row lacks
-        check_text(name, text, here)
-        if not text.strip():
-            if not config.skip_empty:
-                raise InputError(
-                    f"{here}: {name} is empty; fill it, or set skip_empty to skip and count such rows"
-                )
-            return f"empty {name}"
+    for index, (column, text) in enumerate(texts):
+        optional = index > 2  # a row may lack negatives after the first
+        if optional and text is None:
+            continue
+        check_text(column, text, location)
+        if not optional and not text.strip():
+            if config.skip_empty:
+                return f"empty {column}"
+            raise InputError(
+                f"{location}: {column} is empty; fill it, or set skip_empty to skip such rows"
+            )
     return None
 
 
-def check_teacher(line: dict, fingerprint: str, here: str) -> None:
-    """Refuse a row of silver data that is of another teacher than the one with this fingerprint."""
-    if line.get(TEACHER) != fingerprint:
-        raise InputError(
-            f"{here}: teacher is {str(line.get(TEACHER))[:16]}, and {fingerprint[:16]} is wanted: another cross-encoder labelled "
-            "this row; label anew (augment.py silver --overwrite), or name the teacher that did"
-        )
-
-
-def check_text(name: str, text: object, here: str) -> None:
+def check_text(column: str, text: object, location: str) -> None:
+    """Raise `InputError` unless a field is a string that UTF-8 can encode."""
     if not isinstance(text, str):
-        raise InputError(f"{here}: {name} is {text!r}, not a text")
+        raise InputError(f"{location}: {column} is {text!r}, not a text")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise InputError(
-            f"{here}: {name} holds half of a surrogate pair, which is no text"
+            f"{location}: {column} contains a lone surrogate: not valid text"
         ) from None
 
 
-def cells_of(line: dict, schema: Schema) -> list[tuple[str, object]]:
-    """(column, text) of every text of a row; a list of negatives is so many texts."""
-    cells: list[tuple[str, object]] = []
-    for column, name in enumerate(schema.texts):
-        value = line[name]
-        if schema.task == "triplet" and column > 1 and isinstance(value, list):
-            cells += [(name, text) for text in value or [""]]
-        else:
-            cells.append((name, value))
-    return cells
+def check_teacher(line: dict, fingerprint: str, location: str) -> None:
+    """Refuse a row of silver data that the teacher with this fingerprint did not label."""
+    if line[TEACHER] != fingerprint:
+        raise InputError(
+            f"{location}: teacher is {str(line[TEACHER])[:16]}, expected {fingerprint[:16]}: "
+            "another cross-encoder labelled this row; label again (augment.py silver --overwrite), "
+            "or set teacher to the one that did"
+        )

@@ -1,4 +1,4 @@
-"""Which rows of a dataset are used: its `limit`, `limit_seed` and `beyond`, and its part of a cut into folds."""
+"""Which rows of a dataset are used: its `limit`, `limit_seed` and `beyond`, and its folds."""
 
 import math
 from collections import Counter
@@ -13,105 +13,130 @@ from sbert.errors import InputError
 def limited_rows(
     n: int, limit: int | float | None, seed: int, beyond: int | float | None = None
 ) -> np.ndarray:
-    """Sorted indices of the rows of n that `limit` keeps: a prefix of one permutation, so that limits nest; without the
-    prefix that `beyond` names."""
+    """Sorted indices, among n rows, of those that `limit` keeps: (min(limit, n),) int64.
 
-    def count(value: int | float, name: str) -> int:
-        whole = round(n * value) if 0 < value < 1 else value
-        if not (math.isfinite(whole) and whole >= 1 and whole == int(whole)):
-            raise InputError(
-                f"{name} {value}: needs a whole number of rows, or a share of them between 0 and 1"
-            )
-        return int(whole)
+    They are a prefix of one permutation, so a larger limit contains a smaller one. `beyond` first
+    removes the prefix that it names.
 
-    order = (
-        np.arange(n)
-        if limit is None and beyond is None
-        else np.random.default_rng(seed).permutation(n)
-    )
+    Raises:
+        InputError: a limit that is neither a count nor a share of rows, or no row left.
+    """
+    if limit is None and beyond is None:
+        return np.arange(n)
+    order = np.random.default_rng(seed).permutation(n)
     if beyond is not None:
-        order = order[count(beyond, "beyond") :]
+        order = order[_row_count(n, beyond, "beyond") :]
         if not len(order):
             raise InputError(f"beyond {beyond}: leaves none of the {n:,} rows")
-    return np.sort(order if limit is None else order[: count(limit, "limit")])
+    if limit is not None:
+        order = order[: _row_count(n, limit, "limit")]
+    return np.sort(order)
+
+
+def _row_count(n: int, value: int | float, option: str) -> int:
+    """A number of rows, or a share of n below 1, as a number of rows."""
+    count = round(n * value) if 0 < value < 1 else value
+    if not (math.isfinite(count) and count >= 1 and count == int(count)):
+        raise InputError(
+            f"{option} {value}: must be a whole number of rows, or a share of them between 0 and 1"
+        )
+    return int(count)
 
 
 def select_rows(
-    config: DatasetConfig, n: int, skipped: Counter, inside: np.ndarray | None = None
+    config: DatasetConfig, n: int, skipped: Counter, in_part: np.ndarray | None = None
 ) -> np.ndarray:
-    """Sorted indices of the rows of n that a dataset uses; those that it leaves out are counted in `skipped`. `inside` (n,): of a
-    dataset that is cut into folds, which are in its part."""
+    """Sorted indices of the rows that a dataset uses; the others are counted in `skipped`.
+
+    in_part: (n,) bool, of a dataset with folds: whether a row is in its part.
+    """
     keep = limited_rows(n, config.limit, config.limit_seed, config.beyond)
     if len(keep) < n:
-        first = "" if config.beyond is None else f"the {config.beyond} before beyond"
-        second = "" if config.limit is None else f"beyond limit {config.limit}"
-        skipped[" and ".join(filter(None, [first, second]))] = n - len(keep)
-    if inside is None:
+        reasons = []
+        if config.beyond is not None:
+            reasons.append(f"the {config.beyond} before beyond")
+        if config.limit is not None:
+            reasons.append(f"beyond limit {config.limit}")
+        skipped[" and ".join(reasons)] = n - len(keep)
+    if in_part is None:
         return keep
-    fold, of_part = f"fold {config.fold} of {config.folds}", keep[inside[keep]]
-    if not len(of_part):
+    fold = f"fold {config.fold} of {config.folds}"
+    used = keep[in_part[keep]]
+    if not len(used):
         raise InputError(
-            f"dataset {config.path}: part {config.part} of {fold} has none of the {len(keep):,} rows"
+            f"dataset {config.path}: part {config.part} of {fold} has none of the {len(keep):,} "
+            "rows"
         )
-    skipped[f"{'in' if config.part == 'rest' else 'outside'} {fold}"] = len(keep) - len(of_part)
-    return of_part
+    side = "in" if config.part == "rest" else "outside"
+    skipped[f"{side} {fold}"] = len(keep) - len(used)
+    return used
 
 
 def check_folds(config: DatasetConfig) -> None:
-    """Refuse options of a cut into folds that do not go together."""
-    place = f"dataset {config.path}"
+    """Raise `InputError` where the options of folds do not go together."""
+    dataset = f"dataset {config.path}"
     if config.folds is None:
-        for name in ("fold", "group"):
-            if getattr(config, name) is not None:
-                raise InputError(
-                    f"{place}: {name} {getattr(config, name)} goes with folds, their number"
-                )
+        for option in ("fold", "group"):
+            value = getattr(config, option)
+            if value is not None:
+                raise InputError(f"{dataset}: {option} {value} needs folds, the number of folds")
         return
     if config.folds < 2:
-        raise InputError(f"{place}: folds is {config.folds}; a cut needs 2 or more")
+        raise InputError(f"{dataset}: folds is {config.folds}; it must be 2 or more")
     if config.group is None:
         raise InputError(
-            f"{place}: folds needs group: the column whose equal values stay in one fold, or {ROW}"
+            f"{dataset}: folds needs group: a column whose equal values stay in one fold, or {ROW}"
         )
     if config.fold is None or not 1 <= config.fold <= config.folds:
-        raise InputError(f"{place}: fold is {config.fold}; it must be 1 to {config.folds}")
+        raise InputError(f"{dataset}: fold is {config.fold}; it must be 1 to {config.folds}")
 
 
-def fold_numbers(groups: list[str], folds: int, seed: int) -> np.ndarray:
-    """The fold, 1 to `folds`, of each line (N,) by its group: the shuffled groups, the large ones first, go one by one to the
-    fold that has the fewest lines so far. Fold sizes differ by no more than the largest group."""
+def rows_in_part(config: DatasetConfig, groups: list[str | int], location: str) -> np.ndarray:
+    """Which lines of a file belong to the dataset's part of its folds: (N,) bool.
+
+    groups: (N,), of every line. Skipped lines count too, so that files that differ only in what is
+    skipped have the same folds.
+
+    Raises:
+        InputError: more folds than groups.
+    """
+    distinct = len(set(groups))
+    if distinct < config.folds:
+        unit = "rows" if config.group == ROW else f"distinct values in column {config.group}"
+        raise InputError(
+            f"{location}: folds is {config.folds}, but there are {distinct} {unit}; "
+            f"set folds to {distinct} or fewer"
+        )
+    if config.group == ROW:
+        numbers = folds_by_row(len(groups), config.folds, config.limit_seed)
+    else:
+        numbers = folds_by_group(groups, config.folds, config.limit_seed)
+    return (numbers == config.fold) == (config.part == "fold")
+
+
+def folds_by_group(groups: list[str], folds: int, seed: int) -> np.ndarray:
+    """The fold, 1 to `folds`, of each line (N,) by its group.
+
+    The groups are shuffled, sorted by falling size, and each goes to the fold with the fewest lines
+    so far. Fold sizes differ by at most the size of the largest group.
+    """
     counts = Counter(groups)
     names = sorted(counts)
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    sizes, fold_of = np.zeros(folds, int), {}
-    for name in sorted(shuffled, key=lambda name: -counts[name]):
+    sizes = np.zeros(folds, int)
+    fold_of = {}
+    for name in sorted(shuffled, key=counts.get, reverse=True):
         fold_of[name] = sizes.argmin()
         sizes[fold_of[name]] += counts[name]
     return np.array([fold_of[name] for name in groups]) + 1
 
 
-def fold_numbers_of_rows(n: int, folds: int, seed: int) -> np.ndarray:
-    """The fold, 1 to `folds`, of each of n lines by its number: every `folds` lines in a row are dealt to all folds. It does not
-    depend on n, so that files of any length are cut alike."""
-    generator = np.random.default_rng(seed)
-    return np.concatenate([generator.permutation(folds) for _ in range(-(-n // folds))])[:n] + 1
+def folds_by_row(n: int, folds: int, seed: int) -> np.ndarray:
+    """The fold, 1 to `folds`, of each of n lines by its number: (n,).
 
-
-def rows_of_part(config: DatasetConfig, groups: list[str | int], place: str) -> np.ndarray:
-    """Which lines (N,), of these groups, belong to a dataset's part of its cut into folds. Lines that are not used count too:
-    files that differ in those alone are cut alike.
-
-    Raises:
-        InputError: more folds than groups.
+    Each run of `folds` consecutive lines has one line in every fold. The fold of a line does not
+    depend on n: files of any length have the same folds.
     """
-    different = len(set(groups))
-    if different < config.folds:
-        what = "rows" if config.group == ROW else f"different values in column {config.group}"
-        raise InputError(
-            f"{place}: folds is {config.folds}, and there are {different} {what}; set it to as many or fewer"
-        )
-    if config.group == ROW:
-        numbers = fold_numbers_of_rows(len(groups), config.folds, config.limit_seed)
-    else:
-        numbers = fold_numbers(groups, config.folds, config.limit_seed)
-    return (numbers == config.fold) == (config.part == "fold")
+    generator = np.random.default_rng(seed)
+    rounds = math.ceil(n / folds)
+    return np.concatenate([generator.permutation(folds) for _ in range(rounds)])[:n] + 1

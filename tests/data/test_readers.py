@@ -1,4 +1,4 @@
-"""Readers: what every format yields, to the character and the line number, and the one line each bad file gives."""
+"""Readers: what every format yields, with line numbers, and the error of each bad file."""
 
 import csv
 import gzip
@@ -155,29 +155,29 @@ REFUSED = {
     "too few fields": (
         "tsv",
         "a\tb\tc\n1\t2\t3\n1\t2\n",
-        ", line 3: 2 fields where 3 are needed (a, b, c)",
+        ", line 3: 2 fields, expected 3 (a, b, c)",
     ),
-    "too few in csv": ("csv", "a,b\n\n1\n", ", line 3: 1 fields where 2 are needed (a, b)"),
+    "too few in csv": ("csv", "a,b\n\n1\n", ", line 3: 1 fields, expected 2 (a, b)"),
     "too few in stsbenchmark": (
         "stsbenchmark",
         "a\tb\tc\td\t1\tx\n",
-        f", line 1: 6 fields where 7 are needed ({', '.join(FIELDS)})",
+        f", line 1: 6 fields, expected 7 ({', '.join(FIELDS)})",
     ),
     "a column twice": (
         "tsv",
         "a\tb\ta\n1\t2\t3\n",
-        ", line 1: the header names a column twice: a, b, a",
+        ", line 1: duplicate column name in: a, b, a",
     ),
     "a column twice in csv": (
         "csv",
         "a,a\n1,2\n",
-        ", line 1: the header names a column twice: a, a",
+        ", line 1: duplicate column name in: a, a",
     ),
     "open quote": ("csv", 'a,b\n1,"2\n3,4\n', ", line 3: not CSV"),
     "text after a quote": ("csv", 'a,b\n1,"2"x\n', ", line 2: not CSV"),
     "not JSON": ("jsonl", '{"a": 1}\n\n{"a": \n', ", line 3: not JSON"),
-    "a JSON list": ("jsonl", "[1, 2]\n", ", line 1: a JSON object is needed, not list"),
-    "a JSON number": ("jsonl", '{"a": 1}\n7\n', ", line 2: a JSON object is needed, not int"),
+    "a JSON list": ("jsonl", "[1, 2]\n", ", line 1: expected a JSON object, not list"),
+    "a JSON number": ("jsonl", '{"a": 1}\n7\n', ", line 2: expected a JSON object, not int"),
     "Latin-1": ("tsv", b"a\tb\n1\t2\ncaf\xe9\t3\n", ", line 3: byte 0xe9 is not UTF-8"),
     "not UTF-8 at the start": ("tsv", b"\xff\xfea\n", ", line 1: byte 0xff is not UTF-8"),
     "not UTF-8 after a BOM": (

@@ -1,0 +1,300 @@
+"""Schemas: known headers and declared columns, texts and lists of negatives, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+from data_inputs import PAIRS, RERANK, as_json, query, refusal
+
+from sbert.data.config import DatasetConfig
+from sbert.data.rows import read_dataset
+from sbert.errors import InputError
+
+RECOGNISED = {
+    "sts": (PAIRS, {}, "sts", [["a b", "d"], ["c", "e f"]], [0.25, 1]),
+    "sts in another order": (
+        [["score", "x", "sentence2", "sentence1"], ["0.5", "?", "b", "a"]],
+        {},
+        "sts",
+        [["a"], ["b"]],
+        [0.5],
+    ),
+    "nli": (
+        [
+            ["premise", "hypothesis", "label"],
+            ["p", "h", "neutral"],
+            ["q", "i", "contradiction"],
+            ["r", "j", "entailment"],
+        ],
+        {},
+        "nli",
+        [["p", "q", "r"], ["h", "i", "j"]],
+        [2, 0, 1],
+    ),
+    "nli as SNLI names it": (
+        [["gold_label", "sentence1", "sentence2"], ["entailment", "p", "h"]],
+        {},
+        "nli",
+        [["p"], ["h"]],
+        [1],
+    ),
+    "triplet": (
+        [["anchor", "positive", "negative"], ["a", "p", "n"]],
+        {},
+        "triplet",
+        [["a"], ["p"], ["n"]],
+        None,
+    ),
+    "binary with the header of sts": (
+        [["sentence1", "sentence2", "score"], ["a", "b", "1"], ["c", "d", "0.0"]],
+        {"task": "binary"},
+        "binary",
+        [["a", "c"], ["b", "d"]],
+        [1, 0],
+    ),
+    "another label of the usual texts": (
+        [["sentence1", "sentence2", "score", "mark"], ["a", "b", "1", "0.5"]],
+        {"label": "mark"},
+        "sts",
+        [["a"], ["b"]],
+        [0.5],
+    ),
+    "the task chooses among headers": (
+        [["sentence1", "sentence2", "score", "gold_label"], ["a", "b", "1", "neutral"]],
+        {"task": "nli"},
+        "nli",
+        [["a"], ["b"]],
+        [2],
+    ),
+    "declared": (
+        [["left", "right", "mark"], ["a", "b", "3"]],
+        {"task": "sts", "texts": ["right", "left"], "label": "mark", "range": (1, 5)},
+        "sts",
+        [["b"], ["a"]],
+        [0.5],
+    ),
+    "declared, label by its usual name": (
+        [["left", "right", "score"], ["a", "b", "0.5"]],
+        {"task": "sts", "texts": ["left", "right"]},
+        "sts",
+        [["a"], ["b"]],
+        [0.5],
+    ),
+    "declared triplet": (
+        [["x", "y", "z", "score"], ["a", "b", "c", "?"]],
+        {"task": "triplet", "texts": ["z", "y", "x"]},
+        "triplet",
+        [["c"], ["b"], ["a"]],
+        None,
+    ),
+    "declared classes": (
+        [["premise", "hypothesis", "label"], ["p", "h", "yes"], ["q", "i", "no"]],
+        {"classes": ["no", "maybe", "yes"]},
+        "nli",
+        [["p", "q"], ["h", "i"]],
+        [2, 0],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "task", "texts", "labels"), RECOGNISED.values(), ids=RECOGNISED
+)
+def test_columns(put, lines, options, task, texts, labels):
+    rows = read_dataset(DatasetConfig(put(lines), **options))
+    assert (rows.task, rows.texts, len(rows)) == (task, texts, len(lines) - 1)
+    if labels is None:
+        assert rows.labels is None
+    else:
+        assert rows.labels.tolist() == labels
+        assert rows.labels.dtype == (np.int64 if task == "nli" else np.float32)
+    assert rows.classes == (
+        options.get("classes", ["contradiction", "entailment", "neutral"])
+        if task == "nli"
+        else None
+    )
+    assert not rows.skipped
+
+
+@pytest.mark.parametrize("name", ["mrpc", "quora_pairs"])
+def test_known_binary_names(put, name):
+    put([PAIRS[0], ["a", "b", "1"], ["a", "b", "0"]], f"data/{name}/test.tsv.gz")
+    rows = read_dataset(DatasetConfig(name, "test"))
+    assert (rows.task, rows.labels.tolist(), rows.labels.dtype) == ("binary", [1, 0], np.float32)
+
+
+def test_rerank_is_known_by_its_header(put):
+    rows = read_dataset(DatasetConfig(put(RERANK)))
+    assert (rows.task, rows.texts) == ("rerank", [["q", "q", "r"], ["d1", "d2", "d1"]])
+    assert rows.labels.tolist() == [0, 1, 2.5], "grades as they are, not scaled to [0, 1]"
+    assert rows.labels.dtype == np.float64
+    assert (rows.classes, rows.sources) == (None, None)
+    assert rows.describe() == "rows: 3 rows, rerank"
+
+
+def test_rerank_of_declared_columns(put):
+    path = put([["x", "y", "grade"], ["a", "b", "3"]])
+    rows = read_dataset(DatasetConfig(path, task="rerank", texts=["y", "x"], label="grade"))
+    assert (rows.task, rows.texts, rows.labels.tolist()) == ("rerank", [["b"], ["a"]], [3])
+    path = put([["x", "y", "score"], ["a", "b", "3"]])
+    assert read_dataset(DatasetConfig(path, task="rerank", texts=["x", "y"])).labels.tolist() == [
+        3
+    ], "score, if none is named"
+
+
+def test_rerank_with_another_label_of_the_usual_texts(put):
+    path = put([["query", "document", "score", "grade"], ["a", "b", "0.7", "3"]])
+    rows = read_dataset(DatasetConfig(path, label="grade"))
+    assert (rows.task, rows.labels.tolist()) == ("rerank", [3])
+
+
+@pytest.mark.parametrize(
+    "header", [["anchor", "negative"], ["query", "negative"], ["query", "negatives"]]
+)
+def test_headers_of_triplets(put, header):
+    path = as_json(
+        put,
+        {header[0]: "q", "positive": "p", header[1]: ["a", "b"]},
+        {header[0]: "r", "positive": "p", header[1]: "a"},
+    )
+    assert read_dataset(DatasetConfig(path)).texts == [
+        ["q", "r"],
+        ["p", "p"],
+        ["a", "a"],
+        ["b", None],
+    ]
+
+
+BAD_TEXTS = {
+    "empty": ('""', "sentence2 is empty"),
+    "blank": ('" \\t\\u00a0"', "sentence2 is empty"),
+    "null": ("null", "sentence2 is None, not a text"),
+    "number": ("7", "sentence2 is 7, not a text"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_bad_text_is_named_with_its_line(put, text, said):
+    good = '{"sentence1": "a", "sentence2": "b", "score": 1}'
+    path = put(f'{good}\n\n{{"sentence1": "a", "sentence2": {text}, "score": 1}}\n', "rows.jsonl")
+    assert refusal(path).startswith(f"{path}, line 3: {said}")
+
+
+EMPTY = "is empty; fill it, or set skip_empty to skip such rows"
+BAD_LISTS = {
+    "no entries": (query([]), f"negatives {EMPTY}"),
+    "empty first": (query(["", "b"]), f"negatives {EMPTY}"),
+    "blank first": (query([" \t", "b"]), f"negatives {EMPTY}"),
+    "null first": (query([None, "b"]), "negatives is None, not a text"),
+    "number": (query(["a", 7]), "negatives is 7, not a text"),
+    "zero": (query(["a", 0]), "negatives is 0, not a text"),
+    "false": (query(["a", False]), "negatives is False, not a text"),
+    "list of lists": (query([["a"]]), "negatives is ['a'], not a text"),
+    "list of lists, later": (query(["a", ["b"]]), "negatives is ['b'], not a text"),
+    "half a character, later": (
+        query(["a", "\ud800"]),
+        "negatives contains a lone surrogate: not valid text",
+    ),
+    "null": (query(None), "negatives is None, not a text"),
+    "object": (query({"a": 1}), "negatives is {'a': 1}, not a text"),
+}
+
+
+@pytest.mark.parametrize(("row", "said"), BAD_LISTS.values(), ids=BAD_LISTS)
+def test_a_bad_list_is_named_with_its_line(put, row, said):
+    path = as_json(put, query(["a"]), row)
+    assert refusal(path) == f"{path}, line 2: {said}"
+
+
+@pytest.mark.parametrize("texts", [["sentence1", "sentence2"], ["sentence2", "sentence1"]])
+def test_other_tasks_read_no_lists(put, texts):
+    path = as_json(put, {"sentence1": "a", "sentence2": ["b"], "score": 1})
+    assert (
+        refusal(path, task="sts", texts=texts) == f"{path}, line 1: sentence2 is ['b'], not a text"
+    )
+
+
+@pytest.mark.parametrize("column", ["query", "positive"])
+def test_a_list_of_queries_or_positives_moves_no_text_into_another_column(put, column):
+    path = as_json(put, query(["n"]) | {column: ["one", "two"]})
+    try:
+        rows = read_dataset(DatasetConfig(path))
+    except InputError:
+        return  # a refusal is as good
+    assert rows.texts[2:] == [["n"]]
+
+
+BAD_COLUMNS = {
+    "unknown header": (
+        [["x", "y"], ["a", "b"]],
+        {},
+        "no columns of a known task; available: x, y",
+    ),
+    "another task's header": (
+        PAIRS,
+        {"task": "triplet"},
+        "no columns for task triplet; available: sentence1, sentence2, score",
+    ),
+    "no label": (
+        [["sentence1", "sentence2"], ["a", "b"]],
+        {"task": "sts"},
+        "no columns for task sts",
+    ),
+    "text": (
+        PAIRS,
+        {"task": "sts", "texts": ["sentence1", "sentence"]},
+        "no column 'sentence'; available: sentence1, sentence2",
+    ),
+    "label": (
+        PAIRS,
+        {"task": "sts", "texts": ["sentence1", "sentence2"], "label": "mark"},
+        "no column 'mark'",
+    ),
+    "source": (PAIRS, {"source": "topic"}, "no column 'topic'"),
+    "where": (PAIRS, {"where": {"part": "x"}}, "no column 'part'"),
+    "texts without a task": (
+        PAIRS,
+        {"texts": ["sentence1", "sentence2"]},
+        "texts is set, so set task too",
+    ),
+    "one text too many": (
+        PAIRS,
+        {"task": "sts", "texts": PAIRS[0]},
+        "task sts reads 2 text columns",
+    ),
+    "one text too few": (
+        PAIRS,
+        {"task": "triplet", "texts": ["sentence1", "sentence2"]},
+        "task triplet reads 3 text columns",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "options", "said"), BAD_COLUMNS.values(), ids=BAD_COLUMNS)
+def test_bad_columns(put, lines, options, said):
+    path = put(lines)
+    assert refusal(path, **options).startswith(f"{path}, line 2: {said}")
+
+
+def test_a_later_line_that_lacks_a_column(put):
+    path = put(
+        '{"sentence1": "a", "sentence2": "b", "score": 1}\n{"sentence1": "a", "score": 1}\n',
+        "rows.jsonl",
+    )
+    assert refusal(path).startswith(
+        f"{path}, line 2: no column 'sentence2'; available: sentence1, score"
+    )
+
+
+def test_a_later_line_of_another_task_stops_the_reading(put):
+    first = {"sentence1": "a", "sentence2": "b", "score": 1}
+    other = {"premise": "p", "hypothesis": "h", "label": "neutral"}
+    path = put(json.dumps(first) + "\n" + json.dumps(other), "rows.jsonl")
+    assert refusal(path).startswith(f"{path}, line 2: ")
+
+
+@pytest.mark.parametrize("texts", [["query"], ["query", "document", "score"]])
+def test_rerank_reads_two_texts(put, texts):
+    path = put(RERANK)
+    said = f"task rerank reads 2 text columns; texts names {', '.join(texts)}"
+    assert refusal(path, task="rerank", texts=texts) == f"{path}, line 2: {said}"
