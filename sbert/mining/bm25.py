@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from sbert.errors import InputError
+from sbert.errors import require
 
 SCORES_AT_ONCE = 16_000_000  # computed together: 200 MB at most
 
@@ -116,8 +116,7 @@ class BM25Index:
         Raises:
             InputError: k below 1.
         """
-        if k < 1:
-            raise InputError(f"bm25: k is {k}; it must be 1 or more")
+        require(k >= 1, f"bm25: k is {k}; it must be 1 or more")
         counts = self._count_words(queries)
         rows_at_once = max(1, SCORES_AT_ONCE // max(1, len(self)))
         scores = np.zeros((len(queries), k))

@@ -8,7 +8,7 @@ from sbert import distributed
 from sbert.data.collection import Collection
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.mining.embed import task_embeddings
 from sbert.mining.search import Corpus
 from sbert.mining.task import MiningTask
@@ -64,10 +64,9 @@ def _relevant_documents(data: Retrieval) -> tuple[list[str], list[str], list[int
     present = np.array([bool(text.strip()) for text in data.corpus])
     qrels = data.qrels
     relevant = (qrels.relevance > 0) & present[qrels.document]
-    if not relevant.any():
-        raise InputError(
-            f"{data.name}: every relevant document is empty, so no query has a positive"
-        )
+    require(
+        relevant.any(), f"{data.name}: every relevant document is empty, so no query has a positive"
+    )
     queries = [data.queries[i] for i in qrels.query[relevant]]
     return queries, texts, index[qrels.document[relevant]].tolist()
 
@@ -75,18 +74,17 @@ def _relevant_documents(data: Retrieval) -> tuple[list[str], list[str], list[int
 def _positive_rows(rows: Rows, corpus: Collection | None) -> tuple[list[str], list[str], list[int]]:
     """The queries of all rows with a positive (P,), the distinct texts (N,), and the indices of the
     positives among them (P,)."""
-    if rows.task not in ("pair", "triplet", "binary"):
-        raise InputError(
-            f"{rows.name}: task {rows.task}; negatives are mined for pair, triplet, binary or "
-            "retrieval data"
-        )
+    require(
+        rows.task in ("pair", "triplet", "binary"),
+        f"{rows.name}: task {rows.task}; negatives are mined for pair, triplet, binary or "
+        "retrieval data",
+    )
     queries, positives = rows.texts[:2]
     if rows.task == "binary":
         positive_rows = np.flatnonzero(rows.labels == 1)
         queries = [queries[i] for i in positive_rows]
         positives = [positives[i] for i in positive_rows]
-    if not positives:
-        raise InputError(f"{rows.name}: no row has label 1, so none has a positive")
+    require(positives, f"{rows.name}: no row has label 1, so none has a positive")
     texts, _ = unique(corpus.texts if corpus else positives)
     index = {text: i for i, text in enumerate(texts)}
     for row, positive in enumerate(positives):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.markdown import markdown_table
 from sbert.mining.pairs import find_pairs, print_best_pairs
 from sbert.mining.task import MiningTask
@@ -50,11 +50,11 @@ def mine_clusters(task: MiningTask) -> None:
     texts = task.read(config.texts)
     search = find_pairs(task, texts, config.threshold, MAX_PAIRS)
     scores, pairs = search.best()
-    if len(scores) == MAX_PAIRS:
-        raise InputError(
-            f"threshold {config.threshold} is reached by {MAX_PAIRS:,} pairs and more; "
-            "use a higher one"
-        )
+    require(
+        len(scores) < MAX_PAIRS,
+        f"threshold {config.threshold} is reached by {MAX_PAIRS:,} pairs and more; "
+        "use a higher one",
+    )
     groups = communities(len(texts), scores, pairs, config.min_community_size)
     print_best_pairs(task, texts, scores[:1], pairs[:1])
     _print_largest(task, texts, groups)

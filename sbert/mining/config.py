@@ -7,13 +7,15 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.device import Precision
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.mining.exact import SearchSimilarity
 
 
 def check_threshold(threshold: float | None) -> None:
-    if threshold is not None and not -1 <= threshold <= 1:
-        raise InputError(f"threshold is {threshold}; a cosine lies from -1 to 1")
+    require(
+        threshold is None or -1 <= threshold <= 1,
+        f"threshold is {threshold}; a cosine lies from -1 to 1",
+    )
 
 
 @dataclass

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from sbert import distributed
 from sbert.data.collection import Collection, load_vectors
 from sbert.device import Precision, resolve_precision
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.mining.task import MiningTask, open_resumable
 from sbert.models.bi_encoder import BiEncoder
 
@@ -27,8 +27,10 @@ def mine_embeddings(task: MiningTask) -> None:
     texts = task.read(config.texts)
     if model is None or texts.vectors is not None:
         raise InputError(f"{config.texts.path}: embed takes texts, and a model that embeds them")
-    if texts.embeddings is not None:
-        raise InputError("texts.embeddings: embed writes to output; leave texts.embeddings out")
+    require(
+        texts.embeddings is None,
+        "texts.embeddings: embed writes to output; leave texts.embeddings out",
+    )
     write_embeddings(
         texts, model, config.output, task.accelerator, config.precision, task.overwrite
     )
@@ -51,10 +53,10 @@ def load_or_embed(
     """
     if collection.vectors is not None:
         return collection.vectors
-    if model is None:
-        raise InputError(
-            f"{collection.name}: has texts and no embeddings; name the model that makes them"
-        )
+    require(
+        model is not None,
+        f"{collection.name}: has texts and no embeddings; name the model that makes them",
+    )
     if collection.embeddings is None:
         encode = partial(model.encode, precision=precision, progress=None)
         return distributed.compute_shared(accelerator, encode, collection.texts)
@@ -120,16 +122,20 @@ def _npy_header(rows: int, width: int) -> bytes:
 def _check_kept(path: Path, collection: Collection, model: BiEncoder) -> None:
     """Refuse embeddings of other texts or by another model."""
     facts = Path(f"{path}.json")
-    if not facts.exists():
-        raise InputError(
-            f"{path}: its texts and model are unknown ({facts.name} is missing); name another file"
-        )
+    require(
+        facts.exists(),
+        f"{path}: its texts and model are unknown ({facts.name} is missing); name another file",
+    )
     recorded = json.loads(facts.read_text("utf-8"))
     expected = _origin(collection, model)
-    if recorded.get("texts") != expected["texts"]:
-        raise InputError(f"{path}: was made of other texts; name another file")
-    if recorded.get("model") != expected["model"]:
-        raise InputError(f"{path}: was made by another model; name another file")
+    require(
+        recorded.get("texts") == expected["texts"],
+        f"{path}: was made of other texts; name another file",
+    )
+    require(
+        recorded.get("model") == expected["model"],
+        f"{path}: was made by another model; name another file",
+    )
     count = len(load_vectors(path))
     if count != len(collection):
         raise InputError(

@@ -13,7 +13,7 @@ from sbert.atomic import check_texts, encode_lines
 from sbert.data.collection import Collection
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import read_dataset
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.markdown import markdown_table
 from sbert.mining.candidates import Candidates, CandidateSearch, LabelledQueries, rescore_candidates
 from sbert.mining.config import NegativesConfig
@@ -62,8 +62,7 @@ def _read_queries(task: MiningTask) -> LabelledQueries:
     task.print(data.describe())
     if isinstance(data, Retrieval) and config.corpus:
         raise InputError(f"corpus: {data.name} has its own; leave corpus out")
-    if task.model is None:
-        raise InputError("model: name the bi-encoder that finds the candidates")
+    require(task.model is not None, "model: name the bi-encoder that finds the candidates")
     labelled = LabelledQueries.from_data(data, _read_corpus(task) if config.corpus else None)
     check_texts(labelled.queries + labelled.corpus, config.output)
     return labelled
@@ -71,13 +70,14 @@ def _read_queries(task: MiningTask) -> LabelledQueries:
 
 def _read_corpus(task: MiningTask) -> Collection:
     corpus = task.read(task.config.corpus)
-    if corpus.vectors is not None:
-        raise InputError(f"{corpus.name}: has embeddings and no texts; negatives are texts")
-    if corpus.embeddings is not None:
-        raise InputError(
-            "corpus.embeddings: the embeddings of distinct texts are kept; "
-            "name their file as embeddings"
-        )
+    require(
+        corpus.vectors is None, f"{corpus.name}: has embeddings and no texts; negatives are texts"
+    )
+    require(
+        corpus.embeddings is None,
+        "corpus.embeddings: the embeddings of distinct texts are kept; "
+        "name their file as embeddings",
+    )
     return corpus
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from sbert import distributed
 from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.markdown import markdown_table
 from sbert.mining.embed import task_embeddings
 from sbert.mining.similar_pairs import SimilarPairs
@@ -55,8 +55,7 @@ def mine_pairs(task: MiningTask) -> None:
     """`mine.py pairs`."""
     config = task.config
     texts = task.read(config.texts)
-    if len(texts) < 2:
-        raise InputError(f"{texts.name}: has {len(texts)} text; pairs need two")
+    require(len(texts) >= 2, f"{texts.name}: has {len(texts)} text; pairs need two")
     scores, pairs = find_pairs(task, texts, config.threshold, config.limit).best()
     print_best_pairs(task, texts, scores[:5], pairs[:5])
     summary = f"{len(pairs):,} pairs of {len(texts):,} texts"

@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.mining.exact import (
     CorpusBlock,
     SearchSimilarity,
@@ -94,10 +94,11 @@ class Corpus:
         query_block: int | None = None,
         corpus_block: int = 131_072,
     ):
-        if similarity not in ("cosine", "dot"):
-            raise InputError(f"top_k: unknown similarity '{similarity}'; known: cosine, dot")
-        if not len(vectors):
-            raise InputError("top_k: the corpus is empty")
+        require(
+            similarity in ("cosine", "dot"),
+            f"top_k: unknown similarity '{similarity}'; known: cosine, dot",
+        )
+        require(len(vectors), "top_k: the corpus is empty")
         device = torch.device(device)
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
         self.dtype = resolve_precision(precision, device)
@@ -161,8 +162,7 @@ class Corpus:
 
     def _check_queries(self, queries: Vectors, k: int) -> None:
         corpus = self.vectors.vectors
-        if k < 1:
-            raise InputError(f"top_k: k is {k}; it must be 1 or more")
+        require(k >= 1, f"top_k: k is {k}; it must be 1 or more")
         if queries.ndim != 2 or corpus.ndim != 2 or queries.shape[1] != corpus.shape[1]:
             raise InputError(
                 f"top_k: queries and corpus are {tuple(queries.shape)} and {tuple(corpus.shape)}; "

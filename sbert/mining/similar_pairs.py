@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sbert.device import Precision, resolve_precision
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.mining.config import check_threshold
 from sbert.mining.exact import (
     GROUP,
@@ -74,8 +74,7 @@ class SimilarPairs:
         query_block: int | None = None,
         corpus_block: int = 131_072,
     ):
-        if limit < 1:
-            raise InputError(f"limit is {limit}; it must be 1 or more")
+        require(limit >= 1, f"limit is {limit}; it must be 1 or more")
         check_threshold(threshold)
         device = torch.device(device)
         self.vectors = VectorSet(vectors, "cosine", device, "vector")

@@ -17,7 +17,7 @@ from sbert.atomic import ResumableFile, check_texts
 from sbert.data.collection import Collection, read_collection
 from sbert.data.config import CollectionConfig
 from sbert.device import keep_freed_memory, make_accelerator
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.mining.config import MineConfig
 from sbert.mining.exact import Vectors
 from sbert.mining.search import Corpus
@@ -34,8 +34,10 @@ class MiningTask:
     """
 
     def __init__(self, config: MineConfig, accelerator: Accelerator, overwrite: bool):
-        if Path(config.output).suffix not in config.extensions:
-            raise InputError(f"output {config.output}: ends in {' or '.join(config.extensions)}")
+        require(
+            Path(config.output).suffix in config.extensions,
+            f"output {config.output}: ends in {' or '.join(config.extensions)}",
+        )
         self.config = config
         self.accelerator = accelerator
         self.overwrite = overwrite
@@ -127,8 +129,10 @@ def open_resumable(
 
 def _load_embedding_model(config: MineConfig, accelerator: Accelerator) -> BiEncoder:
     folder = locate_folder(config.model)
-    if is_classifier(folder):
-        raise InputError(f"{config.model}: is a cross-encoder; texts are embedded by a bi-encoder")
+    require(
+        not is_classifier(folder),
+        f"{config.model}: is a cross-encoder; texts are embedded by a bi-encoder",
+    )
     model = BiEncoder.from_pretrained(folder, config.pooling, config.max_length, config.layer)
     return model.to(accelerator.device)
 
