@@ -1,0 +1,86 @@
+"""The command line: what it loads before it answers, where options may stand, which files parse."""
+
+import subprocess
+import sys
+
+import pytest
+from support import ROOT, fails
+
+from sbert.cli import check_arguments, check_yaml, choose_task, first_difference, flatten_options
+from sbert.errors import InputError
+
+LOADED = "import sys; print(*(m for m in ('torch', 'transformers') if m in sys.modules))"
+
+
+@pytest.mark.parametrize("module", ["sbert", "sbert.errors"])
+def test_the_package_alone_is_light(module):
+    code = f"import {module}; {LOADED}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train.py", "--help"],
+        ["evaluate.py", "--help"],
+        ["sweep.py", "--help"],
+        ["mine.py", "neighbours", "--help"],
+        ["augment.py", "recipe", "--help"],
+        ["train.py", "--optim.lrr", "1"],
+        ["mine.py", "pairs", "--treshold", "1"],
+    ],
+    ids=" ".join,
+)
+def test_help_and_wrong_options_do_not_load_transformers(argv):
+    script, *words = argv
+    code = (
+        f"import atexit, runpy, sys; sys.argv = {argv!r}; "
+        "atexit.register(lambda: print('transformers' in sys.modules, file=sys.stderr)); "
+        f"runpy.run_path({script!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == (0 if "--help" in words else 2)
+    assert done.stderr.splitlines()[-1] == "False"
+
+
+def test_flags_may_come_before_the_file():
+    check_arguments(["--dry_run", "--config", "x.yaml"], flags=["dry_run"])
+    with pytest.raises(InputError, match="--dry_run comes before --config"):
+        check_arguments(["--dry_run", "--config", "x.yaml"])
+
+
+def test_a_duplicate_key_in_yaml(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1\nb: {c: 1, c: 2}\n")
+    with pytest.raises(InputError, match=r"x.yaml, line 2: duplicate key 'c'"):
+        check_yaml(path)
+    check_yaml(tmp_path / "missing.yaml")  # the parser says so
+
+
+def test_choose_task(capsys):
+    assert choose_task("x.py", ["a", "--b"], "usage", ["a"]) == ("a", ["--b"])
+    with pytest.raises(InputError, match="unknown task 'c'; the tasks are a, b"):
+        choose_task("x.py", ["c"], "usage", ["a", "b"])
+    with pytest.raises(InputError, match="x.py old has moved: use python y.py new"):
+        choose_task("x.py", ["old"], "usage", ["a"], {"old": "y.py new"})
+    with pytest.raises(SystemExit) as error:
+        choose_task("x.py", [], "usage", ["a"])
+    assert error.value.code == 0
+    assert capsys.readouterr().out == "usage\n"
+
+
+def test_a_former_task_names_its_replacement(mine_command, capsys):
+    line = fails(mine_command, capsys, "silver", "--teacher", "x")
+    assert line == "mine.py: error: mine.py silver has moved: use python augment.py silver"
+
+
+def test_flatten_and_compare_options():
+    assert flatten_options({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {
+        "a.b": 1,
+        "a.c.d": [2],
+        "e": None,
+    }
+    assert first_difference("a\nb\n", "a\nb\n") is None
+    assert first_difference("a\nb: 1\n", "a\nb: 2\n") == "it was 'b: 1', now 'b: 2'"
+    assert first_difference("a", "a\nb") == "it was '', now 'b'"
