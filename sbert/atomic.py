@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 
 class ResumableFile:
@@ -34,10 +34,9 @@ class ResumableFile:
         self.settings = json.loads(json.dumps(settings))
         self.part, self.state = Path(f"{path}.part"), Path(f"{path}.part.json")
         self.units, self.size, self.facts = 0, 0, {}
-        if self.path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file")
-        if self.path.exists() and not overwrite:
-            raise InputError(f"{path}: already exists; pass --overwrite, or name another output")
+        require(not self.path.is_dir(), f"{path}: is a folder; name a file")
+        free = overwrite or not self.path.exists()
+        require(free, f"{path}: already exists; pass --overwrite, or name another output")
         try:
             if overwrite:  # first, so that an old partial file is never resumed
                 self.state.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jsonargparse
 import yaml
 
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 PACKAGES = ("sbert", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
@@ -132,14 +132,11 @@ def check_arguments(argv: list[str], flags: Collection[str] = ()) -> None:
     """
     options = [word.partition("=")[0] for word in argv if word.startswith("--")]
     for option, count in Counter(options).items():
-        if count > 1 and not option.endswith("+"):
-            raise InputError(f"{option} is given {count} times")
+        require(count == 1 or option.endswith("+"), f"{option} is given {count} times")
     before = options[: options.index("--config")] if "--config" in options else []
     for option in before:
-        if option.removeprefix("--") not in flags:
-            raise InputError(
-                f"{option} comes before --config, whose file would override it; put --config first"
-            )
+        message = f"{option} comes before --config, whose file would override it"
+        require(option.removeprefix("--") in flags, f"{message}; put --config first")
     for path in _config_files(argv):
         check_yaml(path)
 
@@ -188,9 +185,8 @@ def choose_task(
         raise SystemExit(0)
     if moved and name in moved:
         raise InputError(f"{program} {name} has moved: use python {moved[name]}")
-    if name not in tasks:
-        known = ", ".join(tasks)
-        raise InputError(f"unknown task '{name}'; the tasks are {known} ({program} --help)")
+    known = ", ".join(tasks)
+    require(name in tasks, f"unknown task '{name}'; the tasks are {known} ({program} --help)")
     return name, rest
 
 

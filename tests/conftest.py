@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def seed():
-    """Every test starts from the same random state: new heads and dropout are the same in every run."""
+    """Every test starts from the same random state, so that new heads and dropout are equal."""
     torch.manual_seed(0)
 
 

@@ -33,7 +33,7 @@ needs_data = pytest.mark.skipif(
 
 
 def copied(pairs: Path) -> Path:
-    """A copy of a file beside it: its rows are those of another file, which may be evaluated where the first is trained on."""
+    """A copy of a file beside it, which may be evaluated when the first is trained on."""
     copy = pairs.with_name(f"copy-of-{pairs.name}")
     if pairs.is_file():
         copy.write_bytes(pairs.read_bytes())
@@ -41,7 +41,10 @@ def copied(pairs: Path) -> Path:
 
 
 def write_config(folder: Path, encoder: Path, pairs: Path, **changes) -> Path:
-    """A run of 2 epochs x 4 steps on a file of pairs, evaluated on copies of it; `changes` replace top-level options."""
+    """A run of 2 epochs x 4 steps on a file of pairs, evaluated on copies of it.
+
+    `changes` replace top-level options.
+    """
     dataset = {"path": str(pairs), "range": [0, 5], "name": "pairs"}
     held_out = dict(dataset, path=str(copied(pairs)))
     options = {
@@ -73,7 +76,7 @@ def metrics(run: Path, kind: str = "train") -> list[dict]:
 
 
 def same_state(a: Path, b: Path) -> list[str]:
-    """The names of the tensors in which the last/ of two runs differ: none, if they are equal bit for bit."""
+    """The names of the tensors that differ bit for bit between the last/ of two runs."""
     a, b = saved_state(a), saved_state(b)
     assert a.keys() == b.keys()
     return [name for name in a if not torch.equal(a[name], b[name])]

@@ -1,4 +1,5 @@
-"""Result files: whenever a command is stopped, going on gives the same bytes; what was there before is never spoilt."""
+"""Result files: resuming gives the same bytes whenever a command is stopped, and no old file is
+harmed."""
 
 import errno
 import json
@@ -132,7 +133,7 @@ def test_a_part_that_lacks_what_its_state_tells_of_is_refused(tmp_path, loss):
         os.truncate(path, 7)
     with pytest.raises(
         InputError,
-        match="x.tsv.part: is shorter than the 2 units recorded in x.tsv.part.json; pass --overwrite",
+        match="x.tsv.part: is shorter than the 2 units recorded in x.tsv.part.json; pass --over",
     ):
         write(tmp_path / "x.tsv")
     write(tmp_path / "x.tsv", overwrite=True)
@@ -147,7 +148,7 @@ def test_an_overwritten_part_is_forgotten_before_its_file_is(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"k": 4}, "was started with k 3, now 4; resume with the original settings or pass --overwrite"),
+    ({"k": 4}, "was started with k 3, now 4; resume with the original settings or pass --over"),
     ({"model": None}, "was started with model abc, now None"),
     ({"range": (0, 6)}, r"was started with range \[0, 5\], now \[0, 6\]"),
     ({"more": 1}, "was started with more None, now 1"),
@@ -205,7 +206,7 @@ def test_a_full_disk_keeps_the_units_before(tmp_path, monkeypatch, name):
     with monkeypatch.context() as patch:
         patch.setattr(os, name, full)
         message = (
-            "x.tsv.part: cannot be written: No space left on device; the 2 units before are kept"
+            "x.tsv.part: cannot be written: No space left on device; the first 2 units are kept"
         )
         with pytest.raises(InputError, match=message):
             output.append(UNITS[2])
@@ -229,9 +230,11 @@ def test_a_full_disk_at_the_end(tmp_path, monkeypatch, name):
 
 
 def test_a_disk_that_is_really_full(tmp_path):
-    """The kernel refuses files beyond some bytes; nothing but our line is said, not even as Python ends."""
+    """The kernel refuses files beyond some size: only our line is printed, also as Python exits."""
     code = (
-        "import resource, sys; from sbert.atomic import ResumableFile; from sbert.errors import one_line_errors\n"
+        "import resource, sys\n"
+        "from sbert.atomic import ResumableFile\n"
+        "from sbert.errors import one_line_errors\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3500, 3500))\n"
         "with one_line_errors('mine.py'):\n"
         "    output = ResumableFile(sys.argv[1], {})\n"
@@ -241,7 +244,7 @@ def test_a_disk_that_is_really_full(tmp_path):
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.startswith(
-        f"mine.py: error: {tmp_path}/x.tsv.part: cannot be written: File too large; the 3 units"
+        f"mine.py: error: {tmp_path}/x.tsv.part: cannot be written: File too large; the first 3 "
     )
     assert done.stderr.count("\n") == 1
     assert ResumableFile(tmp_path / "x.tsv", {}).read() == b"x" * 3000

@@ -1,4 +1,5 @@
-"""train.py and evaluate.py as a person calls them: bad input ends with one line, exit status 2 and nothing lost."""
+"""train.py and evaluate.py from the command line: bad input ends with one line and exit status 2,
+and nothing is lost."""
 
 import json
 import shutil
@@ -13,7 +14,8 @@ GOOD = "sentence1\tsentence2\tscore\nthe cat sits\tthe dog sits\t3\na man runs\t
 
 @pytest.mark.parametrize(("content", "dataset", "message"), [
     (None, {}, "data.tsv: no such file"),
-    (GOOD, {"task": "sts", "texts": ["sentence1", "text2"]}, "no column 'text2'; available: sentence1, sentence2, score"),
+    (GOOD, {"task": "sts", "texts": ["sentence1", "text2"]},
+     "no column 'text2'; available: sentence1, sentence2, score"),
     (GOOD + "only one\n", {}, "line 4: 1 fields, expected 3"),
     (GOOD.encode() + b"caf\xe9\tx\t1\n", {}, "line 4: byte 0xe9 is not UTF-8"),
     (GOOD + "a cat\t \t2\n", {}, "line 4: sentence2 is empty"),
@@ -21,7 +23,8 @@ GOOD = "sentence1\tsentence2\tscore\nthe cat sits\tthe dog sits\t3\na man runs\t
     (GOOD + "a cat\ta dog\tnan\n", {}, "line 4: the score 'nan' is not a finite number"),
     (GOOD + "a cat\ta dog\t5.5\n", {}, "line 4: the score 5.5 is outside [0, 5]"),
     (GOOD, {"range": [0, 1]}, "line 2: the score 3 is outside [0, 1]"),
-    (GOOD, {"task": "nli", "texts": ["sentence1", "sentence2"], "label": "score"}, "line 2: unknown label '3'"),
+    (GOOD, {"task": "nli", "texts": ["sentence1", "sentence2"], "label": "score"},
+     "line 2: unknown label '3'"),
     ("sentence1\tsentence2\tscore\n", {}, "no rows to use"),
     ("", {}, "no rows to use"),
     (GOOD, {"limit": 0.5, "where": {"score": "9"}}, "no rows to use (2 skipped: score is not 9)"),
@@ -111,8 +114,8 @@ def test_evaluate_prints_a_table_and_writes_files(
     table = capsys.readouterr().out
     assert "| mine |   32 |" in table
     result = json.loads((tmp_path / "result.json").read_text())["results"][0]
-    assert result["metrics"]["spearman_cosine"] == pytest.approx(float(table.split("| mine |   32 |")[1].split("|")[0]) / 100,
-                                                                 abs=5e-5)  # fmt: skip
+    shown = float(table.split("| mine |   32 |")[1].split("|")[0])
+    assert result["metrics"]["spearman_cosine"] == pytest.approx(shown / 100, abs=5e-5)
     evaluate_command("--config", yaml, "--output", tmp_path / "result.md")
     assert "| mine |" in (tmp_path / "result.md").read_text()
 
@@ -167,7 +170,8 @@ def test_nli_accuracy_needs_the_trained_head(
     assert "| nli " in capsys.readouterr().out
     other = tmp_path / "other.yaml"
     other.write_text(
-        f"model: {tmp_path}/runs/run/best\ndata: [{{path: {file}, classes: [neutral, entailment, x]}}]\n"
+        f"model: {tmp_path}/runs/run/best\n"
+        f"data: [{{path: {file}, classes: [neutral, entailment, x]}}]\n"
     )
     assert "was trained on ['contradiction'" in fails(evaluate_command, capsys, "--config", other)
 
@@ -198,7 +202,8 @@ def test_model_saved_by_a_run_is_evaluated_alike(
     )
     config = tmp_path / "e.yaml"
     config.write_text(
-        f"model: {tmp_path}/runs/run/best\ndata: [{{path: {pairs_file}, range: [0, 5], name: pairs}}]\n"
+        f"model: {tmp_path}/runs/run/best\n"
+        f"data: [{{path: {pairs_file}, range: [0, 5], name: pairs}}]\n"
     )
     evaluate_command("--config", config, "--precision", "fp32")
     assert f"| pairs |   32 |    {after} |" in capsys.readouterr().out

@@ -70,7 +70,8 @@ def run_train(monkeypatch, *argv):
     (["--optim.lr", "-1"], "optim.lr is -1.0; it must be above 0"),
     (["--optim.lr", "1", "--optim.lr", "2"], "--optim.lr is given 2 times"),
     (["--loss", "NoSuchLoss"], "NoSuchLoss"),
-    (["--loss", "TripletLoss", "--loss.margin", "wide"], "margin.*Expected a <class .float.>. Got value: wide"),
+    (["--loss", "TripletLoss", "--loss.margin", "wide"],
+     "margin.*Expected a <class .float.>. Got value: wide"),
     (["--loss.distance", "none"], "distance"),
     (["--loop.precision", "fp8"], "fp8"),
     (["--model.pooling", "median"], "unknown mode 'median'; known: cls, mean"),
@@ -97,9 +98,9 @@ def test_option_before_the_file_that_would_override_it(
         run_train(monkeypatch, "--overwrite", "--name", "mine", "--config", config)
     assert error.value.code == 2
     line = capsys.readouterr().err.strip()
-    assert (
-        line
-        == "train.py: error: --name comes before --config, whose file would override it; put --config first"
+    assert line == (
+        "train.py: error: --name comes before --config, whose file would override it; "
+        "put --config first"
     )
 
 

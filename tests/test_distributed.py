@@ -1,4 +1,5 @@
-"""How a batch is shared: every row once, and weights that make the mean over processes the mean over the batch."""
+"""How a batch is shared: every row once, and weights with which the mean over processes is the mean
+over the batch."""
 
 import numpy as np
 import pytest

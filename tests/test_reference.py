@@ -1,4 +1,4 @@
-"""Published figures on real weights and real data: a gap above 0.05 is a bug in reading, encoding or scoring."""
+"""Published figures on real weights and data: a gap above 0.05 is a bug."""
 
 from collections import Counter
 
