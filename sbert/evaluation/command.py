@@ -1,142 +1,143 @@
-"""One model, many datasets, one report: what `evaluate.py` calls."""
+"""One call of `evaluate.py`: one model, many datasets, one report."""
 
 import sys
 import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from sbert.data.config import DatasetConfig
-from sbert.data.leakage import check_contamination, read_seen
+from sbert.data.leakage import check_contamination, read_seen_texts
+from sbert.data.origin import dataset_by_name, describe_origin, has_splits
 from sbert.data.retrieval import Retrieval
-from sbert.data.rows import Rows, dataset_by_name, describe_origin, has_splits, read_dataset
-from sbert.device import resolve_precision
+from sbert.data.rows import Rows, read_dataset
+from sbert.device import default_device, resolve_precision
 from sbert.errors import InputError
-from sbert.evaluation.config import DEPTH, EvaluateConfig
-from sbert.evaluation.evaluators import Report, evaluate_rows, rerank
+from sbert.evaluation.config import RETRIEVAL_DEPTH, EvaluateConfig
+from sbert.evaluation.evaluators import evaluate_rows, rerank
+from sbert.evaluation.loading import EvaluatedModel, load_models
 from sbert.evaluation.page import check_output, write_report
-from sbert.evaluation.report import BASELINE, FIRST, Evaluation
-from sbert.evaluation.results import bootstrap_reports, compare
-from sbert.evaluation.scorers import (
-    Datasets,
-    EvaluatedModel,
-    load_baseline,
-    load_model,
-    load_reranker,
-    logits_of,
-)
+from sbert.evaluation.report import Report
+from sbert.evaluation.results import DatasetResults, Evaluation, bootstrap_reports
+from sbert.evaluation.tables import evaluation_tables
 from sbert.models.loading import teacher_fingerprint
 from sbert.models.tokens import tokenize_columns
 
 
-def dataset_configs(data: list[str | DatasetConfig], split: str) -> list[DatasetConfig]:
-    """Datasets of a command: a bare name gets the split, a file or a folder without splits needs none."""
-    datasets = [dataset_by_name(d, split) if isinstance(d, str) else d for d in data]
-    for dataset in datasets:
-        if dataset.split is None and has_splits(dataset):
-            dataset.split = split
-    return datasets
-
-
 def check_evaluate_options(config: EvaluateConfig) -> None:
-    """Refuse options that are wrong whatever the data and the models are."""
+    """Refuse options that are wrong whatever the data and the models are.
+
+    Raises:
+        InputError: no dataset, an unknown kind of report, or a depth without a reranker.
+    """
     if config.output and Path(config.output).suffix not in (".json", ".md"):
-        raise InputError(f"output {config.output}: ends in .json or .md")
-    if config.reranker is None and config.depth != DEPTH:
-        raise InputError(
-            "depth is how many documents a reranker reads; name one, or leave depth out"
-        )
-    if config.resamples < 0 or config.resamples == 1:
-        raise InputError(
-            f"resamples is {config.resamples}; it must be 2 or more (10,000 is usual), or 0 for no intervals"
-        )
-    if config.seed < 0:
-        raise InputError(f"seed is {config.seed}; it must be 0 or more")
+        raise InputError(f"output {config.output}: unknown file extension; use .json or .md")
     if not config.data:
-        raise InputError("data: names no dataset")
+        raise InputError("data: no dataset is named")
+    if config.reranker is None and config.depth != RETRIEVAL_DEPTH:
+        raise InputError(
+            f"depth is {config.depth}, but there is no reranker; give one, or leave depth out"
+        )
+
+
+def dataset_configs(data: list[str | DatasetConfig], split: str) -> list[DatasetConfig]:
+    """The datasets of a command; one that has splits, and names none, gets the given split."""
+    configs = []
+    for dataset in data:
+        config = dataset_by_name(dataset, split) if isinstance(dataset, str) else dataset
+        if config.split is None and has_splits(config):
+            config.split = split
+        configs.append(config)
+    return configs
 
 
 def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
-    """Evaluate, print the tables, write the report where `output` says."""
+    """Evaluate, print the tables, and write the report to `config.output`.
+
+    Raises:
+        InputError: an option, a dataset or a model that cannot be used.
+    """
     started = time.perf_counter()
     check_evaluate_options(config)
-    given = dataset_configs(config.data, config.split)
-    datasets = [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in given]
-    seen = read_seen(dataset_configs(config.seen, "train")) if config.seen else None
+    configs = dataset_configs(config.data, config.split)
+    datasets = [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in configs]
+    seen = read_seen_texts(dataset_configs(config.seen, "train")) if config.seen else None
     if config.output:
         check_output(Path(config.output))
-    contestants, computed = load_models(config, datasets)
-    places = [describe_origin(dataset) for dataset in given]
-    found = Evaluation(
-        config,
-        contestants,
-        computed,
-        list(zip(datasets, places, strict=True)),
-        seen=seen,
-        command=command,
-    )
-    for rows in datasets:
-        evaluate_dataset(found, rows)
-    for title, text in found.sections().items():
-        print("" if title == "results" else f"\n{title}\n", text, sep="\n")
-    print("", *(f"note: {note}" for note in found.notes()), sep="\n")
-    found.seconds = time.perf_counter() - started
+    device = default_device()
+    dtype = str(resolve_precision(config.precision, device)).removeprefix("torch.")
+    models = load_models(config, datasets, device)
+    evaluation = Evaluation(config, models, f"{dtype} on {device}", [], seen, command)
+    print_models(evaluation)
+    for dataset, rows in zip(configs, datasets, strict=True):
+        evaluation.datasets.append(evaluate_dataset(evaluation, rows, describe_origin(dataset)))
+    print_tables(evaluation)
+    evaluation.seconds = time.perf_counter() - started
     if config.output:
-        write_report(Path(config.output), found)
+        write_report(Path(config.output), evaluation)
         print(f"written to {config.output}")
-    return found
+    return evaluation
 
 
-def load_models(config: EvaluateConfig, datasets: Datasets) -> tuple[list[EvaluatedModel], str]:
-    """The models of the command, described in a line each, and by what they compute."""
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
-    computed = (
-        f"{str(resolve_precision(config.precision, device)).removeprefix('torch.')} on {device}"
-    )
-    contestants = [load_model(config, datasets, device)]
-    if config.baseline:
-        contestants.append(load_baseline(config, datasets, device))
-    if config.reranker:
-        contestants.append(load_reranker(config, datasets, device))
-    for one in contestants:
-        first = {
-            "baseline": "baseline: ",
-            "reranker": f"re-ranked: the first {config.depth:,} by ",
-        }.get(one.role, "")
-        print(f"{first}{one.path}: {one.describe()}, {computed}")
-    return contestants, computed
+def print_models(evaluation: Evaluation) -> None:
+    labels = {
+        "model": "",
+        "baseline": "baseline: ",
+        "reranker": f"re-ranked: the first {evaluation.config.depth:,} by ",
+    }
+    for model in evaluation.models.values():
+        print(f"{labels[model.role]}{model.path}: {model.describe()}, {evaluation.computed}")
 
 
-def evaluate_dataset(found: Evaluation, rows: Rows | Retrieval) -> None:
-    """Add all that is to be said of one dataset."""
-    config, by_role = found.config, {one.role: one for one in found.contestants}
+def print_tables(evaluation: Evaluation) -> None:
+    for title, table in evaluation_tables(evaluation).items():
+        heading = "" if title == "results" else f"\n{title}\n"
+        print(heading, table, sep="\n")
+    print("", *(f"note: {note}" for note in evaluation.notes()), sep="\n")
+
+
+def evaluate_dataset(evaluation: Evaluation, rows: Rows | Retrieval, origin: str) -> DatasetResults:
+    """Evaluate the model, and the baseline on the same rows and the same resamples."""
     print(rows.describe(), file=sys.stderr)
-    sides = [
-        _reports(found, rows, by_role[role]) for role in ("model", "baseline") if role in by_role
-    ]
+    reports = _dataset_reports(evaluation, rows, "model")
+    baseline_reports = []
+    if "baseline" in evaluation.models:
+        baseline_reports = _dataset_reports(evaluation, rows, "baseline")
+    config = evaluation.config
     results = bootstrap_reports(
-        [report for side in sides for report in side], config.resamples, config.seed, rows.name
+        [*reports, *baseline_reports], config.resamples, config.seed, rows.name
     )
-    mine, others = results[: len(sides[0])], results[len(sides[0]) :]
-    found.results += mine
-    found.baseline += others
-    pairs = [(first, second, BASELINE) for first, second in zip(mine, others, strict=False)]
-    pairs += [(mine[1], mine[0], FIRST)] if len(mine) > 1 else []
-    found.differences += [compare(*pair) for pair in pairs]
-    if found.seen:
-        found.checked.append(check_contamination(rows, found.seen))
-        found.reports += [(result.report, found.checked[-1]) for result in mine]
+    contamination = check_contamination(rows, evaluation.seen) if evaluation.seen else None
+    own, baseline = results[: len(reports)], results[len(reports) :]
+    return DatasetResults(rows, origin, own, baseline, contamination)
 
 
-def _reports(found: Evaluation, rows: Rows | Retrieval, by: EvaluatedModel) -> list[Report]:
-    """The report on one dataset and, of retrieval with a re-ranker, the one on the re-ranked order."""
-    if cut := by.model.texts.describe_cut(*tokenize_columns(by.model.texts, rows.texts)):
-        print(f"{by.role}: {cut}", file=sys.stderr)
-    first = evaluate_rows(rows, by.judge)
-    rerankers = [one for one in found.contestants if one.role == "reranker"]
-    if not rerankers or rows.task != "retrieval":
-        return [first]
-    return [
-        first,
-        rerank(rows, first, logits_of(rerankers[0].model, found.config), found.config.depth),
-    ]
+def _dataset_reports(evaluation: Evaluation, rows: Rows | Retrieval, role: str) -> list[Report]:
+    """The report of a model; for retrieval with a reranker also that of the re-ranked order."""
+    model = evaluation.models[role]
+    reranker = evaluation.models.get("reranker")
+    print_cut(model, rows.texts)
+    with warnings.catch_warnings():
+        # the encoders warn of the texts they cut: `print_cut` has said it
+        warnings.filterwarnings("ignore", ".* are cut at max_length", UserWarning)
+        report = evaluate_rows(rows, model.scorer)
+        if reranker is None or rows.task != "retrieval":
+            return [report]
+
+        def score(queries: list[str], documents: list[str]) -> dict[str, np.ndarray]:
+            print_cut(reranker, [queries, documents])
+            return reranker.scorer.score(queries, documents)
+
+        scorer = replace(reranker.scorer, score=score)
+        return [report, rerank(rows, report, scorer, evaluation.config.depth)]
+
+
+def print_cut(model: EvaluatedModel, columns: Sequence[Sequence[str | None]]) -> None:
+    """Say how much of C columns of N texts the model's max_length cuts, if anything."""
+    tokenizer = model.model.text_tokenizer
+    cut = tokenizer.describe_cut(*tokenize_columns(tokenizer, columns))
+    if cut:
+        print(f"{model.role}: {cut}", file=sys.stderr)

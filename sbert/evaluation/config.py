@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass, field
 
+from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
+
 from sbert.data.config import DatasetConfig
 from sbert.device import Precision
 
-DEPTH = 100  # documents that are found for each query: what the metrics of retrieval look at
+# documents retrieved for each query: as far as the metrics of retrieval look
+RETRIEVAL_DEPTH = 100
+
+ResampleCount = restricted_number_type(
+    "ResampleCount", int, [("==", 0), (">=", 2)], join="or", docstring="Number of resamples"
+)
 
 
 @dataclass
@@ -13,21 +20,24 @@ class EvaluateConfig:
     """Evaluate one bi-encoder or cross-encoder on many datasets.
 
     Args:
-        model: a run's best/, any folder with an encoder, or a name on the model hub.
-        data: datasets, by name alone or with all their options.
-        split: of the datasets given by name alone.
-        pooling: as for training.
-        layer: as for training.
-        max_length: as for training.
-        symmetric: score every pair in both orders and take the mean; a cross-encoder's option.
+        model: best/ of a run, any folder with an encoder, or a name on the model hub.
+        data: datasets, by name or with all their options.
+        split: of the datasets that are given by name.
+        pooling: of a bi-encoder, as for training; null for the one it was saved with.
+        layer: the hidden layer that is pooled, as for training.
+        max_length: tokens a text (of a cross-encoder: a pair) keeps; null for the saved setting.
+        symmetric: of a cross-encoder, average the scores of both orders of each pair.
         reranker: a cross-encoder that re-ranks what the model retrieves; for retrieval datasets.
-        depth: how many retrieved documents of each query it re-ranks.
-        precision: of products: auto is bf16 where the hardware multiplies it natively.
-        baseline: a second model, to be compared on the same rows; as saved: pooling, layer and max_length are of the model alone.
-        seen: training data of the model, as data, names as of their split train: how much of each dataset stands in it?
-        resamples: of the bootstrap, for intervals and comparisons; 0 for none.
+        depth: how many retrieved documents of each query are re-ranked.
+        precision: of matrix products; auto is bf16 where the hardware multiplies it natively.
+        baseline: a second model to compare with on the same rows. It is evaluated as it was saved:
+            pooling, layer and max_length apply to the model alone.
+        seen: training data of the model, given like data, names with the split train. Counts how
+            much of each dataset it contains, and scores the rest.
+        resamples: of the bootstrap, for intervals and comparisons; 10,000 is usual, 0 for none.
         seed: of the resamples.
-        output: write a report here as well: .md a page to paste, with figures beside it, .json the same facts.
+        output: also write a report here; .md for a page with figures beside it, .json for the same
+            facts.
     """
 
     model: str
@@ -38,10 +48,10 @@ class EvaluateConfig:
     max_length: int | None = None
     symmetric: bool = False
     reranker: str | None = None
-    depth: int = DEPTH
+    depth: PositiveInt = RETRIEVAL_DEPTH
     precision: Precision = "auto"
     baseline: str | None = None
     seen: list[str | DatasetConfig] = field(default_factory=list)
-    resamples: int = 10_000
-    seed: int = 0
+    resamples: ResampleCount = 10_000
+    seed: NonNegativeInt = 0
     output: str | None = None

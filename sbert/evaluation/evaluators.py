@@ -1,13 +1,9 @@
-"""Evaluators: rows and a judge of pairs to named metrics, the best-known protocol of each task.
+"""Evaluators: a dataset and a scorer to named metrics, one function for each task.
 
-A `Judge` is what a model has to say about pairs of texts: scores (a bi-encoder's cosine and its like, a cross-encoder's
-logit) and, of a classifier, logits of the classes; a bi-encoder can search a corpus too. Every metric is a fraction, larger is
-better. STS follows Sentence-BERT (section 4): one correlation over all rows ("all"), not the mean over parts; that mean is
-given beside it.
+Every metric is a fraction, larger is better. `EVALUATORS` names the function of each task; the
+columns of tables, and the primary metric of each task, are in `report.py`. `rerank` evaluates a
+second order of retrieved documents, by a cross-encoder.
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,197 +11,188 @@ from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.evaluation import metrics
-from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Sample, Spearman
+from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman
+from sbert.evaluation.report import Report
 from sbert.evaluation.scorers import Scorer, check_supported
 from sbert.texts import unique
 
-# the metric that a task is judged by; {} is the kind of score
-PRIMARY = {
-    "sts": "spearman_{}", "binary": "ap_{}", "nli": "accuracy", "triplet": "accuracy_{}", "rerank": "ndcg@10_{}",
-    "retrieval": "ndcg@10_{}",
-}  # fmt: skip
 
+def evaluate_sts(rows: Rows, scorer: Scorer, report: Report) -> None:
+    """Semantic textual similarity: Spearman's rho of scores and labels (Sentence-BERT, section 4).
 
-@dataclass
-class Report:
-    """The result on one dataset. `scores` (N,) and `gold` (N,) are there for sts, for pictures; `found` (Q, K), the
-    documents of each query, is there for retrieval, for a re-ranker; `samples` are the metrics that can be resampled, the
-    main one among them, with the rows (of rankings: the queries) that they are of.
-
-    kind: of the score that counts. notes: what a reader of the metrics must know.
+    One correlation over all rows, the setting "all" of SimCSE (arXiv 2104.08821, appendix B). The
+    means over the sources of the rows, "mean" and "wmean" there, are given beside it.
     """
-
-    name: str
-    task: str
-    rows: int
-    metrics: dict[str, float]
-    scores: np.ndarray | None = None
-    gold: np.ndarray | None = None
-    found: np.ndarray | None = None
-    samples: dict[str, Sample] = field(default_factory=dict)
-    kind: str = "cosine"
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def main(self) -> str:
-        """The name of the metric that counts."""
-        return PRIMARY[self.task].format(self.kind)
-
-    @property
-    def primary(self) -> float:
-        return self.metrics[self.main]
-
-    def rank(self, by_query: dict[str, np.ndarray], kind: str) -> None:
-        """Take up metrics of rankings, (Q,) each: their means over the queries that have them."""
-        for name, values in by_query.items():
-            self.metrics[f"{name}_{kind}"] = metrics.mean_defined(values)
-            self.samples[f"{name}_{kind}"] = Mean(values)
-
-
-def _by_source(scores: np.ndarray, gold: np.ndarray, sources: list[str]) -> dict[str, float]:
-    """Mean and size-weighted mean of the Spearman of each source. NaN if it is undefined in one of them."""
-    names, index = np.unique(sources, return_inverse=True)
-    rhos = [metrics.spearman(scores[index == k], gold[index == k]) for k in range(len(names))]
-    counts = np.bincount(index)
-    weighted = float(np.average(rhos, weights=counts))
-    return {"mean_of_sources": float(np.mean(rhos)), "weighted_mean_of_sources": weighted}
-
-
-def _sts(rows: Rows, judge: Scorer, report: Report) -> None:
-    scores = judge.score(*rows.texts)
-    for kind, values in scores.items():
-        report.metrics[f"spearman_{kind}"] = metrics.spearman(values, rows.labels)
-        report.metrics[f"pearson_{kind}"] = metrics.pearson(values, rows.labels)
-    report.scores, report.gold = scores[judge.kind], rows.labels
-    for name, sample in (("spearman", Spearman), ("pearson", Pearson)):
-        report.samples[f"{name}_{judge.kind}"] = sample(report.scores, report.gold)
+    scores = scorer.score(*rows.texts)
+    for name, values in scores.items():
+        report.metrics[f"spearman_{name}"] = metrics.spearman(values, rows.labels)
+        report.metrics[f"pearson_{name}"] = metrics.pearson(values, rows.labels)
+    name = scorer.score_name
+    report.scores, report.gold = scores[name], rows.labels
+    report.bootstrap_metrics[f"spearman_{name}"] = Spearman(report.scores, report.gold)
+    report.bootstrap_metrics[f"pearson_{name}"] = Pearson(report.scores, report.gold)
     if rows.sources and len(set(rows.sources)) > 1:
-        report.metrics |= _by_source(report.scores, rows.labels, rows.sources)
+        report.metrics.update(_source_means(report.scores, rows.labels, rows.sources))
 
 
-def _binary(rows: Rows, judge: Scorer, report: Report) -> None:
-    found = report.metrics
-    for kind, scores in judge.score(*rows.texts).items():
-        report.samples[f"ap_{kind}"] = AveragePrecision(scores, rows.labels)
-        found[f"ap_{kind}"] = metrics.average_precision(scores, rows.labels)
-        found[f"f1_{kind}"], found[f"f1_threshold_{kind}"] = metrics.best_f1(scores, rows.labels)
-        found[f"accuracy_{kind}"], found[f"accuracy_threshold_{kind}"] = metrics.best_accuracy(
-            scores, rows.labels
-        )
+def _source_means(scores: np.ndarray, gold: np.ndarray, sources: list[str]) -> dict[str, float]:
+    """The mean, and the mean weighted by size, of the Spearman's rho of each source.
+
+    NaN where it is undefined for one of them.
+    """
+    _, source, sizes = np.unique(sources, return_inverse=True, return_counts=True)
+    rhos = []
+    for k in range(len(sizes)):
+        rhos.append(metrics.spearman(scores[source == k], gold[source == k]))
+    return {
+        "mean_of_sources": float(np.mean(rhos)),
+        "weighted_mean_of_sources": float(np.average(rhos, weights=sizes)),
+    }
 
 
-def _triplet(rows: Rows, judge: Scorer, report: Report) -> None:
-    """Share of rows whose anchor is closer to the positive than to every negative; a tie counts as wrong."""
-    anchors, *others = rows.texts
-    cells = [
-        (row, c)
-        for c, column in enumerate(others)
-        for row, text in enumerate(column)
-        if text is not None
-    ]
-    places = tuple(np.array(cells).T)
-    for kind, scores in judge.score(
-        [anchors[r] for r, _ in cells], [others[c][r] for r, c in cells]
-    ).items():
-        grid = np.full((len(rows), len(others)), -np.inf)
-        grid[places] = scores
-        right = grid[:, 0] > grid[:, 1:].max(axis=1)
-        report.metrics[f"accuracy_{kind}"] = float(np.mean(right))
-        report.samples[f"accuracy_{kind}"] = Mean(right)
+def evaluate_binary(rows: Rows, scorer: Scorer, report: Report) -> None:
+    """Pair classification: average precision, and the best F1 and accuracy over all thresholds.
+
+    As MTEB (arXiv 2210.07316, section 3.2). The thresholds are chosen on the data itself.
+    """
+    for name, scores in scorer.score(*rows.texts).items():
+        f1, f1_threshold = metrics.best_f1(scores, rows.labels)
+        accuracy, accuracy_threshold = metrics.best_accuracy(scores, rows.labels)
+        report.metrics[f"ap_{name}"] = metrics.average_precision(scores, rows.labels)
+        report.metrics[f"f1_{name}"] = f1
+        report.metrics[f"f1_threshold_{name}"] = f1_threshold
+        report.metrics[f"accuracy_{name}"] = accuracy
+        report.metrics[f"accuracy_threshold_{name}"] = accuracy_threshold
+        report.bootstrap_metrics[f"ap_{name}"] = AveragePrecision(scores, rows.labels)
 
 
-def _nli(rows: Rows, judge: Scorer, report: Report) -> None:
-    if rows.classes and judge.classes and rows.classes != judge.classes:
+def evaluate_nli(rows: Rows, scorer: Scorer, report: Report) -> None:
+    """Natural language inference: accuracy of the class with the largest logit (SNLI, arXiv
+    1508.05326).
+
+    Macro F1 is given beside it.
+    """
+    if rows.classes and scorer.classes and rows.classes != scorer.classes:
         raise InputError(
-            f"{rows.name}: classes {rows.classes}; the model was trained on {judge.classes}"
+            f"{rows.name}: classes {rows.classes}; the model was trained on {scorer.classes}"
         )
-    logits = judge.classify(*rows.texts)
+    logits = scorer.classify(*rows.texts)  # (N, K)
     if rows.classes and logits.shape[1] != len(rows.classes):
         raise InputError(
             f"{rows.name}: {len(rows.classes)} classes; the model has {logits.shape[1]}"
         )
     predicted = logits.argmax(axis=1)
     report.metrics["accuracy"] = metrics.accuracy(predicted, rows.labels)
-    report.samples["accuracy"] = Mean(predicted == rows.labels)
     report.metrics["macro_f1"] = metrics.macro_f1(predicted, rows.labels)
+    report.bootstrap_metrics["accuracy"] = Mean(predicted == rows.labels)
 
 
-def _rerank(rows: Rows, judge: Scorer, report: Report) -> None:
-    """Candidates of one query are the rows of one text in the first column."""
+def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
+    """Given candidates of each query: nDCG@10, MRR@10 and MAP of their order by score.
+
+    The candidates of a query are the rows with its text in the first column. Queries without a
+    relevant candidate are left out, as in MTEB's reranking (arXiv 2210.07316, section 3.2).
+    """
     queries, groups = unique(rows.texts[0])
-    without = len(queries) - len(np.unique(groups[rows.labels > 0]))
-    if without:
-        report.notes.append(
-            f"{without:,} of {len(queries):,} queries have no relevant candidate and are left out"
-        )
-    for kind, scores in judge.score(*rows.texts).items():
-        report.rank(metrics.ranking_by_query(scores, rows.labels, groups), kind)
+    unanswered = len(queries) - len(np.unique(groups[rows.labels > 0]))
+    if unanswered:
+        count = f"{unanswered:,} of {len(queries):,} queries"
+        report.notes.append(f"{count} have no relevant candidate and are left out")
+    for name, scores in scorer.score(*rows.texts).items():
+        by_query = metrics.ranking_metrics(scores, rows.labels, groups)
+        report.add_query_metrics(by_query, name)
 
 
-def _retrieval(rows: Retrieval, judge: Scorer, report: Report) -> None:
-    report.found = judge.search(rows.queries, rows.corpus, judge.depth)[1]
-    report.rank(metrics.retrieval_by_query(report.found, *rows.qrels), judge.kind)
+def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
+    """Search of a whole corpus: nDCG@10 as by trec_eval, the protocol of BEIR (arXiv
+    2104.08663)."""
+    _, report.retrieved = scorer.search(rows.queries, rows.corpus, scorer.depth)
+    by_query = metrics.retrieval_metrics(report.retrieved, *rows.qrels)
+    report.add_query_metrics(by_query, scorer.score_name)
 
 
-TASKS = {
-    "sts": _sts, "binary": _binary, "nli": _nli, "triplet": _triplet, "rerank": _rerank, "retrieval": _retrieval,
-}  # fmt: skip
+def evaluate_triplet(rows: Rows, scorer: Scorer, report: Report) -> None:
+    """The share of anchors closer to the positive than to every negative (Sentence-BERT, section
+    4.4).
+
+    A tie counts as wrong. A missing negative (None) is left out.
+    """
+    anchors, *candidates = rows.texts  # the positives, then the negatives
+    present = np.array([[text is not None for text in column] for column in candidates])
+    column, row = np.nonzero(present)  # of P pairs among (C - 1, N)
+    left = [anchors[r] for r in row]
+    right = [candidates[c][r] for c, r in zip(column, row, strict=True)]
+    for name, values in scorer.score(left, right).items():
+        scores = np.full(present.shape, -np.inf)
+        scores[column, row] = values
+        correct = scores[0] > scores[1:].max(axis=0)  # (N,)
+        report.metrics[f"accuracy_{name}"] = float(np.mean(correct))
+        report.bootstrap_metrics[f"accuracy_{name}"] = Mean(correct)
+
+
+EVALUATORS = {
+    "sts": evaluate_sts,
+    "binary": evaluate_binary,
+    "nli": evaluate_nli,
+    "rerank": evaluate_rerank,
+    "retrieval": evaluate_retrieval,
+    "triplet": evaluate_triplet,
+}
+
+
+def evaluate_rows(rows: Rows | Retrieval, scorer: Scorer) -> Report:
+    """Score all pairs of a dataset, or search for all its queries, in one call, and compute its
+    metrics.
+
+    Raises:
+        InputError: a task that the model cannot do, other classes than the model's.
+    """
+    check_supported(rows, scorer)
+    report = Report(rows.name, rows.task, len(rows), score_name=scorer.score_name)
+    reason = undefined_metric(rows)
+    if reason:
+        report.notes.append(reason)
+    EVALUATORS[rows.task](rows, scorer, report)
+    return report
 
 
 def undefined_metric(rows: Rows | Retrieval) -> str | None:
-    """Why the main metric of a dataset is undefined whatever the model says; None where it is not."""
-    if rows.task in ("sts", "binary") and len(set(rows.labels.tolist())) < 2:
-        what = "a correlation" if rows.task == "sts" else "average precision"
-        return f"{rows.name}: all {len(rows):,} labels are {rows.labels[0]:g}: {what} is undefined"
+    """Why the primary metric of a dataset is undefined for every model; None where it is
+    defined."""
+    if rows.task in ("sts", "binary") and len(np.unique(rows.labels)) < 2:
+        metric = "a correlation" if rows.task == "sts" else "average precision"
+        labels = f"all {len(rows):,} labels are {rows.labels[0]:g}"
+        return f"{rows.name}: {labels}: {metric} is undefined"
     if rows.task == "rerank" and not (rows.labels > 0).any():
         return f"{rows.name}: no query has a relevant candidate: nDCG is undefined"
     return None
 
 
-def evaluate_rows(rows: Rows | Retrieval, judge: Scorer) -> Report:
-    """Judge every pair of `rows` in one call, or search once for all queries, and score the judgements by the task.
+def rerank(rows: Retrieval, first: Report, scorer: Scorer, depth: int) -> Report:
+    """Re-rank the first `depth` documents of each query by a cross-encoder (arXiv 1901.04085).
+
+    Documents with equal logits keep their order, and the documents beyond `depth` follow as
+    retrieved. An empty document, which a cross-encoder cannot read, ranks last of the `depth`.
+    All pairs are scored in one call.
 
     Raises:
-        InputError: a task that the model cannot do.
+        InputError: a logit is NaN.
     """
-    check_supported(rows, judge)
-    report = Report(rows.name, rows.task, len(rows), {}, kind=judge.kind)
-    if reason := undefined_metric(rows):
-        report.notes.append(reason)
-    TASKS[rows.task](rows, judge, report)
-    return report
-
-
-def mean_primary(reports: list[Report]) -> float:
-    """What a run is judged by: the mean over its dev sets of each one's primary metric."""
-    return float(np.mean([report.primary for report in reports]))
-
-
-def rerank(
-    rows: Retrieval,
-    first: Report,
-    predict: Callable[[list[tuple[str, str]]], np.ndarray],
-    depth: int,
-) -> Report:
-    """The report on the re-ranked order: the first `depth` documents of each query by their logit, of equal ones the one
-    found earlier first, and behind them the others as they were found.
-
-    `predict` gives the logits (P,) of all pairs of a query and a document, in one call. An empty document, of which a
-    cross-encoder has nothing to say, ranks last of its `depth`.
-    """
-    top = first.found[:, :depth]
-    words = np.array([bool(text.strip()) for text in rows.corpus])
-    query, place = np.nonzero((top >= 0) & words[top])
-    pairs = [
-        (rows.queries[q], rows.corpus[d]) for q, d in zip(query, top[query, place], strict=True)
-    ]
+    top = first.retrieved[:, :depth]  # (Q, D)
+    has_text = np.array([bool(text.strip()) for text in rows.corpus])  # (N,)
+    query, rank = np.nonzero((top >= 0) & has_text[top])  # (P,) each
+    queries = [rows.queries[q] for q in query]
+    documents = [rows.corpus[d] for d in top[query, rank]]
     logits = np.full(top.shape, -np.inf)
-    logits[query, place] = predict(pairs)
-    if np.isnan(logits).any():
-        bad = rows.query_ids[np.isnan(logits).any(axis=1).argmax()]
-        raise InputError(f"{rows.name}: the reranker gives NaN to a document of query '{bad}'")
+    logits[query, rank] = scorer.score(queries, documents)["logit"]
+    undefined = np.isnan(logits).any(axis=1)
+    if undefined.any():
+        query_id = rows.query_ids[undefined.argmax()]
+        raise InputError(f"{rows.name}: the reranker gives NaN to a document of query '{query_id}'")
     order = np.argsort(-logits, axis=1, kind="stable")
-    found = np.concatenate([np.take_along_axis(top, order, axis=1), first.found[:, depth:]], axis=1)
-    report = Report(f"{rows.name}, re-ranked", rows.task, len(rows), {}, found=found, kind="logit")
-    report.rank(metrics.retrieval_by_query(found, *rows.qrels), "logit")
+    reranked = np.take_along_axis(top, order, axis=1)
+    retrieved = np.concatenate([reranked, first.retrieved[:, depth:]], axis=1)
+    report = Report(f"{rows.name}, re-ranked", rows.task, len(rows), score_name="logit")
+    report.retrieved = retrieved
+    report.add_query_metrics(metrics.retrieval_metrics(retrieved, *rows.qrels), "logit")
     return report

@@ -1,168 +1,96 @@
-"""All that one call of `evaluate.py` finds out: its tables, its notes, and the facts as JSON."""
+"""The report on one dataset, and the metrics of each task."""
 
-import math
 from dataclasses import dataclass, field
 
-from sbert.cli import versions
-from sbert.data.leakage import Contamination, Seen
-from sbert.data.retrieval import Retrieval
-from sbert.data.rows import Rows
-from sbert.evaluation import tables
-from sbert.evaluation.config import EvaluateConfig
-from sbert.evaluation.evaluators import PRIMARY, Report
-from sbert.evaluation.results import Difference, Result, average_difference, scores_by_overlap
-from sbert.evaluation.scorers import EvaluatedModel
-from sbert.evaluation.significance import LEVEL, NOISE
+import numpy as np
 
-BASELINE = "the baseline"  # what tables call the other model
+from sbert.evaluation.bootstrap import BootstrapMetric, Mean
+from sbert.evaluation.metrics import mean_defined
 
-FIRST = "the search alone"  # what they call the order before the re-ranker
+# For each task its metrics by their column in tables. The first one is the primary metric, which a
+# model is chosen by. {} is the name of the score, in columns and in metrics.
+COLUMNS = {
+    "sts": {
+        "Spearman": "spearman_{}",
+        "Pearson": "pearson_{}",
+        "dot": "spearman_dot",
+        "Euclidean": "spearman_euclidean",
+        "Manhattan": "spearman_manhattan",
+        "mean of sources": "mean_of_sources",
+        "weighted": "weighted_mean_of_sources",
+    },
+    "binary": {
+        "AP": "ap_{}",
+        "F1": "f1_{}",
+        "F1 at {}": "f1_threshold_{}",
+        "accuracy": "accuracy_{}",
+        "accuracy at {}": "accuracy_threshold_{}",
+    },
+    "nli": {"accuracy": "accuracy", "macro F1": "macro_f1"},
+    "rerank": {"nDCG@10": "ndcg@10_{}", "MRR@10": "mrr@10_{}", "MAP": "map_{}"},
+    "retrieval": {
+        "nDCG@10": "ndcg@10_{}",
+        "MRR@10": "mrr@10_{}",
+        "MAP@100": "map@100_{}",
+        "recall@10": "recall@10_{}",
+        "recall@100": "recall@100_{}",
+        "P@10": "precision@10_{}",
+    },
+    "triplet": {
+        "accuracy, {}": "accuracy_{}",
+        "dot": "accuracy_dot",
+        "Euclidean": "accuracy_euclidean",
+        "Manhattan": "accuracy_manhattan",
+    },
+}
+
+
+def primary_metric(task: str, score_name: str) -> str:
+    """The name of the metric that a model is chosen by."""
+    return next(iter(COLUMNS[task].values())).format(score_name)
 
 
 @dataclass
-class Evaluation:
-    """`baseline`: the other model's results, in the order of `results`. `checked`: what of each dataset is seen; `reports`: each
-    report of the model with what of its dataset is seen."""
+class Report:
+    """The result on one dataset.
 
-    config: EvaluateConfig
-    contestants: list[EvaluatedModel]
-    computed: str  # the type of the products and the device
-    datasets: list[tuple[Rows | Retrieval, str]] = field(
-        default_factory=list
-    )  # with the place they were read from
-    results: list[Result] = field(default_factory=list)
-    baseline: list[Result] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
-    seen: Seen | None = None
-    checked: list[Contamination] = field(default_factory=list)
-    reports: list[tuple[Report, Contamination]] = field(default_factory=list)
-    command: str = ""
-    seconds: float = 0.0
+    scores, gold: (N,) each, for sts; figures show them.
+    retrieved: (Q, K) documents of each query, best first, for retrieval; a reranker reads them.
+    bootstrap_metrics: the metrics that can be resampled, the primary one among them. Their rows are
+        those of the dataset; for rerank and retrieval they are queries.
+    score_name: the score that the primary metric is of, "cosine" or "logit".
+    notes: what a reader of the metrics must know.
+    """
 
-    def sections(self) -> dict[str, str]:
-        """The tables by title."""
-        found = {"results": tables.results_table(self.results)}
-        if self.baseline:
-            found[f"baseline {self.config.baseline}"] = tables.results_table(self.baseline)
-        if self.differences:
-            found["comparison"] = tables.differences_table(self.compared())
-        if self.seen:
-            found["contamination"] = (
-                f"{self.seen.describe()}\n\n{tables.contamination_table(self.checked, self.reports)}"
-            )
-        return found
+    name: str
+    task: str
+    rows: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    scores: np.ndarray | None = None
+    gold: np.ndarray | None = None
+    retrieved: np.ndarray | None = None
+    bootstrap_metrics: dict[str, BootstrapMetric] = field(default_factory=dict)
+    score_name: str = "cosine"
+    notes: list[str] = field(default_factory=list)
 
-    def compared(self) -> list[Difference]:
-        """The differences, and of several STS datasets that of their averages."""
-        of_sts = [one for one in self.differences if (one.task, one.other) == ("sts", BASELINE)]
-        return [*self.differences, *([average_difference(of_sts)] if len(of_sts) > 1 else [])]
+    @property
+    def primary_metric(self) -> str:
+        """The name of the metric that a model is chosen by."""
+        return primary_metric(self.task, self.score_name)
 
-    def notes(self) -> list[str]:
-        """What a reader must know, each once."""
-        notes = [note for result in self.results + self.baseline for note in result.notes()]
-        notes += [note for difference in self.compared() if (note := difference.note())]
-        if self.differences and self.config.resamples:
-            count = len(self.compared())
-            alone = (
-                f"; each p is of one row alone, not corrected for {count} comparisons"
-                if count > 1
-                else ""
-            )
-            how = f"paired bootstrap, {self.config.resamples:,} resamples"
-            notes.append(
-                f"bold: the better score, where p < {NOISE} ({how}); none where the difference is noise{alone}"
-            )
-        for one in self.checked:
-            if one.pair.any():
-                count = f"{one.pair.sum():,} of {len(one.pair):,} rows"
-                notes.append(
-                    f"{one.name}: {count} hold a pair that was seen in training; state the score without them"
-                )
-        if self.seen and any(one.task in ("rerank", "retrieval") for one, _ in self.datasets):
-            notes.append("seen: of re-ranking and retrieval, rows are queries")
-        return list(dict.fromkeys(notes))
+    @property
+    def primary(self) -> float:
+        """The value of the primary metric."""
+        return self.metrics[self.primary_metric]
+
+    def add_query_metrics(self, by_query: dict[str, np.ndarray], score_name: str) -> None:
+        """Add metrics of queries, (Q,) each: their means over the queries where they are
+        defined."""
+        for name, values in by_query.items():
+            self.metrics[f"{name}_{score_name}"] = mean_defined(values)
+            self.bootstrap_metrics[f"{name}_{score_name}"] = Mean(values)
 
 
-def report_settings(found: Evaluation) -> dict[str, object]:
-    """The options that the numbers depend on, beside the models and the data."""
-    config = found.config
-    named = {
-        "computed": found.computed,
-        "symmetric": config.symmetric,
-        "depth": config.depth if config.reranker else None,
-    }
-    named |= {"resamples": config.resamples, "seed": config.seed, "level": LEVEL}
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def report_facts(found: Evaluation) -> dict:
-    """The report in JSON types; what is undefined is null."""
-    config = found.config
-    content: dict = {"model": config.model}
-    if config.reranker:
-        content |= {"reranker": config.reranker, "depth": config.depth}
-    content["results"] = [_result(result) for result in found.results]
-    if found.baseline:
-        content |= {
-            "baseline": config.baseline,
-            "baseline_results": [_result(result) for result in found.baseline],
-        }
-    if found.differences:
-        content["comparison"] = [_difference(difference) for difference in found.compared()]
-    if found.seen:
-        content["contamination"] = {"seen": found.seen.names, "datasets": _contamination(found)}
-    data = [{"dataset": rows.name, "task": rows.task, "rows": len(rows), "from": place, "skipped": dict(rows.skipped)}
-            for rows, place in found.datasets]  # fmt: skip
-    content |= {
-        "notes": found.notes(),
-        "models": [c.facts() for c in found.contestants],
-        "data": data,
-    }
-    content |= {
-        "settings": report_settings(found),
-        "versions": versions(),
-        "command": found.command,
-    }
-    return content | {"seconds": round(found.seconds, 2)}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _result(result: Result) -> dict:
-    report = result.report
-    found = {"dataset": report.name, "task": report.task, "rows": report.rows, "main": report.main}
-    found["metrics"] = {name: _number(value) for name, value in report.metrics.items()}
-    if result.draws:
-        found["intervals"] = {
-            name: [_number(v) for v in bounds] for name, bounds in result.intervals.items()
-        }
-    return found if result.ceiling is None else found | {"ceiling": _number(result.ceiling)}
-
-
-def _difference(one: Difference) -> dict:
-    found = {"dataset": one.name, "with": one.other, "metric": PRIMARY[one.task].format(one.kind)}
-    numbers = {"score": one.first, "other": one.second, "difference": one.value, "p": one.p}
-    return (
-        found
-        | {k: _number(v) for k, v in numbers.items()}
-        | {"interval": [_number(v) for v in one.interval]}
-    )
-
-
-def _contamination(found: Evaluation) -> list[dict]:
-    of_reports = [
-        {"dataset": report.name, "metric": report.main,
-         "scores": {part: _number(value) for part, value in scores_by_overlap(report, one).items()}}
-        for report, one in found.reports
-    ]  # fmt: skip
-    counts = {
-        one.name: {"rows": len(one.pair), "rows_pair_seen": int(one.pair.sum()), "rows_sentence_seen": int(one.sentence.sum()),
-                   "pairs": one.pairs, "pairs_seen": one.pairs_seen,
-                   "sentences": one.sentences, "sentences_seen": one.sentences_seen}
-        for one in found.checked
-    }  # fmt: skip
-    return [
-        counts[one.name] | entry for entry, (_, one) in zip(of_reports, found.reports, strict=True)
-    ]
+def mean_primary(reports: list[Report]) -> float:
+    """What a run is judged by: the mean of the primary metrics of its dev sets."""
+    return float(np.mean([report.primary for report in reports]))

@@ -1,4 +1,4 @@
-"""What an evaluation finds out: metrics with their intervals, differences between models with their p."""
+"""Results of one call of `evaluate.py`: metrics with intervals, differences of models, notes."""
 
 import math
 from collections.abc import Sequence
@@ -6,63 +6,80 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sbert.data.leakage import Contamination
+from sbert.data.leakage import Contamination, SeenTexts
+from sbert.data.retrieval import Retrieval
+from sbert.data.rows import Rows
 from sbert.evaluation.bootstrap import resample
-from sbert.evaluation.evaluators import Report
-from sbert.evaluation.significance import NOISE, interval, p_of_difference, spearman_ceiling
+from sbert.evaluation.config import EvaluateConfig
+from sbert.evaluation.loading import EvaluatedModel
+from sbert.evaluation.report import Report
+from sbert.evaluation.significance import (
+    ALPHA,
+    bootstrap_interval,
+    bootstrap_p_value,
+    spearman_ceiling,
+)
 
-FEW = 30  # rows below which an interval is rough
+MIN_ROWS = 30  # with fewer an interval is called rough
 
-TIES = 0.995  # ceilings below this are told
+NOTED_CEILING = 0.995  # a lower ceiling of Spearman's rho is noted
+
+BASELINE = "the baseline"  # names of the other side of a comparison, in tables
+
+SEARCH = "the search alone"
 
 
 @dataclass
 class Result:
-    """A report and what its numbers are worth. `draws`: metrics on the resamples, (R,) each, none without resamples."""
+    """A report with its bootstrap. `replicates`: {metric: its values (R,) on the resamples}."""
 
     report: Report
-    draws: dict[str, np.ndarray] = field(default_factory=dict)
+    replicates: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def main_draws(self) -> np.ndarray:
-        return self.draws.get(self.report.main, np.empty(0))
+    def primary_replicates(self) -> np.ndarray:
+        """(R,); (0,) without resamples."""
+        return self.replicates.get(self.report.primary_metric, np.empty(0))
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        return {name: interval(values) for name, values in self.draws.items()}
+        return {name: bootstrap_interval(values) for name, values in self.replicates.items()}
 
     @property
     def ceiling(self) -> float | None:
-        """The highest Spearman that scores without ties can have; None where the task has no correlation."""
+        """The highest Spearman's rho of scores without ties; None for another task than sts."""
         return spearman_ceiling(self.report.gold) if self.report.task == "sts" else None
 
     def notes(self) -> list[str]:
         """What a reader of the numbers must know."""
-        report, notes = self.report, list(self.report.notes)
-        if self.ceiling is not None and self.ceiling < TIES:
-            labels, most = len(np.unique(report.gold)), 100 * self.ceiling
-            notes.append(
-                f"{report.name}: {labels} distinct labels tie: without ties of its own no score has a Spearman above {most:.2f}"
-            )
-        units = len(report.samples[report.main])
-        what = "queries" if report.task in ("rerank", "retrieval") else "rows"
-        if self.draws and units < FEW:
-            notes.append(f"{report.name}: {units} {what}: the interval is rough")
+        report = self.report
+        notes = list(report.notes)
+        if self.ceiling is not None and self.ceiling < NOTED_CEILING:
+            labels = f"{report.name}: {len(np.unique(report.gold))} distinct labels tie"
+            limit = f"{100 * self.ceiling:.2f}"
+            notes.append(f"{labels}: scores without ties have a Spearman of at most {limit}")
+        count = len(report.bootstrap_metrics[report.primary_metric])
+        if self.replicates and count < MIN_ROWS:
+            unit = "queries" if report.task in ("rerank", "retrieval") else "rows"
+            notes.append(f"{report.name}: {count} {unit}: the interval is rough")
         return notes
 
 
 @dataclass
 class Difference:
-    """The main metric of two reports on the same rows; `kind` is of the first's score. `draws` (R,): the difference on the
-    resamples."""
+    """The difference of two reports on the same rows in their primary metric.
+
+    other: what the second is called. score_name: of the first. replicates: the difference (R,) on
+    the resamples.
+    """
 
     name: str
     other: str
     task: str
-    kind: str
+    score_name: str
     first: float
     second: float
-    draws: np.ndarray
+    replicates: np.ndarray
 
     @property
     def value(self) -> float:
@@ -70,68 +87,175 @@ class Difference:
 
     @property
     def interval(self) -> tuple[float, float]:
-        return interval(self.draws)
+        return bootstrap_interval(self.replicates)
 
     @property
     def p(self) -> float:
-        return p_of_difference(self.draws) if len(self.draws) else math.nan
+        return bootstrap_p_value(self.replicates)
 
     @property
-    def outside_noise(self) -> bool:
-        return self.p < NOISE
+    def significant(self) -> bool:
+        return self.p < ALPHA
 
     def note(self) -> str | None:
-        """A difference that must not be taken for one."""
-        if not len(self.draws):
-            return f"{self.name}: without resamples it is unknown whether the difference to {self.other} is noise"
-        if math.isnan(self.p):
-            return f"{self.name}: it is undefined whether the difference to {self.other} is noise"
-        if not self.outside_noise:
-            return f"{self.name}: the difference of {100 * self.value:.2f} to {self.other} is inside the noise (p = {self.p:.3f})"
-        return None
+        """Why the difference may be noise; None for a significant one."""
+        if self.significant:
+            return None
+        difference = f"the difference to {self.other}"
+        if not len(self.replicates):
+            reason = f"without resamples it is unknown whether {difference} is noise"
+        elif math.isnan(self.p):
+            reason = f"it is undefined whether {difference} is noise"
+        else:
+            difference = f"the difference of {100 * self.value:.2f} to {self.other}"
+            reason = f"{difference} is inside the noise (p = {self.p:.3f})"
+        return f"{self.name}: {reason}"
 
 
 def bootstrap_reports(
     reports: Sequence[Report], resamples: int, seed: int, name: str
 ) -> list[Result]:
-    """Reports on the same rows with their metrics on the same resamples, which depend on the seed and the name of the data."""
+    """Reports on the same rows, resampled together: all metrics see the same resamples.
+
+    The resamples depend on the seed and the name of the data.
+    """
+    results = [Result(report) for report in reports]
     if not resamples:
-        return [Result(report) for report in reports]
-    which = [
-        (i, m)
-        for i, r in enumerate(reports)
-        for m in r.samples
-        if m == r.main or m.endswith(f"_{r.kind}")
-    ]
-    values = resample([reports[i].samples[metric] for i, metric in which], resamples, seed, name)
-    found = [Result(report) for report in reports]
-    for (i, metric), draws in zip(which, values, strict=True):
-        found[i].draws[metric] = draws
-    return found
+        return results
+    resampled = []
+    for result in results:
+        report = result.report
+        for metric in report.bootstrap_metrics:
+            if metric == report.primary_metric or metric.endswith(f"_{report.score_name}"):
+                resampled.append((result, metric))
+    metrics = [result.report.bootstrap_metrics[metric] for result, metric in resampled]
+    replicates = resample(metrics, resamples, seed, name)  # (S, R)
+    for (result, metric), values in zip(resampled, replicates, strict=True):
+        result.replicates[metric] = values
+    return results
 
 
 def compare(first: Result, second: Result, other: str) -> Difference:
-    """Of two results of one call of `weigh`; `other` is what the second is called."""
+    """The difference of two results of one call of `bootstrap_reports`."""
     a, b = first.report, second.report
-    draws = first.main_draws - second.main_draws
-    return Difference(a.name, other, a.task, a.kind, a.primary, b.primary, draws)
+    replicates = first.primary_replicates - second.primary_replicates
+    return Difference(a.name, other, a.task, a.score_name, a.primary, b.primary, replicates)
 
 
-def average_difference(several: Sequence[Difference]) -> Difference:
+def average_difference(differences: Sequence[Difference]) -> Difference:
     """The difference of the means over datasets of one task, whose resamples are independent."""
-    first, second, draws = (
-        np.mean([getattr(d, of) for d in several], axis=0) for of in ("first", "second", "draws")
-    )
-    one = several[0]
-    return Difference("average", one.other, one.task, one.kind, float(first), float(second), draws)
+    one = differences[0]
+    first = float(np.mean([difference.first for difference in differences]))
+    second = float(np.mean([difference.second for difference in differences]))
+    replicates = np.mean([difference.replicates for difference in differences], axis=0)
+    return Difference("average", one.other, one.task, one.score_name, first, second, replicates)
 
 
-def scores_by_overlap(report: Report, overlap: Contamination) -> dict[str, float]:
-    """The main metric over all rows, those without and with a seen pair, those without any seen sentence."""
+def scores_by_overlap(report: Report, contamination: Contamination) -> dict[str, float]:
+    """The primary metric of parts of the rows, by what of them was seen in training."""
+    pair_seen, sentence_seen = contamination.pair, contamination.sentence
     parts = {
-        "all": np.ones(len(overlap.pair), bool),
-        "pair unseen": ~overlap.pair,
-        "pair seen": overlap.pair,
-        "no sentence seen": ~overlap.sentence,
+        "all": np.ones(len(pair_seen), bool),
+        "pair unseen": ~pair_seen,
+        "pair seen": pair_seen,
+        "no sentence seen": ~sentence_seen,
     }
-    return {name: report.samples[report.main].of(mask) for name, mask in parts.items()}
+    metric = report.bootstrap_metrics[report.primary_metric]
+    return {part: metric.of_subset(mask) for part, mask in parts.items()}
+
+
+@dataclass
+class DatasetResults:
+    """The results on one dataset.
+
+    origin: the file or the hub's name that it was read from.
+    results: of the model; with a reranker, of the search and of the re-ranked order.
+    baseline: of the baseline, in the same order.
+    """
+
+    rows: Rows | Retrieval
+    origin: str
+    results: list[Result]
+    baseline: list[Result] = field(default_factory=list)
+    contamination: Contamination | None = None
+
+    def differences(self) -> list[Difference]:
+        differences = []
+        for result, other in zip(self.results, self.baseline, strict=False):
+            differences.append(compare(result, other, BASELINE))
+        if len(self.results) > 1:
+            search, reranked = self.results
+            differences.append(compare(reranked, search, SEARCH))
+        return differences
+
+
+@dataclass
+class Evaluation:
+    """All results of one call.
+
+    models: by role. computed: the type of the matrix products, and the device.
+    """
+
+    config: EvaluateConfig
+    models: dict[str, EvaluatedModel]
+    computed: str
+    datasets: list[DatasetResults]
+    seen: SeenTexts | None = None
+    command: str = ""
+    seconds: float = 0.0
+
+    @property
+    def results(self) -> list[Result]:
+        return [result for dataset in self.datasets for result in dataset.results]
+
+    @property
+    def baseline(self) -> list[Result]:
+        return [result for dataset in self.datasets for result in dataset.baseline]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Of each dataset; with several STS datasets, also of their averages."""
+        differences, sts = [], []
+        for dataset in self.datasets:
+            differences += dataset.differences()
+        for difference in differences:
+            if (difference.task, difference.other) == ("sts", BASELINE):
+                sts.append(difference)
+        if len(sts) > 1:
+            differences.append(average_difference(sts))
+        return differences
+
+    def notes(self) -> list[str]:
+        """What a reader must know, each note once."""
+        notes = []
+        for result in self.results + self.baseline:
+            notes += result.notes()
+        notes += self._comparison_notes()
+        for dataset in self.datasets:
+            notes += _contamination_notes(dataset)
+        ranked = any(dataset.rows.task in ("rerank", "retrieval") for dataset in self.datasets)
+        if self.seen and ranked:
+            notes.append("seen: of re-ranking and retrieval, rows are queries")
+        return list(dict.fromkeys(notes))
+
+    def _comparison_notes(self) -> list[str]:
+        differences = self.differences
+        notes = [difference.note() for difference in differences if not difference.significant]
+        if differences and self.config.resamples:
+            test = f"p < {ALPHA} (paired bootstrap, {self.config.resamples:,} resamples)"
+            note = f"bold: the better score, where {test}; none where the difference is noise"
+            if len(differences) > 1:
+                note += f"; each p is not corrected for {len(differences)} comparisons"
+            notes.append(note)
+        return notes
+
+
+def _contamination_notes(dataset: DatasetResults) -> list[str]:
+    contamination = dataset.contamination
+    if contamination is None or not contamination.pair.any():
+        return []
+    count = f"{contamination.pair.sum():,} of {len(contamination.pair):,} rows"
+    return [
+        f"{contamination.name}: {count} contain a pair that was seen in training; "
+        "state the score without them"
+    ]

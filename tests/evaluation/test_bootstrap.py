@@ -48,9 +48,9 @@ def test_the_metric_of_each_resample_is_that_of_its_rows(sample, metric):
 @pytest.mark.parametrize(("sample", "metric"), METRICS.values(), ids=METRICS)
 def test_a_part_of_the_rows(sample, metric):
     mask = np.arange(N) % 3 > 0
-    assert sample.of(mask) == pytest.approx(metric(np.flatnonzero(mask)), rel=1e-12)
-    assert sample.of(np.ones(N, bool)) == pytest.approx(metric(np.arange(N)), rel=1e-12)
-    assert math.isnan(sample.of(np.zeros(N, bool)))
+    assert sample.of_subset(mask) == pytest.approx(metric(np.flatnonzero(mask)), rel=1e-12)
+    assert sample.of_subset(np.ones(N, bool)) == pytest.approx(metric(np.arange(N)), rel=1e-12)
+    assert math.isnan(sample.of_subset(np.zeros(N, bool)))
     assert len(sample) == N
 
 
@@ -61,7 +61,7 @@ def test_a_constant_column_has_no_correlation(kind):
         np.array([[1, 1, 1, 0], [2, 0, 2, 0], [4, 0, 0, 0], [1, 2, 0, 1]])
     )
     assert np.isnan(found).tolist() == [True, True, True, False]
-    assert math.isnan(kind(gold, np.full(4, 0.1)).of(np.ones(4, bool)))
+    assert math.isnan(kind(gold, np.full(4, 0.1)).of_subset(np.ones(4, bool)))
 
 
 def test_one_class_has_no_precision():
@@ -81,7 +81,7 @@ def test_scores_that_are_nan_have_no_metric(kind):
 def test_a_mean_leaves_out_what_does_not_count():
     sample = Mean(np.array([1.0, math.nan, 0.25]))
     assert sample(np.array([[1, 1, 1], [2, 1, 1], [0, 3, 0]])).tolist()[:2] == [0.625, 0.75]
-    assert math.isnan(sample.of([False, True, False]))
+    assert math.isnan(sample.of_subset([False, True, False]))
 
 
 def test_draws_are_n_rows_each_with_equal_chances():
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_values_and_another_others():
 def test_memory_is_bounded_and_blocks_do_not_show(monkeypatch, cells):
     whole = resample([METRICS["spearman"][0]], 100, 0)
     sizes = []
-    monkeypatch.setattr(bootstrap, "CELLS", cells)
+    monkeypatch.setattr(bootstrap, "MAX_CELLS", cells)
     monkeypatch.setattr(
         bootstrap, "draw_counts", lambda g, r, n: sizes.append(r) or draw_counts(g, r, n)
     )

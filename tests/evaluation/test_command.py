@@ -148,7 +148,7 @@ def test_what_was_seen_is_counted_and_left_out(run, tmp_path, tiny_folder, sets)
     assert mine["scores"]["all"] == pytest.approx(found["results"][0]["metrics"]["spearman_cosine"])
     assert binary["metric"] == "ap_cosine"
     assert found["contamination"]["seen"] == {"train": 9}
-    assert f"mine: {32 - len(clean)} of 32 rows hold a pair that was seen in training" in out
+    assert f"mine: {32 - len(clean)} of 32 rows contain a pair that was seen in training" in out
 
 
 def test_the_report_has_all_facts(run, tiny_folder, sets, pairs_file):
@@ -237,23 +237,23 @@ def test_without_matplotlib_the_page_says_how_to_get_figures(
 
 @pytest.fixture
 def never(monkeypatch):
-    """No model may judge anything."""
+    """No model may scorer anything."""
     monkeypatch.setattr(
         "sbert.evaluation.command.evaluate_rows", lambda *_: pytest.fail("the work was begun")
     )
 
 
 @pytest.mark.parametrize(("argv", "message"), [
-    (["--resamples", -1], "resamples is -1; it must be 2 or more (10,000 is usual), or 0 for no intervals"),
-    (["--resamples", 1], "resamples is 1; it must be 2 or more"),
-    (["--seed", -1], "seed is -1; it must be 0 or more"),
-    (["--output", "table.xls"], "output table.xls: ends in .json or .md"),
+    (["--resamples", -1], '"resamples"; Not of type ResampleCount: -1 does not conform to restriction v==0 or v>=2'),
+    (["--resamples", 1], '"resamples"; Not of type ResampleCount: 1 does not conform'),
+    (["--seed", -1], '"seed"; Not of type NonNegativeInt: -1 does not conform to restriction v>=0'),
+    (["--output", "table.xls"], "output table.xls: unknown file extension; use .json or .md"),
     (["--output", "{file}/report.md"], "output {file}/report.md: cannot be written: "),
     pytest.param(["--output", "/proc/report.md"], "output /proc/report.md: cannot be written: ",
                  marks=pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that nobody can write in")),
     (["--output", "{folder}"], "output {folder}: is a folder; name a file"),
     (["--seen", "no/train.tsv"], "no/train.tsv: no such file"),
-    (["--seen", "{numbers}"], "no column is known to hold texts; there are: a, b; declare texts"),
+    (["--seen", "{numbers}"], "no known text columns; available: a, b; set texts"),
     (["--baseline", "no/such/folder"], "baseline no/such/folder: model no/such/folder: no such folder"),
     (["--baseline", "{classes}"], "baseline {classes}: mine: task sts needs a model that scores pairs"),
     (["--baseline", "{cross}", "--data", "{corpus}"], "baseline {cross}: corpus-test: a cross-encoder alone cannot search"),
@@ -264,7 +264,7 @@ def test_bad_options(
 ):
     places = make(tmp_path, tiny_folder, pairs_file)
     argv = [str(word).format(**places) for word in argv]
-    model = places["judge"] if places["nli"] in argv else tiny_folder
+    model = places["scorer"] if places["nli"] in argv else tiny_folder
     config = tmp_path / "e.yaml"
     config.write_text(
         f"model: {model}\ndata: [{{path: {pairs_file}, range: [0, 5], name: mine}}]\n"
@@ -280,9 +280,9 @@ def make(tmp_path, tiny_folder, pairs_file):
         CrossEncoder.from_pretrained(tiny_folder, num_labels=labels).save_pretrained(
             tmp_path / name
         )
-    judge = CrossEncoder.from_pretrained(tmp_path / "classes")
-    judge.classes = ["contradiction", "entailment", "neutral"]
-    judge.save_pretrained(tmp_path / "judge")
+    scorer = CrossEncoder.from_pretrained(tmp_path / "classes")
+    scorer.classes = ["contradiction", "entailment", "neutral"]
+    scorer.save_pretrained(tmp_path / "scorer")
     (tmp_path / "folder.md").mkdir()
     (tmp_path / "corpus").mkdir()
     for name, text in {
@@ -291,7 +291,7 @@ def make(tmp_path, tiny_folder, pairs_file):
         "corpus/qrels_test.tsv": "query_id\tdoc_id\trelevance\nq\tx\t1\n",
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
-    named = {"cross": "cross", "classes": "classes", "judge": "judge", "folder": "folder.md", "corpus": "corpus",
+    named = {"cross": "cross", "classes": "classes", "scorer": "scorer", "folder": "folder.md", "corpus": "corpus",
              "numbers": "numbers.tsv", "nli": "nli.tsv"}  # fmt: skip
     found = {name: str(tmp_path / file) for name, file in named.items()}
     return found | {"tiny": str(tiny_folder), "file": str(pairs_file)}

@@ -8,14 +8,8 @@ import torch
 
 from sbert.data.rows import Rows
 from sbert.errors import InputError
-from sbert.evaluation.evaluators import (
-    PRIMARY,
-    TASKS,
-    Report,
-    evaluate_rows,
-    mean_primary,
-    undefined_metric,
-)
+from sbert.evaluation.evaluators import EVALUATORS, evaluate_rows, undefined_metric
+from sbert.evaluation.report import COLUMNS, Report, mean_primary
 from sbert.evaluation.scorers import bi_encoder_scorer, cross_encoder_scorer, pair_scores
 from sbert.losses.softmax import SoftmaxLoss
 
@@ -254,12 +248,11 @@ def test_all_texts_are_encoded_in_one_call(task, columns, labels, widest_differe
     )
     assert encode.calls == [[text for column in texts for text in column]]
     assert report.rows == 3
-    assert PRIMARY[task].format("cosine") == report.main
-    assert report.main in report.metrics
+    assert report.primary_metric in report.metrics
 
 
-def test_every_task_has_a_primary_metric():
-    assert set(PRIMARY) == set(TASKS)
+def test_every_task_has_columns_the_primary_metric_first():
+    assert set(COLUMNS) == set(EVALUATORS)
 
 
 def test_mean_primary_is_over_datasets_and_not_over_rows():
@@ -270,7 +263,7 @@ def test_mean_primary_is_over_datasets_and_not_over_rows():
     assert math.isnan(mean_primary([many, Report("none", "sts", 2, {"spearman_cosine": math.nan})]))
 
 
-# a cross-encoder as the judge
+# a cross-encoder as the scorer
 
 
 class Predict:
@@ -286,30 +279,30 @@ class Predict:
         assert logits.shape == (len(pairs), self.dim)
         return logits[:, 0] if self.dim == 1 else logits
 
-    def judge(self, classes=None):
+    def scorer(self, classes=None):
         return cross_encoder_scorer(self, self.dim, classes)
 
 
 def scored(task, labels, logits, first=None, **options):
-    """Pairs for a judge of one score."""
+    """Pairs for a scorer of one score."""
     texts = [first or [f"text {i}" for i in range(len(labels))], [f"{x:g}" for x in logits]]
     return Rows("pairs", task, texts, np.array(labels, np.float32), **options)
 
 
 def classified(labels, logits, **options):
-    """Pairs for a judge of classes."""
+    """Pairs for a scorer of classes."""
     texts = [["text"] * len(labels), [" ".join(map(str, row)) for row in logits]]
     return Rows("pairs", "nli", texts, np.array(labels), **options)
 
 
 def test_sts_of_logits_by_hand():
     # ranks 4, 3, 2, 1 and 3, 4, 2, 1; logits of any size, for a correlation needs no probabilities
-    report = evaluate_rows(scored("sts", [1, 0.5, 0.25, 0], [3, 7, -1, -40]), Predict().judge())
+    report = evaluate_rows(scored("sts", [1, 0.5, 0.25, 0], [3, 7, -1, -40]), Predict().scorer())
     assert report.metrics == {
         "spearman_logit": pytest.approx(1 - 6 * 2 / 60),
         "pearson_logit": pytest.approx(np.corrcoef([3, 7, -1, -40], [1, 0.5, 0.25, 0])[0, 1]),
     }
-    assert (report.kind, report.main, report.primary) == (
+    assert (report.score_name, report.primary_metric, report.primary) == (
         "logit",
         "spearman_logit",
         report.metrics["spearman_logit"],
@@ -321,7 +314,7 @@ def test_sts_of_logits_by_hand():
 
 def test_sts_of_logits_over_sources():
     found = evaluate_rows(
-        scored("sts", [0, 1, 1, 0], [1, 2, 3, 4], sources=list("aabb")), Predict().judge()
+        scored("sts", [0, 1, 1, 0], [1, 2, 3, 4], sources=list("aabb")), Predict().scorer()
     ).metrics
     assert found["mean_of_sources"] == found["weighted_mean_of_sources"] == pytest.approx(0)
     assert set(found) == {
@@ -333,7 +326,7 @@ def test_sts_of_logits_over_sources():
 
 
 def test_binary_of_logits_by_hand():
-    report = evaluate_rows(scored("binary", [1, 0, 1, 0], [9, 2, -1, -30]), Predict().judge())
+    report = evaluate_rows(scored("binary", [1, 0, 1, 0], [9, 2, -1, -30]), Predict().scorer())
     assert report.metrics == {
         "ap_logit": pytest.approx((1 + 2 / 3) / 2),
         "f1_logit": pytest.approx(4 / 5),
@@ -341,28 +334,28 @@ def test_binary_of_logits_by_hand():
         "accuracy_logit": 0.75,
         "accuracy_threshold_logit": 5.5,
     }
-    assert report.main == "ap_logit"
+    assert report.primary_metric == "ap_logit"
 
 
 def test_triplets_of_logits_by_hand():
     rows = Rows("triplets", "triplet", [["a", "b", "c"], ["1", "2", "-3"], ["0", "2", "-4"]], None)
-    report = evaluate_rows(rows, Predict().judge())
+    report = evaluate_rows(rows, Predict().scorer())
     assert report.metrics == {"accuracy_logit": pytest.approx(2 / 3)}
-    assert report.main == "accuracy_logit"
+    assert report.primary_metric == "accuracy_logit"
 
 
 def test_classes_of_logits_by_hand():
     # told 0, 1, 2, 2 and no thresholds: the largest logit of each row
     rows = classified([0, 1, 2, 0], [[5, 4, 3], [-3, -1, -2], [0, 0, 1], [8, 8, 9]])
-    report = evaluate_rows(rows, Predict(3).judge())
+    report = evaluate_rows(rows, Predict(3).scorer())
     assert report.metrics == {"accuracy": 0.75, "macro_f1": pytest.approx((2 / 3 + 1 + 2 / 3) / 3)}
-    assert report.main == "accuracy"
+    assert report.primary_metric == "accuracy"
 
 
 def test_rerank_of_logits_by_hand():
     # a: the order y (0), x (1); b: z (2), w (0), v (1). The rows of a query need not stand together
     rows = scored("rerank", [1, 2, 0, 0, 1], [1, 30, 2, 20, 10], ["a", "b", "a", "b", "b"])
-    report = evaluate_rows(rows, Predict().judge())
+    report = evaluate_rows(rows, Predict().scorer())
     assert report.metrics == {
         "map_logit": pytest.approx((1 / 2 + (1 + 2 / 3) / 2) / 2),
         "mrr@10_logit": pytest.approx((1 / 2 + 1) / 2),
@@ -370,11 +363,11 @@ def test_rerank_of_logits_by_hand():
             (1 / math.log2(3) + (2 + 1 / 2) / (2 + 1 / math.log2(3))) / 2
         ),
     }
-    assert (report.main, report.rows, report.scores, report.notes) == ("ndcg@10_logit", 5, None, [])
+    assert (report.primary_metric, report.rows, report.scores, report.notes) == ("ndcg@10_logit", 5, None, [])
 
 
 def test_equal_logits_gain_nothing_in_a_ranking():
-    report = evaluate_rows(scored("rerank", [1, 0, 0], [0, 0, 0], ["q"] * 3), Predict().judge())
+    report = evaluate_rows(scored("rerank", [1, 0, 0], [0, 0, 0], ["q"] * 3), Predict().scorer())
     assert report.metrics["mrr@10_logit"] == pytest.approx(1 / 3)
 
 
@@ -395,11 +388,11 @@ def test_equal_logits_gain_nothing_in_a_ranking():
 )
 def test_all_pairs_are_judged_in_one_call(rows, dim, expected):
     predict = Predict(dim)
-    evaluate_rows(rows, predict.judge())
+    evaluate_rows(rows, predict.scorer())
     assert predict.calls == [expected]
 
 
-# what a judge cannot do
+# what a scorer cannot do
 
 
 @pytest.mark.parametrize(
@@ -414,10 +407,10 @@ def test_a_classifier_cannot_judge_scores(task, columns, labels):
         None if labels is None else np.array(labels, np.float32),
     )
     with pytest.raises(InputError) as error:
-        evaluate_rows(rows, predict.judge(["a", "b", "c"]))
+        evaluate_rows(rows, predict.scorer(["a", "b", "c"]))
     assert (
         str(error.value)
-        == f"pairs: task {task} needs a model that scores pairs, and this one tells classes"
+        == f"pairs: task {task} needs a model that scores pairs, and this one classifies them"
     )
     assert predict.calls == [], "refused before anything is computed"
 
@@ -425,8 +418,8 @@ def test_a_classifier_cannot_judge_scores(task, columns, labels):
 def test_a_model_of_scores_cannot_judge_classes():
     predict = Predict()
     with pytest.raises(InputError) as error:
-        evaluate_rows(scored("nli", [0, 1], [0, 1]), predict.judge())
-    told = "NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder's classes"
+        evaluate_rows(scored("nli", [0, 1], [0, 1]), predict.scorer())
+    told = "NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder of several classes"
     assert str(error.value) == f"pairs: {told}"
     assert predict.calls == []
 
@@ -438,7 +431,7 @@ def test_other_classes_than_the_models_are_refused(classes):
     predict = Predict(len(classes))
     rows = classified([0], [[0] * len(classes)], classes=["yes", "no"])
     with pytest.raises(InputError) as error:
-        evaluate_rows(rows, predict.judge(classes))
+        evaluate_rows(rows, predict.scorer(classes))
     assert str(error.value) == f"pairs: classes ['yes', 'no']; the model was trained on {classes}"
     assert predict.calls == []
 
@@ -447,7 +440,7 @@ def test_other_classes_than_the_models_are_refused(classes):
 def test_another_number_of_classes_is_refused(dim):
     rows = classified([0], [[0] * dim], classes=["yes", "no", "maybe"])
     with pytest.raises(InputError) as error:
-        evaluate_rows(rows, Predict(dim).judge())
+        evaluate_rows(rows, Predict(dim).scorer())
     assert str(error.value) == f"pairs: 3 classes; the model has {dim}"
 
 
@@ -455,25 +448,25 @@ def test_another_number_of_classes_is_refused(dim):
 @pytest.mark.parametrize("models", [None, ["yes", "no"]])
 def test_the_same_classes_and_unknown_ones_are_judged(mine, models):
     rows = classified([0, 1], [[1, 0], [3, 2]], classes=mine)
-    assert evaluate_rows(rows, Predict(2).judge(models)).primary == 0.5
+    assert evaluate_rows(rows, Predict(2).scorer(models)).primary == 0.5
 
 
 def test_a_head_of_other_classes_is_refused(widest_difference):
     texts = [["0 0 0"], ["3 1 2"]]
-    judge = bi_encoder_scorer(Lookup(), widest_difference, ["a", "b", "c"])
+    scorer = bi_encoder_scorer(Lookup(), widest_difference, ["a", "b", "c"])
     with pytest.raises(
         InputError, match=r"^pairs: classes \['c', 'b', 'a'\]; the model was trained on"
     ):
-        evaluate_rows(Rows("pairs", "nli", texts, np.array([0]), classes=["c", "b", "a"]), judge)
+        evaluate_rows(Rows("pairs", "nli", texts, np.array([0]), classes=["c", "b", "a"]), scorer)
     assert (
         evaluate_rows(
-            Rows("pairs", "nli", texts, np.array([0]), classes=["a", "b", "c"]), judge
+            Rows("pairs", "nli", texts, np.array([0]), classes=["a", "b", "c"]), scorer
         ).primary
         == 1
     )
 
 
-# what no judge can do
+# what no scorer can do
 
 
 def labelled(task, labels, queries=None):
@@ -500,7 +493,7 @@ UNDEFINED = {
 @pytest.mark.parametrize(("rows", "reason"), UNDEFINED.values(), ids=UNDEFINED)
 def test_a_metric_that_no_model_can_have_is_told_and_is_nan(rows, reason):
     assert undefined_metric(rows) == reason
-    report = evaluate_rows(rows, Predict().judge())
+    report = evaluate_rows(rows, Predict().scorer())
     assert report.notes[0] == reason
     assert math.isnan(report.primary)
 
@@ -518,14 +511,14 @@ def test_a_metric_that_no_model_can_have_is_told_and_is_nan(rows, reason):
 )
 def test_a_metric_that_is_defined_has_no_note(rows):
     assert undefined_metric(rows) is None
-    report = evaluate_rows(rows, Predict(2 if rows.task == "nli" else 1).judge())
+    report = evaluate_rows(rows, Predict(2 if rows.task == "nli" else 1).scorer())
     assert report.notes == []
     assert math.isfinite(report.primary)
 
 
 def test_queries_left_out_are_counted_in_a_note():
     rows = labelled("rerank", [0, 1, 0, 0, 0], ["a", "b", "a", "c", "b"])
-    report = evaluate_rows(rows, Predict().judge())
+    report = evaluate_rows(rows, Predict().scorer())
     assert report.notes == ["2 of 3 queries have no relevant candidate and are left out"]
     # b alone: logits 1 and 4, the relevant one behind
     assert report.metrics["mrr@10_logit"] == 0.5
@@ -534,7 +527,7 @@ def test_queries_left_out_are_counted_in_a_note():
 def test_large_counts_of_queries_have_commas():
     rows = labelled("rerank", [1] + [0] * 2000, [f"q{i}" for i in range(2001)])
     expected = "2,000 of 2,001 queries have no relevant candidate and are left out"
-    assert evaluate_rows(rows, Predict().judge()).notes == [expected]
+    assert evaluate_rows(rows, Predict().scorer()).notes == [expected]
 
 
 def test_notes_of_one_report_are_not_anothers():
@@ -573,7 +566,7 @@ def triplets(cases):
 
 @pytest.mark.parametrize("case", SEVERAL.values(), ids=SEVERAL)
 def test_right_is_above_every_negative_that_is_there(case):
-    assert evaluate_rows(triplets([case]), Predict().judge()).metrics == {
+    assert evaluate_rows(triplets([case]), Predict().scorer()).metrics == {
         "accuracy_logit": float(case[-1])
     }
 
@@ -581,7 +574,7 @@ def test_right_is_above_every_negative_that_is_there(case):
 def test_rows_with_few_and_with_many_negatives_count_alike():
     cases = list(SEVERAL.values())
     predict = Predict()
-    report = evaluate_rows(triplets(cases), predict.judge())
+    report = evaluate_rows(triplets(cases), predict.scorer())
     assert report.metrics == {"accuracy_logit": sum(right for *_, right in cases) / len(cases)}
     there = sum(1 + sum(x is not None for x in negatives) for _, negatives, _ in cases)
     assert [len(pairs) for pairs in predict.calls] == [there], "a missing negative is not judged"
@@ -621,14 +614,14 @@ def test_an_encoder_judges_rankings_by_each_of_its_scores():
         {f"{name}_{kind}": 1 / rank for kind, rank in ranks.items() for name in ("map", "mrr@10")}
         | {f"ndcg@10_{kind}": 1 / math.log2(rank + 1) for kind, rank in ranks.items()}
     )
-    assert report.main == "ndcg@10_cosine"
+    assert report.primary_metric == "ndcg@10_cosine"
     assert report.notes == ["1 of 2 queries have no relevant candidate and are left out"]
     assert encode.calls == [["1 0", "0 2", "6 8", "0 1"]]
 
 
 def test_mean_primary_is_of_each_models_own_score():
-    logits = evaluate_rows(scored("sts", [1, 0.5, 0], [3, 2, 1]), Predict().judge())
-    classes = evaluate_rows(classified([0, 1], [[1, 0], [1, 0]]), Predict(2).judge())
+    logits = evaluate_rows(scored("sts", [1, 0.5, 0], [3, 2, 1]), Predict().scorer())
+    classes = evaluate_rows(classified([0, 1], [[1, 0], [1, 0]]), Predict(2).scorer())
     assert mean_primary([logits, classes]) == pytest.approx((1 + 0.5) / 2)
 
 
@@ -657,10 +650,10 @@ SAMPLED = {
 def test_what_can_be_resampled_is_the_metric(task, widest_difference):
     rows, names = SAMPLED[task]
     report = evaluate_rows(rows(), bi_encoder_scorer(Lookup(), widest_difference))
-    assert set(report.samples) == names
-    assert report.main in names
-    for name, sample in report.samples.items():
-        assert sample.of(np.ones(len(sample), bool)) == pytest.approx(report.metrics[name])
-    assert len(report.samples[report.main]) == (2 if task == "rerank" else report.rows), (
+    assert set(report.bootstrap_metrics) == names
+    assert report.primary_metric in names
+    for name, sample in report.bootstrap_metrics.items():
+        assert sample.of_subset(np.ones(len(sample), bool)) == pytest.approx(report.metrics[name])
+    assert len(report.bootstrap_metrics[report.primary_metric]) == (2 if task == "rerank" else report.rows), (
         "rows, or queries"
     )

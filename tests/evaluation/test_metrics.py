@@ -297,6 +297,12 @@ def test_macro_f1_equals_sklearns(classes, n, seed):
 # rankings
 
 
+def ranking(*arguments):
+    """The means over the queries with a relevant candidate; NaN without any."""
+    by_query = metrics.ranking_metrics(*arguments)
+    return {name: metrics.mean_defined(values) for name, values in by_query.items()}
+
+
 def ranking_loop(scores, relevance, groups, k):
     """The docstring's formulas, query by query; NaN for no query with a relevant candidate."""
     found = {"map": [], f"mrr@{k}": [], f"ndcg@{k}": []}
@@ -335,12 +341,12 @@ def candidates(draw):
 @given(candidates(), st.integers(1, 12))
 def test_ranking_equals_the_plain_loop(data, k):
     expected = ranking_loop(*(column.tolist() for column in data), k)
-    assert metrics.ranking(*data, k) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert ranking(*data, k) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_ranking_by_hand():
     # the order: relevant, not, relevant, not
-    found = metrics.ranking([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0], [0, 0, 0, 0])
+    found = ranking([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0], [0, 0, 0, 0])
     assert found == {
         "map": pytest.approx((1 / 1 + 2 / 3) / 2),
         "mrr@10": 1,
@@ -351,7 +357,7 @@ def test_ranking_by_hand():
 
 def test_ranking_of_graded_relevance_by_hand():
     # the order: 1, 0, 3, against the ideal 3, 1, 0
-    found = metrics.ranking([3, 2, 1], [1, 0, 3], [7, 7, 7])
+    found = ranking([3, 2, 1], [1, 0, 3], [7, 7, 7])
     assert found["map"] == pytest.approx((1 + 2 / 3) / 2), "any relevance above 0 is relevant"
     assert found["mrr@10"] == 1
     assert found["ndcg@10"] == pytest.approx((1 + 3 / 2) / (3 + 1 / math.log2(3))), (
@@ -362,21 +368,21 @@ def test_ranking_of_graded_relevance_by_hand():
 def test_the_mean_is_over_queries_and_not_over_candidates():
     # a: five candidates, the relevant one last; b: two, in the right order
     scores, relevance = [5, 4, 3, 2, 1, 1, 0], [0, 0, 0, 0, 1, 1, 0]
-    found = metrics.ranking(scores, relevance, list("aaaaabb"))
+    found = ranking(scores, relevance, list("aaaaabb"))
     assert found["map"] == found["mrr@10"] == pytest.approx((1 / 5 + 1) / 2)
     assert found["ndcg@10"] == pytest.approx((1 / math.log2(6) + 1) / 2)
 
 
 def test_a_perfect_ranking_scores_1_and_a_lone_candidate_too():
-    assert set(metrics.ranking([4, 3, 2, 1], [3, 2, 1, 0], [0] * 4).values()) == {1.0}
-    assert set(metrics.ranking([-7.0], [0.5], [3]).values()) == {1.0}
+    assert set(ranking([4, 3, 2, 1], [3, 2, 1, 0], [0] * 4).values()) == {1.0}
+    assert set(ranking([-7.0], [0.5], [3]).values()) == {1.0}
 
 
 @pytest.mark.parametrize("at", range(1, 14))
 def test_the_relevant_candidate_at_each_rank(at):
     relevance = np.zeros(13)
     relevance[at - 1] = 2
-    found = metrics.ranking(-np.arange(13), relevance, np.zeros(13))
+    found = ranking(-np.arange(13), relevance, np.zeros(13))
     assert found["map"] == pytest.approx(1 / at), "all ranks count"
     assert found["mrr@10"] == pytest.approx(1 / at if at <= 10 else 0)
     assert found["ndcg@10"] == pytest.approx(1 / math.log2(at + 1) if at <= 10 else 0)
@@ -384,7 +390,7 @@ def test_the_relevant_candidate_at_each_rank(at):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 def test_another_k_cuts_and_names_the_metrics(k):
-    found = metrics.ranking([5, 4, 3, 2, 1], [0, 0, 1, 0, 1], [0] * 5, k)
+    found = ranking([5, 4, 3, 2, 1], [0, 0, 1, 0, 1], [0] * 5, k)
     ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, 2) + 1))
     gain = {1: 0, 2: 0, 3: 1 / 2, 5: 1 / 2 + 1 / math.log2(6)}[k]
     assert found == pytest.approx({
@@ -397,19 +403,19 @@ def test_another_k_cuts_and_names_the_metrics(k):
 @pytest.mark.parametrize("first", [True, False])
 def test_ties_are_pessimistic(first):
     relevance = [1, 0, 0, 0] if first else [0, 0, 0, 1]
-    found = metrics.ranking([0.5] * 4, relevance, [0] * 4)
+    found = ranking([0.5] * 4, relevance, [0] * 4)
     assert found == pytest.approx({"map": 1 / 4, "mrr@10": 1 / 4, "ndcg@10": 1 / math.log2(5)})
     # among relevant ones too: the better ranks behind
-    graded = metrics.ranking([0.5, 0.5], [3, 1] if first else [1, 3], [0, 0])
+    graded = ranking([0.5, 0.5], [3, 1] if first else [1, 3], [0, 0])
     assert graded["ndcg@10"] == pytest.approx((1 + 3 / math.log2(3)) / (3 + 1 / math.log2(3)))
 
 
 def test_a_query_without_a_relevant_candidate_is_left_out():
     scores, relevance = [3, 2, 1, 9, 8, 0, -1], [0, 1, 0, 0, 0, 0, 1]
     groups = np.array([4, 4, 4, 1, 1, 6, 6])
-    with_it = metrics.ranking(scores, relevance, groups)
+    with_it = ranking(scores, relevance, groups)
     keep = groups != 1
-    assert with_it == metrics.ranking(
+    assert with_it == ranking(
         np.array(scores)[keep], np.array(relevance)[keep], groups[keep]
     )
     assert with_it["map"] == pytest.approx(1 / 2)
@@ -424,7 +430,7 @@ def test_no_relevant_candidate_at_all_is_undefined():
         ([1, 1], [0, 0], [0, 1]),
         ([], [], []),
     ):
-        found = metrics.ranking(scores, relevance, groups, 5)
+        found = ranking(scores, relevance, groups, 5)
         assert list(found) == ["map", "mrr@5", "ndcg@5"]
         assert all(map(math.isnan, found.values()))
 
@@ -433,13 +439,13 @@ def test_no_relevant_candidate_at_all_is_undefined():
 @given(candidates(), st.randoms())
 def test_order_of_rows_and_names_of_groups_do_not_matter(data, random):
     scores, relevance, groups = data
-    expected = metrics.ranking(scores, relevance, groups)
+    expected = ranking(scores, relevance, groups)
     order = list(range(len(scores)))
     random.shuffle(order)
-    shuffled = metrics.ranking(scores[order], relevance[order], groups[order])
+    shuffled = ranking(scores[order], relevance[order], groups[order])
     assert shuffled == pytest.approx(expected, abs=1e-12, nan_ok=True)
     for names in (np.array([70, -3, 12, 5]), np.array(["d", "a", "c", "b"])):
-        assert metrics.ranking(scores, relevance, names[groups]) == pytest.approx(
+        assert ranking(scores, relevance, names[groups]) == pytest.approx(
             expected, abs=1e-12, nan_ok=True
         )
 
@@ -449,11 +455,11 @@ def test_order_of_rows_and_names_of_groups_do_not_matter(data, random):
 def test_only_the_order_within_a_query_decides_a_ranking(data):
     scores, relevance, groups = data
     moved = np.exp(scores) + np.array([100, -5, 0, 7])[groups]
-    expected = metrics.ranking(scores, relevance, groups)
-    assert metrics.ranking(moved, relevance, groups) == pytest.approx(
+    expected = ranking(scores, relevance, groups)
+    assert ranking(moved, relevance, groups) == pytest.approx(
         expected, abs=1e-12, nan_ok=True
     )
-    assert metrics.ranking(
+    assert ranking(
         scores.astype(np.float32), relevance.astype(np.float32), groups
     ) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
@@ -481,7 +487,7 @@ def test_ranking_equals_sklearns(seed, grades, k):
         r, s = relevance[groups == group], scores[groups == group]
         ap.append(sklearn.average_precision_score(r > 0, s))
         ndcg.append(sklearn.ndcg_score([r], [s], k=k))
-    found = metrics.ranking(scores, relevance, groups, k)
+    found = ranking(scores, relevance, groups, k)
     assert found["map"] == pytest.approx(np.mean(ap), abs=1e-12)
     assert found[f"ndcg@{k}"] == pytest.approx(np.mean(ndcg), abs=1e-12)
 
@@ -508,7 +514,7 @@ def test_ranking_equals_sentence_transformers(seed, k):
     expected = theirs.CrossEncoderRerankingEvaluator(samples, at_k=k, write_csv=False)(
         FakeCrossEncoder()
     )
-    found = metrics.ranking(scores, relevance, groups, k)
+    found = ranking(scores, relevance, groups, k)
     assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-12)
 
 
@@ -518,28 +524,28 @@ def test_scores_that_are_nan_have_no_order():
         assert math.isnan(metric(scores, gold))
     for metric in (metrics.best_f1, metrics.best_accuracy):
         assert all(map(math.isnan, metric(scores, gold)))
-    assert all(map(math.isnan, metrics.ranking(scores, gold, np.zeros(3)).values()))
+    assert all(map(math.isnan, ranking(scores, gold, np.zeros(3)).values()))
 
 
 def test_rankings_by_query():
     """In the order of the queries, wherever their candidates stand; NaN for a query without a relevant one."""
     scores, relevance = np.array([3.0, 9, 1, 2, 4]), np.array([0, 0, 2, 1, 1])
-    found = metrics.ranking_by_query(scores, relevance, np.array([2, 1, 2, 0, 0]))
+    found = metrics.ranking_metrics(scores, relevance, np.array([2, 1, 2, 0, 0]))
     assert found["mrr@10"].tolist()[::2] == [1, 1 / 2]
     assert found["map"].tolist()[::2] == [1, 1 / 2]
     assert found["ndcg@10"][2] == pytest.approx(1 / math.log2(3))
     assert all(np.isnan(values).tolist() == [False, True, False] for values in found.values())
-    assert metrics.ranking(scores, relevance, np.array([2, 1, 2, 0, 0]))["map"] == 3 / 4
+    assert ranking(scores, relevance, np.array([2, 1, 2, 0, 0]))["map"] == 3 / 4
 
 
-def test_retrieval_by_query():
+def test_retrieval_metrics():
     # judged: 0 has 1 and 3, 1 has none that is relevant, 2 has 0
     query, document, relevance = (
         np.array([2, 0, 0, 1]),
         np.array([0, 3, 1, 1]),
         np.array([1.0, 1, 1, 0]),
     )
-    found = metrics.retrieval_by_query(
+    found = metrics.retrieval_metrics(
         np.array([[2, 1, 3], [1, 0, 2], [0, -1, -1]]), query, document, relevance
     )
     assert found["mrr@10"].tolist()[::2] == [1 / 2, 1]

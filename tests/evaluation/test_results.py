@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sbert.evaluation.bootstrap import Mean, Pearson, Spearman
-from sbert.evaluation.evaluators import Report
+from sbert.evaluation.report import Report
 from sbert.evaluation.results import average_difference, bootstrap_reports, compare
-from sbert.evaluation.significance import interval
+from sbert.evaluation.significance import bootstrap_interval
 from sbert.evaluation.tables import differences_table, results_table
 
 generator = np.random.default_rng(0)
@@ -19,14 +19,14 @@ def sts(noise: float, name="pairs", gold=GOLD, seed=1):
     scores = gold + noise * np.random.default_rng(seed).normal(size=len(gold))
     samples = {"spearman_cosine": Spearman(scores, gold), "pearson_cosine": Pearson(scores, gold)}
     every = np.ones(len(gold), bool)
-    metrics = {metric: sample.of(every) for metric, sample in samples.items()}
-    return Report(name, "sts", len(gold), metrics, scores, gold, samples=samples)
+    metrics = {metric: sample.of_subset(every) for metric, sample in samples.items()}
+    return Report(name, "sts", len(gold), metrics, scores, gold, bootstrap_metrics=samples)
 
 
 def right(values, task="triplet", name="rows"):
     metric = {"triplet": "accuracy_cosine", "rerank": "ndcg@10_cosine"}[task]
     return Report(
-        name, task, len(values), {metric: float(np.mean(values))}, samples={metric: Mean(values)}
+        name, task, len(values), {metric: float(np.mean(values))}, bootstrap_metrics={metric: Mean(values)}
     )
 
 
@@ -106,7 +106,7 @@ def test_equal_models_do_not_differ():
 
 
 def test_an_undefined_difference_is_not_bold():
-    reports = [Report("p", "sts", 3, {"spearman_cosine": math.nan}, gold=GOLD[:3], samples={"spearman_cosine": Spearman(*x)})
+    reports = [Report("p", "sts", 3, {"spearman_cosine": math.nan}, gold=GOLD[:3], bootstrap_metrics={"spearman_cosine": Spearman(*x)})
                for x in (([0.1, 0.1, 0.1], [0, 1, 2]), ([0.1, 0.2, 0.3], [0, 1, 2]))]  # fmt: skip
     one = compare(*bootstrap_reports(reports, 100, 0, "p"), "the baseline")
     assert math.isnan(one.p)
@@ -122,9 +122,9 @@ def test_the_average_is_of_datasets_whose_noise_is_independent():
         np.mean([a.report.primary - b.report.primary for a, b in pairs])
     )
     each = compare(*pairs[0], "the baseline")
-    assert one.draws.std() == pytest.approx(each.draws.std() / 2, rel=0.1)
+    assert one.replicates.std() == pytest.approx(each.replicates.std() / 2, rel=0.1)
     row = cells(results_table([pair[0] for pair in pairs]))[-1]
-    low, high = interval(np.mean([pair[0].main_draws for pair in pairs], axis=0))
+    low, high = bootstrap_interval(np.mean([pair[0].primary_replicates for pair in pairs], axis=0))
     assert (row[0], row[3]) == ("average", f"{100 * low:.1f} to {100 * high:.1f}")
 
 
@@ -139,7 +139,7 @@ def test_ties_that_matter_are_told_with_the_ceiling():
     [tied] = bootstrap_reports([sts(0.1, gold=np.arange(200) % 2 / 1.0)], 0, 0, "pairs")
     assert tied.ceiling == pytest.approx(math.sqrt(3) / 2, abs=1e-3)
     assert tied.notes() == [
-        "pairs: 2 distinct labels tie: without ties of its own no score has a Spearman above 86.60"
+        "pairs: 2 distinct labels tie: scores without ties have a Spearman of at most 86.60"
     ]
     [free] = bootstrap_reports([sts(0.1)], 0, 0, "pairs")
     assert (free.ceiling, free.notes()) == (1, [])

@@ -10,8 +10,8 @@ from scipy import integrate, stats
 from sbert.evaluation import metrics
 from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman, resample
 from sbert.evaluation.significance import (
-    interval,
-    p_of_difference,
+    bootstrap_interval,
+    bootstrap_p_value,
     p_of_means,
     paired_t_test,
     spearman_ceiling,
@@ -20,27 +20,27 @@ from sbert.evaluation.significance import (
 
 
 def test_an_interval_is_of_percentiles():
-    assert interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
-    assert interval(np.arange(101.0), level=0.9) == pytest.approx((5, 95))
+    assert bootstrap_interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
+    assert bootstrap_interval(np.arange(101.0), confidence=0.9) == pytest.approx((5, 95))
 
 
 @pytest.mark.parametrize(("undefined", "known"), [(5, True), (6, False), (100, False)])
 def test_undefined_resamples_make_an_interval_undefined(undefined, known):
     values = np.append(np.full(undefined, math.nan), np.arange(100.0 - undefined))
     assert (
-        math.isnan(interval(values)[0])
-        == math.isnan(interval(values)[1])
-        == math.isnan(p_of_difference(values))
+        math.isnan(bootstrap_interval(values)[0])
+        == math.isnan(bootstrap_interval(values)[1])
+        == math.isnan(bootstrap_p_value(values))
     )
-    assert math.isnan(interval(values)[0]) is not known
+    assert math.isnan(bootstrap_interval(values)[0]) is not known
 
 
 def test_p_by_hand():
     # 3 of 99 at or below 0, none of them 0: 2 (1 + 3) / 100
     values = np.append([-1.0, -0.5, -2], np.ones(96))
-    assert p_of_difference(values) == p_of_difference(-values) == pytest.approx(0.08)
-    assert p_of_difference(np.ones(999)) == pytest.approx(2 / 1000), "never 0"
-    assert p_of_difference(np.zeros(99)) == 1, "equal models"
+    assert bootstrap_p_value(values) == bootstrap_p_value(-values) == pytest.approx(0.08)
+    assert bootstrap_p_value(np.ones(999)) == pytest.approx(2 / 1000), "never 0"
+    assert bootstrap_p_value(np.zeros(99)) == 1, "equal models"
 
 
 # coverage: metrics of rows whose population is known
@@ -92,7 +92,7 @@ def test_intervals_of_95_percent_cover_93_to_97_times_of_100(population, true):
     rng, trials = np.random.default_rng(0), 1000  # a standard error of 0.7 in 100
     hits = 0
     for trial in range(trials):
-        low, high = interval(resample([population(rng, 200)], 400, trial)[0])
+        low, high = bootstrap_interval(resample([population(rng, 200)], 400, trial)[0])
         hits += low <= true <= high
     print("RATE", hits / trials)
     assert 0.93 <= hits / trials <= 0.97
@@ -110,7 +110,7 @@ def test_equal_models_differ_significantly_5_times_of_100():
             ("precision", [AveragePrecision(s, gold > 0.5) for s in scores]),
         ):
             a, b = resample(pair, 400, trial)
-            false[name] += p_of_difference(a - b) < 0.05
+            false[name] += bootstrap_p_value(a - b) < 0.05
     print("RATE", false)
     assert all(0.03 <= count / trials <= 0.07 for count in false.values()), false
 
@@ -124,7 +124,7 @@ def test_p_agrees_with_a_permutation_of_equal_chances():
         signs = rng.choice([-1, 1], (20_000, 400))
         gaps = a.astype(int) - b
         permuted = np.mean(np.abs(signs @ gaps) >= abs(gaps.sum()))
-        assert p_of_difference(first - second) == pytest.approx(permuted, rel=0.2, abs=0.02)
+        assert bootstrap_p_value(first - second) == pytest.approx(permuted, rel=0.2, abs=0.02)
 
 
 def test_pairing_finds_what_separate_intervals_hide():
@@ -133,8 +133,8 @@ def test_pairing_finds_what_separate_intervals_hide():
     shared = gold + rng.normal(size=400)
     samples = [Spearman(shared + rng.normal(size=400) * s, gold) for s in (0.05, 0.4)]
     a, b = resample(samples, 2000, 0)
-    assert interval(a)[0] < interval(b)[1], "the intervals overlap"
-    assert p_of_difference(a - b) < 0.01
+    assert bootstrap_interval(a)[0] < bootstrap_interval(b)[1], "the intervals overlap"
+    assert bootstrap_p_value(a - b) < 0.01
 
 
 # the ceiling
