@@ -1,4 +1,4 @@
-"""The look at silver: divergence by hand, what is said, what is drawn."""
+"""Comparison of silver with gold: the divergence by hand, its description, its figures."""
 
 import math
 
@@ -69,7 +69,7 @@ def test_the_warning():
     assert kl_divergence(gold.labels, low.labels) > divergence.MAX_KL
     assert "WARNING: silver is skewed: " in said
     assert "its scores are lower than gold's (mean 0.15 against 0.50)" in said
-    assert "bm25 and semantic find more alike" in said
+    assert "bm25 and semantic find more similar pairs" in said
     assert "higher than gold's (mean 0.85 against 0.50)" in describe_divergence(
         gold, rows(np.linspace(0.7, 1, 200))
     )
@@ -77,7 +77,7 @@ def test_the_warning():
     assert "WARNING" not in describe_divergence(None, low)
 
 
-def test_what_is_said():
+def test_the_description():
     gold = rows([0, 0, 0.5, 1])
     silver = rows([0.05] * 30 + [0.3, 0.45, 0.99], ["random"] * 30 + ["bm25", "bm25", "semantic"])
     said = describe_divergence(gold, silver)
@@ -107,14 +107,14 @@ def test_without_gold():
     assert "KL" not in said
 
 
-def test_what_is_drawn(tmp_path):
+def test_the_histograms(tmp_path):
     pytest.importorskip("matplotlib")
     gold, silver = (
         rows([0, 0.5, 1]),
         rows([0.1, 0.2, 0.3, 0.4], ["bm25", "bm25", "bm25", "semantic"]),
     )
     draw_divergence(tmp_path / "look", gold, rows([0.7]))
-    draw_divergence(tmp_path / "look", gold, silver)  # in the place of what was there
+    draw_divergence(tmp_path / "look", gold, silver)  # replaces the first
     found = EventAccumulator(str(tmp_path / "look"), {"histograms": 0}).Reload()
     counts = {
         tag: found.Histograms(tag)[0].histogram_value.num for tag in found.Tags()["histograms"]

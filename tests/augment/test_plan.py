@@ -18,11 +18,15 @@ LEARNER = {
     "optim": {"lr": 1e-3, "epochs": 4},
 }
 BASE = {
-    "name": "mine", "runs": "recipes",
-    "gold": [{"path": "gold.tsv"}], "dev": [{"path": "dev.tsv"}], "test": [{"path": "test.tsv"}],
-    "bi_encoder": LEARNER, "teacher": LEARNER | {"model": {"path": "judge"}, "loss": "BinaryCrossEntropyLoss"},
+    "name": "mine",
+    "runs": "recipes",
+    "gold": [{"path": "gold.tsv"}],
+    "dev": [{"path": "dev.tsv"}],
+    "test": [{"path": "test.tsv"}],
+    "bi_encoder": LEARNER,
+    "teacher": LEARNER | {"model": {"path": "judge"}, "loss": "BinaryCrossEntropyLoss"},
     "silver": {"strategies": ["semantic", "kde", "bm25"], "k": 7, "number": 99, "pool": 50},
-}  # fmt: skip
+}
 
 
 def stages(**changes) -> dict[str, Stage]:
@@ -37,7 +41,7 @@ def stages(**changes) -> dict[str, Stage]:
 
 
 def saved(stage: Stage) -> dict:
-    return yaml.safe_load(stage.text)
+    return yaml.safe_load(stage.config_yaml)
 
 
 def test_trainings_are_complete_configurations_of_train_py():
@@ -172,6 +176,6 @@ def test_silver_is_no_gold(tmp_path):
         else:
             with pytest.raises(
                 InputError,
-                match=f"gold {path}: is silver, labelled by a cross-encoder; gold is what people",
+                match=f"gold {path}: is silver, labelled by a cross-encoder; gold must be labelled",
             ):
                 check_gold([DatasetConfig(str(path))])

@@ -1,5 +1,5 @@
-"""The whole recipe. With tiny models its stages run in this process, as their commands would; where only their order matters they
-are pretended: a model is a file that follows from what it was trained on."""
+"""The whole recipe. With tiny models its stages run in this process, as their commands would. Where
+only their order matters they are faked: a model is a hash of what it was trained on."""
 
 import hashlib
 import json
@@ -63,38 +63,40 @@ def options(tmp_path, encoder, pairs) -> dict:
     return recipe_options(tmp_path / "recipes", encoder, pairs)
 
 
-def begin(stage) -> None:
+def write_config(stage) -> None:
     stage.folder.mkdir(parents=True, exist_ok=True)
     if not (stage.folder / "config.yaml").exists():
-        write_whole(stage.folder / "config.yaml", stage.text.encode())
+        write_whole(stage.folder / "config.yaml", stage.config_yaml.encode())
 
 
-class InProcess:
-    """In the place of Processes: the commands themselves, here."""
+class LocalRunner:
+    """Instead of JobRunner: the commands in this process."""
 
-    def __init__(self, jobs, say):
+    def __init__(self, jobs, print_line):
         self.calls, self.stop = [], lambda: None
 
-    def __call__(self, stage):
+    def run(self, stage):
         import augment
         import train
 
         self.calls.append(stage.label)
-        begin(stage)
+        write_config(stage)
         AcceleratorState._reset_state(reset_partial_state=True)
         script, *words = stage.command
         {"train.py": train, "augment.py": augment}[Path(script).name].main(words)
 
 
-class Pretend(InProcess):
-    """A model or a silver file is a text that follows from the settings and the files of its stage; `cut` names one that is
-    interrupted when it has begun."""
+class FakeRunner(LocalRunner):
+    """A model or a silver file is a hash of the settings and the inputs of its stage.
+
+    cut: the label of a stage that is interrupted after its start.
+    """
 
     cut = None
 
-    def __call__(self, stage):
+    def run(self, stage):
         self.calls.append(stage.label)
-        begin(stage)
+        write_config(stage)
         if stage.label == self.cut:
             raise KeyboardInterrupt
         made = hashlib.sha256((stage.folder / "stage.json").read_bytes()).hexdigest()
@@ -125,17 +127,20 @@ class Pretend(InProcess):
         write_whole(stage.folder / "result.json", json.dumps(facts).encode())
 
 
-def command(options: dict, *words: str, processes=Pretend, cut=None) -> list[str]:
+def command(options: dict, *words: str, runner_class=FakeRunner, cut=None, first=()) -> list[str]:
     """The command -> the labels of the stages that it did."""
     path = Path(options["runs"]).with_suffix(".yaml")
     path.write_text(yaml.safe_dump(options))
-    made = processes(1, print)
-    made.cut = cut
+    runner = runner_class(1, print)
+    runner.cut = cut
     import augment
 
     AcceleratorState._reset_state(reset_partial_state=True)
-    augment.main(["recipe", "--config", str(path), *words], processes=lambda jobs, say: made)
-    return made.calls
+    augment.main(
+        ["recipe", *first, "--config", str(path), *words],
+        make_runner=lambda jobs, print_line: runner,
+    )
+    return runner.calls
 
 
 @pytest.fixture(scope="module")
@@ -145,22 +150,24 @@ def whole(tmp_path_factory, encoder, pairs) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT)
         patch.setattr(silver, "UNIT", 6)
-        assert command(recipe_options(folder, encoder, pairs), processes=InProcess) == seeded(1)
+        assert command(
+            recipe_options(folder, encoder, pairs), runner_class=LocalRunner
+        ) == labels_of_seeds(1)
     return folder / "mine"
 
 
-def seeded(*seeds: int) -> list[str]:
+def labels_of_seeds(*seeds: int) -> list[str]:
     return [f"{stage},seed={seed}" for seed in seeds for stage in STAGES]
 
 
 def results(folder: Path) -> list[dict]:
-    """results.jsonl without what a clock says."""
+    """results.jsonl without times."""
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
 def listed(capsys) -> dict[str, str]:
-    """What a dry run said: {stage: its state, and why}."""
+    """The output of a dry run: {stage: its state and the reason}."""
     lines = capsys.readouterr().out.splitlines()[:-1]
     return {
         words[0]: line[:5].strip() + line[7:].removeprefix(words[0])
@@ -170,7 +177,7 @@ def listed(capsys) -> dict[str, str]:
 
 
 def test_from_pairs_to_a_table(whole):
-    """The numbers of the table are those of the runs; silver is what the strategies sampled, and is trained on."""
+    """The table has the numbers of the runs; the silver of each strategy is trained on."""
     gold, teacher = (
         json.loads((whole / f"{s},seed=1/result.json").read_text())
         for s in ("gold", "cross-encoder")
@@ -206,7 +213,8 @@ def test_from_pairs_to_a_table(whole):
 
 
 def test_killed_in_every_stage_it_ends_the_same(whole, options, tmp_path, monkeypatch):
-    """Cut in the third step or unit of one stage after another: the same results, silver and weights, to the last bit."""
+    """Cut in the third step or unit of one stage after another: results, silver and weights are the
+    same, to the last bit."""
     works = 0
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setattr(silver, "UNIT", 6)
@@ -221,11 +229,11 @@ def test_killed_in_every_stage_it_ends_the_same(whole, options, tmp_path, monkey
 
         return call
 
-    class Cut(InProcess):
-        def __call__(self, one):
+    class Cut(LocalRunner):
+        def run(self, one):
             nonlocal works
             works = 0 if one.label == f"{stage},seed=1" else -1000
-            super().__call__(one)
+            super().run(one)
 
     stages = ["gold", "cross-encoder", "silver-semantic", "semantic"]
     while stages:
@@ -234,12 +242,16 @@ def test_killed_in_every_stage_it_ends_the_same(whole, options, tmp_path, monkey
             patch.setattr(Training, "update", counted(Training.update))
             patch.setattr(silver, "label_pairs", counted(silver.label_pairs))
             with pytest.raises(KeyboardInterrupt):
-                command(options, processes=Cut)
-    command(options, processes=InProcess)
+                command(options, runner_class=Cut)
+    command(options, runner_class=LocalRunner)
     folder = tmp_path / "recipes/mine"
     assert results(folder) == results(whole)
-    for name in ("cross-encoder,seed=1/best/model.safetensors", "semantic,seed=1/best/model.safetensors",
-                 "silver-random,seed=1/silver.jsonl", "silver-semantic,seed=1/silver.jsonl"):  # fmt: skip
+    for name in (
+        "cross-encoder,seed=1/best/model.safetensors",
+        "semantic,seed=1/best/model.safetensors",
+        "silver-random,seed=1/silver.jsonl",
+        "silver-semantic,seed=1/silver.jsonl",
+    ):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
     assert (folder / "table.md").read_text() == (whole / "table.md").read_text().replace(
         str(whole), str(folder)
@@ -247,21 +259,21 @@ def test_killed_in_every_stage_it_ends_the_same(whole, options, tmp_path, monkey
 
 
 def test_what_is_done_is_skipped_and_the_recipe_may_grow(options, tmp_path):
-    assert command(options) == seeded(1)
+    assert command(options) == labels_of_seeds(1)
     assert command(options) == []
-    assert command(options | {"seeds": [1, 2]}) == seeded(2)
+    assert command(options | {"seeds": [1, 2]}) == labels_of_seeds(2)
     more = options["silver"] | {"strategies": ["random", "semantic", "kde"]}
     assert command(options | {"silver": more}) == ["silver-kde,seed=1", "kde,seed=1"]
     assert not list((tmp_path / "recipes/mine").glob("*/last"))
 
 
-def test_a_stage_that_was_cut_goes_on(options, capsys):
+def test_a_stage_that_was_cut_is_resumed(options, capsys):
     with pytest.raises(KeyboardInterrupt):
         command(options, cut="random,seed=1")
     capsys.readouterr()
     command(options, "--dry_run")
     assert list(listed(capsys).values()) == ["done"] * 3 + ["cut"] + ["to do"] * 2
-    assert command(options) == seeded(1)[3:]
+    assert command(options) == labels_of_seeds(1)[3:]
 
 
 def test_a_changed_teacher_makes_its_silver_and_all_after_it_invalid(options, tmp_path, capsys):
@@ -270,23 +282,23 @@ def test_a_changed_teacher_makes_its_silver_and_all_after_it_invalid(options, tm
     shutil.rmtree(folder / "cross-encoder,seed=1")
     capsys.readouterr()
     command(options, "--dry_run")
-    states, by_teacher = listed(capsys), "stale: cross-encoder,seed=1 is to be made again"
+    states, by_teacher = listed(capsys), "stale: cross-encoder,seed=1 will be redone"
     assert states["gold,seed=1"] == "done"
     assert states["cross-encoder,seed=1"] == "to do"
     assert states["silver-random,seed=1"] == states["silver-semantic,seed=1"] == by_teacher
-    assert states["semantic,seed=1"] == "stale: silver-semantic,seed=1 is to be made again"
+    assert states["semantic,seed=1"] == "stale: silver-semantic,seed=1 will be redone"
     # it comes out as before, so all that was made from it is of use still
     assert command(options) == ["cross-encoder,seed=1"]
     # it comes out otherwise
     (folder / "cross-encoder,seed=1/best/model.safetensors").write_text("another")
     capsys.readouterr()
-    assert command(options) == seeded(1)[2:]
+    assert command(options) == labels_of_seeds(1)[2:]
     teacher = folder / "cross-encoder,seed=1/best"
-    assert f"again: silver-random,seed=1: it read another {teacher}" in capsys.readouterr().out
+    assert f"redo silver-random,seed=1: its input {teacher} has changed" in capsys.readouterr().out
     assert command(options) == []
 
 
-def test_an_exchanged_silver_file_is_trained_on_anew(options, tmp_path):
+def test_a_replaced_silver_file_is_trained_on_again(options, tmp_path):
     command(options)
     silver = tmp_path / "recipes/mine/silver-random,seed=1/silver.jsonl"
     silver.write_text(silver.read_text().replace("a cat", "a dog"))
@@ -300,11 +312,12 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
     line = fails(command, capsys, other)
     place = tmp_path / "recipes/mine/cross-encoder,seed=1"
     assert line == (
-        f"augment.py: error: {place}: made otherwise: it was 'batch_size: 8', now 'batch_size: 4'; give the recipe "
-        "another name, or delete what no longer holds and make it again by --redo"
+        f"augment.py: error: {place}: has a result of other settings or data: it was "
+        f"'batch_size: 8', now 'batch_size: 4'; "
+        "give the recipe another name, or pass --redo to delete and redo such stages"
     )
     assert {p: p.read_bytes() for p in (tmp_path / "recipes").rglob("*") if p.is_file()} == files
-    assert command(other, "--redo") == seeded(1)[1:]
+    assert command(other, "--redo") == labels_of_seeds(1)[1:]
     assert command(other) == []
 
 
@@ -315,40 +328,52 @@ def test_other_data_is_refused_and_done_again(options, tmp_path, pairs, capsys):
     path.write_text(pairs.read_text())
     command(options)
     path.write_text(pairs.read_text() + "a cat\ta dog\t0.5\n")
-    assert f"gold,seed=1: made otherwise: it read another {path}; give" in fails(
-        command, capsys, options
+    assert (
+        f"gold,seed=1: has a result of other settings or data: its input {path} has changed; give"
+        in fails(command, capsys, options)
     )
-    assert command(options, "--redo") == seeded(1)
+    assert command(options, "--redo") == labels_of_seeds(1)
 
 
-def test_a_run_in_the_place_of_a_stage_is_refused(options, tmp_path, capsys):
+def test_a_folder_that_is_not_a_stage_is_refused(options, tmp_path, capsys):
     folder = tmp_path / "recipes/mine/gold,seed=1"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("name: mine")
-    assert "gold,seed=1: made otherwise: its folder holds what no recipe made" in fails(
-        command, capsys, options
+    assert (
+        "gold,seed=1: has a result of other settings or data: its folder was not made by a recipe"
+        in fails(command, capsys, options)
     )
     assert (folder / "config.yaml").read_text() == "name: mine"
+
+
+@pytest.mark.parametrize(("flag", "done"), [("--dry_run", []), ("--redo", STAGES)])
+def test_a_flag_may_come_before_the_configuration(options, flag, done):
+    assert command(options, first=[flag]) == [f"{stage},seed=1" for stage in done]
 
 
 def test_a_part_of_the_published_strategies(options, capsys):
     options["published"] = {"gold": 60.5, "bm25": 61.48}  # which is none of this recipe's
     command(options)
-    assert [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| gold")] == [
-        "60.50", "-", "-"]  # fmt: skip
+    assert [
+        line.split("|")[-2].strip()
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("| gold")
+    ] == ["60.50", "-", "-"]
 
 
 def test_a_dry_run_writes_nothing(options, tmp_path, capsys):
     command(options, "--dry_run")
     assert capsys.readouterr().out.splitlines() == [
-        *(f"to do  {label}" for label in seeded(1)), f"0 of 6 stages done in {tmp_path}/recipes/mine"]  # fmt: skip
+        *(f"to do  {label}" for label in labels_of_seeds(1)),
+        f"0 of 6 stages done in {tmp_path}/recipes/mine",
+    ]
     assert not (tmp_path / "recipes").exists()
 
 
 def test_results_and_the_last_line(options, tmp_path, capsys):
     command(options | {"seeds": [1, 2]})
     folder, output = tmp_path / "recipes/mine", capsys.readouterr().out
-    assert [row["stage"] for row in results(folder)] == seeded(1, 2)
+    assert [row["stage"] for row in results(folder)] == labels_of_seeds(1, 2)
     assert results(folder)[0]["results"]["dev"]["after"] == {"rho": 0.041}
     table = (folder / "table.md").read_text().split("\n\n", 1)[1].strip()
     assert output.rstrip().endswith(f"{table}\n\ntable: {folder}/table.md")
@@ -357,26 +382,26 @@ def test_results_and_the_last_line(options, tmp_path, capsys):
     assert "5 of 12: silver-semantic,seed=1: 8 pairs, KL(gold || silver) " in output
 
 
-def test_a_teacher_that_is_worse_than_its_student_is_said_at_once(options, capsys):
-    class Poor(Pretend):
-        def __call__(self, stage):
-            super().__call__(stage)
+def test_the_warning_of_a_poor_teacher_is_printed_at_once(options, capsys):
+    class PoorTeacher(FakeRunner):
+        def run(self, stage):
+            super().run(stage)
             if stage.kind == "teacher":
                 path = stage.folder / "result.json"
                 path.write_text(path.read_text().replace('"rho": 0.131', '"rho": 0.03'))
 
-    command(options, processes=Poor)
-    doubt = "the cross-encoder has 3.00 on dev, less than the 4.10 of the bi-encoder that it is to teach: "
+    command(options, runner_class=PoorTeacher)
+    warning = "the cross-encoder has 3.00 on dev, less than the 4.10 of the bi-encoder that it is "
     output = capsys.readouterr().out
-    assert output.count(doubt) == 2  # when it is there, and under the table
-    assert output.index(doubt) < output.index("3 of 6")
+    assert output.count(warning) == 2  # when it is there, and under the table
+    assert output.index(warning) < output.index("3 of 6")
     command(options | {"name": "other"})
     assert "that it is to teach" not in capsys.readouterr().out
 
 
 def test_one_teacher_for_all_seeds(options):
     again = ["gold,seed=2", "random,seed=2", "semantic,seed=2"]
-    assert command(options | {"seeds": [1, 2], "one_teacher": True}) == seeded(1) + again
+    assert command(options | {"seeds": [1, 2], "one_teacher": True}) == labels_of_seeds(1) + again
 
 
 def test_sizes_have_tables_of_their_own(options, tmp_path):
@@ -390,7 +415,8 @@ def test_sizes_have_tables_of_their_own(options, tmp_path):
 
 
 def test_domain_adaptation(options, tmp_path, pairs):
-    """The last bi-encoder is trained on silver of the target alone; source's dev chooses nothing of it."""
+    """The last bi-encoder is trained on silver of the target alone; the source's dev
+    does not choose its best step."""
     target = {"test": [{"path": str(copied(pairs)), "name": "target"}]}
     silver = {"strategies": ["given"], "unlabelled": {"path": str(pairs)}}
     command(options | {"target": target, "silver": silver, "test": []})
@@ -415,31 +441,70 @@ def test_domain_adaptation(options, tmp_path, pairs):
     )
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"silver": {"strategies": ["bm52"]}}, "bm52"),
-    ({"silver": {"strategies": []}}, "silver.strategies: []; name some of random, bm25"),
-    ({"silver": {"strategies": ["kde", "kde"]}}, "silver.strategies: [kde, kde]; name some of random, bm25"),
-    ({"silver": {"strategies": ["given"]}}, "given labels the pairs of silver.unlabelled, and there are none"),
-    ({"silver": {"strategies": ["random"], "k": 0}}, "silver.k is 0; it must be 1 or more"),
-    ({"dev": []}, "dev: is empty; a recipe needs labelled pairs to train on, and others to choose by"),
-    ({"gold": []}, "gold: is empty"),
-    ({"seeds": []}, "seeds: []; name some, each once"),
-    ({"seeds": [1, 1]}, "seeds: [1, 1]; name some, each once"),
-    ({"sizes": [5, 5]}, "sizes: [5, 5]; name some, each once"),
-    ({"sizes": [30]}, "size 30 goes beyond the limit of 20 in gold"),
-    ({"published": {"bm52": 1.0}}, "published: 'bm52' is no row of the table; the rows are untuned, gold, cross-encoder, "),
-    ({"augmented": {"share": 1.0}}, "augmented.share is 1.0; it must lie between 0 and 1"),
-    ({"augmented": {"set": {"optim.lrr": 1}}}, "augmented.set: unknown option optim.lrr: 'lrr' is none of lr, "),
-    ({"augmented": {"set": {"optim.lr": -1.0}}}, "random: optim.lr is -1.0; it must be above 0"),
-    ({"target": {"test": []}}, "target.test: is empty; name labelled pairs of the target"),
-    ({"target": {"test": [{"path": "x.tsv"}]}}, "target: name its pairs as silver.unlabelled, or its sentences as silver.texts"),
-    ({"silver": {"strategies": ["random"], "unlabelled": {"path": "x.tsv"}, "texts": {"path": "x.txt"}}},
-     "silver: unlabelled and texts are both given"),
-    ({"gold": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
-    ({"test": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
-    ({"strategies": ["kde"]}, "strategies"),
-    ({"metric": "kendall"}, "metric: dev has no 'kendall'; there are: rho"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"silver": {"strategies": ["bm52"]}}, "bm52"),
+        ({"silver": {"strategies": []}}, "silver.strategies: []; list one or more of random, bm25"),
+        (
+            {"silver": {"strategies": ["kde", "kde"]}},
+            "silver.strategies: [kde, kde]; list one or more of random, bm25",
+        ),
+        (
+            {"silver": {"strategies": ["given"]}},
+            "given labels the pairs of silver.unlabelled; set that too",
+        ),
+        (
+            {"silver": {"strategies": ["random"], "k": 0}},
+            '"silver.k"; Not of type PositiveInt: 0 does not conform to restriction v>0',
+        ),
+        ({"dev": []}, "dev: is empty; a recipe needs labelled pairs to choose by"),
+        ({"gold": []}, "gold: is empty; a recipe needs labelled pairs to train on"),
+        ({"seeds": []}, "seeds: is empty; list one or more"),
+        ({"seeds": [1, 1]}, "seeds: [1, 1] has a value twice; list each once"),
+        ({"sizes": [5, 5]}, "sizes: [5, 5] has a value twice; list each once"),
+        ({"sizes": [30]}, "size 30 exceeds the limit of 20 in gold; use sizes of 1 to 20"),
+        (
+            {"published": {"bm52": 1.0}},
+            "published: 'bm52' is not a row of the table; the rows are untuned, gold, "
+            "cross-encoder, ",
+        ),
+        (
+            {"augmented": {"share": 1.0}},
+            "Not of type OpenUnitInterval: does not conform to restriction v>0 and v<1",
+        ),
+        (
+            {"augmented": {"set": {"optim.lrr": 1}}},
+            "augmented.set: unknown option optim.lrr: 'lrr' is not one of lr, ",
+        ),
+        (
+            {"augmented": {"set": {"optim.lr": -1.0}}},
+            'random: Parser key "optim.lr"; Not of type PositiveFloat: -1.0 does not conform',
+        ),
+        (
+            {"target": {"test": []}},
+            "target.test: is empty; name labelled pairs of the target domain",
+        ),
+        (
+            {"target": {"test": [{"path": "x.tsv"}]}},
+            "target: set silver.unlabelled to its pairs, or silver.texts to its sentences",
+        ),
+        (
+            {
+                "silver": {
+                    "strategies": ["random"],
+                    "unlabelled": {"path": "x.tsv"},
+                    "texts": {"path": "x.txt"},
+                }
+            },
+            "unlabelled and texts are both given; the sentences are those of one",
+        ),
+        ({"gold": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
+        ({"test": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
+        ({"strategies": ["kde"]}, "strategies"),
+        ({"metric": "kendall"}, "metric: dev has no 'kendall'; there are: rho"),
+    ],
+)
 def test_bad_input_ends_with_one_line(options, tmp_path, capsys, changes, message):
     assert message in fails(command, capsys, options | changes)
     assert [path.name for path in (tmp_path / "recipes").glob("mine/*") if "seed" in path.name] in (
@@ -448,7 +513,7 @@ def test_bad_input_ends_with_one_line(options, tmp_path, capsys, changes, messag
     )
 
 
-def test_a_model_that_is_not_there(options, capsys):
+def test_a_missing_model(options, capsys):
     options["teacher"] = options["teacher"] | {"model": {"path": "no/such/folder"}}
     assert "run cross-encoder,seed=1: model no/such/folder: no such folder" in fails(
         command, capsys, options
@@ -459,13 +524,13 @@ def test_silver_is_no_gold(whole, options, capsys):
     silver = whole / "silver-random,seed=1/silver.jsonl"
     line = fails(command, capsys, options | {"gold": [{"path": str(silver)}]})
     assert (
-        f"gold {silver}: is silver, labelled by a cross-encoder; gold is what people labelled"
+        f"gold {silver}: is silver, labelled by a cross-encoder; gold must be labelled by people"
         in line
     )
 
 
 def test_silver_of_another_teacher_is_not_trained_on(whole, options, tmp_path, capsys, monkeypatch):
-    """Exchanged behind the recipe's back; train.py itself refuses it."""
+    """The silver file is replaced without the recipe's knowledge; train.py refuses it."""
     monkeypatch.syspath_prepend(ROOT)
     folder = tmp_path / "recipes/mine"
     shutil.copytree(whole, folder)
@@ -479,7 +544,8 @@ def test_silver_of_another_teacher_is_not_trained_on(whole, options, tmp_path, c
     first, rest = silver.read_text().split("\n", 1)
     silver.write_text(json.dumps(json.loads(first) | {"teacher": "0" * 64}) + "\n" + rest)
     with pytest.raises(SystemExit):
-        command(options, processes=InProcess)
+        command(options, runner_class=LocalRunner)
     assert (
-        f"train.py: error: {silver}, line 1: teacher is {'0' * 16}, and " in capsys.readouterr().err
+        f"train.py: error: {silver}, line 1: teacher is {'0' * 16}, expected "
+        in capsys.readouterr().err
     )

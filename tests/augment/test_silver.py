@@ -1,4 +1,4 @@
-"""augment.py silver as a person calls it: pairs, labels, what is refused; killed at random moments; 10 sentences to thousands."""
+"""augment.py silver as a user runs it: pairs, labels, bad input, interruptions."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ GOLD = ["--gold", "[{path: gold.tsv, range: [0, 5]}]"]
 
 @pytest.fixture
 def place(tmp_path, tiny_folder, monkeypatch):
-    """A folder to stand in: gold of 15 pairs with scores 0 to 5, a target without labels, a teacher."""
+    """A working folder: gold of 15 pairs with scores 0 to 5, a target without labels, a teacher."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(silver, "UNIT", 32)
     (tmp_path / "tiny").symlink_to(tiny_folder)
@@ -190,35 +190,89 @@ def test_a_collection_of_an_unlabelled_target(place, augment_command):
     assert [(row["sentence1"], row["sentence2"]) for row in rows] == pairs
 
 
-@pytest.mark.parametrize(("argv", "message"), [
-    (["--strategy", "bm25"], "gold: name the data whose sentences are paired, or unlabelled, or texts"),
-    ([*GOLD, "--k", "0"], "k is 0; it must be 1 or more"),
-    ([*GOLD, "--number", "0"], "number is 0; it must be 1 or more"),
-    ([*GOLD, "--seed", "-1"], "seed is -1; it must be 0 or more"),
-    ([*GOLD, "--strategy", "best"], "strategy"),
-    (GOLD, "model: strategy semantic needs the bi-encoder that finds the neighbours"),
-    ([*GOLD, "--strategy", "given"], "strategy given needs unlabelled, whose pairs are labelled"),
-    (["--texts.path", "target.txt", "--strategy", "kde", "--model", "tiny"], "strategy kde needs gold, whose scores are matched"),
-    ([*GOLD, "--strategy", "random", "--pool", "9"], "pool goes with strategy kde; of random pairs, number is how many are kept"),
-    (["--unlabelled.path", "target.txt", "--strategy", "given"],
-     "unlabelled target: one column of texts; pairs need two, and single texts go as texts"),
-    (["--texts.path", "target.txt", "--unlabelled.path", "gold.tsv", "--strategy", "bm25"],
-     "unlabelled and texts are both given; the sentences are those of one"),
-    (["--gold", "[{path: gold.tsv}]", "--strategy", "bm25"],
-     "gold.tsv, line 5: the score 1.07 is outside the declared range [0, 1] (range: the file's lowest and highest possible"),
-    (["--gold", "[{path: target.tsv, task: pair, texts: [left, right]}]", "--strategy", "bm25"],
-     "gold target: task pair; gold is of task sts or binary"),
-    (["--gold", "[{path: one.tsv}]", "--strategy", "bm25"],
-     "gold: 1 distinct sentence, case and spaces aside; pairs need two or more"),
-    (["--gold", "[{path: strange.tsv}]", "--strategy", "bm25"],
-     "strategy bm25: finds no pair among 4 sentences that is not known already"),
-    (["--gold", "[{path: equal.tsv}]", "--strategy", "kde", "--model", "tiny"],
-     "strategy kde: all 2 gold scores are 0.5, so they have no density to match; use another strategy"),
-    ([*GOLD, "--strategy", "bm25", "--teacher", "nli"], "teacher nli: has 3 classes; a cross-encoder with one label"),
-    ([*GOLD, "--strategy", "bm25", "--teacher", "mse"], "teacher mse: its activation is identity, so its labels need not lie in"),
-    ([*GOLD, "--strategy", "bm25", "--teacher", "tiny"], "teacher tiny: is a bi-encoder; a cross-encoder is needed"),
-    (["--texts.path", "c.npy", "--strategy", "bm25"], "texts: silver takes texts, and embeds the distinct ones itself"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["--strategy", "bm25"],
+            "gold: name the data whose sentences are paired, or set unlabelled or texts",
+        ),
+        (
+            [*GOLD, "--k", "0"],
+            '"k"; Not of type PositiveInt: 0 does not conform to restriction v>0',
+        ),
+        ([*GOLD, "--number", "0"], "Not of type PositiveInt: does not conform to restriction v>0"),
+        (
+            [*GOLD, "--seed", "-1"],
+            '"seed"; Not of type NonNegativeInt: -1 does not conform to restriction v>=0',
+        ),
+        ([*GOLD, "--strategy", "best"], "strategy"),
+        (GOLD, "model: strategy semantic needs the bi-encoder that finds the neighbours"),
+        (
+            [*GOLD, "--strategy", "given"],
+            "strategy given needs unlabelled, whose pairs are labelled",
+        ),
+        (
+            ["--texts.path", "target.txt", "--strategy", "kde", "--model", "tiny"],
+            "strategy kde needs gold, whose scores are matched",
+        ),
+        (
+            [*GOLD, "--strategy", "random", "--pool", "9"],
+            "pool is for strategy kde; of random pairs, number is how many are kept",
+        ),
+        (
+            ["--unlabelled.path", "target.txt", "--strategy", "given"],
+            "unlabelled target: one column of texts; pairs need two, and single texts are "
+            "given as texts",
+        ),
+        (
+            ["--texts.path", "target.txt", "--unlabelled.path", "gold.tsv", "--strategy", "bm25"],
+            "unlabelled and texts are both given; the sentences are those of one",
+        ),
+        (
+            ["--gold", "[{path: gold.tsv}]", "--strategy", "bm25"],
+            "gold.tsv, line 5: the score 1.07 is outside [0, 1]; ",
+        ),
+        (
+            [
+                "--gold",
+                "[{path: target.tsv, task: pair, texts: [left, right]}]",
+                "--strategy",
+                "bm25",
+            ],
+            "gold target: task pair; gold is of task sts or binary",
+        ),
+        (
+            ["--gold", "[{path: one.tsv}]", "--strategy", "bm25"],
+            "gold: 1 distinct sentence, ignoring case and spaces; pairs need two or more",
+        ),
+        (
+            ["--gold", "[{path: strange.tsv}]", "--strategy", "bm25"],
+            "strategy bm25: finds no pair among 4 sentences that is not known",
+        ),
+        (
+            ["--gold", "[{path: equal.tsv}]", "--strategy", "kde", "--model", "tiny"],
+            "strategy kde: all 2 gold scores are 0.5, so they have no density; use another "
+            "strategy",
+        ),
+        (
+            [*GOLD, "--strategy", "bm25", "--teacher", "nli"],
+            "teacher nli: has 3 classes; a cross-encoder with one label",
+        ),
+        (
+            [*GOLD, "--strategy", "bm25", "--teacher", "mse"],
+            "teacher mse: its activation is identity, so labels may lie outside [0, 1]",
+        ),
+        (
+            [*GOLD, "--strategy", "bm25", "--teacher", "tiny"],
+            "teacher tiny: is a bi-encoder; a cross-encoder is needed",
+        ),
+        (
+            ["--texts.path", "c.npy", "--strategy", "bm25"],
+            "texts: silver needs texts and embeds the distinct ones itself",
+        ),
+    ],
+)
 def test_bad_input(place, augment_command, capsys, argv, message):
     head = "sentence1\tsentence2\tscore"
     write_texts(place / "one.tsv", [head, "a cat\tA  cat\t0.5"])
@@ -242,7 +296,7 @@ def test_kde_that_accepts_nothing(place, augment_command, capsys, monkeypatch):
     )
     options = [*GOLD, "--model", "tiny", "--strategy", "kde", "--pool", "20"]
     assert "strategy kde: accepts none of " in fails(augment_command, capsys, *BASE, *options)
-    assert "pairs; label more: set pool" in fails(
+    assert "pairs; increase pool" in fails(
         augment_command, capsys, *BASE, *options
     )  # labelled by now
 
@@ -273,7 +327,7 @@ def test_no_pair_is_labelled_twice(place, augment_command, monkeypatch, capsys):
     assert len(mined(augment_command, *options)) == 150
     assert len(labelled) == len(set(labelled)) == 150
     assert sampled == [1]
-    assert "going on after 3 units" in capsys.readouterr().out
+    assert "resuming after 3 units" in capsys.readouterr().out
 
 
 KILLED = """\
@@ -294,7 +348,8 @@ def start(output):
     return child
 
 def units():
-    return json.load(open("x.jsonl.part.json"))["units"] if os.path.exists("x.jsonl.part.json") else 0
+    state = "x.jsonl.part.json"
+    return json.load(open(state))["units"] if os.path.exists(state) else 0
 
 os.waitpid(start("whole.jsonl"), 0)
 killed, moments = [], random.Random(0)
@@ -331,7 +386,7 @@ def test_killed_at_random_moments_the_file_is_the_same(place):
     assert killed == sorted(killed), "a unit was lost"
     assert len(set(killed)) > 2
     said = (place / "log").read_text()
-    assert [f"going on after {units} units" in said for units in killed] == [True] * 5
+    assert [f"resuming after {units} units" in said for units in killed] == [True] * 5
     whole = (place / "whole.jsonl").read_bytes()
     assert len(whole.splitlines()) > 60
     assert (place / "x.jsonl").read_bytes() == whole, said
@@ -342,6 +397,6 @@ def test_tsv_refuses_a_text_that_it_cannot_hold(place, augment_command, capsys):
     rows = [{"sentence1": "a\tcat", "sentence2": "a dog", "score": 0.2}]
     (place / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     argv = [*BASE[:-1], "x.tsv", "--gold", "[{path: gold.jsonl}]", "--strategy", "bm25"]
-    assert "x.tsv: a text has a tab or a line break, which TSV cannot hold" in fails(
+    assert "x.tsv: TSV cannot hold a text with a tab or a line break" in fails(
         augment_command, capsys, *argv
     )

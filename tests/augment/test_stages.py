@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from sbert.augment import stages as module
-from sbert.augment.stages import Stage, StageState, digests
+from sbert.augment.stages import Stage, StageState, digest_paths
 from sbert.data.config import DatasetConfig
 
 
 @pytest.fixture
 def stages(tmp_path) -> tuple[Stage, Stage]:
-    """A training on a file and an encoder, and one that goes on from it."""
+    """A training on a file and an encoder, and one that starts from its model."""
     encoder, pairs = tmp_path / "encoder", tmp_path / "pairs.tsv"
     encoder.mkdir()
     (encoder / "model.safetensors").write_text("weights")
@@ -40,7 +40,7 @@ def stages(tmp_path) -> tuple[Stage, Stage]:
 
 
 def finish(stage: Stage, weights: str) -> None:
-    stage.begin()
+    stage.prepare()
     stage.result.mkdir()
     (stage.result / "model.safetensors").write_text(weights)
     (stage.folder / "result.json").write_text("{}")
@@ -56,7 +56,7 @@ def done(stages) -> tuple[Stage, Stage]:
 def test_states_in_turn(stages):
     one, _ = stages
     assert one.state() == StageState("to do")
-    one.begin()
+    one.prepare()
     assert one.state() == StageState("cut")
     finish(one, "weights")
     assert one.state() == StageState("done")
@@ -64,13 +64,13 @@ def test_states_in_turn(stages):
 
 def test_cut_keeps_what_it_has_and_stale_does_not(stages):
     one, _ = stages
-    one.begin()
+    one.prepare()
     (one.folder / "part").write_text("half")
-    one.begin()
+    one.prepare()
     assert (one.folder / "part").exists()
-    other = replace(one, text="lr: 3\n")
+    other = replace(one, config_yaml="lr: 3\n")
     assert other.state() == StageState("stale", "it was 'lr: 1', now 'lr: 3'")
-    other.begin()
+    other.prepare()
     assert [path.name for path in one.folder.iterdir()] == ["stage.json"]
     assert other.state() == StageState("cut")
 
@@ -83,7 +83,7 @@ def test_an_encoder_or_a_file_that_changed(done, tmp_path):
     ):
         then = path.read_text()
         path.write_text("other")
-        assert one.state() == StageState("stale", f"it read another {tmp_path / read}")
+        assert one.state() == StageState("stale", f"its input {tmp_path / read} has changed")
         path.write_text(then)
         assert one.state() == StageState("done")
         path.unlink()
@@ -96,22 +96,22 @@ def test_a_model_of_the_stage_before_that_came_out_otherwise(done):
     one, two = done
     (one.result / "model.safetensors").write_text("other")
     assert one.state() == StageState("done")
-    assert two.state() == StageState("stale", f"it read another {one.result}", follows=True)
-    assert two.state({"one"}) == StageState("stale", "one is to be made again", follows=True)
-    assert two.state({"three"}).why == f"it read another {one.result}"
+    assert two.state() == StageState("stale", f"its input {one.result} has changed", upstream=True)
+    assert two.state({"one"}) == StageState("stale", "one will be redone", upstream=True)
+    assert two.state({"three"}).reason == f"its input {one.result} has changed"
 
 
-def test_what_stands_in_the_place_of_a_stage(stages):
+def test_a_folder_that_is_not_a_stage(stages):
     one, _ = stages
     one.folder.mkdir()
     assert one.state() == StageState("to do")
     (one.folder / "config.yaml").write_text("lr: 1\n")
-    assert one.state() == StageState("stale", "its folder holds what no recipe made")
+    assert one.state() == StageState("stale", "its folder was not made by a recipe")
 
 
 @pytest.mark.parametrize("operation", ["rename", "write_whole"])
 def test_a_kill_while_a_stale_one_is_deleted_leaves_no_half(done, monkeypatch, operation):
-    one = replace(done[0], text="lr: 3\n")
+    one = replace(done[0], config_yaml="lr: 3\n")
     with monkeypatch.context() as patch:
 
         def die(*args):
@@ -119,17 +119,17 @@ def test_a_kill_while_a_stale_one_is_deleted_leaves_no_half(done, monkeypatch, o
 
         patch.setattr(os if operation == "rename" else module, operation, die)
         with pytest.raises(KeyboardInterrupt):
-            one.begin()
+            one.prepare()
     assert one.state().name == ("stale" if operation == "rename" else "to do")
     assert (one.folder / "result.json").exists() == (operation == "rename")
-    one.begin()
+    one.prepare()
     assert one.state() == StageState("cut")
     assert not one.folder.with_name("one.old").exists()
 
 
 def test_the_state_of_a_finished_training_is_deleted_and_of_a_cut_one_is_not(stages):
     one, _ = stages
-    one.begin()
+    one.prepare()
     (one.folder / "last").mkdir()
     one.clean()
     assert (one.folder / "last").exists()
@@ -168,23 +168,26 @@ def test_what_silver_reads(stages, tmp_path):
         texts=texts,
     )
     silver = replace(stages[0], kind="silver", config=config)
-    assert silver.reads() == {
-        "gold.tsv": Path("gold.tsv"), "pool.txt": Path("pool.txt"), str(tmp_path / "encoder"): tmp_path / "encoder"}  # fmt: skip
+    assert silver.inputs() == {
+        "gold.tsv": Path("gold.tsv"),
+        "pool.txt": Path("pool.txt"),
+        str(tmp_path / "encoder"): tmp_path / "encoder",
+    }
     config.model = "hub/name"
-    assert "hub/name" not in silver.reads()
+    assert "hub/name" not in silver.inputs()
 
 
-def test_digests_follow_contents_and_names(tmp_path):
+def test_digest_paths_follow_contents_and_names(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         (folder / "1_Pooling").mkdir(parents=True)
         (folder / "model.safetensors").write_text("weights")
         (folder / "1_Pooling/config.json").write_text("{}")
-    assert len(set(digests({"a": first, "b": second}).values())) == 1
+    assert len(set(digest_paths({"a": first, "b": second}).values())) == 1
     (first / "README.md").write_text("no part of the model")
-    assert len(set(digests({"a": first, "b": second}).values())) == 1
+    assert len(set(digest_paths({"a": first, "b": second}).values())) == 1
     (first / "1_Pooling/config.json").rename(first / "config.json")
-    assert len(set(digests({"a": first, "b": second}).values())) == 2
-    assert digests({"nothing": tmp_path / "nothing", "empty": tmp_path}) != {}
-    assert digests({"nothing": tmp_path / "nothing"}) == {"nothing": None}
-    assert json.dumps(digests({"a": first}))
+    assert len(set(digest_paths({"a": first, "b": second}).values())) == 2
+    assert digest_paths({"nothing": tmp_path / "nothing", "empty": tmp_path}) != {}
+    assert digest_paths({"nothing": tmp_path / "nothing"}) == {"nothing": None}
+    assert json.dumps(digest_paths({"a": first}))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from sbert.augment.divergence import MAX_KL
-from sbert.augment.summary import Group, SilverSummary, recipe_table
+from sbert.augment.summary import SilverSummary, SizeResults, recipe_table
 from sbert.errors import InputError
 from sbert.evaluation.significance import p_of_means
 
@@ -18,7 +18,7 @@ SCORES = {
     "kde": {1: (0.73, 0.61), 2: (0.77, 0.59)},
     "bm25": {1: (0.60, 0.90), 2: (0.60, 0.90)},
 }
-LOOKS = {
+SUMMARIES = {
     "silver-kde,1": SilverSummary(1000, 0.2),
     "silver-kde,2": SilverSummary(2000, 0.4),
     "silver-bm25,1": SilverSummary(7, 1.0),
@@ -27,7 +27,7 @@ LOOKS = {
 
 @pytest.fixture
 def recipe(tmp_path):
-    """Configuration and stages of a recipe with these scores; kind: cosine, of a cross-encoder logit."""
+    """Configuration and stages of a recipe with these scores, of cosines or a teacher's logits."""
 
     def make(scores=SCORES, target=None, size=None, **options):
         stages = []
@@ -44,11 +44,19 @@ def recipe(tmp_path):
                 if target and not target.dev:
                     del parts["my-dev"]
                 results = [
-                    {"dataset": dataset, "part": part, "rows": 9, "main": f"spearman_{name}",
-                     "before": {f"spearman_{name}": before, f"pearson_{name}": 0.1},
-                     "after": {f"spearman_{name}": after, f"pearson_{name}": None if after is None else after / 2}}
+                    {
+                        "dataset": dataset,
+                        "part": part,
+                        "rows": 9,
+                        "main": f"spearman_{name}",
+                        "before": {f"spearman_{name}": before, f"pearson_{name}": 0.1},
+                        "after": {
+                            f"spearman_{name}": after,
+                            f"pearson_{name}": None if after is None else after / 2,
+                        },
+                    }
                     for dataset, (part, before, after) in parts.items()
-                ]  # fmt: skip
+                ]
                 folder = tmp_path / f"{row},{size},{seed}"
                 folder.mkdir()
                 facts = {
@@ -87,7 +95,7 @@ def cells(text: str) -> dict[str, list[str]]:
 
 
 def test_means_deviations_and_gains(recipe):
-    table = cells(recipe_table(*recipe(), LOOKS))
+    table = cells(recipe_table(*recipe(), SUMMARIES))
     part = ["deviation", "gain"]
     assert table["trained on"] == [
         "runs",
@@ -142,7 +150,7 @@ def test_means_deviations_and_gains(recipe):
 
 def test_another_metric_is_that_of_the_same_kind_of_score(recipe):
     config, stages = recipe(metric="pearson")
-    table = cells(recipe_table(config, stages, LOOKS))
+    table = cells(recipe_table(config, stages, SUMMARIES))
     assert table["trained on"][2] == "my-dev pearson"
     assert (table["gold"][2], table["cross-encoder"][2], table["untuned"][2]) == (
         "35.50",
@@ -154,11 +162,11 @@ def test_another_metric_is_that_of_the_same_kind_of_score(recipe):
         InputError,
         match="metric: my-dev has no 'kendall_cosine'; there are: spearman_cosine, pearson_cosine",
     ):
-        recipe_table(config, stages, LOOKS)
+        recipe_table(config, stages, SUMMARIES)
 
 
 def test_published_figures_stand_beside_ours(recipe):
-    table = cells(recipe_table(*recipe(published={"gold": 60.5, "kde": 61.49}), LOOKS))
+    table = cells(recipe_table(*recipe(published={"gold": 60.5, "kde": 61.49}), SUMMARIES))
     assert table["trained on"][-1] == "published"
     assert [table[row][-1] for row in ("untuned", "gold", "gold + kde", "gold + bm25")] == [
         "-",
@@ -169,24 +177,41 @@ def test_published_figures_stand_beside_ours(recipe):
 
 
 def test_dev_chooses_and_not_test(recipe, tmp_path):
-    line = recipe_table(*recipe(), LOOKS).splitlines()[-1]
+    line = recipe_table(*recipe(), SUMMARIES).splitlines()[-1]
     p = p_of_means({1: 0.73, 2: 0.77}, {1: 0.70, 2: 0.72})[1]
     assert line == (
-        f"**gold + kde** is best on dev, 4.00 above gold: inside the noise (paired over 2 runs, p = {p:.3f}, not corrected for "
+        f"**gold + kde** is best on dev, 4.00 above gold: inside the noise (paired over 2 "
+        f"runs, p = {p:.3f}, not corrected for "
         f"the choice among 2 strategies); its best run: {tmp_path}/kde,None,2/best"
     )
 
 
-@pytest.mark.parametrize(("scores", "line"), [
-    ({"gold": {1: (0.9, 0.1), 2: (0.95, 0.1)}, "kde": {1: (0.8, 0.9), 2: (0.7, 0.9)}},
-     "**gold** is best on dev (no silver helps): {}/gold,None,2/best"),
-    ({"gold": {1: (0.4, 0.9)}, "kde": {1: (0.3, 0.9)}}, "**untuned** is best on dev, no training helps: models/untuned"),
-    ({"gold": {1: (0.6, 0.9)}, "kde": {1: (0.65, 0.9)}},
-     "**gold + kde** is best on dev, 5.00 above gold: with one run of each the noise is unknown; its best run: {}/kde,None,1/best"
-    ),
-    ({"gold": {1: (0.6, 0.9)}, "cross-encoder": {1: (0.9, 0.9)}}, "**gold** is best on dev (the first): {}/gold,None,1/best"),
-    ({"gold": {1: (0.6, 0.9)}, "kde": {1: (None, 0.9)}}, "**gold** is best on dev (the first): {}/gold,None,1/best"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("scores", "line"),
+    [
+        (
+            {"gold": {1: (0.9, 0.1), 2: (0.95, 0.1)}, "kde": {1: (0.8, 0.9), 2: (0.7, 0.9)}},
+            "**gold** is best on dev (no silver helps): {}/gold,None,2/best",
+        ),
+        (
+            {"gold": {1: (0.4, 0.9)}, "kde": {1: (0.3, 0.9)}},
+            "**untuned** is best on dev, no training helps: models/untuned",
+        ),
+        (
+            {"gold": {1: (0.6, 0.9)}, "kde": {1: (0.65, 0.9)}},
+            "**gold + kde** is best on dev, 5.00 above gold: with one run of each the noise "
+            "is unknown; its best run: {}/kde,None,1/best",
+        ),
+        (
+            {"gold": {1: (0.6, 0.9)}, "cross-encoder": {1: (0.9, 0.9)}},
+            "**gold** is best on dev (the first): {}/gold,None,1/best",
+        ),
+        (
+            {"gold": {1: (0.6, 0.9)}, "kde": {1: (None, 0.9)}},
+            "**gold** is best on dev (the first): {}/gold,None,1/best",
+        ),
+    ],
+)
 def test_the_last_line(recipe, tmp_path, scores, line):
     assert recipe_table(*recipe(scores), {}).splitlines()[-1] == line.format(tmp_path)
 
@@ -199,8 +224,10 @@ def test_a_teacher_below_its_student_on_dev(recipe, teacher, warns):
     scores = {"gold": {1: (0.68, 0.9), 2: (0.72, 0.9)}, "cross-encoder": {1: (teacher, 0.1)}}
     config, stages = recipe(scores)
     lines = recipe_table(config, stages, {}).splitlines()
-    said = "the cross-encoder has 69.00 on dev, less than the 70.00 of the bi-encoder that it is to teach: "
-    assert lines[-3].startswith(said) == warns
+    warning = (
+        "the cross-encoder has 69.00 on dev, less than the 70.00 of the bi-encoder that it is "
+    )
+    assert lines[-3].startswith(warning) == warns
     assert lines[-1].startswith("**gold** is best on dev")
     # the source's dev set says nothing of another domain
     config.target = SimpleNamespace(dev=[], test=["my-test"])
@@ -209,7 +236,7 @@ def test_a_teacher_below_its_student_on_dev(recipe, teacher, warns):
 
 def test_of_a_target_its_own_datasets_alone(recipe):
     with_dev = SimpleNamespace(dev=["my-dev"], test=["my-test"])
-    text = recipe_table(*recipe(target=with_dev), LOOKS)
+    text = recipe_table(*recipe(target=with_dev), SUMMARIES)
     assert list(cells(text)) == [
         "trained on",
         "-" * 13,
@@ -235,7 +262,7 @@ def test_of_a_target_its_own_datasets_alone(recipe):
 
 
 def test_a_target_without_dev_has_no_best_row(recipe):
-    text = recipe_table(*recipe(target=SimpleNamespace(dev=[], test=["my-test"])), LOOKS)
+    text = recipe_table(*recipe(target=SimpleNamespace(dev=[], test=["my-test"])), SUMMARIES)
     assert (
         text.splitlines()[-1]
         == "no labelled dev set of the target: nothing is chosen among the rows"
@@ -253,19 +280,19 @@ def test_a_table_for_each_size(recipe):
     assert "published" in second
 
 
-def test_what_is_not_done_is_not_there(recipe):
+def test_stages_that_are_not_done_have_no_row(recipe):
     config, stages = recipe()
     for stage in stages:
         stage.done = stage.row == "gold" or (stage.row == "kde" and stage.axes["seed"] == 1)
-    table = cells(recipe_table(config, stages, LOOKS))
+    table = cells(recipe_table(config, stages, SUMMARIES))
     assert list(table)[2:] == ["untuned", "gold", "gold + kde"]
     assert table["gold + kde"][0] == "1"
     for stage in stages:
         stage.done = False
-    assert recipe_table(config, stages, LOOKS) == ""
+    assert recipe_table(config, stages, SUMMARIES) == ""
 
 
-def test_a_look_at_silver_counts_and_compares(tmp_path):
+def test_the_summary_of_a_silver_file(tmp_path):
     from sbert.data.config import DatasetConfig
 
     gold, silver = tmp_path / "gold.jsonl", tmp_path / "silver.jsonl"
@@ -278,16 +305,18 @@ def test_a_look_at_silver_counts_and_compares(tmp_path):
     config = SimpleNamespace(
         gold=[DatasetConfig(str(gold), limit=40, limit_seed=s) for s in (0, 1)], output=str(silver)
     )
-    look = SilverSummary.at(SimpleNamespace(config=config))
-    assert look.pairs == 98
-    assert look.divergence > MAX_KL
+    summary = SilverSummary.from_stage(SimpleNamespace(config=config))
+    assert summary.pairs == 98
+    assert summary.divergence > MAX_KL
     assert (
-        look.line() == f"98 pairs, KL(gold || silver) {look.divergence:.3f}: skewed, above {MAX_KL}"
+        summary.describe()
+        == f"98 pairs, KL(gold || silver) {summary.divergence:.3f}: skewed, above {MAX_KL}"
     )
-    assert SilverSummary(1234, 0.25).line() == "1,234 pairs, KL(gold || silver) 0.250"
+    assert SilverSummary(1234, 0.25).describe() == "1,234 pairs, KL(gold || silver) 0.250"
 
 
-def test_a_group_needs_no_more_than_gold(recipe):
+def test_results_need_no_more_than_gold(recipe):
     config, stages = recipe({"gold": {1: (0.6, 0.9)}})
-    assert Group(config, stages, {}).names() == ["untuned", "gold"]
-    assert Path(Group(config, stages, {}).place("gold")).name == "best"
+    results = SizeResults(config, stages, {})
+    assert results.rows() == ["untuned", "gold"]
+    assert Path(results.best_model("gold")).name == "best"
