@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbert.errors import InputError
+from sbert.errors import require
 
 # similarities that are dot products, of unit vectors for cosine
 DotSimilarity = Literal["cosine", "dot"]
@@ -136,8 +136,8 @@ def check_choice(loss: Loss, option: str, value: str, choices: object) -> str:
         InputError: any other value.
     """
     names = get_args(choices)
-    if value not in names:
-        raise InputError(
-            f"{type(loss).__name__}.{option}: unknown value '{value}'; known: {', '.join(names)}"
-        )
+    require(
+        value in names,
+        f"{type(loss).__name__}.{option}: unknown value '{value}'; known: {', '.join(names)}",
+    )
     return value

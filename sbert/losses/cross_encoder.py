@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.losses.base import Loss, check_choice, lift_to_fp32
 
 ScoreActivation = Literal["identity", "sigmoid"]
@@ -86,8 +86,9 @@ class CrossEntropyLoss(PairLoss):
 
     def __init__(self, num_labels: int = 3):
         super().__init__()
-        if num_labels < 2:
-            raise InputError(f"CrossEntropyLoss.num_labels is {num_labels}; it must be 2 or more")
+        require(
+            num_labels >= 2, f"CrossEntropyLoss.num_labels is {num_labels}; it must be 2 or more"
+        )
         self.num_labels = num_labels
 
     def compute(self, logits, labels):

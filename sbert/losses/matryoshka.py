@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.losses.base import Loss
 
 
@@ -26,18 +26,18 @@ class MatryoshkaLoss(Loss):
 
     def __init__(self, loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None):
         super().__init__()
-        if not dims or len(set(dims)) < len(dims) or min(dims) < 1:
-            raise InputError(
-                f"MatryoshkaLoss.dims is {list(dims)}; it must list different sizes of 1 or more, "
-                "the model's own among them"
-            )
-        if weights is not None and len(weights) != len(dims):
-            raise InputError(
-                f"MatryoshkaLoss.weights: {len(weights)} weights for {len(dims)} dims; "
-                "give one for each"
-            )
+        require(
+            dims and len(set(dims)) == len(dims) and min(dims) > 0,
+            f"MatryoshkaLoss.dims is {list(dims)}; it must list different sizes of 1 or more, "
+            "the model's own among them",
+        )
         self.dims = list(dims)
         self.weights = [1.0] * len(dims) if weights is None else list(weights)
+        require(
+            len(self.weights) == len(dims),
+            f"MatryoshkaLoss.weights: {len(self.weights)} weights for {len(dims)} dims; "
+            "give one for each",
+        )
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in dims)
         # it reads what the loss reads
         self.columns = loss.columns
@@ -50,11 +50,11 @@ class MatryoshkaLoss(Loss):
         return self.losses[self.dims.index(max(self.dims))]
 
     def bind(self, dim):
-        if max(self.dims) != dim:
-            raise InputError(
-                f"MatryoshkaLoss.dims: the largest is {max(self.dims)}; "
-                f"it must be the model's embedding size, {dim}"
-            )
+        require(
+            max(self.dims) == dim,
+            f"MatryoshkaLoss.dims: the largest is {max(self.dims)}; "
+            f"it must be the model's embedding size, {dim}",
+        )
         for loss, size in zip(self.losses, self.dims, strict=True):
             loss.bind(size)
         return self

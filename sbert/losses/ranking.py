@@ -40,8 +40,8 @@ class MultipleNegativesRankingLoss(JointLoss):
         anchors, positives = columns[:2]  # (B, H)
         candidates = torch.cat(columns[1:])  # (N, H), N = (C - 1) B
         if texts is None:
-            ids = torch.arange(len(anchors) * len(columns), device=anchors.device)
-            texts = ids.view(len(anchors), len(columns))  # (B, C)
+            texts = torch.arange(len(anchors) * len(columns), device=anchors.device)
+            texts = texts.view(len(anchors), -1)  # (B, C)
         anchor_ids, positive_ids = texts[:, 0], texts[:, 1]  # (B,)
         candidate_ids = texts[:, 1:].T.flatten()  # (N,), column after column
         fits = known_positives(anchor_ids, positive_ids, candidate_ids)

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sbert import losses
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.losses.base import Loss
 
 LOSS_FILE = "loss.safetensors"
@@ -22,8 +22,14 @@ def save_loss(folder: Path, loss: Loss, classes: list[str] | None) -> None:
     """
     if not any(weight.requires_grad for weight in loss.parameters()):
         return
+    name = type(loss).__qualname__
+    listed = getattr(losses, name, None) is type(loss)
     options = {name: getattr(loss, name) for name in inspect.signature(type(loss)).parameters}
-    facts = {"class": _class_path(type(loss)), "options": options, "classes": classes}
+    facts = {
+        "class": name if listed else f"{type(loss).__module__}.{name}",
+        "options": options,
+        "classes": classes,
+    }
     weights = {name: t.detach().cpu().contiguous() for name, t in loss.state_dict().items()}
     save_file(weights, folder / LOSS_FILE, {"format": "pt", "facts": json.dumps(facts)})
 
@@ -38,22 +44,16 @@ def load_loss(folder: Path, dim: int) -> tuple[Loss, list[str] | None]:
         InputError: no such file, or its class cannot be imported or is no loss.
     """
     path = folder / LOSS_FILE
-    if not path.exists():
-        raise InputError(
-            f"{folder}: no trained loss head ({LOSS_FILE}); "
-            "NLI accuracy needs a model trained with SoftmaxLoss"
-        )
+    require(
+        path.exists(),
+        f"{folder}: no trained loss head ({LOSS_FILE}); "
+        "NLI accuracy needs a model trained with SoftmaxLoss",
+    )
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
     loss = _import_class(facts["class"], path)(**facts["options"]).bind(dim)
     loss.load_state_dict(load_file(path))
     return loss.eval(), facts["classes"]
-
-
-def _class_path(loss: type[Loss]) -> str:
-    """Its name alone for a class that `sbert.losses` lists, else its full name."""
-    name = loss.__qualname__
-    return name if getattr(losses, name, None) is loss else f"{loss.__module__}.{name}"
 
 
 def _import_class(class_path: str, path: Path) -> type[Loss]:
@@ -63,9 +63,9 @@ def _import_class(class_path: str, path: Path) -> type[Loss]:
     except (ImportError, AttributeError):
         loss = None
     # the name comes from a file: nothing but a loss may be called
-    if not (inspect.isclass(loss) and issubclass(loss, Loss)):
-        raise InputError(
-            f"{path}: loss class {class_path} not found; "
-            "it must be a subclass of sbert.losses.Loss in a module on PYTHONPATH"
-        )
+    require(
+        inspect.isclass(loss) and issubclass(loss, Loss),
+        f"{path}: loss class {class_path} not found; "
+        "it must be a subclass of sbert.losses.Loss in a module on PYTHONPATH",
+    )
     return loss

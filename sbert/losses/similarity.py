@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.losses.base import JointLoss, Loss
 
 
@@ -69,8 +69,10 @@ class AnglELoss(CoSENTLoss):
     """
 
     def pair_similarity(self, u, v):
-        if u.shape[-1] % 2:
-            raise InputError(f"AnglELoss: the embedding size is {u.shape[-1]}; it must be even")
+        require(
+            u.shape[-1] % 2 == 0,
+            f"AnglELoss: the embedding size is {u.shape[-1]}; it must be even",
+        )
         a, b = u.chunk(2, dim=-1)  # (B, H / 2)
         c, d = v.chunk(2, dim=-1)
         lengths = torch.linalg.vector_norm(u, dim=-1) * torch.linalg.vector_norm(v, dim=-1)  # (B,)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.losses.base import Loss
 
 Part = Literal["u", "v", "|u-v|", "u*v"]
@@ -39,13 +39,12 @@ class SoftmaxLoss(Loss):
 
     def __init__(self, num_labels: int = 3, concatenation: Sequence[Part] = ("u", "v", "|u-v|")):
         super().__init__()
-        if not concatenation or not set(concatenation) <= set(PARTS):
-            raise InputError(
-                f"SoftmaxLoss.concatenation: invalid value {list(concatenation)}; "
-                f"give one or more of {', '.join(PARTS)}"
-            )
-        if num_labels < 2:
-            raise InputError(f"SoftmaxLoss.num_labels is {num_labels}; it must be 2 or more")
+        require(
+            concatenation and set(concatenation) <= set(PARTS),
+            f"SoftmaxLoss.concatenation: invalid value {list(concatenation)}; "
+            f"give one or more of {', '.join(PARTS)}",
+        )
+        require(num_labels >= 2, f"SoftmaxLoss.num_labels is {num_labels}; it must be 2 or more")
         self.num_labels = num_labels
         self.concatenation = list(concatenation)
         self.head: nn.Linear | None = None

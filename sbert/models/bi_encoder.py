@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbert.device import Precision
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.models import st_folder
-from sbert.models.checks import check_encode_input
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows
 from sbert.pooling import Dense, check_modes, pool
@@ -70,26 +69,21 @@ class BiEncoder(Encoder):
             InputError: no such folder, no safetensors weights in it, an unsupported module or
                 setting.
         """
-        saved = st_folder.read_st_folder(name_or_path, max_length, layer)
-        backbone = saved.backbone
-        if pooling is not None:
-            saved.pooling, saved.head = pooling, []
+        backbone, saved_pooling, head = st_folder.read_st_folder(name_or_path, max_length, layer)
         return cls(
             backbone.transformer,
             backbone.tokenizer,
-            saved.pooling,
+            saved_pooling if pooling is None else pooling,
             backbone.max_length,
-            saved.head,
+            head if pooling is None else [],
             backbone.lower_case,
         ).eval()
 
     @property
     def dim(self) -> int:
         """H, the size of an embedding."""
-        for module in reversed(self.head):
-            if isinstance(module, Dense):
-                return module.linear.out_features
-        return self.transformer.config.hidden_size * len(self.pooling)
+        sizes = [module.linear.out_features for module in self.head if isinstance(module, Dense)]
+        return sizes[-1] if sizes else self.transformer.config.hidden_size * len(self.pooling)
 
     def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
         """Rows (B, C) -> ids and mask (C * B, L), column by column, without the absent texts."""
@@ -109,9 +103,7 @@ class BiEncoder(Encoder):
     ) -> Tensor:
         """(B, L), (B, L) -> embeddings (B, H), fp32. `weights` replace those of the transformer."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        tokens = self.run_transformer(
-            inputs, weights
-        ).last_hidden_state  # (B, L, H of the transformer)
+        tokens = self.run_transformer(inputs, weights).last_hidden_state  # (B, L, its H)
         return self.head(pool(tokens, attention_mask, self.pooling))
 
     def encode(
@@ -138,7 +130,12 @@ class BiEncoder(Encoder):
             InputError: `texts` is one text instead of a list, or holds something else than a str;
                 an unknown precision.
         """
-        check_encode_input(texts)
+        require(
+            not isinstance(texts, str),
+            "encode: takes a list of texts, not one text; write encode([text])",
+        )
+        for i, text in enumerate(texts):
+            require(isinstance(text, str), f"encode: text {i} is {text!r}, not a str")
         distinct, index = unique(texts)
         table = self.text_tokenizer.tokenize(distinct)
         self._warn_cut(table.cut_tokens, "texts")
@@ -146,8 +143,8 @@ class BiEncoder(Encoder):
         embeddings = self.infer(table, rows, precision, progress, batch_tokens)  # (U, H)
         if normalize:
             embeddings = F.normalize(embeddings, dim=-1)
-        embeddings = embeddings.numpy()
-        return embeddings if len(distinct) == len(index) else embeddings[index]
+        # without duplicates, the index would only copy
+        return embeddings.numpy() if len(distinct) == len(index) else embeddings.numpy()[index]
 
     def save_pretrained(self, path: str | Path) -> None:
         """Save a folder that sentence-transformers 2 to 6 also load, with the same embeddings."""
@@ -168,9 +165,8 @@ def freeze_pooler(transformer: nn.Module) -> None:
     The results do not change. Without this, every process of a parallel run would wait for its
     gradient.
     """
-    pooler = getattr(transformer, "pooler", None)
-    if pooler is not None:
-        pooler.requires_grad_(False)
+    if getattr(transformer, "pooler", None) is not None:
+        transformer.pooler.requires_grad_(False)
 
 
 SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -193,8 +189,8 @@ def similarity(
     Raises:
         InputError: an unknown similarity.
     """
-    if similarity not in SIMILARITIES:
-        raise InputError(
-            f"similarity: unknown value '{similarity}'; known: {', '.join(SIMILARITIES)}"
-        )
+    require(
+        similarity in SIMILARITIES,
+        f"similarity: unknown value '{similarity}'; known: {', '.join(SIMILARITIES)}",
+    )
     return SIMILARITIES[similarity](torch.as_tensor(a).float(), torch.as_tensor(b).float())

@@ -12,11 +12,8 @@ from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.models.hf_folder import is_classifier, load_weights, read_config
-
-# their head reads the first position alone
-_FIRST_POSITION_MODELS = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
 
 def load_classifier(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
@@ -34,11 +31,11 @@ def load_classifier(path: Path, num_labels: int | None, new_head: bool) -> nn.Mo
     if not is_classifier(path):
         config.num_labels = num_labels or 1
         return load_weights(path, AutoModelForSequenceClassification, config, _is_outside_encoder)
-    if not new_head and num_labels not in (None, config.num_labels):
-        raise InputError(
-            f"{path}: its head has {config.num_labels} labels, and num_labels is {num_labels}; "
-            "leave num_labels out, or set new_head to start with a new output layer"
-        )
+    require(
+        new_head or num_labels in (None, config.num_labels),
+        f"{path}: its head has {config.num_labels} labels, and num_labels is {num_labels}; "
+        "leave num_labels out, or set new_head to start with a new output layer",
+    )
     model = load_weights(path, AutoModelForSequenceClassification, config, lambda key, _: False)
     if new_head:
         reset_head(model, num_labels or config.num_labels)
@@ -46,7 +43,6 @@ def load_classifier(path: Path, num_labels: int | None, new_head: bool) -> nn.Mo
 
 
 def _is_outside_encoder(key: str, model: nn.Module) -> bool:
-    """Whether a weight belongs to the head or to BERT's pooler, which an encoder may lack."""
     # older versions of transformers give the names without the prefix of the encoder
     inside = key.startswith(f"{model.base_model_prefix}.") or key not in model.state_dict()
     return "pooler." in key or not inside
@@ -54,7 +50,7 @@ def _is_outside_encoder(key: str, model: nn.Module) -> bool:
 
 def reset_head(model: nn.Module, num_labels: int) -> None:
     """Give the output layer new weights, normal with zero bias, for `num_labels` unnamed labels."""
-    _, output = find_output_layer(model)
+    output = find_output_layer(model)[1]
     set_class_names(model.config, [f"LABEL_{k}" for k in range(num_labels)])
     model.num_labels = output.out_features = num_labels
     weight = torch.randn(num_labels, output.in_features) * model.config.initializer_range
@@ -70,13 +66,13 @@ def set_class_names(config, names: list[str]) -> None:
 
 def find_output_layer(transformer: nn.Module) -> tuple[str, nn.Linear]:
     """The name of the last linear layer, which gives the logits, and the layer."""
-    layers = [name for name, m in transformer.named_modules() if isinstance(m, nn.Linear)]
-    name, layer = layers[-1], transformer.get_submodule(layers[-1])
-    if layer.out_features != transformer.config.num_labels:
-        raise InputError(
-            f"{type(transformer).__name__}: its last layer {name} has {layer.out_features} outputs "
-            f"for {transformer.config.num_labels} labels; such a model is not supported here"
-        )
+    modules = transformer.named_modules()
+    name, layer = [(name, m) for name, m in modules if isinstance(m, nn.Linear)][-1]
+    require(
+        layer.out_features == transformer.config.num_labels,
+        f"{type(transformer).__name__}: its last layer {name} has {layer.out_features} outputs "
+        f"for {transformer.config.num_labels} labels; such a model is not supported here",
+    )
     return name, layer
 
 
@@ -108,9 +104,9 @@ def compute_first_position_only(transformer: nn.Module) -> None:
     come after its attention), and costs nothing. Model types whose head is not known to read only
     the first position are left as they are.
     """
-    if transformer.config.model_type in _FIRST_POSITION_MODELS:
-        last_layer = transformer.base_model.encoder.layer[-1]
-        last_layer.attention.output.register_forward_pre_hook(
+    known = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+    if transformer.config.model_type in known:
+        transformer.base_model.encoder.layer[-1].attention.output.register_forward_pre_hook(
             lambda module, states: tuple(state[:, :1] for state in states)  # (B, L, H) -> (B, 1, H)
         )
 
@@ -118,7 +114,5 @@ def compute_first_position_only(transformer: nn.Module) -> None:
 def lower_case_in_tokenizer(tokenizer) -> None:
     """Make lower-casing the first step of a tokenizer; a cross-encoder's folder has no setting."""
     backend = tokenizer.backend_tokenizer
-    steps = [normalizers.Lowercase()]
-    if backend.normalizer is not None:
-        steps.append(backend.normalizer)
-    backend.normalizer = normalizers.Sequence(steps)
+    others = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *others])

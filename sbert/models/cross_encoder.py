@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sbert.device import Precision
-from sbert.errors import InputError
-from sbert.models.checks import check_predict_input, check_rank_input
+from sbert.errors import require
 from sbert.models.classifier import (
     compute_first_position_only,
     keep_head_in_fp32,
@@ -104,14 +103,15 @@ class CrossEncoder(Encoder):
 
     @classes.setter
     def classes(self, names: Sequence[str]) -> None:
-        if len(names) != self.dim:
-            raise InputError(f"classes: {len(names)} names for the {self.dim} classes of the model")
+        require(
+            len(names) == self.dim,
+            f"classes: {len(names)} names for the {self.dim} classes of the model",
+        )
         set_class_names(self.transformer.config, names)
 
     def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
         """Rows (B, C) -> ids, mask, types (P, L) of each first text with the others."""
-        pairs, _ = rows_to_pairs(rows)
-        return self.text_tokenizer.join(table, pairs)
+        return self.text_tokenizer.join(table, rows_to_pairs(rows)[0])
 
     def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:
         pairs, row = rows_to_pairs(rows)
@@ -162,9 +162,16 @@ class CrossEncoder(Encoder):
             InputError: an element of `pairs` is not two texts; a text is empty; an unknown
                 precision.
         """
-        check_predict_input(pairs)
-        columns = [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
-        table, rows = tokenize_columns(self.text_tokenizer, columns)
+        for i, pair in enumerate(pairs):
+            require(
+                isinstance(pair, (tuple, list, np.ndarray)) and len(pair) == 2,
+                f"predict: pair {i} is {pair!r}, not two texts; write predict([(text, text), ...])",
+            )
+            _check_text(pair[0], f"predict: the first text of pair {i}")
+            _check_text(pair[1], f"predict: the second text of pair {i}")
+        table, rows = tokenize_columns(
+            self.text_tokenizer, [[first for first, _ in pairs], [second for _, second in pairs]]
+        )
         distinct, _ = unique_pairs(rows, symmetric)
         self._warn_cut(self.text_tokenizer.cut_tokens(table, distinct), "pairs")
         return self.predict_tokenized(
@@ -207,12 +214,17 @@ class CrossEncoder(Encoder):
         Raises:
             InputError: a model of several classes; no documents; an empty text; `top_k` below 1.
         """
-        if self.dim != 1:
-            raise InputError(f"rank: needs a model of one score; this one has {self.dim} classes")
-        check_rank_input(query, documents, top_k)
-        table, column = tokenize_columns(self.text_tokenizer, [[query, *documents]])  # (1 + N, 1)
-        pairs = np.full((len(documents), 2), column[0, 0])
-        pairs[:, 1] = column[1:, 0]
+        require(self.dim == 1, f"rank: needs a model of one score; this one has {self.dim} classes")
+        require(
+            not isinstance(documents, str) and len(documents),
+            "rank: there are no documents; give a list of texts",
+        )
+        require(top_k is None or top_k > 0, f"rank: top_k is {top_k}; it must be 1 or more")
+        _check_text(query, "rank: the query")
+        for i, document in enumerate(documents):
+            _check_text(document, f"rank: document {i}")
+        columns = [[query] * len(documents), documents]
+        table, pairs = tokenize_columns(self.text_tokenizer, columns)  # (N, 2)
         distinct, _ = unique_pairs(pairs, symmetric=False)
         self._warn_cut(self.text_tokenizer.cut_tokens(table, distinct), "pairs")
         logits = self.predict_tokenized(
@@ -230,3 +242,8 @@ class CrossEncoder(Encoder):
         write_cross_encoder_folder(
             path, self.transformer, self.tokenizer, self.max_length, self.activation
         )
+
+
+def _check_text(text: object, where: str) -> None:
+    require(isinstance(text, str), f"{where} is {text!r}, not a str")
+    require(text.strip(), f"{where} is empty")

@@ -1,11 +1,10 @@
 """Folders of cross-encoders: plain sequence classifiers, and what sentence-transformers saves."""
 
-from functools import partial
 from pathlib import Path
 
 from torch import nn
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.models.classifier import load_classifier
 from sbert.models.hf_folder import (
     ST_CONFIG,
@@ -19,10 +18,8 @@ from sbert.models.hf_folder import (
 _CLASSES = {
     "sigmoid": "torch.nn.modules.activation.Sigmoid",
     "identity": "torch.nn.modules.linear.Identity",
-    # sentence-transformers gives the logits of classes unless asked for probabilities
     "softmax": "torch.nn.modules.linear.Identity",
 }
-_ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "identity"}
 
 
 def read_cross_encoder_folder(
@@ -35,31 +32,31 @@ def read_cross_encoder_folder(
     Raises:
         InputError: a file is missing or broken, or a module or setting is not supported.
     """
-    load = partial(load_classifier, num_labels=num_labels, new_head=new_head)
-    backbone = read_backbone(name_or_path, load, max_length)
+    backbone = read_backbone(
+        name_or_path, lambda path: load_classifier(path, num_labels, new_head), max_length
+    )
     root, config = backbone.root, backbone.transformer.config
-    model_type = load_json(root / ST_CONFIG, default={}).get("model_type")
-    if backbone.modules and model_type == "CrossEncoder":
-        raise InputError(f"{root}: a cross-encoder of several modules is not supported here")
-    activation = None if new_head else _read_activation(root, config)
-    if config.num_labels > 1 and activation != "sigmoid":
-        activation = "softmax"
-    return backbone, activation or "sigmoid"
-
-
-def _read_activation(root: Path, config) -> str | None:
-    """The activation that sentence-transformers of any version saved; None if there is none."""
-    name = (
-        load_json(root / ST_CONFIG, default={}).get("activation_fn")
+    settings = load_json(root / ST_CONFIG, default={})
+    require(
+        not backbone.modules or settings.get("model_type") != "CrossEncoder",
+        f"{root}: a cross-encoder of several modules is not supported here",
+    )
+    # where versions 6, 4 and 2 of sentence-transformers save it
+    saved = (
+        settings.get("activation_fn")
         or (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
         or getattr(config, "sbert_ce_default_activation_function", None)
     )
-    if name is None:
-        return None
-    class_name = name.rpartition(".")[2]
-    if class_name not in _ACTIVATIONS:
-        raise InputError(f"{root}: unknown activation {name}; known: {', '.join(_ACTIVATIONS)}")
-    return _ACTIVATIONS[class_name]
+    one_score = config.num_labels == 1
+    if new_head or saved is None:
+        return backbone, "sigmoid" if one_score else "softmax"
+    # for classes it gives the logits, unless asked for probabilities
+    activations = {"Sigmoid": "sigmoid", "Identity": "identity" if one_score else "softmax"}
+    name = saved.rpartition(".")[2]
+    require(
+        name in activations, f"{root}: unknown activation {saved}; known: {', '.join(activations)}"
+    )
+    return backbone, activations[name]
 
 
 def write_cross_encoder_folder(

@@ -100,19 +100,19 @@ class Encoder(nn.Module, abc.ABC):
         lengths = self.lengths(table, rows)  # (N,)
         # results stay on the device until the end: one transfer, and no batch waits for another's
         result = torch.empty(len(rows), self.dim, device=device)
-        hidden = None if progress is None else not progress
         bar = tqdm(
             desc=self.progress_label,
             total=int(lengths.sum()),
             unit="tok",  # unlike texts, tokens all take the same time
             unit_scale=True,
-            disable=hidden,
+            disable=None if progress is None else not progress,
         )
         with evaluating(self), bar:
             for batch in token_batches(lengths, batch_tokens):
-                inputs = self.inputs(table, rows[batch])
-                for name, tensor in inputs.items():
-                    inputs[name] = tensor.to(device, non_blocking=True)
+                inputs = {
+                    name: tensor.to(device, non_blocking=True)
+                    for name, tensor in self.inputs(table, rows[batch]).items()
+                }
                 result[torch.from_numpy(batch).to(device)] = self(**inputs, weights=weights)
                 bar.update(int(lengths[batch].sum()))
         return result.cpu()
@@ -134,8 +134,11 @@ class Encoder(nn.Module, abc.ABC):
         """
         cut = np.count_nonzero(cut_tokens)
         if cut:
-            count = f"{cut:,} of {len(cut_tokens):,} distinct {what}"
-            warnings.warn(f"{count} are cut at max_length {self.max_length}", stacklevel=3)
+            warnings.warn(
+                f"{cut:,} of {len(cut_tokens):,} distinct {what} are cut at "
+                f"max_length {self.max_length}",
+                stacklevel=3,
+            )
 
 
 @contextmanager

@@ -15,10 +15,9 @@ from huggingface_hub import snapshot_download
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 ST_CONFIG = "config_sentence_transformers.json"
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -55,26 +54,25 @@ def locate_folder(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_dir():
         return path
-    if is_local(name_or_path):
-        raise InputError(f"model {name_or_path}: no such folder")
+    require(not is_local(name_or_path), f"model {name_or_path}: no such folder")
     try:
-        return Path(snapshot_download(str(name_or_path), allow_patterns=_HUB_FILES))
+        patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
+        return Path(snapshot_download(str(name_or_path), allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
-        reason = textwrap.shorten(str(error), 200)
         raise InputError(
-            f"model {name_or_path}: no such folder, and the download from the hub failed: {reason}"
+            f"model {name_or_path}: no such folder, and the download from the hub failed: "
+            f"{textwrap.shorten(str(error), 200)}"
         ) from error
 
 
 def load_json(path: Path, default: dict | None = None) -> dict:
     """The content of a JSON file; `default`, if given, where there is no such file."""
-    if default is not None and not path.exists():
+    if not path.exists():
+        require(default is not None, f"{path}: no such file")
         return default
     try:
         return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of the encoding or of the JSON
         raise InputError(f"{path}: not JSON: {error}") from None
 
 
@@ -90,8 +88,9 @@ def name_folder_in_errors(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # transformers and safetensors raise many kinds on a broken folder
-        reason = textwrap.shorten(str(error), 200)  # on one line
-        raise InputError(f"{path}: cannot be read: {type(error).__name__}: {reason}") from error
+        raise InputError(
+            f"{path}: cannot be read: {type(error).__name__}: {textwrap.shorten(str(error), 200)}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -123,7 +122,9 @@ def read_backbone(
         InputError: a file is missing or broken, or a setting is not supported.
     """
     root = locate_folder(name_or_path)
-    modules = _read_modules(root)
+    with name_folder_in_errors(root / "modules.json"):
+        listed = load_json(root / "modules.json", default=[])
+        modules = [(m["type"].rpartition(".")[2], root / m["path"]) for m in listed]
     path = modules[0][1] if modules else root
     with name_folder_in_errors(path):
         transformer = load(path)
@@ -131,32 +132,25 @@ def read_backbone(
     saved_length, lower_case = _read_text_settings(path, tokenizer)
     max_length = saved_length if max_length is None else max_length
     max_length = min(max_length, _count_positions(transformer.config))
-    if load_json(root / ST_CONFIG, default={}).get("default_prompt_name"):
-        raise InputError(
-            f"{root / ST_CONFIG}: a prompt before every text (default_prompt_name) is not supported"
-        )
+    require(
+        not load_json(root / ST_CONFIG, default={}).get("default_prompt_name"),
+        f"{root / ST_CONFIG}: a prompt before every text (default_prompt_name) is not supported",
+    )
     return Backbone(root, transformer, tokenizer, max_length, lower_case, modules[1:])
-
-
-def _read_modules(root: Path) -> list[tuple[str, Path]]:
-    """(class name, folder) of all that modules.json lists, the transformer first."""
-    path = root / "modules.json"
-    with name_folder_in_errors(path):
-        modules = load_json(path, default=[])
-        return [(m["type"].rpartition(".")[2], root / m["path"]) for m in modules]
 
 
 def _load_tokenizer(path: Path):
     names = [file.name for file in path.iterdir()]
-    if not any(name in _TOKENIZER_FILES or name.endswith(".model") for name in names):
-        raise InputError(f"{path}: no tokenizer: {_TOKENIZER_FILES[0]} is missing")
+    require(
+        any(name in _TOKENIZER_FILES or name.endswith(".model") for name in names),
+        f"{path}: no tokenizer: {_TOKENIZER_FILES[0]} is missing",
+    )
     with quiet_transformers():
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
 
 def _count_positions(config: transformers.PretrainedConfig) -> int:
-    """Tokens that a model has positions for; a number without effect where it has no limit."""
-    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    positions = getattr(config, "max_position_embeddings", None) or 10**9  # no limit
     if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         positions -= config.pad_token_id + 1  # theirs start after that of the padding
     return positions
@@ -166,10 +160,8 @@ def _read_text_settings(path: Path, tokenizer) -> tuple[int, bool]:
     """The saved max_length and lower_case, from sentence_bert_config.json and the tokenizer."""
     # before 2020 the file had the names of other models, as in sentence_roberta_config.json
     files = sorted(path.glob("sentence_*_config.json"))
-    if not files:
-        return int(tokenizer.model_max_length), False
-    with name_folder_in_errors(files[0]):
-        settings = load_json(files[0])
+    with name_folder_in_errors(files[0] if files else path):
+        settings = load_json(files[0]) if files else {}
         max_length = int(settings.get("max_seq_length") or tokenizer.model_max_length)
         return max_length, bool(settings.get("do_lower_case"))
 
@@ -180,12 +172,12 @@ def read_config(path: Path) -> transformers.PretrainedConfig:
     Raises:
         InputError: no config.json, no safetensors.
     """
-    if not (path / "config.json").exists():
-        raise InputError(f"{path}: no config.json: not a model folder")
-    if not list(path.glob("*.safetensors")):
-        others = sorted(file.name for file in path.glob("*.bin"))
-        hint = f" (there is {others[0]}: convert it to safetensors)" if others else ""
-        raise InputError(f"{path}: no weights: model.safetensors is missing{hint}")
+    require((path / "config.json").exists(), f"{path}: no config.json: not a model folder")
+    others = sorted(file.name for file in path.glob("*.bin"))
+    hint = f" (there is {others[0]}: convert it to safetensors)" if others else ""
+    require(
+        any(path.glob("*.safetensors")), f"{path}: no weights: model.safetensors is missing{hint}"
+    )
     return AutoConfig.from_pretrained(path, trust_remote_code=False)
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.hf_folder import is_classifier, locate_folder
 
@@ -14,13 +14,12 @@ def load_scorer(path: str, role: str) -> CrossEncoder:
         InputError: no such folder, a bi-encoder, a classifier of several classes.
     """
     root = locate_folder(path)
-    if not is_classifier(root):
-        raise InputError(f"{role} {path}: is a bi-encoder; a cross-encoder is needed")
+    require(is_classifier(root), f"{role} {path}: is a bi-encoder; a cross-encoder is needed")
     model = CrossEncoder.from_pretrained(root)
-    if model.dim != 1:
-        raise InputError(
-            f"{role} {path}: has {model.dim} classes; a cross-encoder with one label is needed"
-        )
+    require(
+        model.dim == 1,
+        f"{role} {path}: has {model.dim} classes; a cross-encoder with one label is needed",
+    )
     return model
 
 
@@ -31,12 +30,12 @@ def load_teacher(path: str) -> CrossEncoder:
         InputError: as `load_scorer`; an activation other than the sigmoid.
     """
     teacher = load_scorer(path, "teacher")
-    if teacher.activation != "sigmoid":
-        raise InputError(
-            f"teacher {path}: its activation is {teacher.activation}, so labels may lie outside "
-            "[0, 1]; train it with BinaryCrossEntropyLoss, or with MSELoss and activation sigmoid, "
-            "on scores scaled to [0, 1]"
-        )
+    require(
+        teacher.activation == "sigmoid",
+        f"teacher {path}: its activation is {teacher.activation}, so labels may lie outside "
+        "[0, 1]; train it with BinaryCrossEntropyLoss, or with MSELoss and activation sigmoid, "
+        "on scores scaled to [0, 1]",
+    )
     return teacher
 
 

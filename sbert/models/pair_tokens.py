@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.models.tokens import BaseTokenizer, TokenTable, find_special_ids, unlimited_backend
 
 
@@ -29,11 +29,11 @@ class PairTokenizer(BaseTokenizer):
         # of the three special parts, before, between and after the texts: ids and token types
         self.special_ids, self.special_types, self.text_types = _read_pair_template(backend)
         self.special_count = sum(len(ids) for ids in self.special_ids)
-        if max_length < self.special_count + 2:
-            raise InputError(
-                f"max_length {max_length} leaves no room for a pair; "
-                f"use at least {self.special_count + 2}"
-            )
+        require(
+            max_length >= self.special_count + 2,
+            f"max_length {max_length} leaves no room for a pair; "
+            f"use at least {self.special_count + 2}",
+        )
         super().__init__(tokenizer, backend, max_length, max_length - self.special_count)
         self.reads_token_types = "token_type_ids" in tokenizer.model_input_names
 
@@ -44,18 +44,11 @@ class PairTokenizer(BaseTokenizer):
         other gets the rest. Otherwise both get half, the longer one the odd token (the second, of
         two equally long ones).
         """
-        half = self.text_room // 2
         first, second = table.full_lengths[pairs].T  # (P,) each
-        shorter, longer = np.minimum(first, second), np.maximum(first, second)
-        shorter_kept = np.minimum(shorter, half)
-        longer_kept = np.minimum(longer, self.text_room - shorter_kept)
-        first_is_longer = first > second
-        return np.stack(
-            [
-                np.where(first_is_longer, longer_kept, shorter_kept),
-                np.where(first_is_longer, shorter_kept, longer_kept),
-            ]
-        )
+        shorter_kept = np.minimum(np.minimum(first, second), self.text_room // 2)
+        longer_kept = np.minimum(np.maximum(first, second), self.text_room - shorter_kept)
+        kept = np.stack([shorter_kept, longer_kept])
+        return np.where(first > second, kept[::-1], kept)
 
     def lengths(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
         """(P,) tokens of each pair, special ones included."""
@@ -75,7 +68,10 @@ class PairTokenizer(BaseTokenizer):
 
         Each is (P, L), int64. token_type_ids are left out for models that do not read them.
         """
-        sizes = self._part_sizes(table, pairs)  # (5, P)
+        # special parts and texts alternate
+        sizes = np.empty((5, len(pairs)), np.int64)
+        sizes[0::2] = np.array([len(ids) for ids in self.special_ids])[:, None]
+        sizes[1::2] = self.kept_lengths(table, pairs)
         totals = sizes.sum(axis=0)  # (P,)
         width = totals.max(initial=1)  # at least one column: a model cannot read a row of none
         starts = np.cumsum(sizes, axis=0) - sizes  # (5, P), column where each part starts
@@ -87,28 +83,21 @@ class PairTokenizer(BaseTokenizer):
             position = np.arange(width) - starts[part][:, None]  # (P, L), within the part
             inside = (position >= 0) & (position < sizes[part][:, None])
             mask[inside] = 1
-            i = part // 2
-            if part % 2 == 0:
-                ids[inside] = self.special_ids[i][position[inside]]
-                types[inside] = self.special_types[i][position[inside]]
-            else:
+            i, is_text = divmod(part, 2)
+            if is_text:
                 texts = pairs[:, i]
                 first_kept = table.starts[texts]
                 if self.truncate_left:
                     first_kept = table.starts[texts + 1] - sizes[part]
                 ids[inside] = table.ids[(first_kept[:, None] + position)[inside]]
                 types[inside] = self.text_types[i]
+            else:
+                ids[inside] = self.special_ids[i][position[inside]]
+                types[inside] = self.special_types[i][position[inside]]
         arrays = {"input_ids": ids, "attention_mask": mask}
         if self.reads_token_types:
             arrays["token_type_ids"] = types
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-    def _part_sizes(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
-        """(5, P) tokens of the five parts of each pair: special parts and texts alternate."""
-        sizes = np.empty((5, len(pairs)), np.int64)
-        sizes[0::2] = np.array([len(ids) for ids in self.special_ids])[:, None]
-        sizes[1::2] = self.kept_lengths(table, pairs)
-        return sizes
 
 
 def rows_to_pairs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,19 +125,16 @@ def _read_pair_template(
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
     """Ids and token types of the three special parts, and the token types of the two texts."""
     encoding = backend.encode("a", "a")
-    positions: list[list[int]] = [[], [], []]  # of the special tokens of each part
-    text_types = [0, 0]
-    part = 0
-    is_special = encoding.special_tokens_mask
-    for position, sequence in enumerate(encoding.sequence_ids):
-        if is_special[position] or sequence is None:
-            positions[part].append(position)
-        else:
-            part = sequence + 1
-            text_types[sequence] = encoding.type_ids[position]
-    if part != 2:
-        raise InputError("tokenizer: it does not join two texts, which a cross-encoder needs")
-    all_ids, all_types = np.array(encoding.ids), np.array(encoding.type_ids)
-    special_ids = [all_ids[where] for where in positions]
-    special_types = [all_types[where] for where in positions]
+    ids, types = np.array(encoding.ids), np.array(encoding.type_ids)
+    text = np.array([-1 if i is None else i for i in encoding.sequence_ids])  # of each token: 0, 1
+    text[np.array(encoding.special_tokens_mask, bool)] = -1
+    require(
+        list(dict.fromkeys(text[text >= 0].tolist())) == [0, 1],
+        "tokenizer: it does not join two texts, which a cross-encoder needs",
+    )
+    part = np.maximum.accumulate(text) + 1  # of a special token: 0 before, 1 between, 2 after
+    special = [(text < 0) & (part == i) for i in range(3)]
+    special_ids = [ids[where] for where in special]
+    special_types = [types[where] for where in special]
+    text_types = [int(types[text == i][-1]) for i in range(2)]
     return special_ids, special_types, text_types

@@ -6,15 +6,13 @@ every later version loads.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.models.hf_folder import (
     Backbone,
     dump_json,
@@ -45,90 +43,83 @@ _NAMES_6X = {
     "weightedmean": "weighted_mean",
     "lasttoken": "last_token",
 }
-_PACKAGE = "sentence_transformers.models."
 _ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU")
 
 
-@dataclass
-class SavedBiEncoder:
-    """What a folder holds. `head`: the modules after the pooling, in order."""
-
-    backbone: Backbone
-    pooling: list[str] = field(default_factory=lambda: ["mean"])
-    head: list[nn.Module] = field(default_factory=list)
-
-
-def read_st_folder(name_or_path: str | Path, max_length: int | None, layer: int) -> SavedBiEncoder:
+def read_st_folder(
+    name_or_path: str | Path, max_length: int | None, layer: int
+) -> tuple[Backbone, list[str], list[nn.Module]]:
     """Load a folder, with the transformer up to `layer`.
+
+    Returns:
+        The transformer with its tokenizer, the pooling modes, and the modules after the pooling.
 
     Raises:
         InputError: a file is missing or broken, or a module or setting is not supported.
     """
-    load = partial(_load_layers, layer=layer)
-    saved = SavedBiEncoder(read_backbone(name_or_path, load, max_length))
-    for i, (module, path) in enumerate(saved.backbone.modules):
+    backbone = read_backbone(name_or_path, lambda path: _load_layers(path, layer), max_length)
+    pooling, head = ["mean"], []
+    for i, (module, path) in enumerate(backbone.modules):
         with name_folder_in_errors(path):
-            _add_module(saved, module, path, first=i == 0)
-    return saved
+            if module == "Pooling" and i == 0:
+                pooling = _read_pooling(path / "config.json")
+            elif module == "Normalize" and i > 0:
+                head.append(Normalize())
+            elif module == "Dense" and i > 0:
+                head.append(_read_dense(path))
+            else:
+                # dropout does nothing at inference, and training drops out in the transformer
+                require(
+                    module == "Dropout",
+                    f"{path}: module {module} is not supported here; "
+                    "known: Transformer, then Pooling, Dense, Normalize",
+                )
+    return backbone, pooling, head
 
 
 def _load_layers(path: Path, layer: int) -> nn.Module:
     """The transformer without the layers above hidden state `layer`, which thus is its output."""
     config = read_config(path)
     depth = config.num_hidden_layers
-    if not -depth - 1 <= layer <= depth:
-        raise InputError(f"{path}: layer {layer}: the model has layers {-depth - 1} to {depth}")
+    require(
+        -depth - 1 <= layer <= depth,
+        f"{path}: layer {layer}: the model has layers {-depth - 1} to {depth}",
+    )
     config.num_hidden_layers = layer if layer >= 0 else depth + 1 + layer
     return load_weights(path, AutoModel, config, lambda key, _: key.startswith("pooler."))
-
-
-def _add_module(saved: SavedBiEncoder, module: str, path: Path, first: bool) -> None:
-    if module == "Pooling" and first:
-        saved.pooling = _read_pooling(path / "config.json")
-    elif module == "Normalize" and not first:
-        saved.head.append(Normalize())
-    elif module == "Dense" and not first:
-        saved.head.append(_read_dense(path))
-    # Dropout does nothing at inference, and training here drops out in the transformer
-    elif module != "Dropout":
-        raise InputError(
-            f"{path}: module {module} is not supported here; "
-            "known: Transformer, then Pooling, Dense, Normalize"
-        )
 
 
 def _read_pooling(path: Path) -> list[str]:
     config = load_json(path)
     if "pooling_mode" in config:
         modes = config["pooling_mode"]
-        modes = [modes] if isinstance(modes, str) else modes
-        names = [_NAMES_6X.get(mode) for mode in modes]
+        names = [_NAMES_6X.get(mode) for mode in ([modes] if isinstance(modes, str) else modes)]
     else:
         names = [name for name, key in _KEYS_2X.items() if config.get(key)]
-    if not names or None in names:
-        raise InputError(f"{path}: no known pooling mode in {config}; known: {', '.join(_KEYS_2X)}")
+    require(
+        names and None not in names,
+        f"{path}: no known pooling mode in {config}; known: {', '.join(_KEYS_2X)}",
+    )
     return names
 
 
 def _read_dense(path: Path) -> Dense:
     config_path, weights = path / "config.json", path / "model.safetensors"
     config = load_json(config_path)
-    name = config.get("activation_function", "torch.nn.modules.activation.Tanh")
-    activation = name.rpartition(".")[2]
-    if activation not in _ACTIVATIONS:
-        raise InputError(
-            f"{config_path}: unknown activation {activation}; known: {', '.join(_ACTIVATIONS)}"
-        )
-    if config.get("use_residual"):
-        raise InputError(f"{config_path}: a Dense with a residual is not supported here")
-    if not weights.exists():
-        raise InputError(f"{path}: no weights: model.safetensors is missing")
-    for key in ("in_features", "out_features"):
-        if not isinstance(config.get(key), int):
-            raise InputError(f"{config_path}: {key} is {config.get(key)}, not an integer")
-    dense = Dense(
-        config["in_features"], config["out_features"], config.get("bias", True), activation
+    activation = config.get("activation_function", "Tanh").rpartition(".")[2]
+    require(
+        activation in _ACTIVATIONS,
+        f"{config_path}: unknown activation {activation}; known: {', '.join(_ACTIVATIONS)}",
     )
+    require(
+        not config.get("use_residual"),
+        f"{config_path}: a Dense with a residual is not supported here",
+    )
+    require(weights.exists(), f"{path}: no weights: model.safetensors is missing")
+    sizes = {key: config.get(key) for key in ("in_features", "out_features")}
+    for key, size in sizes.items():
+        require(isinstance(size, int), f"{config_path}: {key} is {size}, not an integer")
+    dense = Dense(**sizes, bias=config.get("bias", True), activation=activation)
     dense.load_state_dict(load_file(weights))
     return dense
 
@@ -148,11 +139,11 @@ def write_st_folder(
     settings = {"max_seq_length": max_length, "do_lower_case": lower_case}
     dump_json(root / "sentence_bert_config.json", settings)
     modules = []
-    names = ["Transformer", "Pooling", *(type(module).__name__ for module in head)]
-    for i, name in enumerate(names):
+    for i, name in enumerate(["Transformer", "Pooling", *(type(m).__name__ for m in head)]):
         folder = f"{i}_{name}" if i else ""
+        class_name = f"sentence_transformers.models.{name}"
         (root / folder).mkdir(exist_ok=True)
-        modules.append({"idx": i, "name": str(i), "path": folder, "type": _PACKAGE + name})
+        modules.append({"idx": i, "name": str(i), "path": folder, "type": class_name})
     dump_json(root / "modules.json", modules)
     _write_pooling(root / "1_Pooling" / "config.json", transformer.config.hidden_size, pooling)
     for i, module in enumerate(head, start=2):
@@ -161,8 +152,7 @@ def write_st_folder(
 
 
 def _write_pooling(path: Path, hidden_size: int, pooling: Sequence[str]) -> None:
-    in_fixed_order = [name for name in _KEYS_2X if name in pooling]
-    if list(pooling) == in_fixed_order:
+    if list(pooling) == [name for name in _KEYS_2X if name in pooling]:
         flags = {key: name in pooling for name, key in _KEYS_2X.items()}
         dump_json(path, {"word_embedding_dimension": hidden_size, **flags})
     else:  # the booleans imply a fixed order; another one needs the key of the 6.x layout

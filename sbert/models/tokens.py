@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.texts import unique
 
 CHUNK = 16_384  # texts per call of the Rust tokenizer: bounds the memory of its Encoding objects
@@ -31,9 +31,6 @@ class TokenTable:
     ids: np.ndarray  # (sum of lengths,) int32
     starts: np.ndarray  # (U + 1,) int64
     cut_tokens: np.ndarray  # (U,) int64
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
 
     @property
     def lengths(self) -> np.ndarray:
@@ -80,9 +77,8 @@ class BaseTokenizer(abc.ABC):
         parts: list[np.ndarray] = []
         full_lengths = np.empty(len(texts), np.int64)
         for start in range(0, len(texts), CHUNK):
-            chunk = list(texts[start : start + CHUNK])
-            if self.lower_case:
-                chunk = [text.lower() for text in chunk]
+            chunk = texts[start : start + CHUNK]
+            chunk = [text.lower() for text in chunk] if self.lower_case else list(chunk)
             encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
             for i, encoding in enumerate(encodings, start):
                 ids = encoding.ids
@@ -104,9 +100,9 @@ class BaseTokenizer(abc.ABC):
     def describe_cut(self, table: TokenTable, rows: np.ndarray) -> str | None:
         """What `max_length` cuts from rows (N, C), as shares of rows and tokens, or None."""
         cut, total = self.count_cut(table, rows)
-        count = np.count_nonzero(cut)
-        if count == 0:
+        if not cut.any():
             return None
+        count = np.count_nonzero(cut)
         share = f"{count:,} of {len(rows):,} rows ({count / len(rows):.2%})"
         return f"{share} cut, {cut.sum() / total:.2%} of their tokens"
 
@@ -125,27 +121,25 @@ class TextTokenizer(BaseTokenizer):
         backend = unlimited_backend(tokenizer)
         prefix, suffix = find_special_ids(backend)
         text_room = max_length - len(prefix) - len(suffix)
-        if text_room < 1:
-            raise InputError(
-                f"max_length {max_length} leaves no room beside the special tokens; "
-                f"use at least {max_length - text_room + 1}"
-            )
+        require(
+            text_room > 0,
+            f"max_length {max_length} leaves no room beside the special tokens; "
+            f"use at least {max_length - text_room + 1}",
+        )
         super().__init__(tokenizer, backend, max_length, text_room, prefix, suffix, lower_case)
 
     def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
         present = rows >= 0
         cut = np.where(present, table.cut_tokens[rows], 0)  # (N, C)
-        full = np.where(present, table.full_lengths[rows], 0)  # (N, C)
-        return cut.sum(axis=1), int(full.sum())
+        return cut.sum(axis=1), int(table.full_lengths[rows[present]].sum())
 
 
 def unlimited_backend(tokenizer) -> Tokenizer:
     """A copy of the Rust half of a transformers tokenizer that neither pads nor truncates."""
-    if not getattr(tokenizer, "is_fast", False):
-        raise InputError(
-            f"{type(tokenizer).__name__}: needs a fast (Rust) tokenizer: "
-            "a folder with tokenizer.json"
-        )
+    require(
+        getattr(tokenizer, "is_fast", False),
+        f"{type(tokenizer).__name__}: needs a fast (Rust) tokenizer: a folder with tokenizer.json",
+    )
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
@@ -157,9 +151,8 @@ def find_special_ids(backend: Tokenizer) -> tuple[list[int], list[int]]:
     bare = backend.encode("a", add_special_tokens=False).ids
     full = backend.encode("a", add_special_tokens=True).ids
     for start in range(len(full) - len(bare) + 1):
-        end = start + len(bare)
-        if full[start:end] == bare:
-            return full[:start], full[end:]
+        if full[start:][: len(bare)] == bare:
+            return full[:start], full[start + len(bare) :]
     raise InputError(
         f"tokenizer: its special tokens change the ids of the text ({bare} became {full}); "
         "such a tokenizer is not supported"
@@ -172,9 +165,8 @@ def pad_rows(
     """Texts (B,) of a table as a padded batch: ids (B, L) and attention mask (B, L), both int64."""
     starts, lengths = table.starts[texts], table.lengths[texts]
     width = lengths.max(initial=1)  # at least one column: a model cannot read a row of none
-    position = np.arange(width)  # (L,), of a token in its text
-    if pad_left:
-        position = position - (width - lengths)[:, None]  # (B, L)
+    padding = width - lengths if pad_left else np.zeros_like(lengths)  # (B,), before the text
+    position = np.arange(width) - padding[:, None]  # (B, L), of a token in its text
     mask = (position >= 0) & (position < lengths[:, None])  # (B, L)
     ids = np.full(mask.shape, pad_id, np.int64)
     ids[mask] = table.ids[(starts[:, None] + position)[mask]]
@@ -188,12 +180,11 @@ def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     """
     order = np.argsort(-lengths, kind="stable")
     batches = []
-    start = 0
-    while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        end = start + max(1, budget // longest)
-        batches.append(order[start:end])
-        start = end
+    while len(order):
+        longest = max(1, int(lengths[order[0]]))
+        size = max(1, budget // longest)
+        batches.append(order[:size])
+        order = order[size:]
     return batches
 
 

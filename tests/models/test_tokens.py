@@ -39,7 +39,7 @@ PLAIN = ["", " ", "a", "a cat. " * 400, "x" * 500, "İSTANBUL", "[SEP] a [PAD]",
 
 def assert_as_the_tokenizer_itself(tokenizer, texts: list[str], max_length: int) -> None:
     table = TextTokenizer(tokenizer, max_length).tokenize(texts)
-    assert len(table) == len(texts)
+    assert len(table.lengths) == len(texts)
     for i, given_text in enumerate(texts):
         assert (
             ids_of(table, i)
@@ -122,7 +122,7 @@ def test_chunks_do_not_show(monkeypatch, count, lower_case):
     chunked = TextTokenizer(bert_tokenizer(), 7, lower_case).tokenize(texts)
     for name in ("ids", "starts", "cut_tokens"):
         np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
-    assert len(chunked) == count
+    assert len(chunked.lengths) == count
     assert [ids_of(chunked, i) for i in range(count)] == [
         bert_tokenizer()(t, truncation=True, max_length=7)["input_ids"] for t in texts
     ]
@@ -213,7 +213,7 @@ def test_tabulate_keeps_distinct_texts_once():
     tokenizer = TextTokenizer(bert_tokenizer(), 16)
     columns = [["a cat", "the dog", "a cat"], ["the dog", "red", "a cat"]]
     table, index = tokenize_columns(tokenizer, columns)
-    assert len(table) == 3
+    assert len(table.lengths) == 3
     assert index.tolist() == [[0, 1], [1, 2], [0, 0]]
     for row, places in enumerate(index):
         for column, place in enumerate(places):
