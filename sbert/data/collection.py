@@ -69,18 +69,12 @@ def read_collection(config: CollectionConfig) -> Collection:
     if Path(config.path).suffix == ".npy":
         return _read_embeddings(config)
     path = collection_file(config)
-    ids: list[str] = []
-    texts: list[str] = []
-    empty = 0
-    for identifier, text in _identified_texts(path, config):
-        if text.strip():
-            ids.append(identifier)
-            texts.append(text)
-        else:
-            empty += 1
-    if not texts:
+    lines = list(_identified_texts(path, config))
+    present = [(identifier, text) for identifier, text in lines if text.strip()]
+    if not present:
         raise InputError(f"{path}: contains no texts")
-    ids, texts = ids[: config.limit], texts[: config.limit]
+    ids, texts = map(list, zip(*present[: config.limit], strict=True))
+    empty = len(lines) - len(present)
     return Collection(str(path), ids, texts, empty, embeddings=config.embeddings)
 
 

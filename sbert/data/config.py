@@ -17,7 +17,7 @@ class DatasetConfig:
         path: a file (.tsv, .csv or .jsonl, plain or .gz); a name such as stsb, which stands for
             <data folder>/stsb/<split>.tsv.gz; hf:<name>[:<config>] for a dataset of the Hugging
             Face hub; or, for retrieval, a folder with corpus, queries and qrels, or its name in the
-            data folder. SBERT_DATA sets the data folder (default: data/).
+            data folder. SBERT_DATA sets the data folder (default: data/); demo is built in.
         split: train, dev, test, ...; required for names and hub datasets.
         task: what a row is. sts: two texts and a score. binary: two texts and 0 or 1. nli: two
             texts and a class. pair: an anchor (or query) and its positive. triplet: an anchor, a

@@ -52,12 +52,12 @@ def select_rows(
     """
     keep = limited_rows(n, config.limit, config.limit_seed, config.beyond)
     if len(keep) < n:
-        reasons = []
-        if config.beyond is not None:
-            reasons.append(f"the {config.beyond} before beyond")
-        if config.limit is not None:
-            reasons.append(f"beyond limit {config.limit}")
-        skipped[" and ".join(reasons)] = n - len(keep)
+        reasons = {
+            f"the {config.beyond} before beyond": config.beyond,
+            f"beyond limit {config.limit}": config.limit,
+        }
+        given = [reason for reason, option in reasons.items() if option is not None]
+        skipped[" and ".join(given)] = n - len(keep)
     if in_part is None:
         return keep
     fold = f"fold {config.fold} of {config.folds}"

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from data_inputs import PAIRS, RERANK, refusal
+from data_inputs import PAIRS, RERANK, as_json, query, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,3 +139,24 @@ def test_relevance_that_is_not_finite_is_refused(put, value):
 def test_null_relevance_is_refused(put):
     path = put('{"query": "q", "document": "d", "score": null}', "rows.jsonl")
     assert refusal(path) == f"{path}, line 1: the relevance 'None' is not a finite number"
+
+
+def test_margins_stand_at_their_negatives(put):
+    rows = [query(["a", "", "c"]) | {"margin": [0.5, -1]}, query(["a"]) | {"margin": 2}]
+    margins = read_dataset(DatasetConfig(as_json(put, *rows), label="margin")).labels
+    assert margins.dtype == np.float32
+    np.testing.assert_array_equal(margins, [[0.5, np.nan, -1], [2, np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("margin", "said"),
+    [
+        ([0.5], "1 margins for 2 negatives; one for each is needed"),
+        (["high", 1], "the margin 'high' is not a finite number"),
+        ([1, None], "the margin 'None' is not a finite number"),
+        ([float("nan"), 1], "the margin 'nan' is not a finite number"),
+    ],
+)
+def test_bad_margins_are_named_with_their_line(put, margin, said):
+    path = as_json(put, query(["a", "", "c"]) | {"margin": margin})
+    assert refusal(path, label="margin") == f"{path}, line 1: {said}"
