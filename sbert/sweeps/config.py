@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sbert.errors import InputError
+from sbert.errors import require
 
 
 @dataclass
@@ -102,19 +102,24 @@ class SweepConfig:
     runs: str = "runs/sweeps"
 
     def __post_init__(self):
-        if self.jobs < 1:
-            raise InputError(f"jobs is {self.jobs}; it must be 1 or more")
-        if self.folds and self.folds.group is None:
-            raise InputError(
-                "folds needs group: the column whose equal values stay in one fold, or row"
-            )
-        if self.folds and self.sizes:
-            raise InputError(
-                "sizes and folds cannot be combined: a fold has fewer rows than a size asks for"
-            )
-        if self.search and (self.variants or self.grid or self.sizes):
-            raise InputError("search replaces variants, grid and sizes; remove them")
-        if self.search and (self.figure or self.published or self.metrics):
-            raise InputError("search has its own table; remove figure, published and metrics")
-        if self.figure == "learning_curve" and not self.sizes:
-            raise InputError("figure learning_curve needs sizes; set sizes, or use figure: bars")
+        require(self.jobs >= 1, f"jobs is {self.jobs}; it must be 1 or more")
+        require(
+            not self.folds or self.folds.group is not None,
+            "folds needs group: the column whose equal values stay in one fold, or row",
+        )
+        require(
+            not (self.folds and self.sizes),
+            "sizes and folds cannot be combined: a fold has fewer rows than a size asks for",
+        )
+        require(
+            not (self.search and (self.variants or self.grid or self.sizes)),
+            "search replaces variants, grid and sizes; remove them",
+        )
+        require(
+            not (self.search and (self.figure or self.published or self.metrics)),
+            "search has its own table; remove figure, published and metrics",
+        )
+        require(
+            self.sizes or self.figure != "learning_curve",
+            "figure learning_curve needs sizes; set sizes, or use figure: bars",
+        )

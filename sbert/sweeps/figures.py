@@ -42,9 +42,7 @@ def _bars(
     rows = group_by_row(finished)
     moments = [mean_and_deviation(runs, column) for runs in rows.values()]
     means, deviations = zip(*moments, strict=True)
-    published = None
-    if config.published:
-        published = [config.published.get(row) for row in rows]
+    published = [config.published.get(row) for row in rows] if config.published else None
     return figures.bar_plot(list(rows), means, deviations, title, ylabel, published)
 
 

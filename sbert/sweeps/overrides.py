@@ -10,18 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from sbert.atomic import file_name
-from sbert.errors import InputError
+from sbert.errors import require
 
 
 def axes_label(
     axes: dict[str, Any], format_value: Callable[[object], str] = file_name, separator: str = ","
 ) -> str:
     """The label of a point on some axes: axis=value, and the variant by its name alone."""
-    parts = []
-    for axis, value in axes.items():
-        prefix = "" if axis == "variant" else f"{format_value(axis)}="
-        parts.append(prefix + format_value(value))
-    return separator.join(parts)
+    parts = {axis: f"{format_value(axis)}={format_value(value)}" for axis, value in axes.items()}
+    if "variant" in axes:
+        parts["variant"] = format_value(axes["variant"])
+    return separator.join(parts.values())
 
 
 def fill_placeholders(value: Any, axes: dict[str, Any], option: str) -> Any:
@@ -32,11 +31,11 @@ def fill_placeholders(value: Any, axes: dict[str, Any], option: str) -> Any:
     """
 
     def axis_value(match: re.Match) -> str:
-        if match[1] not in axes:
-            raise InputError(
-                f"{option}: {match[0]} is not an axis of this sweep; "
-                f"the axes are: {', '.join(axes) or 'none'}"
-            )
+        require(
+            match[1] in axes,
+            f"{option}: {match[0]} is not an axis of this sweep; "
+            f"the axes are: {', '.join(axes) or 'none'}",
+        )
         return file_name(axes[match[1]])
 
     if isinstance(value, dict):
@@ -71,15 +70,13 @@ def set_option(node: Any, path: str, value: Any) -> None:
 
 def _matching_keys(node: Any, key: str) -> list:
     """The keys of a dict, or the indices of a list, that one part of a dotted option names."""
-    if isinstance(node, list):
+    keys: dict[str, list] = {}
+    if isinstance(node, dict):
+        keys = {name: [name] for name in node}
+    elif isinstance(node, list):
         indices = range(len(node))
         keys = {str(index): [index] for index in indices} | {"*": list(indices)}
-    elif isinstance(node, dict):
-        keys = {name: [name] for name in node}
-    else:
-        keys = {}
-    if not keys.get(key):
-        raise InputError(f"'{key}' is not one of {', '.join(keys) or 'no options'}")
+    require(keys.get(key), f"'{key}' is not one of {', '.join(keys) or 'no options'}")
     return keys[key]
 
 
@@ -87,7 +84,6 @@ def overrides(later: str, earlier: str) -> bool:
     """Whether setting the later option replaces what the earlier one set: it is the same option, or
     contains it."""
     later_keys, earlier_keys = later.split("."), earlier.split(".")
-    if len(later_keys) > len(earlier_keys):
-        return False
     pairs = zip(later_keys, earlier_keys, strict=False)
-    return all(a == b or "*" in (a, b) for a, b in pairs)
+    matches = all(a == b or "*" in (a, b) for a, b in pairs)
+    return matches and len(later_keys) <= len(earlier_keys)

@@ -11,7 +11,7 @@ from sbert.cli import InnerParser, check_yaml, make_parser
 from sbert.data.config import DatasetConfig
 from sbert.data.leakage import check_held_out, check_names
 from sbert.data.rows import Rows, read_dataset
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.models.hf_folder import is_local, locate_folder
 from sbert.models.loading import teacher_fingerprint
 from sbert.sweeps.config import SweepConfig
@@ -83,30 +83,28 @@ class SweepPlan:
         self._check_overlaps()
 
     def _check_overlaps(self) -> None:
-        options = self._options_by_setting()
-        for (first, earlier), (second, later) in itertools.combinations(options, 2):
-            both_variants = first == second == "variants"
-            if overrides(later, earlier) and not both_variants:
-                raise InputError(f"{first} and {second} both set {earlier}; set it in one of them")
-        for option in sorted(self.config.set.keys() & {"name", "runs"}):
-            raise InputError(f"set: the sweep sets {option} of every run; change its own {option}")
-
-    def _options_by_setting(self) -> list[tuple[str, str]]:
-        """Each setting of the sweep that changes options, with every option that it changes."""
+        """Refuse two settings that set the same option."""
         config = self.config
-        options = []
-        for changes in config.variants.values():
-            options += [("variants", option) for option in changes]
-        options += [("grid", option) for option in config.grid]
-        if config.search:
-            options += [("search", option) for option in config.search.options]
-        if config.sizes:
-            options.append(("sizes", LIMIT))
-        if config.seeds:
-            options.append(("seeds", SEED))
-        if config.folds:
-            options += [("folds", option) for option in FOLD_OPTIONS]
-        return [*options, ("a sweep", "name"), ("a sweep", "runs")]
+        options_of = {
+            "variants": [option for changes in config.variants.values() for option in changes],
+            "grid": config.grid,
+            "search": config.search.options if config.search else [],
+            "sizes": [LIMIT] if config.sizes else [],
+            "seeds": [SEED] if config.seeds else [],
+            "folds": FOLD_OPTIONS if config.folds else [],
+            "a sweep": ["name", "runs"],
+        }
+        pairs = [(setting, option) for setting, options in options_of.items() for option in options]
+        for (first, earlier), (second, later) in itertools.combinations(pairs, 2):
+            require(
+                first == second == "variants" or not overrides(later, earlier),
+                f"{first} and {second} both set {earlier}; set it in one of them",
+            )
+        for option in ("name", "runs"):
+            require(
+                option not in config.set,
+                f"set: the sweep sets {option} of every run; change its own {option}",
+            )
 
     def axes(self, trial: AxisValue | None = None) -> dict[str, list[AxisValue]]:
         """The values of each axis.
@@ -115,26 +113,23 @@ class SweepPlan:
             InputError: an axis without values, or with two of the same name.
         """
         config = self.config
-        axes: dict[str, list[AxisValue]] = {}
-        if trial:
-            axes["trial"] = [trial]
-        if config.variants:
-            axes["variant"] = list(config.variants.items())
-        for option, values in config.grid.items():
-            axes[option] = _axis(option, values)
-        if config.sizes:
-            axes["size"] = _axis(LIMIT, config.sizes)
-        if config.seeds:
-            axes["seed"] = _axis(SEED, config.seeds)
+        axes = {
+            "trial": [trial] if trial else [],
+            "variant": list(config.variants.items()),
+            **{option: _axis(option, values) for option, values in config.grid.items()},
+            "size": _axis(LIMIT, config.sizes),
+            "seed": _axis(SEED, config.seeds),
+        }
+        axes = {axis: values for axis, values in axes.items() if values or axis in config.grid}
         if config.folds:
             axes["fold"] = [(fold, {}) for fold in range(1, config.folds.number + 1)]
         for axis, values in axes.items():
             names = [file_name(value) for value, _ in values]
-            if not names or len(set(names)) < len(names) or not all(names):
-                raise InputError(
-                    f"{axis}: {', '.join(names) or 'no values'}; "
-                    "an axis needs values with different names"
-                )
+            require(
+                names and all(names) and len(set(names)) == len(names),
+                f"{axis}: {', '.join(names) or 'no values'}; "
+                "an axis needs values with different names",
+            )
         return axes
 
     def runs(self, trial: AxisValue | None = None) -> list[PlannedRun]:
@@ -144,13 +139,8 @@ class SweepPlan:
             trial: its number and its options.
         """
         axes = self.axes(trial)
-        runs = []
-        for point in itertools.product(*axes.values()):
-            values = [value for value, _ in point]
-            changes = [options for _, options in point]
-            searched = trial[1] if trial else {}
-            runs.append(self._run(dict(zip(axes, values, strict=True)), changes, searched))
-        return runs
+        points = itertools.product(*axes.values())
+        return [self._run(dict(zip(axes, point, strict=True))) for point in points]
 
     def best_yaml(self, changes: Changes) -> str:
         """The configuration with the options that a search found, on all data of the base."""
@@ -158,17 +148,20 @@ class SweepPlan:
         options["name"] = f"{self.config.name}_best"
         return self.parser.dump(self.parser.parse_object(options), skip_validation=True)
 
-    def _run(self, axes: dict[str, Any], changes: list[Changes], searched: Changes) -> PlannedRun:
+    def _run(self, point: dict[str, AxisValue]) -> PlannedRun:
+        axes = {axis: value for axis, (value, _) in point.items()}
         label = axes_label(axes) or "run"
         size = len(label.encode())
-        if size > MAX_NAME_BYTES:
-            raise InputError(
-                f"run {label}: a name of {size} bytes is longer than the {MAX_NAME_BYTES} that a "
-                "folder's name may have; give variants shorter names"
-            )
+        require(
+            size <= MAX_NAME_BYTES,
+            f"run {label}: a name of {size} bytes is longer than the {MAX_NAME_BYTES} that a "
+            "folder's name may have; give variants shorter names",
+        )
         row_axes = {axis: value for axis, value in axes.items() if axis not in REPEAT_AXES}
         row = axes_label(row_axes, str) or self.config.name
-        axes = axes | searched
+        changes = [options for _, options in point.values()]
+        if "trial" in point:
+            axes |= point["trial"][1]
         try:
             options = self._options(axes, changes)
             self._hold_out(options["data"], axes.get("fold"))
@@ -214,10 +207,10 @@ def _check_limits(datasets: list[dict], size: Any) -> None:
     """Refuse to raise the limit that the base sets on a training set."""
     for dataset in datasets:
         limit = dataset["limit"]
-        if limit is not None and not (isinstance(size, int) and 1 <= size <= limit):
-            raise InputError(
-                f"size {size} exceeds the limit of {limit} in data.train; use sizes of 1 to {limit}"
-            )
+        require(
+            limit is None or (isinstance(size, int) and 1 <= size <= limit),
+            f"size {size} exceeds the limit of {limit} in data.train; use sizes of 1 to {limit}",
+        )
 
 
 def check_inputs(runs: list[PlannedRun]) -> None:
@@ -228,30 +221,27 @@ def check_inputs(runs: list[PlannedRun]) -> None:
         InputError: names the run, and the data or model that is missing or wrong.
     """
     read: dict[str, Rows] = {}
+
+    def read_once(dataset: DatasetConfig) -> Rows:
+        key = repr(dataset)
+        if key not in read:
+            read[key] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
+        return read[key]
+
     for run in runs:
+        data, model = run.config.data, run.config.model
+        size = run.axes.get("size", 0)
         try:
-            _check_run_inputs(run, read)
+            train = [read_once(dataset) for dataset in data.train]
+            evaluated = [read_once(dataset) for dataset in [*data.dev, *data.test]]
+            check_names(evaluated)
+            check_held_out(train, evaluated)
+            for rows in train:
+                count = len(rows)
+                require(
+                    count >= size, f"size {size:,} is more than the {count:,} rows of {rows.name}"
+                )
+            if is_local(model.path):
+                locate_folder(model.path)
         except InputError as error:
             raise InputError(f"run {run.label}: {error}") from None
-
-
-def _check_run_inputs(run: PlannedRun, read: dict[str, Rows]) -> None:
-    data, model = run.config.data, run.config.model
-    train = _read_once(data.train, read)
-    evaluated = _read_once([*data.dev, *data.test], read)
-    check_names(evaluated)
-    check_held_out(train, evaluated)
-    size = run.axes.get("size", 0)
-    for rows in train:
-        if len(rows) < size:
-            raise InputError(f"size {size:,} is more than the {len(rows):,} rows of {rows.name}")
-    if is_local(model.path):
-        locate_folder(model.path)
-
-
-def _read_once(datasets: list[DatasetConfig], read: dict[str, Rows]) -> list[Rows]:
-    """The rows of some datasets. `read`: those read before, by the repr of their configuration."""
-    for dataset in datasets:
-        if repr(dataset) not in read:
-            read[repr(dataset)] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
-    return [read[repr(dataset)] for dataset in datasets]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from sbert.atomic import write_whole
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.plan import check_inputs
 from sbert.sweeps.processes import DivergedError, JobRunner
@@ -24,10 +24,10 @@ class SearchSweep(Sweep):
         super().__init__(config, make_runner)
         self.study = Study(config.search, self.folder)
         self.example_runs = self.plan.runs((1, self.study.example_options()))
-        if not config.folds and not self.example_runs[0].config.data.dev:
-            raise InputError(
-                f"search: {config.base} has no dev set to score trials by; add one, or set folds"
-            )
+        require(
+            config.folds or self.example_runs[0].config.data.dev,
+            f"search: {config.base} has no dev set to score trials by; add one, or set folds",
+        )
 
     def describe(self) -> None:
         done = 0

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SearchConfig, SpaceConfig
 from sbert.sweeps.summary import deviation
@@ -45,22 +45,25 @@ def _distribution(option: str, space: SpaceConfig):
     distributions = _import_optuna().distributions
     low, high = space.low, space.high
     if space.choices is not None:
-        if low is not None or high is not None or space.log or len(space.choices) < 2:
-            raise InputError(f"search: {option}: needs low and high, or two choices or more")
-        for choice in space.choices:
-            if not isinstance(choice, (str, int, float, bool, type(None))):
-                raise InputError(
-                    f"search: {option}: the choice {choice} is neither a string nor a number; "
-                    "search the options in it"
-                )
-        return distributions.CategoricalDistribution(space.choices)
-    if low is None or high is None or not low < high:
-        raise InputError(
-            f"search: {option}: low {low} and high {high}; without choices, low and high are "
-            "required, and low must be less than high"
+        require(
+            low is None and high is None and not space.log and len(space.choices) > 1,
+            f"search: {option}: needs low and high, or two choices or more",
         )
-    if space.log and low <= 0:
-        raise InputError(f"search: {option}: low is {low}; with log it must be above 0")
+        for choice in space.choices:
+            require(
+                isinstance(choice, (str, int, float, bool, type(None))),
+                f"search: {option}: the choice {choice} is neither a string nor a number; "
+                "search the options in it",
+            )
+        return distributions.CategoricalDistribution(space.choices)
+    require(
+        low is not None and high is not None and low < high,
+        f"search: {option}: low {low} and high {high}; without choices, low and high are "
+        "required, and low must be less than high",
+    )
+    require(
+        low > 0 or not space.log, f"search: {option}: low is {low}; with log it must be above 0"
+    )
     if isinstance(low, int) and isinstance(high, int):
         return distributions.IntDistribution(low, high, log=space.log)
     return distributions.FloatDistribution(low, high, log=space.log)
@@ -77,18 +80,20 @@ class Study:
         self.optuna = _import_optuna()
         self.config = config
         self.path = folder / "study.db"
-        if not config.options or config.trials < 1:
-            raise InputError("search: needs options to search, and trials of 1 or more")
+        require(
+            config.options and config.trials >= 1,
+            "search: needs options to search, and trials of 1 or more",
+        )
         self.space = {option: _distribution(option, s) for option, s in config.options.items()}
         self.states = self.optuna.trial.TrialState
         self.study = None
 
     def example_options(self) -> dict[str, Any]:
         """One point of the space, to check its options with."""
-        example = {}
-        for option, space in self.config.options.items():
-            example[option] = space.low if space.choices is None else space.choices[0]
-        return example
+        spaces = self.config.options.items()
+        return {
+            option: space.choices[0] if space.choices else space.low for option, space in spaces
+        }
 
     def open(self) -> None:
         """Create the study, or open the existing one.
@@ -119,11 +124,12 @@ class Study:
         new["search.seed"] = self.config.seed
         old = self.study.user_attrs.get("space") or {}
         for option in {**new, **old}:
-            if trials and old.get(option) != new.get(option):
-                raise InputError(
-                    f"{self.path}: a study of another search space: {option} was "
-                    f"{old.get(option)}, now {new.get(option)}; give the sweep another name"
-                )
+            was, now = old.get(option), new.get(option)
+            require(
+                was == now or not trials,
+                f"{self.path}: a study of another search space: {option} was {was}, now {now}; "
+                "give the sweep another name",
+            )
         self.study.set_user_attr("space", json.loads(json.dumps(new)))
 
     def finished_trials(self) -> list:
@@ -166,10 +172,8 @@ class Study:
 
     def _completed_trials(self) -> list[tuple[int, Any]]:
         """The numbers and trials that completed, best first."""
-        completed = []
-        for number, trial in enumerate(self.finished_trials(), start=1):
-            if trial.state == self.states.COMPLETE:
-                completed.append((number, trial))
+        trials = enumerate(self.finished_trials(), start=1)
+        completed = [pair for pair in trials if pair[1].state == self.states.COMPLETE]
         return sorted(completed, key=lambda pair: pair[1].value, reverse=True)
 
     def table(self) -> str:

@@ -1,5 +1,4 @@
-"""The results of a sweep: a JSONL record for each run, a table row for runs that differ in seed and
-fold alone, and the page that shows the table with the settings it was made with."""
+"""The results of a sweep: a JSONL record for each run, the table of all runs, and its page."""
 
 import dataclasses
 import json
@@ -12,13 +11,19 @@ import numpy as np
 import yaml
 
 from sbert.cli import versions
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.plan import REPEAT_AXES, PlannedRun
 
 Column = tuple[str, str]  # a dataset and a metric
+
+# what the last of a metric's three columns shows, with and without dev sets
+TOP_NOTES = {
+    "best": "best: the run that is best on dev",
+    "highest": "highest: of all runs; nothing was chosen by it",
+}
 
 
 @dataclass(frozen=True)
@@ -38,43 +43,39 @@ class FinishedRun:
         return tuple(self.run.axes.get(axis) for axis in REPEAT_AXES)
 
     @property
-    def dev_sets(self) -> tuple[str, ...]:
-        return tuple(result["dataset"] for result in self.evaluations("dev"))
+    def datasets(self) -> dict[str, dict]:
+        """The results on each evaluated dataset."""
+        results = [dict(result) for result in self.result["results"]]
+        return {result.pop("dataset"): result for result in results}
 
     def evaluations(self, part: str) -> list[dict]:
         """The results on the dev sets, or on the test sets."""
         return [result for result in self.result["results"] if result["part"] == part]
 
+    @property
+    def dev_sets(self) -> tuple[str, ...]:
+        return tuple(result["dataset"] for result in self.evaluations("dev"))
+
     def score(self, column: Column) -> float:
         """A metric of a dataset after training; NaN if it is undefined or the run has none."""
         dataset, metric = column
-        for result in self.result["results"]:
-            if result["dataset"] == dataset:
-                value = result["after"].get(metric)
-                return math.nan if value is None else value
-        return math.nan
+        value = self.datasets.get(dataset, {"after": {}})["after"].get(metric)
+        return math.nan if value is None else value
 
     def main_score(self, part: str) -> float:
         """The mean of the main metrics of the dev sets, or of the test sets; NaN without any."""
-        results = self.evaluations(part)
-        if not results:
-            return math.nan
-        return float(np.mean([self.score((r["dataset"], r["main"])) for r in results]))
+        scores = [self.score((r["dataset"], r["main"])) for r in self.evaluations(part)]
+        return float(np.mean(scores)) if scores else math.nan
 
     def record(self) -> dict:
         """The run's row of results.jsonl."""
-        facts = dict(self.result)
-        datasets = {}
-        for result in facts.pop("results"):
-            scores = dict(result)
-            datasets[scores.pop("dataset")] = scores
-        return {"run": self.run.label, "axes": self.run.axes, **facts, "results": datasets}
+        record = {"run": self.run.label, "axes": self.run.axes, **self.result}
+        del record["results"]  # goes last
+        return record | {"results": self.datasets}
 
     def progress_line(self) -> str:
-        scores = []
-        for result in self.result["results"]:
-            value = self.score((result["dataset"], result["main"]))
-            scores.append(f"{result['dataset']} {100 * value:.2f}")
+        columns = [(name, result["main"]) for name, result in self.datasets.items()]
+        scores = [f"{column[0]} {100 * self.score(column):.2f}" for column in columns]
         return f"{self.run.label}: {', '.join(scores) or 'trained'}; {self.result['seconds']:.0f} s"
 
 
@@ -93,10 +94,10 @@ def metric_columns(finished: list[FinishedRun], metrics: list[str] | None) -> li
         columns |= dict.fromkeys((result["dataset"], name) for name in names)
         known.update(result["after"])
     for name in metrics or []:
-        if finished and name not in known:
-            raise InputError(
-                f"metrics: no dataset has '{name}'; there are: {', '.join(sorted(known))}"
-            )
+        require(
+            name in known or not finished,
+            f"metrics: no dataset has '{name}'; there are: {', '.join(sorted(known))}",
+        )
     return list(columns)
 
 
@@ -166,25 +167,22 @@ def sweep_table(finished: list[FinishedRun], config: SweepConfig) -> str:
     rows = group_by_row(finished)
     best, note = best_row(rows)
     has_dev = any(run.dev_sets for run in finished)
+    top_label = "best" if has_dev else "highest"
     header = [_row_header(finished), "runs"]
     for dataset, metric in columns:
-        header += [f"{dataset} {metric}", "deviation", "best" if has_dev else "highest"]
-    if config.published:
-        header.append("published")
+        header += [f"{dataset} {metric}", "deviation", top_label]
     cells = []
     for row, runs in rows.items():
-        line = [f"**{row}**" if row == best else row, len(runs)]
+        cells.append([f"**{row}**" if row == best else row, len(runs)])
         for column in columns:
             ranked_by = [run.main_score("dev") if has_dev else run.score(column) for run in runs]
             top = runs[int(np.argmax(np.nan_to_num(ranked_by, nan=-math.inf)))]
-            line += [*mean_and_deviation(runs, column), 100 * top.score(column)]
-        if config.published:
+            cells[-1] += [*mean_and_deviation(runs, column), 100 * top.score(column)]
+    if config.published:
+        header.append("published")
+        for line, row in zip(cells, rows, strict=True):
             line.append(float(config.published.get(row, math.nan)))
-        cells.append(line)
-    meaning = "highest: of all runs; nothing was chosen by it"
-    if has_dev:
-        meaning = "best: the run that is best on dev"
-    notes = [f"- {text}" for text in (note, meaning) if text]
+    notes = [f"- {text}" for text in (note, TOP_NOTES[top_label]) if text]
     return "\n".join([markdown_table(header, cells), "", *notes])
 
 
@@ -213,13 +211,13 @@ def sweep_page(
 def sweep_settings(config: SweepConfig) -> str:
     """The settings that differ from the defaults, as YAML."""
     defaults = dataclasses.asdict(SweepConfig(config.name, config.base))
-    settings = {}
-    for name, value in dataclasses.asdict(config).items():
-        if name in ("name", "base") or value != defaults[name]:
-            settings[name] = value
-    return yaml.safe_dump(
-        settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
-    )
+    settings = {
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if name in ("name", "base") or value != defaults[name]
+    }
+    style = {"default_flow_style": None, "width": 100}
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, **style)
 
 
 def sweep_data(finished: list[FinishedRun]) -> str:
@@ -227,13 +225,10 @@ def sweep_data(finished: list[FinishedRun]) -> str:
     if not finished:
         return ""
     trained = sorted({run.result["train_rows"] for run in finished})
-    counts = f"{trained[0]:,}"
-    if len(trained) > 1:
-        counts += f" to {trained[-1]:,}"
+    counts = " to ".join(f"{count:,}" for count in dict.fromkeys([trained[0], trained[-1]]))
     rows: dict[str, set[int]] = {}
     for result in (result for run in finished for result in run.result["results"]):
-        name = f"{result['dataset']} ({result['part']})"
-        rows.setdefault(name, set()).add(result["rows"])
+        rows.setdefault(f"{result['dataset']} ({result['part']})", set()).add(result["rows"])
     evaluated = []
     for name, numbers in rows.items():
         alternatives = " or ".join(f"{number:,}" for number in sorted(numbers))

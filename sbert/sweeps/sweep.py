@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from sbert.atomic import write_whole
 from sbert.cli import first_difference
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.evaluation import figures
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.figures import draw_sweep
@@ -42,9 +42,11 @@ class Sweep:
         self.runs: list[PlannedRun] = [] if config.search else self.plan.runs()
         self.bar = tqdm(disable=True)
         rows = {run.row for run in self.runs}
-        for row in sorted(config.published.keys() - rows):
-            raise InputError(
-                f"published: '{row}' is no row of the table; the rows are {'; '.join(sorted(rows))}"
+        for row in config.published:
+            require(
+                row in rows,
+                f"published: '{row}' is not a row of the table; "
+                f"the rows are {'; '.join(sorted(rows))}",
             )
         if config.figure:
             figures.require_matplotlib(f"figure {config.figure}")
@@ -75,21 +77,20 @@ class Sweep:
             saved = run.folder / "config.yaml"
             if saved.exists():
                 changed = first_difference(saved.read_text("utf-8"), run.config_yaml)
-                if changed:
-                    raise InputError(f"{run.folder}: a run of other settings: {changed}; {REMEDY}")
-            if run.done and "best" in self.config.keep and not (run.folder / "best").exists():
-                raise InputError(
-                    f"{run.folder}: is done, and its best/ was not kept; "
-                    "delete the folder to train it again"
-                )
+                require(not changed, f"{run.folder}: a run of other settings: {changed}; {REMEDY}")
+            require(
+                not run.done or "best" not in self.config.keep or (run.folder / "best").exists(),
+                f"{run.folder}: is done, and its best/ was not kept; "
+                "delete the folder to train it again",
+            )
 
     def check_other_runs(self, runs: list[PlannedRun]) -> None:
         """Refuse a folder with runs other than these."""
-        present = {path.parent.name for path in self.folder.glob("*/config.yaml")}
-        others = present - {run.label for run in runs}
-        if others:
-            raise InputError(
-                f"{self.folder / min(others)}: does not belong to this sweep; {REMEDY}"
+        labels = {run.label for run in runs}
+        for path in sorted(self.folder.glob("*/config.yaml")):
+            require(
+                path.parent.name in labels,
+                f"{path.parent}: does not belong to this sweep; {REMEDY}",
             )
 
     def run(self) -> None:
