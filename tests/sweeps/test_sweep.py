@@ -179,10 +179,8 @@ def test_a_folder_of_other_settings_ends_with_one_line(options, tmp_path, sweep_
 
 
 def test_published_figures_of_no_row_are_refused(options):
-    with pytest.raises(
-        InputError,
-        match=r"published: 'lr' is not a row of the table; the rows are optim.lr=0.01; optim.lr=0.02",
-    ):
+    message = "'lr' is not a row of the table; the rows are optim.lr=0.01; optim.lr=0.02"
+    with pytest.raises(InputError, match=f"published: {message}"):
         Sweep(SweepConfig(**options, published={"lr": 80.0}))
 
 
