@@ -86,10 +86,10 @@ class BiEncoder(Encoder):
         return sizes[-1] if sizes else self.transformer.config.hidden_size * len(self.pooling)
 
     def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
-        """Rows (B, C) -> ids and mask (C * B, L), column by column, without the absent texts."""
-        cells = rows.T.ravel()  # (C * B,)
+        """Rows (B, C) -> ids and mask (T, L) of the texts present, column by column."""
+        texts = rows.T[rows.T >= 0]  # (T,), column after column
         tokenizer = self.text_tokenizer
-        ids, mask = pad_rows(table, cells[cells >= 0], tokenizer.pad_id, tokenizer.pad_left)
+        ids, mask = pad_rows(table, texts, tokenizer.pad_id, tokenizer.pad_left)
         return {"input_ids": ids, "attention_mask": mask}
 
     def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:

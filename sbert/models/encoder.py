@@ -36,8 +36,10 @@ class Encoder(nn.Module, abc.ABC):
         self.tokenizer = tokenizer
         self.text_tokenizer = text_tokenizer
         # older versions of transformers cannot change the attention of a loaded model
-        switchable = hasattr(transformer, "set_attn_implementation")
-        self.switches_attention = switchable and transformer.config._attn_implementation == "sdpa"
+        self.switches_attention = (
+            hasattr(transformer, "set_attn_implementation")
+            and transformer.config._attn_implementation == "sdpa"
+        )
 
     @property
     @abc.abstractmethod

@@ -136,8 +136,10 @@ def write_st_folder(
     """Write the 2.x layout, with `max_length` also where the 6.x layout looks for it."""
     root = Path(path)
     save_backbone(root, transformer, tokenizer, max_length)
-    settings = {"max_seq_length": max_length, "do_lower_case": lower_case}
-    dump_json(root / "sentence_bert_config.json", settings)
+    dump_json(
+        root / "sentence_bert_config.json",
+        {"max_seq_length": max_length, "do_lower_case": lower_case},
+    )
     modules = []
     for i, name in enumerate(["Transformer", "Pooling", *(type(m).__name__ for m in head)]):
         folder = f"{i}_{name}" if i else ""
