@@ -1,19 +1,17 @@
-"""Augmented SBERT (arXiv 2010.08240): silver pairs labelled by a cross-encoder, and the recipe.
+"""Augmented SBERT (arXiv 2010.08240): silver pairs labelled by a cross-encoder; the recipe.
 
 python augment.py silver  --config configs/augsbert/mine.yaml
 python augment.py recipe  --config configs/augsbert/stsb.yaml --dry_run
 python augment.py recipe  --config configs/augsbert/stsb.yaml
 python augment.py recipe  --config configs/augsbert/stsb.yaml --name stsb_small \\
-    --teacher.model.path models/all-MiniLM-L6-v2
+                          --teacher.model.path models/all-MiniLM-L6-v2
 python augment.py compare --gold.path stsb --gold.split train --silver runs/augsbert/silver.jsonl
 
 python augment.py <task> --help shows the options of a task. Run an interrupted command again to
-resume it.
-
-A recipe consists of stages, each a process and a folder below runs/augsbert/<name>/: a bi-encoder
-on gold; a cross-encoder on gold, the teacher; for each strategy the silver that the teacher labels,
-and a bi-encoder on gold and silver. A stage is redone if its settings or inputs have changed. The
-results are in table.md and results.jsonl.
+resume it. The stages of a recipe are processes, each with a folder below runs/augsbert/<name>/: a
+bi-encoder on gold; a cross-encoder on gold, the teacher; for each strategy the silver pairs that it
+labels, and a bi-encoder on gold and silver. A stage is redone if its settings or inputs have
+changed. The recipe's folder also holds table.md and results.jsonl.
 """
 
 import signal

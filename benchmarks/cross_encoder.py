@@ -1,14 +1,16 @@
-"""Cross-encoders: training and predicting against sentence-transformers' CrossEncoder, on the same weights, data, batch, seed.
+"""Cross-encoders: training and predicting against sentence-transformers' CrossEncoder.
 
-python benchmarks/cross_encoder.py predict [--repeats 3]             STSb test, in turn, after one warm-up each
-python benchmarks/cross_encoder.py train [--rows 960] [--repeats 3]  speed alone, in turn, after one warm-up each
-python benchmarks/cross_encoder.py train --epoch                     one whole epoch each, with dev and test Spearman after it
-python benchmarks/cross_encoder.py train --only "sbert, auto"        one system, in a process of its own
-python benchmarks/cross_encoder.py rank                              1,000 candidates for one query, with a profile
+python benchmarks/cross_encoder.py predict [--repeats 3]             STSb test
+python benchmarks/cross_encoder.py train [--rows 960] [--repeats 3]  speed alone
+python benchmarks/cross_encoder.py train --epoch                     one epoch, with Spearman
+python benchmarks/cross_encoder.py train --only "sbert, auto"        one system in its own process
+python benchmarks/cross_encoder.py rank                              1,000 candidates, profiled
 
-Training: binary cross-entropy on both orders of STSb's pairs, batch 16, lr 2e-5, 10 % warm-up. Ours with precision auto,
-theirs with its defaults (fp32) and, for the record, in bf16. Timed from the first update to the last; our time includes
-tokenising. In one process our setting of the C library's memory (run.keep_freed_memory) serves both.
+The same weights, data, batch and seed; the systems run in turn, after one warm-up each. Training:
+binary cross-entropy on both orders of STSb's pairs, batch 16, lr 2e-5, 10 % warm-up. Ours has
+precision auto, theirs its defaults (fp32) and, for comparison, bf16. Timed from the first update to
+the last; our time includes tokenising. In one process our setting of the C library's memory
+(sbert.device.keep_freed_memory) serves both.
 """
 
 import argparse
@@ -60,7 +62,7 @@ def train_ours(path: str, rows: Rows, seed: int, scratch: Path) -> tuple[float, 
     keep_freed_memory()  # as train.py does; from here on it serves both
     accelerator, loop = make_accelerator("auto"), LoopConfig(seed=seed)
     start = time.perf_counter()
-    data = TrainingSet.of([rows], model)
+    data = TrainingSet.from_datasets([rows], model)
     tokenising = time.perf_counter() - start
     objective = Objective(model, BinaryCrossEntropyLoss())
     training = Training(
@@ -89,8 +91,18 @@ def train_theirs(
         "score": rows.labels.tolist(),
     }
     arguments = CrossEncoderTrainingArguments(
-        str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_steps=0.1, bf16=bf16,
-        seed=seed, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=DEVICE == "cpu")  # fmt: skip
+        str(scratch),
+        num_train_epochs=1,
+        per_device_train_batch_size=16,
+        learning_rate=2e-5,
+        warmup_steps=0.1,
+        bf16=bf16,
+        seed=seed,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=DEVICE == "cpu",
+    )
     clock = Clock()
     CrossEncoderTrainer(
         model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]
@@ -101,8 +113,10 @@ def train_theirs(
 def in_turn(
     runs: dict[str, Callable], repeats: int, rows: int
 ) -> tuple[list[list], dict[str, object]]:
-    """Rows of the table (system, rows a second, ratio, of each repeat), and what each run gave last. A run gives
-    (seconds or None, result); its first time is the warm-up unless it is the only one."""
+    """Rows of the table: system, rows per second, ratio, that of each repeat; and each last result.
+
+    A run returns its number of rows and its result.
+    """
     seconds, results = {name: [] for name in runs}, {}
     for repeat in range(repeats):
         for name, run in runs.items():
@@ -143,7 +157,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def trained(args: argparse.Namespace, scratch: str) -> str:
-    """A folder of a cross-encoder that has seen a little of STSb: of a new head all scores are alike."""
+    """A cross-encoder trained a little on STSb: with a new head all scores are alike."""
     rows = both_orders(read_dataset(DatasetConfig("stsb", "train", limit=1600)))
     train_ours(args.model, rows, args.seed, Path(scratch))[1].save_pretrained(f"{scratch}/model")
     return f"{scratch}/model"

@@ -1,9 +1,9 @@
-"""Peak memory of a process that encodes, and of one that trains: BiEncoder and our loop against sentence-transformers.
+"""Peak memory of encoding and of training: ours against sentence-transformers.
 
 python benchmarks/memory.py
 
-Every figure is the largest resident set of a process of its own that loads the weights and does the one job: encode all
-sentences of STSb test, or train on 640 pairs of STSb train (batch 16). Nothing else runs in it.
+Every figure is the largest resident set of a process of its own that loads the weights and does one
+job: encode all sentences of STSb test, or train on 640 pairs of STSb train (batch 16).
 """
 
 import resource
@@ -56,7 +56,7 @@ def job(name: str) -> None:
 
 
 class _Absent:
-    """Stands for a library that a job does not use, so that importing names from it costs no memory."""
+    """A stand-in for a library that a job does not use, so that it costs no memory."""
 
     __spec__ = None
 

@@ -1,13 +1,14 @@
-"""Training: pairs per second of our loop against sentence-transformers' trainer, on the same weights, data, batch and seed.
+"""Training: pairs per second of our loop against sentence-transformers' trainer.
 
-python benchmarks/train_step.py [--rows 960] [--repeats 3]      speed alone, in turn, after one warm-up each
-python benchmarks/train_step.py --only "sbert, auto"            one system, in a process of its own
-python benchmarks/train_step.py --epoch                         one whole epoch each, with dev and test Spearman after it
+python benchmarks/train_step.py [--rows 960] [--repeats 3]  speed alone
+python benchmarks/train_step.py --only "sbert, auto"        one system in its own process
+python benchmarks/train_step.py --epoch                     one epoch, with Spearman
 
-Regression of the cosine on STSb, batch 16, lr 2e-5, 10 % warm-up. Ours with precision auto, theirs with its defaults
-(fp32) and, for the record, with bf16=True. In one process our setting of the C library's memory (run.keep_freed_memory)
-serves both; --only shows each as its users run it. Timed from the first update to the last, without set-up and evaluation; our
-time includes tokenising.
+The same weights, data, batch and seed; the systems run in turn, after one warm-up each. Regression
+of the cosine on STSb, batch 16, lr 2e-5, 10 % warm-up. Ours has precision auto, theirs its defaults
+(fp32) and, for comparison, bf16=True. In one process our setting of the C library's memory
+(sbert.device.keep_freed_memory) serves both; --only shows each as its users run it. Timed from the
+first update to the last, without set-up and evaluation; our time includes tokenising.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def train_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[fl
     keep_freed_memory()  # as train.py does; from here on it serves both
     accelerator, loop = make_accelerator(precision), LoopConfig(seed=SEED, precision=precision)
     start = time.perf_counter()
-    data = TrainingSet.of([rows], model)
+    data = TrainingSet.from_datasets([rows], model)
     tokenising = time.perf_counter() - start
     objective = Objective(model, CosineSimilarityLoss())
     training = Training(
@@ -87,8 +88,18 @@ def train_theirs(
         "score": rows.labels.tolist(),
     }
     arguments = SentenceTransformerTrainingArguments(
-        str(scratch), num_train_epochs=1, per_device_train_batch_size=16, learning_rate=2e-5, warmup_steps=0.1, bf16=bf16,
-        seed=SEED, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=not torch.cuda.is_available())  # fmt: skip
+        str(scratch),
+        num_train_epochs=1,
+        per_device_train_batch_size=16,
+        learning_rate=2e-5,
+        warmup_steps=0.1,
+        bf16=bf16,
+        seed=SEED,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+    )
     clock = Clock()
     SentenceTransformerTrainer(
         model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]
@@ -140,7 +151,8 @@ def main() -> None:
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"\n{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, {torch.get_num_threads()} threads, peak {peak:.1f} GiB\n"
+        f"\n{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, "
+        f"{torch.get_num_threads()} threads, peak {peak:.1f} GiB\n"
     )
     print(
         markdown_table(

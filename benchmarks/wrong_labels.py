@@ -1,15 +1,22 @@
-"""What a well-known tutorial of the cross-encoder did: binary cross-entropy of scores from 0 to 5, where it has no lower bound.
+"""A loss that trains a cross-encoder on scores of 0 to 5 with binary cross-entropy.
 
-PYTHONPATH=benchmarks python train.py --config configs/cross/stsb.yaml --loss wrong_labels.ScoresToFive --name wrong_labels
+A well-known tutorial did so, although the loss has no lower bound there:
 
-The data are read as ever, so the same run without the two options has the right labels: 82.1 on test in place of 7.4.
+PYTHONPATH=benchmarks python train.py --config configs/cross/stsb.yaml \
+    --loss wrong_labels.ScoresToFive --name wrong_labels
+
+The data are read as usual: without the last two options the same run has the right labels, and
+82.1 on test instead of 7.4.
 """
 
 from sbert.losses.cross_encoder import BinaryCrossEntropyLoss
 
 
 class ScoresToFive(BinaryCrossEntropyLoss):
-    """mean_i [5 y_i softplus(-l_i) + (1 - 5 y_i) softplus(l_i)]: above y = 1/5 it falls without end as the logit l grows."""
+    """mean_i [5 y_i softplus(-l_i) + (1 - 5 y_i) softplus(l_i)].
+
+    For y > 1/5 it has no lower bound as the logit l grows.
+    """
 
     def compute(self, logits, labels):
         return super().compute(logits, 5 * labels)
