@@ -115,7 +115,8 @@ def in_turn(
 ) -> tuple[list[list], dict[str, object]]:
     """Rows of the table: system, rows per second, ratio, that of each repeat; and each last result.
 
-    A run returns its number of rows and its result.
+    A run returns the seconds that it timed itself, or None to have the whole call timed, and its
+    result.
     """
     seconds, results = {name: [] for name in runs}, {}
     for repeat in range(repeats):
