@@ -98,7 +98,7 @@ def test_two_evaluated_datasets_of_one_name(
 ):
     dataset = {"path": str(pairs_file), "range": [0, 5], "name": "same"}
     data = {"train": [dataset], "dev": [dataset, dataset]}
-    assert "called same" in fails(
+    assert "named same" in fails(
         train_command, capsys, write_config(tmp_path, tiny_folder, pairs_file, data=data)
     )
 

@@ -89,8 +89,8 @@ def read_retrieval(config: DatasetConfig) -> Retrieval:
     folder = corpus_folder(config)
     _check_options(config, folder)
     qrels_path = qrels_file(config, folder)
-    queries = _read_texts(queries_file(config, folder), "query")
-    corpus = _read_texts(find_table(folder, "corpus"), "document")
+    queries = _read_texts_by_id(queries_file(config, folder), "query")
+    corpus = _read_texts_by_id(find_table(folder, "corpus"), "document")
     query_ids, corpus_ids = list(queries), list(corpus)
     qrels = _read_qrels(qrels_path, query_ids, corpus_ids)
     skipped = Counter()
@@ -143,7 +143,7 @@ def _identifier(line: dict, column: str, location: str) -> str:
     return str(value)
 
 
-def _read_texts(path: Path, kind: str) -> dict[str, str]:
+def _read_texts_by_id(path: Path, kind: str) -> dict[str, str]:
     """Texts by id, of queries or of documents; `kind` is query or document. No query is empty."""
     texts: dict[str, str] = {}
     for location, line in _lines(path):
