@@ -70,11 +70,20 @@ def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
     device = default_device()
     dtype = str(resolve_precision(config.precision, device)).removeprefix("torch.")
     models = load_models(config, datasets, device)
-    evaluation = Evaluation(config, models, f"{dtype} on {device}", [], seen, command)
-    print_models(evaluation)
+    evaluation = Evaluation(config, models, f"{dtype} on {device}", seen, command)
+    prefixes = {
+        "model": "",
+        "baseline": "baseline: ",
+        "reranker": f"re-ranked: the first {config.depth:,} by ",
+    }
+    for role, model in models.items():
+        print(f"{prefixes[role]}{model.path}: {model.describe()}, {evaluation.computed}")
     for dataset, rows in zip(configs, datasets, strict=True):
         evaluation.datasets.append(evaluate_dataset(evaluation, rows, describe_origin(dataset)))
-    print_tables(evaluation)
+    for title, table in evaluation_tables(evaluation).items():
+        heading = "" if title == "results" else f"\n{title}\n"
+        print(heading, table, sep="\n")
+    print("", *(f"note: {note}" for note in evaluation.notes()), sep="\n")
     evaluation.seconds = time.perf_counter() - started
     if config.output:
         write_report(Path(config.output), evaluation)
@@ -82,42 +91,24 @@ def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
     return evaluation
 
 
-def print_models(evaluation: Evaluation) -> None:
-    labels = {
-        "model": "",
-        "baseline": "baseline: ",
-        "reranker": f"re-ranked: the first {evaluation.config.depth:,} by ",
-    }
-    for model in evaluation.models.values():
-        print(f"{labels[model.role]}{model.path}: {model.describe()}, {evaluation.computed}")
-
-
-def print_tables(evaluation: Evaluation) -> None:
-    for title, table in evaluation_tables(evaluation).items():
-        heading = "" if title == "results" else f"\n{title}\n"
-        print(heading, table, sep="\n")
-    print("", *(f"note: {note}" for note in evaluation.notes()), sep="\n")
-
-
 def evaluate_dataset(evaluation: Evaluation, rows: Rows | Retrieval, origin: str) -> DatasetResults:
     """Evaluate the model, and the baseline on the same rows and the same resamples."""
     print(rows.describe(), file=sys.stderr)
-    reports = _dataset_reports(evaluation, rows, "model")
-    baseline_reports = []
-    if "baseline" in evaluation.models:
-        baseline_reports = _dataset_reports(evaluation, rows, "baseline")
+    reports = []
+    for role in ("model", "baseline"):
+        if role in evaluation.models:
+            reports += _dataset_reports(evaluation, rows, evaluation.models[role])
     config = evaluation.config
-    results = bootstrap_reports(
-        [*reports, *baseline_reports], config.resamples, config.seed, rows.name
-    )
+    results = bootstrap_reports(reports, config.resamples, config.seed, rows.name)
+    count = len(results) // 2 if config.baseline else len(results)  # the baseline has as many
     contamination = check_contamination(rows, evaluation.seen) if evaluation.seen else None
-    own, baseline = results[: len(reports)], results[len(reports) :]
-    return DatasetResults(rows, origin, own, baseline, contamination)
+    return DatasetResults(rows, origin, results[:count], results[count:], contamination)
 
 
-def _dataset_reports(evaluation: Evaluation, rows: Rows | Retrieval, role: str) -> list[Report]:
+def _dataset_reports(
+    evaluation: Evaluation, rows: Rows | Retrieval, model: EvaluatedModel
+) -> list[Report]:
     """The report of a model; for retrieval with a reranker also that of the re-ranked order."""
-    model = evaluation.models[role]
     reranker = evaluation.models.get("reranker")
     print_cut(model, rows.texts)
     with warnings.catch_warnings():

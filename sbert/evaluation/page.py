@@ -8,7 +8,7 @@ from sbert.atomic import file_name, write_whole
 from sbert.cli import versions
 from sbert.errors import InputError
 from sbert.evaluation import figures
-from sbert.evaluation.report import Report, primary_metric
+from sbert.evaluation.report import Report
 from sbert.evaluation.results import (
     DatasetResults,
     Difference,
@@ -49,27 +49,33 @@ def write_report(output: Path, evaluation: Evaluation) -> None:
 def json_report(evaluation: Evaluation) -> dict[str, object]:
     """All facts in JSON types; an undefined number is null."""
     config = evaluation.config
-    report: dict[str, object] = {"model": config.model}
-    if config.reranker:
-        report["reranker"] = config.reranker
-        report["depth"] = config.depth
-    report["results"] = [_result_facts(result) for result in evaluation.results]
-    if evaluation.baseline:
-        report["baseline"] = config.baseline
-        report["baseline_results"] = [_result_facts(result) for result in evaluation.baseline]
-    if evaluation.differences:
-        report["comparison"] = [_difference_facts(one) for one in evaluation.differences]
+    datasets = evaluation.datasets
+    contamination = None
     if evaluation.seen:
-        datasets = [facts for one in evaluation.datasets for facts in _contamination_facts(one)]
-        report["contamination"] = {"seen": evaluation.seen.names, "datasets": datasets}
-    report["notes"] = evaluation.notes()
-    report["models"] = [model.facts() for model in evaluation.models.values()]
-    report["data"] = [_data_facts(dataset) for dataset in evaluation.datasets]
-    report["settings"] = _settings(evaluation)
-    report["versions"] = versions()
-    report["command"] = evaluation.command
-    report["seconds"] = round(evaluation.seconds, 2)
-    return _nan_to_none(report)
+        entries = [facts for one in datasets for facts in _contamination_facts(one)]
+        contamination = {"seen": evaluation.seen.names, "datasets": entries}
+    report = {
+        "model": config.model,
+        "reranker": config.reranker,
+        "depth": config.depth if config.reranker else None,
+        "results": [_result_facts(result) for result in evaluation.results],
+        "baseline": config.baseline,
+        "baseline_results": [_result_facts(result) for result in evaluation.baseline] or None,
+        "comparison": [_difference_facts(one) for one in evaluation.differences] or None,
+        "contamination": contamination,
+        "notes": evaluation.notes(),
+        "models": [model.facts() for model in evaluation.models.values()],
+        "data": [_data_facts(dataset) for dataset in datasets],
+        "settings": _settings(evaluation),
+        "versions": versions(),
+        "command": evaluation.command,
+        "seconds": round(evaluation.seconds, 2),
+    }
+    return _nan_to_none(_without_none(report))
+
+
+def _without_none(facts: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _nan_to_none(value: object) -> object:
@@ -77,9 +83,8 @@ def _nan_to_none(value: object) -> object:
         return {key: _nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_nan_to_none(item) for item in value]
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return value
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return None if is_nan else value
 
 
 def _result_facts(result: Result) -> dict[str, object]:
@@ -90,19 +95,17 @@ def _result_facts(result: Result) -> dict[str, object]:
         "rows": report.rows,
         "main": report.primary_metric,
         "metrics": report.metrics,
+        "intervals": result.intervals or None,
+        "ceiling": result.ceiling,
     }
-    if result.replicates:
-        facts["intervals"] = result.intervals
-    if result.ceiling is not None:
-        facts["ceiling"] = result.ceiling
-    return facts
+    return _without_none(facts)
 
 
 def _difference_facts(difference: Difference) -> dict[str, object]:
     return {
         "dataset": difference.name,
         "with": difference.other,
-        "metric": primary_metric(difference.task, difference.score_name),
+        "metric": difference.metric,
         "score": difference.first,
         "other": difference.second,
         "difference": difference.value,
@@ -114,35 +117,36 @@ def _difference_facts(difference: Difference) -> dict[str, object]:
 def _contamination_facts(dataset: DatasetResults) -> list[dict[str, object]]:
     """One entry for each report of the model."""
     entries = []
-    for result in dataset.results:
-        facts = contamination_counts(dataset.contamination)
-        facts["dataset"] = result.report.name
-        facts["metric"] = result.report.primary_metric
-        facts["scores"] = scores_by_overlap(result.report, dataset.contamination)
-        entries.append(facts)
+    for report in dataset.reports:
+        scores = scores_by_overlap(report, dataset.contamination)
+        facts = {"dataset": report.name, "metric": report.primary_metric, "scores": scores}
+        entries.append(contamination_counts(dataset.contamination) | facts)
     return entries
 
 
 def _data_facts(dataset: DatasetResults) -> dict[str, object]:
+    rows = dataset.rows
     return {
-        "dataset": dataset.rows.name,
-        "task": dataset.rows.task,
-        "rows": len(dataset.rows),
+        "dataset": rows.name,
+        "task": rows.task,
+        "rows": len(rows),
         "from": dataset.origin,
-        "skipped": dict(dataset.rows.skipped),
+        "skipped": dict(rows.skipped),
     }
 
 
 def _settings(evaluation: Evaluation) -> dict[str, object]:
     """The options that the numbers depend on, besides the models and the data."""
     config = evaluation.config
-    settings = {"computed": evaluation.computed, "symmetric": config.symmetric}
-    if config.reranker:
-        settings["depth"] = config.depth
-    settings["resamples"] = config.resamples
-    settings["seed"] = config.seed
-    settings["level"] = CONFIDENCE
-    return settings
+    settings = {
+        "computed": evaluation.computed,
+        "symmetric": config.symmetric,
+        "depth": config.depth if config.reranker else None,
+        "resamples": config.resamples,
+        "seed": config.seed,
+        "level": CONFIDENCE,
+    }
+    return _without_none(settings)
 
 
 def markdown_page(evaluation: Evaluation, output: Path) -> str:
@@ -154,26 +158,26 @@ def markdown_page(evaluation: Evaluation, output: Path) -> str:
     parts = [f"# Evaluation of {config.model}", f"{subtitle}, all numbers x 100"]
     for title, table in evaluation_tables(evaluation).items():
         parts += [f"## {title[0].upper()}{title[1:]}", table]
-    notes = evaluation.notes()
+    notes = [f"- {note}" for note in evaluation.notes()]
     if notes:
-        parts += ["## Notes", "\n".join(f"- {note}" for note in notes)]
+        parts += ["## Notes", "\n".join(notes)]
     pictures = write_figures(evaluation, output)
     if pictures:
         parts += ["## Figures", *pictures]
-    parts += ["## Models", _models_table(evaluation)]
-    parts += ["## Data", _data_table(evaluation)]
-    parts += ["## Settings"]
+    parts += ["## Models", _models_table(evaluation), "## Data", _data_table(evaluation)]
+    parts.append("## Settings")
     if config.resamples:
         resamples = f"percentiles of {config.resamples:,} bootstrap resamples of the rows"
-        parts.append(
-            f"Intervals of {100 * CONFIDENCE:.0f} %: {resamples} (of rankings: the queries)."
-        )
-    parts.append(f"- {_name_values(_settings(evaluation))}\n- {_name_values(versions())}")
-    parts += [f"    {evaluation.command}", f"{evaluation.seconds:.1f} seconds"]
-    return "\n\n".join(parts) + "\n"
+        level = f"{100 * CONFIDENCE:.0f} %"
+        parts.append(f"Intervals of {level}: {resamples} (of rankings: the queries).")
+    parts.append(f"- {_join(_settings(evaluation))}\n- {_join(versions())}")
+    return (
+        "\n\n".join([*parts, f"    {evaluation.command}", f"{evaluation.seconds:.1f} seconds"])
+        + "\n"
+    )
 
 
-def _name_values(values: dict[str, object]) -> str:
+def _join(values: dict[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
@@ -218,9 +222,9 @@ def _figure(report: Report) -> "figures.Figure":
     if report.task == "sts":
         return figures.scatter_plot(report.gold, report.scores, report.name, report.score_name)
     metric = report.bootstrap_metrics[report.primary_metric]
-    scores = {}
-    for name, label in (("positive", 1), ("negative", 0)):
-        of_class = metric.scores[metric.gold == label]
-        if len(of_class):
-            scores[name] = of_class
-    return figures.histograms(scores, report.name, report.score_name)
+    scores = {
+        "positive": metric.scores[metric.gold == 1],
+        "negative": metric.scores[metric.gold == 0],
+    }
+    present = {name: values for name, values in scores.items() if len(values)}
+    return figures.histograms(present, report.name, report.score_name)

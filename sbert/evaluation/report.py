@@ -45,11 +45,6 @@ COLUMNS = {
 }
 
 
-def primary_metric(task: str, score_name: str) -> str:
-    """The name of the metric that a model is chosen by."""
-    return next(iter(COLUMNS[task].values())).format(score_name)
-
-
 @dataclass
 class Report:
     """The result on one dataset.
@@ -76,11 +71,16 @@ class Report:
     @property
     def primary_metric(self) -> str:
         """The name of the metric that a model is chosen by."""
-        return primary_metric(self.task, self.score_name)
+        return next(iter(COLUMNS[self.task].values())).format(self.score_name)
+
+    @property
+    def primary_column(self) -> str:
+        """What tables call it."""
+        return next(iter(COLUMNS[self.task])).format(self.score_name)
 
     @property
     def primary(self) -> float:
-        """The value of the primary metric."""
+        """Its value."""
         return self.metrics[self.primary_metric]
 
     def add_query_metrics(self, by_query: dict[str, np.ndarray], score_name: str) -> None:

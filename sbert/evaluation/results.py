@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -67,16 +67,17 @@ class Result:
 
 @dataclass
 class Difference:
-    """The difference of two reports on the same rows in their primary metric.
+    """The difference of two reports on the same rows, in their primary metrics.
 
-    other: what the second is called. score_name: of the first. replicates: the difference (R,) on
-    the resamples.
+    other: what the second is called. metric, column: the primary metric of the first, and what
+    tables call it. replicates: the difference (R,) on the resamples.
     """
 
     name: str
     other: str
     task: str
-    score_name: str
+    metric: str
+    column: str
     first: float
     second: float
     replicates: np.ndarray
@@ -122,33 +123,41 @@ def bootstrap_reports(
     results = [Result(report) for report in reports]
     if not resamples:
         return results
-    resampled = []
+    keys = []
     for result in results:
         report = result.report
-        for metric in report.bootstrap_metrics:
-            if metric == report.primary_metric or metric.endswith(f"_{report.score_name}"):
-                resampled.append((result, metric))
-    metrics = [result.report.bootstrap_metrics[metric] for result, metric in resampled]
+        ends = (report.primary_metric, f"_{report.score_name}")
+        keys += [(result, key) for key in report.bootstrap_metrics if key.endswith(ends)]
+    metrics = [result.report.bootstrap_metrics[key] for result, key in keys]
     replicates = resample(metrics, resamples, seed, name)  # (S, R)
-    for (result, metric), values in zip(resampled, replicates, strict=True):
-        result.replicates[metric] = values
+    for (result, key), values in zip(keys, replicates, strict=True):
+        result.replicates[key] = values
     return results
 
 
 def compare(first: Result, second: Result, other: str) -> Difference:
     """The difference of two results of one call of `bootstrap_reports`."""
-    a, b = first.report, second.report
-    replicates = first.primary_replicates - second.primary_replicates
-    return Difference(a.name, other, a.task, a.score_name, a.primary, b.primary, replicates)
+    report = first.report
+    return Difference(
+        name=report.name,
+        other=other,
+        task=report.task,
+        metric=report.primary_metric,
+        column=report.primary_column,
+        first=report.primary,
+        second=second.report.primary,
+        replicates=first.primary_replicates - second.primary_replicates,
+    )
 
 
 def average_difference(differences: Sequence[Difference]) -> Difference:
     """The difference of the means over datasets of one task, whose resamples are independent."""
-    one = differences[0]
-    first = float(np.mean([difference.first for difference in differences]))
-    second = float(np.mean([difference.second for difference in differences]))
-    replicates = np.mean([difference.replicates for difference in differences], axis=0)
-    return Difference("average", one.other, one.task, one.score_name, first, second, replicates)
+    first = float(np.mean([one.first for one in differences]))
+    second = float(np.mean([one.second for one in differences]))
+    replicates = np.mean([one.replicates for one in differences], axis=0)
+    return replace(
+        differences[0], name="average", first=first, second=second, replicates=replicates
+    )
 
 
 def scores_by_overlap(report: Report, contamination: Contamination) -> dict[str, float]:
@@ -168,7 +177,7 @@ def scores_by_overlap(report: Report, contamination: Contamination) -> dict[str,
 class DatasetResults:
     """The results on one dataset.
 
-    origin: the file or the hub's name that it was read from.
+    origin: the file, or the name on the hub, that it was read from.
     results: of the model; with a reranker, of the search and of the re-ranked order.
     baseline: of the baseline, in the same order.
     """
@@ -176,13 +185,16 @@ class DatasetResults:
     rows: Rows | Retrieval
     origin: str
     results: list[Result]
-    baseline: list[Result] = field(default_factory=list)
-    contamination: Contamination | None = None
+    baseline: list[Result]
+    contamination: Contamination | None
+
+    @property
+    def reports(self) -> list[Report]:
+        return [result.report for result in self.results]
 
     def differences(self) -> list[Difference]:
-        differences = []
-        for result, other in zip(self.results, self.baseline, strict=False):
-            differences.append(compare(result, other, BASELINE))
+        pairs = zip(self.results, self.baseline, strict=False)  # there may be no baseline
+        differences = [compare(result, other, BASELINE) for result, other in pairs]
         if len(self.results) > 1:
             search, reranked = self.results
             differences.append(compare(reranked, search, SEARCH))
@@ -199,10 +211,10 @@ class Evaluation:
     config: EvaluateConfig
     models: dict[str, EvaluatedModel]
     computed: str
-    datasets: list[DatasetResults]
     seen: SeenTexts | None = None
     command: str = ""
     seconds: float = 0.0
+    datasets: list[DatasetResults] = field(default_factory=list)
 
     @property
     def results(self) -> list[Result]:
@@ -214,48 +226,29 @@ class Evaluation:
 
     @property
     def differences(self) -> list[Difference]:
-        """Of each dataset; with several STS datasets, also of their averages."""
-        differences, sts = [], []
-        for dataset in self.datasets:
-            differences += dataset.differences()
-        for difference in differences:
-            if (difference.task, difference.other) == ("sts", BASELINE):
-                sts.append(difference)
-        if len(sts) > 1:
-            differences.append(average_difference(sts))
-        return differences
+        """Of each dataset; of several STS datasets, also of their averages."""
+        differences = [one for dataset in self.datasets for one in dataset.differences()]
+        of_sts = [one for one in differences if one.task == "sts"]
+        return [*differences, average_difference(of_sts)] if len(of_sts) > 1 else differences
 
     def notes(self) -> list[str]:
         """What a reader must know, each note once."""
-        notes = []
-        for result in self.results + self.baseline:
-            notes += result.notes()
-        notes += self._comparison_notes()
-        for dataset in self.datasets:
-            notes += _contamination_notes(dataset)
-        ranked = any(dataset.rows.task in ("rerank", "retrieval") for dataset in self.datasets)
-        if self.seen and ranked:
-            notes.append("seen: of re-ranking and retrieval, rows are queries")
-        return list(dict.fromkeys(notes))
-
-    def _comparison_notes(self) -> list[str]:
+        notes = [note for result in self.results + self.baseline for note in result.notes()]
         differences = self.differences
-        notes = [difference.note() for difference in differences if not difference.significant]
+        notes += [one.note() for one in differences if not one.significant]
         if differences and self.config.resamples:
             test = f"p < {ALPHA} (paired bootstrap, {self.config.resamples:,} resamples)"
             note = f"bold: the better score, where {test}; none where the difference is noise"
             if len(differences) > 1:
                 note += f"; each p is not corrected for {len(differences)} comparisons"
             notes.append(note)
-        return notes
-
-
-def _contamination_notes(dataset: DatasetResults) -> list[str]:
-    contamination = dataset.contamination
-    if contamination is None or not contamination.pair.any():
-        return []
-    count = f"{contamination.pair.sum():,} of {len(contamination.pair):,} rows"
-    return [
-        f"{contamination.name}: {count} contain a pair that was seen in training; "
-        "state the score without them"
-    ]
+        for dataset in self.datasets:
+            if dataset.contamination and dataset.contamination.pair.any():
+                pair_seen = dataset.contamination.pair
+                count = f"{pair_seen.sum():,} of {len(pair_seen):,} rows"
+                reason = f"{count} contain a pair that was seen in training"
+                notes.append(f"{dataset.rows.name}: {reason}; state the score without them")
+        tasks = {dataset.rows.task for dataset in self.datasets}
+        if self.seen and tasks & {"rerank", "retrieval"}:
+            notes.append("seen: of re-ranking and retrieval, rows are queries")
+        return list(dict.fromkeys(notes))

@@ -34,10 +34,8 @@ def evaluation_tables(evaluation: Evaluation) -> dict[str, str]:
 
 
 def format_interval(bounds: tuple[float, float], digits: int) -> str:
-    if math.isnan(bounds[0]):
-        return "-"
     low, high = (round(100 * bound, digits) + 0.0 for bound in bounds)  # + 0.0: no "-0.0"
-    return f"{low:.{digits}f} to {high:.{digits}f}"
+    return "-" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def results_table(results: Sequence[Result]) -> str:
@@ -51,56 +49,46 @@ def results_table(results: Sequence[Result]) -> str:
 
 
 def _task_table(task: str, results: list[Result]) -> str:
-    """Columns without any value are left out."""
+    """One row a report; columns of metrics that no report has are left out."""
     reports = [result.report for result in results]
-    columns = {}
+    columns = []
     for column, metric in COLUMNS[task].items():
-        # the score is a report's own: that of a re-ranked order is not that of the search before it
-        values = [report.metrics.get(metric.format(report.score_name)) for report in reports]
-        if any(value is not None for value in values):
-            column = column.format(reports[0].score_name)
-            columns[column] = [math.nan if value is None else 100 * value for value in values]
-    names = [report.name for report in reports]
-    counts = [report.rows for report in reports]
+        # of each report's own score: a re-ranked order has another than the search before it
+        if any(metric.format(report.score_name) in report.metrics for report in reports):
+            columns.append((column.format(reports[0].score_name), metric))
+    rows = []
+    for report in reports:
+        names = [metric.format(report.score_name) for _, metric in columns]
+        values = [100 * report.metrics.get(name, math.nan) for name in names]
+        rows.append([report.name, report.rows, *values])
     replicates = [result.primary_replicates for result in results]
-    if task == "sts" and len(reports) > 1:
-        names.append("average")
-        counts.append(sum(counts))
+    if task == "sts" and len(rows) > 1:
+        _, counts, *values = zip(*rows, strict=True)
+        rows.append(["average", sum(counts), *(sum(column) / len(column) for column in values)])
         replicates.append(np.mean(replicates, axis=0))
-        for values in columns.values():
-            values.append(sum(values) / len(values))
-    cells = [names, counts, *columns.values()]
-    header = [task, "rows", *columns]
-    if any(len(values) for values in replicates):
+    header = [task, "rows", *(column for column, _ in columns)]
+    if len(replicates[0]):
         header.insert(3, INTERVAL)
-        cells.insert(3, [format_interval(bootstrap_interval(values), 1) for values in replicates])
-    return markdown_table(header, list(zip(*cells, strict=True)))
-
-
-def primary_column(task: str, score_name: str) -> str:
-    """What tables call the primary metric."""
-    return next(iter(COLUMNS[task])).format(score_name)
+        for row, values in zip(rows, replicates, strict=True):
+            row.insert(3, format_interval(bootstrap_interval(values), 1))
+    return markdown_table(header, rows)
 
 
 def differences_table(differences: Sequence[Difference]) -> str:
     """One row a comparison; the better score is in bold where the difference is significant."""
     rows = []
-    for difference in differences:
-        scores = [f"{100 * difference.first:.2f}", f"{100 * difference.second:.2f}"]
-        if difference.significant:
-            better = int(difference.second > difference.first)
+    for one in differences:
+        scores = [f"{100 * one.first:.2f}", f"{100 * one.second:.2f}"]
+        if one.significant:
+            better = int(one.second > one.first)
             scores[better] = f"**{scores[better]}**"
-        metric = primary_column(difference.task, difference.score_name)
-        row = [difference.name, difference.other, metric, *scores, 100 * difference.value]
-        rows.append([*row, format_interval(difference.interval, 2), _format_p(difference.p)])
+        p = "-" if math.isnan(one.p) else f"{one.p:.3f}"
+        if one.p < 0.001:
+            p = "< 0.001"
+        interval = format_interval(one.interval, 2)
+        rows.append([one.name, one.other, one.column, *scores, 100 * one.value, interval, p])
     header = ["compared", "with", "metric", "score", "other score", "difference", INTERVAL, "p"]
     return markdown_table(header, rows)
-
-
-def _format_p(p: float) -> str:
-    if math.isnan(p):
-        return "-"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def contamination_counts(contamination: Contamination) -> dict[str, int]:
@@ -118,31 +106,15 @@ def contamination_counts(contamination: Contamination) -> dict[str, int]:
 
 def contamination_table(datasets: Sequence[DatasetResults]) -> str:
     """What was seen of each dataset, and the scores of its parts."""
+    header = ["seen", "rows", "with a seen pair", "with a seen sentence", "distinct pairs"]
+    header += ["seen pairs", "distinct sentences", "seen sentences"]
+    parts = ["all rows", "without seen pairs", "seen pairs alone", "without seen sentences"]
     counts, scores = [], []
     for dataset in datasets:
         contamination = dataset.contamination
         counts.append([contamination.name, *contamination_counts(contamination).values()])
-        for result in dataset.results:
-            report = result.report
-            parts = scores_by_overlap(report, contamination).values()
-            metric = primary_column(report.task, report.score_name)
-            scores.append([report.name, metric, *(100 * value for value in parts)])
-    counts_header = [
-        "seen",
-        "rows",
-        "with a seen pair",
-        "with a seen sentence",
-        "distinct pairs",
-        "seen pairs",
-        "distinct sentences",
-        "seen sentences",
-    ]
-    scores_header = [
-        "score",
-        "metric",
-        "all rows",
-        "without seen pairs",
-        "seen pairs alone",
-        "without seen sentences",
-    ]
-    return f"{markdown_table(counts_header, counts)}\n\n{markdown_table(scores_header, scores)}"
+        for report in dataset.reports:
+            values = scores_by_overlap(report, contamination).values()
+            scores.append([report.name, report.primary_column, *(100 * value for value in values)])
+    tables = [markdown_table(header, counts), markdown_table(["score", "metric", *parts], scores)]
+    return "\n\n".join(tables)

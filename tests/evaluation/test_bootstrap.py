@@ -1,4 +1,4 @@
-"""Resamples by counts against the metrics of the rows themselves, drawn and copied; the same seed, the same numbers."""
+"""Metrics of resamples by counts, against the metrics of the rows drawn and copied; seeds."""
 
 import math
 
@@ -28,14 +28,19 @@ METRICS = {
     "accuracy": (Mean(RIGHT), lambda rows: metrics.accuracy(RIGHT[rows], np.ones(len(rows)))),
     "pearson": (Pearson(SCORES, TIED), lambda rows: metrics.pearson(SCORES[rows], TIED[rows])),
     "spearman": (Spearman(SCORES, TIED), lambda rows: metrics.spearman(SCORES[rows], TIED[rows])),
-    "spearman, ties": (Spearman(TIED_SCORES, TIED), lambda rows: metrics.spearman(TIED_SCORES[rows], TIED[rows])),
+    "spearman, ties": (
+        Spearman(TIED_SCORES, TIED),
+        lambda rows: metrics.spearman(TIED_SCORES[rows], TIED[rows]),
+    ),
     "precision": (
-        AveragePrecision(SCORES, TIED > 0.5), lambda rows: metrics.average_precision(SCORES[rows], TIED[rows] > 0.5)
+        AveragePrecision(SCORES, TIED > 0.5),
+        lambda rows: metrics.average_precision(SCORES[rows], TIED[rows] > 0.5),
     ),
     "precision, ties": (
-        AveragePrecision(TIED_SCORES, RIGHT), lambda rows: metrics.average_precision(TIED_SCORES[rows], RIGHT[rows])
+        AveragePrecision(TIED_SCORES, RIGHT),
+        lambda rows: metrics.average_precision(TIED_SCORES[rows], RIGHT[rows]),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("sample", "metric"), METRICS.values(), ids=METRICS)

@@ -1,65 +1,15 @@
-"""Evaluators on vectors small enough for arithmetic by hand: a fake encoder looks every text up."""
+"""Evaluators on vectors and logits that are typed by hand."""
 
 import math
 
 import numpy as np
 import pytest
-import torch
+from evaluation_inputs import FOUR, Lookup, Predict, by_angle, classified, scored
 
 from sbert.data.rows import Rows
 from sbert.errors import InputError
-from sbert.evaluation.evaluators import EVALUATORS, evaluate_rows, undefined_metric
-from sbert.evaluation.report import COLUMNS, Report, mean_primary
-from sbert.evaluation.scorers import bi_encoder_scorer, cross_encoder_scorer, pair_scores
-from sbert.losses.softmax import SoftmaxLoss
-
-
-class Lookup:
-    """Text to vector; every text is its vector written out. Keeps what it was called with."""
-
-    def __init__(self, dtype=np.float32):
-        self.calls = []
-        self.dtype = dtype
-
-    def __call__(self, texts):
-        self.calls.append(texts)
-        return np.array([[float(x) for x in text.split()] for text in texts], self.dtype)
-
-
-def sts(gold, first, second, sources=None):
-    return Rows("pairs", "sts", [first, second], np.array(gold, np.float32), sources)
-
-
-def by_angle(gold, seconds, sources=None):
-    """Pairs of the first axis and `seconds`."""
-    return sts(gold, ["1 0"] * len(gold), seconds, sources)
-
-
-# cosines 1, 0.6, 0, -1; dots 1, 3, 0, -1; distances 0, sqrt 20, sqrt 5, 2; manhattan 0, 6, 3, 2
-FOUR = ["1 0", "3 4", "0 2", "-1 0"]
-
-
-def test_scores_by_hand():
-    u, v = np.tile([[1.0, 0.0]], (4, 1)), np.array([[1.0, 0], [3, 4], [0, 2], [-1, 0]])
-    scores = pair_scores(u, v)
-    np.testing.assert_allclose(scores["cosine"], [1, 0.6, 0, -1])
-    np.testing.assert_allclose(scores["dot"], [1, 3, 0, -1])
-    np.testing.assert_allclose(scores["euclidean"], [0, -math.sqrt(20), -math.sqrt(5), -2])
-    np.testing.assert_allclose(scores["manhattan"], [0, -6, -3, -2])
-
-
-def test_larger_is_more_similar_for_every_score():
-    u = np.array([[1.0, 2.0]])
-    near, far = pair_scores(u, u), pair_scores(u, np.array([[-2.0, 1.0]]))
-    assert all(near[kind] > far[kind] for kind in near)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_zero_vectors_have_cosine_0(dtype):
-    zero, one = np.zeros((2, 3), dtype), np.ones((2, 3), dtype)
-    with np.errstate(all="raise"):
-        assert pair_scores(zero, one)["cosine"].tolist() == [0, 0]
-        assert pair_scores(zero, zero)["cosine"].tolist() == [0, 0]
+from sbert.evaluation.evaluators import evaluate_rows, undefined_metric
+from sbert.evaluation.scorers import bi_encoder_scorer
 
 
 def test_sts_by_hand():
@@ -89,8 +39,9 @@ def test_sts_keeps_cosines_and_gold():
 
 
 def test_one_correlation_over_all_rows_is_not_the_mean_of_sources():
-    # a: two cosines in the right order, rho 1; b: ranks 1, 3, 2, rho 1/2 (its dots are 30, 1, 4). Together a has the
-    # highest golds and the lowest cosines: ranks 4 5 | 1 2 3 and 1 2 | 3 5 4, d^2 = 9 + 9 + 4 + 9 + 1
+    # a: two cosines in the right order, rho 1; b: ranks 1, 3, 2, rho 1/2 (its dots are 30, 1, 4).
+    # Together a has the highest golds and the lowest cosines: ranks 4 5 | 1 2 3 and 1 2 | 3 5 4,
+    # d^2 = 9 + 9 + 4 + 9 + 1
     rows = by_angle(
         [0.6, 1.0, 0.0, 0.2, 0.4], ["-1 0", "0 1", "30 40", "1 0", "4 3"], ["a", "a", "b", "b", "b"]
     )
@@ -159,16 +110,10 @@ def test_binary_by_hand():
 
 def test_triplet_by_hand():
     triplets = [
-        (
-            "1 0",
-            "2 0",
-            "1 1",
-        ),  # angles 0 and 45 degrees, dots 2 and 1, but both at distance 1: a tie
-        (
-            "1 0",
-            "0 1",
-            "-1 0",
-        ),  # cosines 0 and -1, dots 0 and -1, distances sqrt 2 and 2, but both at 2 in manhattan: a tie
+        # angles 0 and 45 degrees, dots 2 and 1, but both at distance 1: a tie
+        ("1 0", "2 0", "1 1"),
+        # cosines 0 and -1, dots 0 and -1, distances sqrt 2 and 2; Manhattan distances equal: a tie
+        ("1 0", "0 1", "-1 0"),
         ("1 0", "-1 0", "1 0"),  # wrong in all
         ("1 0", "1 0", "0 0"),  # right in all: the zero vector has cosine 0
     ]
@@ -193,15 +138,6 @@ def test_a_tie_is_wrong(positive, negative):
     assert set(evaluate_rows(rows, bi_encoder_scorer(Lookup())).metrics.values()) == {0.0}
 
 
-@pytest.fixture
-def widest_difference():
-    """A head whose class is the dimension in which u and v differ most."""
-    head = SoftmaxLoss(3, ["|u-v|"]).bind(3)
-    head.head.weight.data = torch.eye(3)
-    head.head.bias.data.zero_()
-    return head
-
-
 def test_nli_by_hand(widest_difference):
     texts = [
         ["0 0 0", "1 1 1", "5 0 0", "0 2 0"],
@@ -214,85 +150,6 @@ def test_nli_by_hand(widest_difference):
     # 2 TP / (2 TP + FP + FN): class 0 misses one, class 2 takes it
     assert report.metrics == pytest.approx({"accuracy": 0.75, "macro_f1": (2 / 3 + 1 + 2 / 3) / 3})
     assert report.primary == 0.75
-
-
-def test_nli_takes_embeddings_of_another_type_than_the_head(widest_difference):
-    rows = Rows("pairs", "nli", [["0 0 0"], ["3 1 2"]], np.array([0]))
-    for dtype in (np.float64, np.float16):
-        assert evaluate_rows(rows, bi_encoder_scorer(Lookup(dtype), widest_difference)).primary == 1
-    assert evaluate_rows(rows, bi_encoder_scorer(Lookup(), widest_difference.double())).primary == 1
-
-
-def test_nli_without_a_head_is_refused():
-    with pytest.raises(InputError, match=r"pairs.*SoftmaxLoss"):
-        evaluate_rows(
-            Rows("pairs", "nli", [["0 0 0"], ["3 1 2"]], np.array([0])), bi_encoder_scorer(Lookup())
-        )
-
-
-@pytest.mark.parametrize(
-    ("task", "columns", "labels"),
-    [
-        ("sts", 2, [1.0, 0.5, 0.0]),
-        ("binary", 2, [1, 0, 0]),
-        ("nli", 2, [0, 1, 2]),
-        ("triplet", 3, None),
-    ],
-)
-def test_all_texts_are_encoded_in_one_call(task, columns, labels, widest_difference):
-    texts = [[f"{c} {row} 1" for row in range(3)] for c in range(columns)]
-    encode = Lookup()
-    report = evaluate_rows(
-        Rows("rows", task, texts, None if labels is None else np.array(labels)),
-        bi_encoder_scorer(encode, widest_difference),
-    )
-    assert encode.calls == [[text for column in texts for text in column]]
-    assert report.rows == 3
-    assert report.primary_metric in report.metrics
-
-
-def test_every_task_has_columns_the_primary_metric_first():
-    assert set(COLUMNS) == set(EVALUATORS)
-
-
-def test_mean_primary_is_over_datasets_and_not_over_rows():
-    many = Report("many", "sts", 1000, {"spearman_cosine": 0.9, "pearson_cosine": 0.1})
-    few = Report("few", "triplet", 10, {"accuracy_cosine": 0.5, "accuracy_dot": 0.0})
-    assert mean_primary([many]) == 0.9
-    assert mean_primary([many, few]) == pytest.approx(0.7)
-    assert math.isnan(mean_primary([many, Report("none", "sts", 2, {"spearman_cosine": math.nan})]))
-
-
-# a cross-encoder as the scorer
-
-
-class Predict:
-    """Pairs to logits; the second text of a pair is its logit, or those of the classes, written out. Keeps its calls."""
-
-    def __init__(self, dim=1):
-        self.calls = []
-        self.dim = dim
-
-    def __call__(self, pairs):
-        self.calls.append(pairs)
-        logits = np.array([[float(x) for x in right.split()] for _, right in pairs], np.float32)
-        assert logits.shape == (len(pairs), self.dim)
-        return logits[:, 0] if self.dim == 1 else logits
-
-    def scorer(self, classes=None):
-        return cross_encoder_scorer(self, self.dim, classes)
-
-
-def scored(task, labels, logits, first=None, **options):
-    """Pairs for a scorer of one score."""
-    texts = [first or [f"text {i}" for i in range(len(labels))], [f"{x:g}" for x in logits]]
-    return Rows("pairs", task, texts, np.array(labels, np.float32), **options)
-
-
-def classified(labels, logits, **options):
-    """Pairs for a scorer of classes."""
-    texts = [["text"] * len(labels), [" ".join(map(str, row)) for row in logits]]
-    return Rows("pairs", "nli", texts, np.array(labels), **options)
 
 
 def test_sts_of_logits_by_hand():
@@ -363,65 +220,17 @@ def test_rerank_of_logits_by_hand():
             (1 / math.log2(3) + (2 + 1 / 2) / (2 + 1 / math.log2(3))) / 2
         ),
     }
-    assert (report.primary_metric, report.rows, report.scores, report.notes) == ("ndcg@10_logit", 5, None, [])
+    assert (report.primary_metric, report.rows, report.scores, report.notes) == (
+        "ndcg@10_logit",
+        5,
+        None,
+        [],
+    )
 
 
 def test_equal_logits_gain_nothing_in_a_ranking():
     report = evaluate_rows(scored("rerank", [1, 0, 0], [0, 0, 0], ["q"] * 3), Predict().scorer())
     assert report.metrics["mrr@10_logit"] == pytest.approx(1 / 3)
-
-
-@pytest.mark.parametrize(
-    ("rows", "dim", "expected"),
-    [
-        (scored("sts", [1, 0], [1, 2]), 1, [("text 0", "1"), ("text 1", "2")]),
-        (scored("binary", [1, 0], [1, 2]), 1, [("text 0", "1"), ("text 1", "2")]),
-        (scored("rerank", [1, 0], [1, 2], ["q", "q"]), 1, [("q", "1"), ("q", "2")]),
-        (classified([1, 0], [[1, 2], [3, 4]]), 2, [("text", "1 2"), ("text", "3 4")]),
-        (
-            Rows("t", "triplet", [["a", "b"], ["1", "2"], ["3", "4"], [None, "5"]], None),
-            1,
-            [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4"), ("b", "5")],
-        ),
-    ],
-    ids=["sts", "binary", "rerank", "nli", "triplet"],
-)
-def test_all_pairs_are_judged_in_one_call(rows, dim, expected):
-    predict = Predict(dim)
-    evaluate_rows(rows, predict.scorer())
-    assert predict.calls == [expected]
-
-
-# what a scorer cannot do
-
-
-@pytest.mark.parametrize(
-    ("task", "columns", "labels"), [("sts", 2, [1, 0]), ("binary", 2, [1, 0]), ("triplet", 3, None), ("rerank", 2, [1, 0])]
-)  # fmt: skip
-def test_a_classifier_cannot_judge_scores(task, columns, labels):
-    predict = Predict(3)
-    rows = Rows(
-        "pairs",
-        task,
-        [["0", "1"]] * columns,
-        None if labels is None else np.array(labels, np.float32),
-    )
-    with pytest.raises(InputError) as error:
-        evaluate_rows(rows, predict.scorer(["a", "b", "c"]))
-    assert (
-        str(error.value)
-        == f"pairs: task {task} needs a model that scores pairs, and this one classifies them"
-    )
-    assert predict.calls == [], "refused before anything is computed"
-
-
-def test_a_model_of_scores_cannot_judge_classes():
-    predict = Predict()
-    with pytest.raises(InputError) as error:
-        evaluate_rows(scored("nli", [0, 1], [0, 1]), predict.scorer())
-    told = "NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder of several classes"
-    assert str(error.value) == f"pairs: {told}"
-    assert predict.calls == []
 
 
 @pytest.mark.parametrize(
@@ -464,9 +273,6 @@ def test_a_head_of_other_classes_is_refused(widest_difference):
         ).primary
         == 1
     )
-
-
-# what no scorer can do
 
 
 def labelled(task, labels, queries=None):
@@ -529,14 +335,6 @@ def test_large_counts_of_queries_have_commas():
     expected = "2,000 of 2,001 queries have no relevant candidate and are left out"
     assert evaluate_rows(rows, Predict().scorer()).notes == [expected]
 
-
-def test_notes_of_one_report_are_not_anothers():
-    first, second = (Report(name, "sts", 1, {}) for name in "ab")
-    first.notes.append("mine")
-    assert second.notes == []
-
-
-# triplets of several negatives
 
 # a row: the positive's logit, the negatives' (None: missing), is it right?
 SEVERAL = {
@@ -602,7 +400,8 @@ def test_an_encoder_judges_several_negatives_by_each_of_its_scores():
 
 
 def test_an_encoder_judges_rankings_by_each_of_its_scores():
-    # to the query 1 0: cosines 0.6, 0, 1, dots 6, 0, 1, distances sqrt 89, sqrt 2, 0, manhattan 13, 2, 0
+    # to the query 1 0: cosines 0.6, 0, 1, dots 6, 0, 1, distances sqrt 89, sqrt 2, 0,
+    # Manhattan distances 13, 2, 0
     texts = [["1 0", "1 0", "1 0", "0 2"], ["6 8", "0 1", "1 0", "0 1"]]
     encode = Lookup()
     report = evaluate_rows(
@@ -617,43 +416,3 @@ def test_an_encoder_judges_rankings_by_each_of_its_scores():
     assert report.primary_metric == "ndcg@10_cosine"
     assert report.notes == ["1 of 2 queries have no relevant candidate and are left out"]
     assert encode.calls == [["1 0", "0 2", "6 8", "0 1"]]
-
-
-def test_mean_primary_is_of_each_models_own_score():
-    logits = evaluate_rows(scored("sts", [1, 0.5, 0], [3, 2, 1]), Predict().scorer())
-    classes = evaluate_rows(classified([0, 1], [[1, 0], [1, 0]]), Predict(2).scorer())
-    assert mean_primary([logits, classes]) == pytest.approx((1 + 0.5) / 2)
-
-
-# what can be resampled
-
-
-SAMPLED = {
-    "sts": (lambda: by_angle([1.0, 0.5, 0.25, 0.0], FOUR), {"spearman_cosine", "pearson_cosine"}),
-    "binary": (
-        lambda: Rows("p", "binary", [["1 0"] * 4, ["2 0", "4 3", "3 4", "0 1"]], np.array([1, 0, 1, 0], np.float32)),
-        {f"ap_{kind}" for kind in ("cosine", "dot", "euclidean", "manhattan")},
-    ),
-    "triplet": (
-        lambda: Rows("p", "triplet", [["1 0", "1 0"], ["0 1", "2 0"], ["1 1", "0 2"]], None),
-        {f"accuracy_{kind}" for kind in ("cosine", "dot", "euclidean", "manhattan")},
-    ),
-    "nli": (lambda: Rows("p", "nli", [["0 0 0"] * 2, ["3 1 2", "1 5 2"]], np.array([0, 2])), {"accuracy"}),
-    "rerank": (
-        lambda: Rows("p", "rerank", [["1 0"] * 3 + ["0 1"], ["3 4", "0 1", "1 0", "0 1"]], np.array([1, 0, 2, 0])),
-        {f"{name}_{kind}" for name in ("map", "mrr@10", "ndcg@10") for kind in ("cosine", "dot", "euclidean", "manhattan")},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("task", SAMPLED)
-def test_what_can_be_resampled_is_the_metric(task, widest_difference):
-    rows, names = SAMPLED[task]
-    report = evaluate_rows(rows(), bi_encoder_scorer(Lookup(), widest_difference))
-    assert set(report.bootstrap_metrics) == names
-    assert report.primary_metric in names
-    for name, sample in report.bootstrap_metrics.items():
-        assert sample.of_subset(np.ones(len(sample), bool)) == pytest.approx(report.metrics[name])
-    assert len(report.bootstrap_metrics[report.primary_metric]) == (2 if task == "rerank" else report.rows), (
-        "rows, or queries"
-    )

@@ -1,7 +1,8 @@
-"""What the figures show is what they were given, read back from what was drawn; nothing is clipped; no matplotlib, one line."""
+"""Figures show what they were given, read back from what was drawn; nothing is clipped."""
 
 import io
 import math
+import runpy
 import sys
 
 import numpy as np
@@ -44,7 +45,7 @@ def error_bars(axes) -> list[list[tuple[float, float]]]:
 
 
 def written(figure) -> list:
-    """All texts of a figure, without the labels of ticks beyond the ends of an axis, which are not drawn."""
+    """All texts of a figure, without the hidden tick labels beyond the ends of an axis."""
     axes, ticks = figure.axes[0], []
     for axis in (axes.xaxis, axes.yaxis):
         low, high = sorted(axis.get_view_interval())
@@ -181,15 +182,18 @@ def test_bars_by_hand():
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is on top
 
 
-@pytest.mark.parametrize(("means", "published", "start"), [
-    ([82.0, 84.0], None, 81),  # from 0 the bars would look alike
-    ([82.0, 84.0], [66.0, 80.0], 60),
-    ([20.0, 84.0], None, 0),
-    ([82.0, 84.0], [12.0, 14.0], 0),
-    ([84.0, 84.0], None, 75.5),
-    ([0.0, 0.0], None, 0),
-    ([0.82, 0.84], None, 0.81),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("means", "published", "start"),
+    [
+        ([82.0, 84.0], None, 81),  # from 0 the bars would look alike
+        ([82.0, 84.0], [66.0, 80.0], 60),
+        ([20.0, 84.0], None, 0),
+        ([82.0, 84.0], [12.0, 14.0], 0),
+        ([84.0, 84.0], None, 75.5),
+        ([0.0, 0.0], None, 0),
+        ([0.82, 0.84], None, 0.81),
+    ],
+)
 def test_the_axis_shows_the_differences_and_says_where_it_starts(means, published, start):
     axes = figures.bar_plot(["a", "b"], means, [math.nan] * 2, "t", "rho", published).axes[0]
     low, high = axes.get_xlim()
@@ -250,6 +254,7 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
         match=r"a figure needs matplotlib, the extra plots: pip install 'sbert\[plots\]'",
     ):
         figures.bar_plot(["a"], [1.0], [1.0], "t", "rho")
+    runpy.run_path(figures.__file__)  # the module can be imported all the same
 
 
 def test_pyplot_and_its_windows_are_left_alone(monkeypatch, tmp_path):

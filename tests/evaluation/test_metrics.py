@@ -11,7 +11,7 @@ from scipy import stats
 
 from sbert.evaluation import metrics
 
-# few distinct scores, so that ties are everywhere; multiples of 1/8 so that half-way thresholds are exact
+# few distinct scores, so that many tie; multiples of 1/8, so that half-way thresholds are exact
 TIED = st.integers(-4, 4).map(lambda k: k / 8)
 
 # the same examples everywhere, and no deadline: a busy machine is no error
@@ -393,11 +393,13 @@ def test_another_k_cuts_and_names_the_metrics(k):
     found = ranking([5, 4, 3, 2, 1], [0, 0, 1, 0, 1], [0] * 5, k)
     ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, 2) + 1))
     gain = {1: 0, 2: 0, 3: 1 / 2, 5: 1 / 2 + 1 / math.log2(6)}[k]
-    assert found == pytest.approx({
-        "map": (1 / 3 + 2 / 5) / 2,
-        f"mrr@{k}": 1 / 3 if k >= 3 else 0,
-        f"ndcg@{k}": gain / ideal,
-    })  # fmt: skip
+    assert found == pytest.approx(
+        {
+            "map": (1 / 3 + 2 / 5) / 2,
+            f"mrr@{k}": 1 / 3 if k >= 3 else 0,
+            f"ndcg@{k}": gain / ideal,
+        }
+    )
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -415,9 +417,7 @@ def test_a_query_without_a_relevant_candidate_is_left_out():
     groups = np.array([4, 4, 4, 1, 1, 6, 6])
     with_it = ranking(scores, relevance, groups)
     keep = groups != 1
-    assert with_it == ranking(
-        np.array(scores)[keep], np.array(relevance)[keep], groups[keep]
-    )
+    assert with_it == ranking(np.array(scores)[keep], np.array(relevance)[keep], groups[keep])
     assert with_it["map"] == pytest.approx(1 / 2)
 
 
@@ -456,16 +456,14 @@ def test_only_the_order_within_a_query_decides_a_ranking(data):
     scores, relevance, groups = data
     moved = np.exp(scores) + np.array([100, -5, 0, 7])[groups]
     expected = ranking(scores, relevance, groups)
-    assert ranking(moved, relevance, groups) == pytest.approx(
-        expected, abs=1e-12, nan_ok=True
-    )
+    assert ranking(moved, relevance, groups) == pytest.approx(expected, abs=1e-12, nan_ok=True)
     assert ranking(
         scores.astype(np.float32), relevance.astype(np.float32), groups
     ) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def queries(seed, grades):
-    """Thirty queries of 2 to 25 candidates each, interleaved, no two scores equal, each with a relevant one."""
+    """Thirty interleaved queries of 2 to 25 candidates, one relevant at least; no equal scores."""
     generator = np.random.default_rng(seed)
     groups = np.repeat(np.arange(30), generator.integers(2, 26, size=30))
     relevance = generator.choice(grades, size=len(groups)) * (generator.random(len(groups)) < 0.4)
@@ -493,7 +491,7 @@ def test_ranking_equals_sklearns(seed, grades, k):
 
 
 class FakeCrossEncoder:
-    """What sentence-transformers' evaluator needs of a model: here every document is its score, written out."""
+    """What sentence-transformers' evaluator needs; a document is its score, written out."""
 
     model_card_data = SimpleNamespace(set_evaluation_metrics=lambda *args: None)
 
@@ -528,7 +526,7 @@ def test_scores_that_are_nan_have_no_order():
 
 
 def test_rankings_by_query():
-    """In the order of the queries, wherever their candidates stand; NaN for a query without a relevant one."""
+    """In the order of the queries; NaN for a query without a relevant candidate."""
     scores, relevance = np.array([3.0, 9, 1, 2, 4]), np.array([0, 0, 2, 1, 1])
     found = metrics.ranking_metrics(scores, relevance, np.array([2, 1, 2, 0, 0]))
     assert found["mrr@10"].tolist()[::2] == [1, 1 / 2]

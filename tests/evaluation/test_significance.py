@@ -1,4 +1,4 @@
-"""Intervals that cover, tests that err as often as they say, ties by brute force, Student's tests against scipy."""
+"""Intervals that cover, tests that err as often as they say, ties by brute force, t-tests."""
 
 import itertools
 import math
@@ -55,8 +55,10 @@ CUTS = np.array([-12, -1.5, -0.75, 0, 0.75, 1.5, 12])  # six classes of a standa
 
 
 def ordinal_rho(rho: float) -> float:
-    """Spearman's rho of x and the class of y: the correlation of Phi(x) and the mid-rank of the class, of which
-    E[Phi(x) | y] = Phi(rho y / sqrt(2 - rho^2))."""
+    """Spearman's rho of x and the class of y: the correlation of Phi(x) and the class's mid-rank.
+
+    E[Phi(x) | y] = Phi(rho y / sqrt(2 - rho^2)).
+    """
     share = np.diff(stats.norm.cdf(CUTS))
     middle = share.cumsum() - share / 2 - 0.5
 
@@ -181,10 +183,24 @@ def test_means_are_compared_as_by_scipy(seed):
     )
 
 
+def test_t_tests_by_hand():
+    a, b = np.array([0.5, 0.75, 1.0]), np.array([0.25, 0.25, 0.75, 0.5])
+    gaps = a - b[:3]  # 0.25, 0.5, 0.25
+    t = gaps.mean() / math.sqrt(gaps.var(ddof=1) / 3)
+    assert paired_t_test(a, b[:3]) == pytest.approx((1 / 3, 2 * stats.t.sf(t, 2)))
+    errors = np.array([a.var(ddof=1) / 3, b.var(ddof=1) / 4])
+    degrees = errors.sum() ** 2 / (errors[0] ** 2 / 2 + errors[1] ** 2 / 3)
+    difference = 0.75 - 0.4375
+    p = 2 * stats.t.sf(difference / math.sqrt(errors.sum()), degrees)
+    assert welch_t_test(a, b) == pytest.approx((difference, p))
+
+
+@pytest.mark.filterwarnings("error")
 def test_means_without_any_spread():
     assert p_of_means({1: 0.5, 2: 0.6}, {1: 0.5, 2: 0.6})[:2] == (0.0, 1.0)
     assert p_of_means({1: 0.5, 2: 0.75}, {1: 0.25, 2: 0.5})[:2] == (0.25, 0.0)
     assert p_of_means({1: 0.5, 2: 0.5}, {3: 0.25, 4: 0.25})[:2] == (0.25, 0.0)
+    assert 0 < p_of_means({1: 0.5, 2: 0.5}, {3: 0.25, 4: 0.375})[1] < 1, "one of them varies"
 
 
 def test_single_runs_have_no_p():

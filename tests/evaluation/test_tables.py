@@ -1,0 +1,57 @@
+"""Tables of results and differences: intervals, averages, the better score in bold."""
+
+import numpy as np
+from evaluation_inputs import cells, compared, noisy_report, undefined_difference
+
+from sbert.evaluation.results import bootstrap_reports, compare
+from sbert.evaluation.significance import bootstrap_interval
+from sbert.evaluation.tables import differences_table, results_table
+
+
+def test_the_interval_stands_behind_the_primary_metric():
+    results = bootstrap_reports([noisy_report(0.2)], 300, 0, "pairs")
+    head, _, row = cells(results_table(results))
+    assert head[:5] == ["sts", "rows", "Spearman", "95 % interval", "Pearson"]
+    low, high = results[0].intervals["spearman_cosine"]
+    assert row[3] == f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def test_without_resamples_there_is_no_interval_and_nothing_is_bold():
+    first, second = bootstrap_reports([noisy_report(0.2), noisy_report(0.4)], 0, 0, "pairs")
+    assert cells(results_table([first]))[0][:4] == ["sts", "rows", "Spearman", "Pearson"]
+    assert "**" not in differences_table([compare(first, second, "the baseline")])
+
+
+def test_the_average_of_several_sts_datasets_has_an_interval():
+    results = []
+    for name in "abcd":
+        results += bootstrap_reports([noisy_report(0.1, name)], 2000, 0, name)
+    row = cells(results_table(results))[-1]
+    replicates = np.mean([result.primary_replicates for result in results], axis=0)
+    low, high = bootstrap_interval(replicates)
+    assert (row[0], row[3]) == ("average", f"{100 * low:.1f} to {100 * high:.1f}")
+
+
+def test_the_better_score_is_bold_outside_the_noise_alone():
+    clear = compared(noisy_report(0.4), noisy_report(0.1))
+    slight = compared(noisy_report(0.2, seed=1), noisy_report(0.2, seed=2))
+    head, _, first, second = cells(differences_table([clear, slight]))
+    expected = "compared, with, metric, score, other score, difference, 95 % interval, p"
+    assert head == expected.split(", ")
+    assert first[:3] == ["pairs", "the baseline", "Spearman"]
+    assert first[3:5] == [f"{100 * clear.first:.2f}", f"**{100 * clear.second:.2f}**"]
+    assert second[3:5] == [f"{100 * slight.first:.2f}", f"{100 * slight.second:.2f}"]
+    assert (first[-1], second[-1]) == ("0.004", f"{slight.p:.3f}")
+    reverse = compared(noisy_report(0.1), noisy_report(0.4), resamples=5000)
+    row = cells(differences_table([reverse]))[2]
+    assert row[3].startswith("**")
+    assert row[-1] == "< 0.001"
+
+
+def test_equal_models_do_not_differ():
+    equal = compared(noisy_report(0.2), noisy_report(0.2))
+    assert cells(differences_table([equal]))[2][5:] == ["0.00", "0.00 to 0.00", "1.000"]
+
+
+def test_an_undefined_difference_is_not_bold():
+    assert "**" not in differences_table([undefined_difference()])
