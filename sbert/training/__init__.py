@@ -1,1 +1,1 @@
-"""The training loop, and one run of it."""
+"""One training run: its options, its data, the loop, and what it records."""

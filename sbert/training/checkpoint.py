@@ -1,60 +1,132 @@
-"""State that survives a crash at any instant: what is on disk is the old state or the new one, whole."""
+"""The full state of a training, last/: whenever the process dies, it is the old or the new one."""
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from sbert.atomic import _sync
+from sbert import distributed
+from sbert.atomic import sync
 from sbert.errors import InputError
 
 STATE = "state.safetensors"
 
 
+@dataclass
+class Progress:
+    """How far a training has come, in updates of the optimiser; part of every checkpoint.
+
+    best: the dev score of the model in best/, of step `best_step`; None if undefined.
+    without_best: the evaluations since then.
+    """
+
+    step: int = 0
+    best: float | None = None
+    best_step: int | None = None
+    without_best: int = 0
+
+
+def save_training(
+    folder: Path,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    total: int,
+    accelerator: Accelerator,
+) -> None:
+    """Write weights, optimiser state, progress and the random states of all W processes."""
+    random_states = distributed.random_states(accelerator)
+    if accelerator.is_main_process:
+        tensors = {
+            **_add_prefix("objective.", objective.state_dict()),
+            **_add_prefix("optimizer.", optimizer_tensors(optimizer)),
+            **_add_prefix("random.", random_states),
+        }
+        scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
+        facts = {"progress": vars(progress), "total": total, "scaler": scaler}
+        save_state(folder, tensors, facts)
+    accelerator.wait_for_everyone()
+
+
+def load_training(
+    folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator
+) -> Progress:
+    """Restore what `save_training` wrote.
+
+    Raises:
+        InputError: the state cannot be read, or was written by another number of processes.
+    """
+    tensors, facts = load_state(folder)
+    random_states = _with_prefix("random.", tensors)
+    processes = len(random_states["cpu"])
+    if processes != accelerator.num_processes:
+        raise InputError(
+            f"{folder} was written by {processes} processes, now there are "
+            f"{accelerator.num_processes}; resume with {processes}"
+        )
+    objective.load_state_dict(_with_prefix("objective.", tensors))
+    load_optimizer_tensors(optimizer, _with_prefix("optimizer.", tensors))
+    distributed.set_random_states(accelerator, random_states)
+    if accelerator.scaler and facts["scaler"]:
+        accelerator.scaler.load_state_dict(facts["scaler"])
+    return Progress(**facts["progress"])
+
+
+def _add_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, by the rest of the name."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors[name] for name in names}
+
+
 def save_state(folder: Path, tensors: dict[str, Tensor], facts: dict) -> None:
-    """Write tensors and JSON facts as one file, put in place by one rename."""
+    """Write tensors and JSON facts as one file, which one rename puts in place."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{STATE}.unfinished"
-    save_file(
-        {name: t.contiguous() for name, t in tensors.items()},
-        unfinished,
-        {"facts": json.dumps(facts)},
-    )
-    _sync(unfinished)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, unfinished, {"facts": json.dumps(facts)})
+    sync(unfinished)
     os.replace(unfinished, folder / STATE)
-    _sync(folder)
+    sync(folder)
 
 
 def load_state(folder: Path) -> tuple[dict[str, Tensor], dict]:
-    """What `save_state` wrote. `InputError` where there is nothing or something else."""
+    """The tensors and facts that `save_state` wrote.
+
+    Raises:
+        InputError: no file, or one that `save_state` did not write.
+    """
     path = folder / STATE
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, json.loads(file.metadata()["facts"])
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: no checkpoint that can be read ({error})") from None
+        raise InputError(f"{path}: not a readable checkpoint ({error})") from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as named tensors: "<number of the parameter>.<name>"."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{number}.{name}": torch.as_tensor(value)
-        for number, s in state.items()
-        for name, value in s.items()
-    }
+    """The state of the optimiser as tensors named "<index of the parameter>.<name>"."""
+    tensors = {}
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            tensors[f"{index}.{name}"] = torch.as_tensor(value)
+    return tensors
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict(
-        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,24 +1,28 @@
 """The options of `train.py`: the model, the data, the loss, the optimiser, the loop."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+import inspect
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from jsonargparse.typing import OpenUnitInterval, PositiveFloat, PositiveInt
 
 from sbert.data.config import DatasetConfig
 from sbert.device import Precision
-from sbert.errors import InputError
 from sbert.losses import Loss
 
 
 @dataclass
 class ModelConfig:
-    """The encoder to start from.
+    """The encoder that training starts from.
 
     Args:
-        path: a folder (also another run's best/), or a name on the model hub.
-        pooling: cls, mean, max, mean_sqrt_len, weighted_mean, last_token, or a list of them; null: as saved, else mean.
-        layer: the hidden layer that is pooled: -1 the last, -2 the second to last.
-        max_length: tokens that a text (of a cross-encoder: a pair) keeps; null: as saved.
-        new_head: of a cross-encoder: start its last layer afresh, though the folder has one.
+        path: a model folder, such as the best/ of another run, or a name on the model hub.
+        pooling: cls, mean, max, mean_sqrt_len, weighted_mean, last_token, or a list of them;
+            null: as saved in the folder, or mean. Of a bi-encoder.
+        layer: the hidden layer that is pooled: -1 for the last, -2 for the second to last. Of a
+            bi-encoder.
+        max_length: tokens kept of a text (of a cross-encoder: of a pair); null: as saved.
+        new_head: initialise the last layer of a cross-encoder although the folder has one.
     """
 
     path: str
@@ -30,13 +34,15 @@ class ModelConfig:
 
 @dataclass
 class DataConfig:
-    """The datasets.
+    """The datasets of a run.
 
     Args:
-        train: trained on, mixed, or in proportion to their weights.
-        dev: evaluated while training; the mean of their main metrics chooses the best model.
-        test: evaluated with the model of the start and the best one, and used for nothing else.
-        both_orders: train on every pair in both orders; for scores that do not depend on the order.
+        train: the training data; several datasets are mixed, in proportion to their weights if
+            they have any.
+        dev: evaluated during training; the model with the highest mean of their main metrics is
+            kept as best/.
+        test: evaluated before training and with the best model, and used for nothing else.
+        both_orders: train on every pair in both orders, for scores that do not depend on the order.
     """
 
     train: list[DatasetConfig]
@@ -47,27 +53,29 @@ class DataConfig:
 
 @dataclass
 class OptimConfig:
-    """Optimisation: AdamW and a learning rate that warms up and decays.
+    """AdamW, with a learning rate that warms up and then decays.
 
     Args:
-        lr: the highest learning rate.
-        batch_size: rows per update, over all processes and parts: the result does not depend on their number.
-        accumulate: parts in which every process computes its share of a batch, to save memory.
-        epochs: passes over the data; may be a fraction.
-        steps: updates, in place of epochs: the same training for data of any size.
-        warmup: rising steps at the start, as a share of all steps (below 1) or as their number.
-        schedule: after the warm-up: linear or cosine to 0, or constant.
-        weight_decay: on weight matrices; never on biases, LayerNorm and scalars.
-        betas: AdamW's.
-        eps: AdamW's.
-        max_grad_norm: the gradient is scaled down to this Euclidean norm; 0 for never.
+        lr: the peak learning rate.
+        batch_size: rows per update in all, whatever the number of processes and of parts: neither
+            changes the result.
+        accumulate: parts in which each process computes its share of a batch, to save memory.
+        epochs: passes over the training data; may be a fraction.
+        steps: number of updates, instead of epochs.
+        warmup: updates in which the learning rate rises from 0: below 1 a share of all updates,
+            from 1 on their number.
+        schedule: after the warm-up: linear or cosine decay to 0, or constant.
+        weight_decay: of weight matrices; biases, LayerNorm weights and scalars never decay.
+        betas: the decay rates of AdamW's two moving averages.
+        eps: added to the denominator of AdamW's update.
+        max_grad_norm: gradients are scaled down to this Euclidean norm; 0 for no limit.
     """
 
-    lr: float = 2e-5
-    batch_size: int = 16
-    accumulate: int = 1
-    epochs: float = 1
-    steps: int | None = None
+    lr: PositiveFloat = 2e-5
+    batch_size: PositiveInt = 16
+    accumulate: PositiveInt = 1
+    epochs: PositiveFloat = 1
+    steps: PositiveInt | None = None
     warmup: float = 0.1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     weight_decay: float = 0.01
@@ -75,26 +83,23 @@ class OptimConfig:
     eps: float = 1e-8
     max_grad_norm: float = 1.0
 
-    def __post_init__(self):
-        for name in ("lr", "batch_size", "accumulate", "epochs", "steps"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"optim.{name} is {value}; it must be above 0")
-
 
 @dataclass
 class LoopConfig:
-    """How the loop runs.
+    """The training loop. A step is one update of the optimiser.
 
     Args:
-        seed: of the loss head, dropout and the order of rows.
-        precision: of products: auto is bf16 where the hardware multiplies it natively, else fp32.
-        compile: torch.compile the transformer; pays off on long runs.
-        group_by_length: batches of rows of like length (less padding).
-        evaluate_epochs: evaluate on dev after every so many epochs, for example 0.25.
-        evaluate_steps: evaluate every so many steps instead.
-        save_steps: write last/ every so many steps, besides at every evaluation.
-        patience: stop after so many evaluations in a row without a new best; null for never.
+        seed: of new weights (a loss head, a cross-encoder's last layer), dropout and the order of
+            the rows.
+        precision: of matrix products; auto is bf16 where the hardware multiplies it natively,
+            otherwise fp32. Weights and losses are always fp32.
+        compile: torch.compile the transformer; pays off in long runs.
+        group_by_length: batches of rows of similar length, which have less padding.
+        evaluate_epochs: evaluate on dev at every multiple of this many epochs, for example 0.25.
+        evaluate_steps: evaluate on dev every this many steps, instead of evaluate_epochs.
+        save_steps: also write last/ every this many steps; it is always written after an
+            evaluation.
+        patience: stop after this many evaluations in a row without a new best; null: never.
         log_steps: steps between two points of the training curves.
     """
 
@@ -102,63 +107,51 @@ class LoopConfig:
     precision: Precision = "auto"
     compile: bool = False
     group_by_length: bool = True
-    evaluate_epochs: float = 1.0
-    evaluate_steps: int | None = None
-    save_steps: int | None = None
-    patience: int | None = None
-    log_steps: int = 10
-
-    def __post_init__(self):
-        for name in ("evaluate_epochs", "evaluate_steps", "save_steps", "patience", "log_steps"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"loop.{name} is {value}; it must be above 0")
+    evaluate_epochs: PositiveFloat = 1.0
+    evaluate_steps: PositiveInt | None = None
+    save_steps: PositiveInt | None = None
+    patience: PositiveInt | None = None
+    log_steps: PositiveInt = 10
 
 
-STRIDE = 1000  # between the seeds of a run, so that runs of seeds 1, 2, 3, ... try different ones
+# between the seeds of one run, so that runs with loop.seed 1, 2, 3, ... try different seeds
+SEED_STRIDE = 1000
 
 
 @dataclass
 class SeedsConfig:
-    """Seed optimisation: begin with several seeds, go on with the best on dev.
+    """Seed optimisation: start with several seeds, and finish the one that is best on dev.
 
     Args:
-        seeds: how many: loop.seed, loop.seed + 1000, loop.seed + 2000 and so on; 1 for none but loop.seed.
-        share: of the steps, after which they are compared.
+        seeds: number of seeds: loop.seed, loop.seed + 1000, loop.seed + 2000 and so on; 1: only
+            loop.seed.
+        share: the share of all steps after which the seeds are compared.
     """
 
-    seeds: int = 1
-    share: float = 0.2
-
-    def __post_init__(self):
-        if self.seeds < 1:
-            raise InputError(f"seed_optimisation.seeds is {self.seeds}; it must be 1 or more")
-        if not 0 < self.share < 1:
-            raise InputError(
-                f"seed_optimisation.share is {self.share}; it must lie between 0 and 1"
-            )
+    seeds: PositiveInt = 1
+    share: OpenUnitInterval = 0.2
 
     def candidates(self, first: int) -> list[int]:
-        return [first + STRIDE * k for k in range(self.seeds)]
+        return [first + SEED_STRIDE * k for k in range(self.seeds)]
 
-    def stop(self, total: int) -> int:
-        """The step, of so many, after which the seeds are compared."""
+    def comparison_step(self, total: int) -> int:
+        """The step, of `total`, after which the seeds are compared."""
         return max(1, round(self.share * total))
 
 
 @dataclass
 class TrainConfig:
-    """One training run of a bi-encoder or a cross-encoder; the loss says of which.
+    """One training run of a bi-encoder or a cross-encoder, whichever the loss is for.
 
     Args:
-        name: the run's folder below runs.
-        model: the encoder to start from.
+        name: the folder of the run, below runs.
+        model: the encoder that training starts from.
         data: the datasets.
-        loss: a class by name, with its options: of sbert.losses or sbert.ranking_losses for a bi-encoder, of
-            sbert.cross_losses for a cross-encoder.
-        optim: optimisation.
+        loss: the name of a class of sbert.losses, with its options; or of a class of your own,
+            as my_module.MyLoss.
+        optim: the optimiser.
         loop: the training loop.
-        seed_optimisation: begin with several seeds, and go on with the best.
+        seed_optimisation: start with several seeds, and finish the best.
         runs: the folder of all runs.
     """
 
@@ -170,3 +163,32 @@ class TrainConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
     runs: str = "runs"
+
+
+def changed_options(config: TrainConfig, options: dict[str, Any]) -> dict[str, Any]:
+    """What differs from the defaults, with dotted names; items of a list are counted from 0.
+
+    For example {"data.train.0.path": "stsb", "loss": "CosineSimilarityLoss", "optim.lr": 5e-5}.
+    `options` is the configuration as nested dicts, where a loss still has its arguments.
+    """
+    changed = _changed_fields(config, "")
+    changed["loss"] = type(config.loss).__name__
+    defaults = inspect.signature(type(config.loss)).parameters
+    for name, value in options["loss"].get("init_args", {}).items():
+        if value != defaults[name].default:
+            changed[f"loss.{name}"] = value
+    return changed
+
+
+def _changed_fields(config: object, prefix: str) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for option in fields(config):
+        name, value = prefix + option.name, getattr(config, option.name)
+        if is_dataclass(value):
+            changed |= _changed_fields(value, f"{name}.")
+        elif isinstance(value, list) and value and is_dataclass(value[0]):
+            for i, item in enumerate(value):
+                changed |= _changed_fields(item, f"{name}.{i}.")
+        elif value != option.default and value != []:
+            changed[name] = value
+    return changed

@@ -1,26 +1,47 @@
-"""A joint loss over rows whose embeddings several processes, or several parts of one process, compute.
+"""The gradient of a loss that compares all rows of a batch, computed part by part.
 
-The loss L of a batch needs all its embeddings E at once; the model's gradient is sum_i (dL/dE_i) (dE_i/dw), and each term needs
-one row alone. So every process computes its embeddings, receives those of all, computes L and dL/dE (the same everywhere), and
-then sends back through the model the surrogate sum_i <dL/dE_i, E_i> of its own rows. Where it computes them in parts, the
-embeddings of the first pass are not kept for the second: memory is that of one part, whatever the batch (gradient caching, Gao et
-al. 2021, section 3.2). The gradient is that of one process with the whole batch in one part.
+Gradient caching (Gao et al. 2021, arXiv 2101.06983, section 3.2). The loss L of a batch needs all
+its embeddings E at once, but the gradient with respect to the model's weights w,
+
+    dL/dw = sum_i <dL/dE_i, dE_i/dw>,
+
+needs the graph of one row at a time. So a batch that does not fit into memory is computed in three
+steps:
+
+1. embed all parts of the batch without a graph, keeping the random state before each part;
+2. compute the loss of the whole batch, and its gradient G with respect to every embedding;
+3. embed each part again, with a graph and the same dropout, and backpropagate <G, E> of the part.
+
+Memory is that of one part, and the gradient that of the whole batch in one part. Several processes
+share a batch in the same way: each embeds its own rows, step 2 gathers the embeddings of all, and
+each process backpropagates its own rows.
+
+Shapes: B rows of a batch, R of them in this process or part, C columns, H embedding.
 """
 
-from collections.abc import Callable
-from functools import partial
+import contextlib
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from sbert import distributed
 from sbert.losses.base import Loss
 
 
+def sync_gradients(
+    accelerator: Accelerator, module: nn.Module, enabled: bool
+) -> contextlib.AbstractContextManager:
+    """Whether processes exchange their gradients in a backward pass: in that of the last part."""
+    return contextlib.nullcontext() if enabled else accelerator.no_sync(module)
+
+
 class GradientCache:
-    """One batch: `count` rows, dealt to processes and parts by `distributed.share`."""
+    """The three steps for one batch, whose rows `distributed.share_rows` divides into parts.
+
+    texts: (B, C). labels: (B,), (B, K) or None. accumulate: the number of parts in each process.
+    """
 
     def __init__(
         self,
@@ -30,64 +51,77 @@ class GradientCache:
         accelerator: Accelerator,
         accumulate: int,
     ):
-        self.loss, self.texts, self.labels, self.accelerator = loss, texts, labels, accelerator
-        self.processes = accelerator.num_processes
-        rows = np.arange(len(texts))
-        shares = [
-            distributed.share_rows(rows, rank, self.processes, accumulate)
-            for rank in range(self.processes)
-        ]
-        # the rows of the batch of each part of each process; a part of weight 0 has none
-        self.places = [[part if weight else part[:0] for part, weight in share] for share in shares]
-        self.own = self.places[accelerator.process_index]
-        self.states: list[dict[str, Tensor]] = []
-        self.gradient: Tensor | None = None
+        self.loss = loss
+        self.texts = texts.to(accelerator.device)
+        self.labels = None if labels is None else labels.to(accelerator.device)
+        self.accelerator = accelerator
+        # rows[process][part]: positions in the batch; a part of weight 0 repeats a row and has none
+        self.rows: list[list[np.ndarray]] = []
+        for rank in range(accelerator.num_processes):
+            shares = distributed.share_rows(
+                np.arange(len(texts)), rank, accelerator.num_processes, accumulate
+            )
+            self.rows.append([part if weight else part[:0] for part, weight in shares])
+        self.own_rows = self.rows[accelerator.process_index]
+        self.random_states: list[dict[str, Tensor]] = []
 
-    def surrogate(self, part: int) -> Callable[[Tensor], Tensor]:
-        """The function of the embeddings (R, C, H) of one part whose gradient is their share of the loss's; the values of all
-        parts sum to the loss. With several parts, `look` comes first."""
-        return partial(self._surrogate, part)
+    def backward(self, objective: nn.Module, batches: list[dict[str, Tensor]]) -> Tensor:
+        """Add the gradient of the batch's loss to the weights, and return the loss.
 
-    def look(
-        self, embed: Callable[[dict, Callable], Tensor], batches: list[dict[str, Tensor]]
-    ) -> None:
-        """The first pass of several: the embeddings of every part without its graph, then the gradient at them."""
-        parts = []
-        with torch.no_grad():
-            for batch in batches:
-                self.states.append(distributed.random_state(self.accelerator.device))
-                parts.append(embed(batch, lambda embeddings: embeddings))
-        self._pull(parts)
+        batches: the parts of this process.
+        """
+        if len(batches) == 1:  # one graph fits into memory: one forward pass does steps 1 and 3
+            embeddings = objective(batches[0], embed_only=True)
+            with self.accelerator.autocast():  # here the backward pass of the loss is in bf16 too
+                self.compute_gradient(embeddings.detach()[: len(self.own_rows[0])])
+            self.accelerator.backward(self.surrogate(0, embeddings))
+            return self.loss_value
+        self.compute_gradient(self.embed_parts(objective, batches))
+        for part, batch in enumerate(batches):
+            is_last = part == len(batches) - 1
+            with sync_gradients(self.accelerator, objective, enabled=is_last):
+                # the dropout of step 1 again
+                distributed.set_random_state(self.accelerator.device, self.random_states[part])
+                embeddings = objective(batch, embed_only=True)
+                self.accelerator.backward(self.surrogate(part, embeddings))
+        return self.loss_value
 
-    def rewind(self, part: int) -> None:
-        """Have the second pass draw the dropout of the first."""
-        if self.states:
-            distributed.set_random_state(self.accelerator.device, self.states[part])
+    @torch.no_grad()
+    def embed_parts(self, objective: nn.Module, batches: list[dict[str, Tensor]]) -> Tensor:
+        """Step 1: the embeddings (R, C, H) of this process's rows, part after part, no graph."""
+        embeddings = []
+        for batch, rows in zip(batches, self.own_rows, strict=True):
+            self.random_states.append(distributed.random_state(self.accelerator.device))
+            embeddings.append(objective(batch, embed_only=True)[: len(rows)])
+        return torch.cat(embeddings)
 
-    def _pull(self, parts: list[Tensor]) -> None:
-        """The loss, and its gradient at all embeddings (B, C, H) and at its own weights."""
-        own = torch.cat([part[: len(place)] for part, place in zip(parts, self.own, strict=True)])
-        joined = distributed.gather_in_order(
-            self.accelerator, own, [np.concatenate(places) for places in self.places]
+    def compute_gradient(self, embeddings: Tensor) -> None:
+        """Step 2: from the embeddings (R, C, H) of this process, the loss of all B rows.
+
+        Keeps its value, its gradient at all embeddings, (B, C, H), and at the weights of the loss
+        itself. All processes compute the same.
+        """
+        rows_by_process = [np.concatenate(parts) for parts in self.rows]
+        embeddings = distributed.gather_in_order(self.accelerator, embeddings, rows_by_process)
+        self.loss_weights = [p for p in self.loss.parameters() if p.requires_grad]
+        embeddings.requires_grad_()  # (B, C, H)
+        loss = self.loss(embeddings.unbind(1), self.labels, self.texts)
+        self.loss_value = loss.detach()
+        self.gradient, *self.loss_gradients = torch.autograd.grad(
+            loss, [embeddings, *self.loss_weights], materialize_grads=True
         )
-        self.weights = [p for p in self.loss.parameters() if p.requires_grad]
-        with torch.enable_grad():
-            joined.requires_grad_()
-            self.value = self.loss(joined.unbind(1), self.labels, self.texts)
-            self.gradient, *self.pulls = torch.autograd.grad(
-                self.value, [joined, *self.weights], materialize_grads=True
-            )
 
-    def _surrogate(self, part: int, embeddings: Tensor) -> Tensor:
-        if self.gradient is None:
-            self._pull([embeddings.detach()])
-        place = self.own[part]
-        # processes exchange the mean of their gradients; here it is the sum that is wanted, as no two share a row
-        pulled = self.processes * self.gradient[torch.from_numpy(place).to(embeddings.device)]
-        total = (embeddings[: len(place)] * pulled).sum()
-        last = part == len(self.own) - 1
-        if last:  # the loss's own gradient is whole in every process
-            total = total + sum(
-                (w * pull).sum() for w, pull in zip(self.weights, self.pulls, strict=True)
-            )
-        return total - total.detach() + (self.value.detach() if last else 0)
+    def surrogate(self, part: int, embeddings: Tensor) -> Tensor:
+        """Step 3: <G, E> of one part, (R, C, H), whose gradient is its share of dL/dw.
+
+        The last part also has the gradient with respect to the weights of the loss itself.
+        """
+        rows = torch.from_numpy(self.own_rows[part]).to(embeddings.device)
+        # processes average their gradients, but no two share a row: here their sum is needed
+        gradient = self.accelerator.num_processes * self.gradient[rows]
+        surrogate = (gradient * embeddings[: len(rows)]).sum()
+        if part == len(self.own_rows) - 1:
+            # every process has this gradient in full, and so has their average
+            for weight, gradient in zip(self.loss_weights, self.loss_gradients, strict=True):
+                surrogate = surrogate + (gradient * weight).sum()
+        return surrogate

@@ -1,300 +1,212 @@
-"""One training run, from its configuration to its last line: what `train.py` calls."""
+"""One training run, from its configuration to its last line of output: what `train.py` calls."""
 
-import copy
+import contextlib
 import dataclasses
 import json
-import math
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from accelerate.utils import set_seed
-
-from sbert import distributed
 from sbert.atomic import recover_folder, write_whole
-from sbert.cli import flatten_options
-from sbert.data.leakage import check_held_out, check_names
-from sbert.data.rows import Rows, both_orders, read_dataset
+from sbert.data.retrieval import Retrieval
+from sbert.data.rows import Rows
 from sbert.device import keep_freed_memory, make_accelerator
-from sbert.errors import InputError
 from sbert.evaluation import figures
-from sbert.evaluation.evaluators import Report, evaluate_rows, mean_primary, undefined_metric
-from sbert.evaluation.scorers import (
-    Scorer,
-    bi_encoder_scorer,
-    check_supported,
-    cross_encoder_scorer,
-)
-from sbert.losses.base import Loss
-from sbert.losses.cross_encoder import PairLoss
-from sbert.losses.saved import load_loss, save_loss
-from sbert.losses.softmax import SoftmaxLoss
-from sbert.markdown import markdown_table
-from sbert.models.bi_encoder import BiEncoder
+from sbert.evaluation.report import Report, mean_primary
+from sbert.losses.saved import save_loss
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
-from sbert.models.loading import teacher_fingerprint
 from sbert.models.tokens import tokenize_columns
-from sbert.training.config import ModelConfig, TrainConfig
-from sbert.training.loop import Progress, Training
-from sbert.training.objective import Objective, TrainingSet, check_fit
+from sbert.training.checkpoint import Progress
+from sbert.training.config import TrainConfig, changed_options
+from sbert.training.datasets import read_run_data
+from sbert.training.evaluation import RunEvaluator
+from sbert.training.loop import Training
+from sbert.training.objective import Objective, TrainingSet, make_objective
+from sbert.training.result import comparison_table, dataset_results
 from sbert.training.seed_selection import SeedScores, choose_seed
-from sbert.training.tracking import open_run, read_metrics
-
-
-def load_start(config: ModelConfig, loss: Loss) -> Encoder:
-    """The model that a run starts from: of the kind that the loss trains."""
-    if not isinstance(loss, PairLoss):
-        if config.new_head:
-            raise InputError(
-                f"model.new_head is for a cross-encoder; {type(loss).__name__} trains a bi-encoder"
-            )
-        return BiEncoder.from_pretrained(
-            config.path, config.pooling, config.max_length, config.layer
-        )
-    if config.pooling is not None or config.layer != -1:
-        raise InputError(
-            f"model.pooling and model.layer are for a bi-encoder; {type(loss).__name__} trains a cross-encoder"
-        )
-    model = CrossEncoder.from_pretrained(
-        config.path, loss.num_labels, config.max_length, config.new_head
-    )
-    model.activation = loss.activation
-    return model
-
-
-def describe_dataset(part: str, rows: Rows, model: Encoder) -> str:
-    cut = model.texts.describe_cut(*tokenize_columns(model.texts, rows.texts))
-    return f"{part:5} {rows.describe()}" + (
-        f"; max_length {model.max_length}: {cut}" if cut else ""
-    )
+from sbert.training.tracking import open_run
 
 
 class Run:
-    """Everything a run is made of. The constructor reads and checks all input before it touches the run folder."""
+    """One training run. The constructor reads and checks all input before it touches the folder.
+
+    Args:
+        options: the configuration as nested dicts.
+        config_yaml: the same as a YAML document, kept in the run folder.
+        resume: continue the run in the folder, if there is one.
+        overwrite: delete it first.
+
+    Raises:
+        InputError: anything in the configuration, the datasets, the model or the folder is wrong.
+    """
 
     def __init__(
-        self, config: TrainConfig, options: dict, text: str, resume: bool, overwrite: bool
+        self,
+        config: TrainConfig,
+        options: dict[str, Any],
+        config_yaml: str,
+        resume: bool,
+        overwrite: bool,
     ):
-        self.config, self.folder, self.begun = (
-            config,
-            Path(config.runs) / config.name,
-            time.perf_counter(),
-        )
-        self.options, self.resume = options, resume
+        self.start = time.perf_counter()
+        self.config = config
+        self.changed_options = changed_options(config, options)
+        self.folder = Path(config.runs) / config.name
+        self.resume = resume
         keep_freed_memory()
         self.accelerator = make_accelerator(config.loop.precision)
-        self.say = self.accelerator.print
-        data = config.data
-        self.train, self.dev, self.test = (
-            [read_dataset(d, fingerprint_of=teacher_fingerprint) for d in part]
-            for part in (data.train, data.dev, data.test)
-        )
-        check_fit(config.loss, self.train)
-        check_names([*self.dev, *self.test])
-        check_held_out(self.train, [*self.dev, *self.test])
-        if data.both_orders:
-            self.train = [both_orders(rows) for rows in self.train]
-        for rows in self.dev:
-            if reason := undefined_metric(rows):
-                raise InputError(
-                    f"{reason}, so it cannot choose the best model; give it rows with other labels"
-                )
-        if config.seed_optimisation.seeds > 1 and not self.dev:
-            raise InputError(
-                "seed_optimisation: there is no dev set to choose a seed by; give data.dev one"
-            )
-        self._start(config.loop.seed)
-        for rows in [*self.dev, *self.test]:
-            check_supported(rows, self.judge(self.model, self.loss))
-        self.data = TrainingSet.of(self.train, self.model)
+        self.print = self.accelerator.print
+        self.data = read_run_data(config)
+        self.evaluator = RunEvaluator(self.data, config.loop.precision, self.accelerator)
+        self.objective = self.make_objective(config.loop.seed)
+        self.evaluator.check_supported(self.objective)
+        self.training_set = TrainingSet.from_datasets(self.data.train, self.objective.model)
         if self.accelerator.is_main_process:
-            open_run(self.folder, text, resume, overwrite)
+            open_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()
-        self._describe()
+        self.print_datasets()
 
-    def _start(self, seed: int) -> None:
-        """The model and the loss as they are before the first step of a seed."""
-        set_seed(seed)
-        self.loss = copy.deepcopy(self.config.loss)  # whose head is made anew
-        self.model = load_start(self.config.model, self.loss)
-        if isinstance(self.model, CrossEncoder) and self.train[0].classes:
-            self.model.classes = self.train[0].classes
+    def __call__(self) -> None:
+        """Train, evaluate the best model, write the result, print the table."""
+        choice = self.choose_seed()
+        seed = choice.best if choice else self.config.loop.seed
+        resume = self.resume or choice is not None
+        with self.open_training(self.objective, seed, self.folder, resume) as training:
+            self.print_training(training)
+            before = self.evaluator.metrics_before(self.objective, self.folder, training.tracker)
+            progress = training.fit()
+            after = self.evaluate_best()
+            if not (self.folder / "result.json").exists():  # a finished run has these points
+                test_reports = after[len(self.data.dev) :]
+                training.tracker.log_curves("test", progress.best_step, test_reports)
+        if self.accelerator.is_main_process:
+            self.write_result(progress, training.total, choice, before, after)
+        if after:
+            self.print(f"\n{comparison_table(before, after)}\n")
+        best_step, total = progress.best_step, training.total
+        self.print(f"best model, of step {best_step:,} of {total:,}: {self.folder / 'best'}")
+        self.print(f"curves: tensorboard --logdir {self.config.runs}")
+        # a process group that lives to the end of the process may abort it
+        self.accelerator.end_training()
 
-    def _open(self, seed: int, folder: Path, resume: bool) -> None:
-        """The loop of a seed in a folder; where `resume`, from the state that may be there."""
+    def make_objective(self, seed: int) -> Objective:
+        config = self.config
+        return make_objective(config.model, config.loss, self.data.classes, seed)
+
+    def choose_seed(self) -> SeedScores | None:
+        """Start with several seeds, if asked for, and leave the state of the best in the folder."""
+        config = self.config
+        if config.seed_optimisation.seeds == 1:
+            return None
+        choice = choose_seed(
+            config.seed_optimisation,
+            config.loop.seed,
+            self.folder,
+            self.train_seed,
+            self.accelerator,
+        )
+        self.objective = self.make_objective(choice.best)
+        return choice
+
+    def train_seed(self, seed: int, folder: Path) -> tuple[float, int]:
+        """Train with a seed up to the step of the comparison -> the dev score, and the step."""
+        objective = self.make_objective(seed)
+        with self.open_training(objective, seed, folder, resume=True) as training:
+            self.evaluator.metrics_before(objective, folder, training.tracker)
+            stop = self.config.seed_optimisation.comparison_step(training.total)
+            training.fit(stop)
+            return mean_primary(training.evaluate()), stop
+
+    @contextlib.contextmanager
+    def open_training(
+        self, objective: Objective, seed: int, folder: Path, resume: bool
+    ) -> Iterator[Training]:
+        """The loop of a seed in a folder; its memory is freed at the end of the block."""
         if self.accelerator.is_main_process:
             folder.mkdir(parents=True, exist_ok=True)
             recover_folder(folder / "best")
         self.accelerator.wait_for_everyone()
-        self.training = Training(
-            Objective(self.model, self.loss),
-            dataclasses.replace(self.data, model=self.model),
+        training = Training(
+            objective,
+            dataclasses.replace(self.training_set, model=objective.model),
             self.config.optim,
             dataclasses.replace(self.config.loop, seed=seed),
             folder,
             self.accelerator,
-            evaluate=partial(self.reports, self.dev, self.model, self.loss),
-            save_best=self.save_best,
+            evaluate=partial(
+                self.evaluator.evaluate, self.data.dev, objective.model, objective.loss
+            ),
+            save_best=partial(self.save_model, objective),
             resume=resume,
         )
-        self.training.tracker.config(flatten_options(self.options))
+        training.tracker.log_config(self.changed_options)
+        try:
+            yield training
+        finally:
+            training.close()
 
-    def _close(self) -> None:
-        loop = self.training
-        loop.wrapped, loop.optimizer = self.accelerator.free_memory(loop.wrapped, loop.optimizer)
+    def save_model(self, objective: Objective, folder: Path) -> None:
+        objective.model.save_pretrained(folder)
+        save_loss(folder, objective.loss.full_loss, self.data.classes)
 
-    def attempt(self, seed: int, folder: Path) -> tuple[float, int]:
-        """The beginning of a training, as `choose_seed` asks for it -> the score on dev, and the step."""
-        self._start(seed)
-        self._open(seed, folder, resume=True)
-        self.before()
-        stop = self.config.seed_optimisation.stop(self.training.total)
-        self.training.fit(stop)
-        score = mean_primary(self.training.evaluate())
-        self._close()
-        return score, stop
+    def evaluate_best(self) -> list[Report]:
+        """The reports of best/ on all dev and test sets."""
+        return self.evaluator.evaluate_saved(self.folder / "best", self.objective)
 
-    def begin(self) -> SeedScores | None:
-        """Open the loop where it begins or goes on; of several seeds, with the one that is chosen."""
-        seeds, first = self.config.seed_optimisation, self.config.loop.seed
-        if seeds.seeds == 1:
-            self._open(first, self.folder, self.resume)
-            return None
-        choice = choose_seed(seeds, first, self.folder, self.attempt, self.accelerator)
-        self._start(choice.best)
-        self._open(choice.best, self.folder, resume=True)
-        return choice
-
-    def _describe(self) -> None:
-        for part, datasets in (("train", self.train), ("dev", self.dev), ("test", self.test)):
-            for rows in datasets:
-                self.say(describe_dataset(part, rows, self.model))
-        if not self.dev:
-            self.say("dev   none: the last model will be taken for the best")
-        if any(rows.task == "sts" for rows in self.dev) and not figures.matplotlib_available():
-            self.say(
-                "no figures in TensorBoard, for want of matplotlib: pip install 'sbert[plots]'"
-            )
-
-    def judge(self, model: Encoder, loss: Loss) -> Scorer:
-        precision, classes = self.config.loop.precision, self.train[0].classes
-        spread = partial(partial, distributed.compute_shared, self.accelerator)
-        if isinstance(model, CrossEncoder):
-            return cross_encoder_scorer(
-                spread(partial(model.predict, logits=True, precision=precision)), model.dim, classes
-            )
-        head = loss.whole if isinstance(loss.whole, SoftmaxLoss) else None
-        return bi_encoder_scorer(
-            spread(partial(model.encode, precision=precision)),
-            head,
-            classes,
-            self.accelerator.device,
-        )
-
-    def reports(self, datasets: list[Rows], model: Encoder, loss: Loss) -> list[Report]:
-        judge = self.judge(model, loss)
-        return [evaluate_rows(rows, judge) for rows in datasets]
-
-    def save_best(self, folder: Path) -> None:
-        self.model.save_pretrained(folder)
-        save_loss(folder, self.loss.whole, self.train[0].classes)
-
-    def before(self) -> dict[str, float]:
-        """The metrics before training, {name: the main one, name/metric: each}; of a resumed run, as they were written then."""
-        rows = read_metrics(self.training.folder) if self.accelerator.is_main_process else []
-        saved = distributed.broadcast(
-            self.accelerator, [row for row in rows if row["kind"] == "before"]
-        )
-        if saved:
-            return {
-                name: float("nan") if value is None else value for name, value in saved[0].items()
-            }
-        reports = self.reports([*self.dev, *self.test], self.model, self.loss)
-        for report in reports:
-            for note in report.notes:
-                self.say(f"note: {note}")
-        scores = {report.name: report.primary for report in reports}
-        scores |= {
-            f"{report.name}/{name}": value
-            for report in reports
-            for name, value in report.metrics.items()
-        }
-        self.training.tracker.scalars("before", 0, scores)
-        return scores
-
-    def after(self) -> list[Report]:
-        """The best model, read back from best/, on every dev and test set."""
-        folder, device = self.folder / "best", self.accelerator.device
-        best = type(self.model).from_pretrained(folder).to(device)
-        loss = self.loss
-        if isinstance(loss.whole, SoftmaxLoss):
-            loss = load_loss(folder, best.dim)[0].to(device)
-        return self.reports([*self.dev, *self.test], best, loss)
-
-    def save_result(
+    def write_result(
         self,
         progress: Progress,
+        total: int,
+        choice: SeedScores | None,
         before: dict[str, float],
         after: list[Report],
-        choice: SeedScores | None,
     ) -> None:
-        """Write result.json: that it is there says that the run is done. Metrics are fractions, undefined ones null."""
-
-        def defined(value: float) -> float | None:
-            return None if math.isnan(value) else value
-
-        results = [
-            {"dataset": r.name, "part": "dev" if i < len(self.dev) else "test", "task": r.task, "rows": r.rows, "main": r.main,
-             "before": {name: defined(before.get(f"{r.name}/{name}", math.nan)) for name in r.metrics},
-             "after": {name: defined(value) for name, value in r.metrics.items()}}
-            for i, r in enumerate(after)
-        ]  # fmt: skip
-        content = {
-            "train_rows": sum(map(len, self.train)),
+        """Write result.json, whose existence says that the run is finished."""
+        result: dict[str, Any] = {
+            "train_rows": sum(len(rows) for rows in self.data.train),
             "step": progress.best_step,
-            "steps": self.training.total,
+            "steps": total,
         }
-        content |= {"seeds": choice.row()} if choice else {}
-        content |= {"seconds": round(time.perf_counter() - self.begun, 1), "results": results}
-        write_whole(self.folder / "result.json", (json.dumps(content, indent=2) + "\n").encode())
+        if choice:
+            result["seeds"] = choice.summary()
+        result["seconds"] = round(time.perf_counter() - self.start, 1)
+        result["results"] = dataset_results(before, after, len(self.data.dev))
+        write_whole(self.folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
 
-    def __call__(self) -> None:
-        """Train, keep the best, evaluate it, print the table of before and after."""
-        choice = self.begin()
-        training, optim, accelerator = self.training, self.config.optim, self.accelerator
-        kind = "cross-encoder" if isinstance(self.model, CrossEncoder) else "bi-encoder"
-        weights = sum(p.numel() for p in training.objective.parameters() if p.requires_grad)
-        self.say(
-            f"{training.total:,} steps of {optim.batch_size} rows, {kind} of {weights / 1e6:.1f} M weights, "
-            f"{accelerator.mixed_precision.replace('no', 'fp32')} on {accelerator.num_processes} x {accelerator.device.type}"
-        )
-        before = self.before()
-        progress = training.fit()
-        after = self.after()
-        if accelerator.is_main_process:
-            self.save_result(progress, before, after, choice)
-        rows = [
-            [
-                r.name,
-                r.rows,
-                r.main,
-                100 * before[r.name],
-                100 * r.primary,
-                100 * (r.primary - before[r.name]),
-            ]
-            for r in after
-        ]
-        if rows:
-            self.say(
-                "\n"
-                + markdown_table(
-                    ["dataset", "rows", "metric x 100", "before", "after", "gain"], rows
-                )
-                + "\n"
+    def print_datasets(self) -> None:
+        data = self.data
+        for part, datasets in (("train", data.train), ("dev", data.dev), ("test", data.test)):
+            for rows in datasets:
+                self.print(f"{part:5} {describe_dataset(rows, self.objective.model)}")
+        if not data.dev:
+            self.print("dev   none: the last model will be taken for the best")
+        has_sts = any(rows.task == "sts" for rows in data.dev)
+        if has_sts and not figures.matplotlib_available():
+            self.print(
+                "no figures in TensorBoard because matplotlib is not installed: "
+                "pip install 'sbert[plots]'"
             )
-        where = f"best model, of step {progress.best_step:,} of {training.total:,}: {self.folder / 'best'}"
-        self.say(f"{where}\ncurves: tensorboard --logdir {self.config.runs}")
-        # a process group that lives to the end of the process may abort it, and the wrapped module keeps it alive
-        self._close()
-        accelerator.end_training()
+
+    def print_training(self, training: Training) -> None:
+        accelerator = self.accelerator
+        is_cross = isinstance(self.objective.model, CrossEncoder)
+        weights = sum(p.numel() for p in self.objective.parameters() if p.requires_grad)
+        precision = accelerator.mixed_precision.replace("no", "fp32")
+        self.print(
+            f"{training.total:,} steps of {self.config.optim.batch_size} rows, "
+            f"{'cross-encoder' if is_cross else 'bi-encoder'} of {weights / 1e6:.1f} M weights, "
+            f"{precision} on {accelerator.num_processes} x {accelerator.device.type}"
+        )
+
+
+def describe_dataset(rows: Rows | Retrieval, model: Encoder) -> str:
+    """The size of a dataset, and how much of its texts the model's max_length cuts."""
+    tokenizer = model.text_tokenizer
+    cut = tokenizer.describe_cut(*tokenize_columns(tokenizer, rows.texts))
+    description = rows.describe()
+    if cut:
+        description += f"; max_length {model.max_length}: {cut}"
+    return description

@@ -1,12 +1,24 @@
-"""What a run leaves behind: the run folder, metrics.jsonl, TensorBoard with its curves and figures, the progress bar."""
+"""What a run records: its folder, metrics.jsonl, TensorBoard's curves, the progress bar.
+
+TensorBoard shows tags in alphabetical order, by their first part:
+
+    dev/<dataset>                       the main metric of a dev set, from step 0: before training
+    metrics/dev/<dataset>/<metric>      its other metrics; also metrics/test/...
+    scores/dev/<dataset>/...            for STS, the scores by gold band
+    test/<dataset>                      the main metric before training and of the best model
+    train/<name>                        loss, learning rate, throughput and the like
+"""
 
 import json
 import math
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
@@ -14,64 +26,149 @@ from sbert.atomic import write_whole
 from sbert.cli import first_difference
 from sbert.errors import InputError
 from sbert.evaluation import figures
-from sbert.evaluation.evaluators import Report
-from sbert.markdown import _cell
+from sbert.evaluation.report import Report
+from sbert.markdown import markdown_cell
 
-BANDS = 5  # gold bands of equal width for the histograms of scores
+GOLD_BANDS = 5  # of equal width, for the histograms of scores
 
 
-def open_run(folder: Path, config: str, resume: bool, overwrite: bool) -> None:
-    """Make a run folder and write its config.yaml, or check that the one that is there may be used."""
+def open_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> None:
+    """Make a run folder with its config.yaml, or check that an existing one may be used.
+
+    Raises:
+        InputError: the folder holds a run and neither flag is given; a resumed run has another
+            configuration; both flags are given.
+    """
     saved = folder / "config.yaml"
     if resume and overwrite:
         raise InputError(f"{folder}: --resume and --overwrite exclude each other")
     if saved.exists() and overwrite:
         shutil.rmtree(folder)
-    elif saved.exists() and not resume:
+    elif saved.exists() and resume:
+        changed = first_difference(saved.read_text("utf-8"), config_yaml)
+        if changed:
+            raise InputError(f"{folder}: cannot resume with another configuration: {changed}")
+    elif saved.exists():
         raise InputError(
-            f"{folder}: already holds a run; go on with --resume, start anew with --overwrite, or set name"
+            f"{folder}: already holds a run; continue it with --resume, replace it with "
+            "--overwrite, or set another name"
         )
-    elif saved.exists() and (changed := first_difference(saved.read_text("utf-8"), config)):
-        raise InputError(f"{folder}: --resume under another configuration: {changed}")
     folder.mkdir(parents=True, exist_ok=True)
     if not saved.exists():
-        write_whole(saved, config.encode())
+        write_whole(saved, config_yaml.encode())
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """The rows of metrics.jsonl, without a last row that a crash cut short."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text("utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+@dataclass
+class LogWindow:
+    """What happened since the last point of the training curves.
+
+    Losses stay on the device: reading one would wait for it.
+    """
+
+    losses: list[Tensor] = field(default_factory=list)
+    norms: list[Tensor] = field(default_factory=list)
+    rows: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0  # tokens and padding
+    start: float = field(default_factory=time.perf_counter)
 
 
 class Tracker:
-    """Writes what a run does, on the main process alone; elsewhere every call does nothing."""
+    """Records a run. Only the active tracker, that of the main process, writes anything.
+
+    step: where the run resumes; what an interrupted run wrote after it is dropped. total: the last
+    step, for the progress bar.
+    """
 
     def __init__(self, folder: Path, step: int, total: int, active: bool = True):
-        """`step`: where the run goes on; what an interrupted run wrote after it is dropped."""
         self.active = active
-        self.rows = folder / "metrics.jsonl"
-        self.step, self.total = step, total
+        self.metrics_file = folder / "metrics.jsonl"
+        self.step = step
+        self.total = total
         self.bar = tqdm(disable=True)
         if active:
             kept = [row for row in read_metrics(folder) if row["step"] <= step]
-            self.rows.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+            lines = "".join(json.dumps(row) + "\n" for row in kept)
+            self.metrics_file.write_text(lines, "utf-8")
             self.board = SummaryWriter(str(folder), purge_step=step + 1)
 
-    def config(self, options: Mapping[str, object]) -> None:
-        """The configuration as a table in TensorBoard's text tab."""
-        if self.active:
-            table = "\n".join(
-                f"| {_cell(key)} | {_cell(value)} |" for key, value in options.items()
-            )
-            self.board.add_text("configuration", f"| option | value |\n| --- | --- |\n{table}", 0)
-
-    def scalars(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        """One row of metrics.jsonl and one point of each TensorBoard curve `<kind>/<name>`."""
+    def log_config(self, options: Mapping[str, object]) -> None:
+        """A table of options in TensorBoard's text tab."""
         if not self.active:
             return
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        with self.rows.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "kind": kind, **finite}) + "\n")
-        for name, value in values.items():
-            self.board.add_scalar(f"{kind}/{name}", value, step)
+        lines = ["| option | value |", "| --- | --- |"]
+        for name, value in options.items():
+            lines.append(f"| {markdown_cell(name)} | {markdown_cell(value)} |")
+        self.board.add_text("configuration", "\n".join(lines), 0)
 
-    def start(self) -> None:
-        """Show the progress bar: its clock is training's, so what comes before does not count."""
+    def log_row(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """One row of metrics.jsonl, in which an undefined value is null."""
+        if not self.active:
+            return
+        row = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        with self.metrics_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "kind": kind, **row}) + "\n")
+
+    def log_training(self, step: int, values: Mapping[str, float]) -> None:
+        """A row, and one point of each training curve."""
+        self.log_row("train", step, values)
+        for name, value in values.items():
+            self._add_point(f"train/{name}", step, value)
+
+    def log_dev(self, step: int, reports: Sequence[Report]) -> None:
+        """A row for each dataset, its curves, and for STS the distributions of its scores."""
+        for report in reports:
+            values = {f"{report.name}/{name}": value for name, value in report.metrics.items()}
+            self.log_row("dev", step, values)
+            if self.active and report.scores is not None:
+                self._add_scores(f"scores/dev/{report.name}/{report.score_name}", step, report)
+        self.log_curves("dev", step, reports)
+
+    def log_curves(self, part: str, step: int, reports: Sequence[Report]) -> None:
+        """One point of the curve of every metric in TensorBoard. part: dev or test."""
+        for report in reports:
+            for name, value in report.metrics.items():
+                if name == report.primary_metric:
+                    tag = f"{part}/{report.name}"
+                else:
+                    tag = f"metrics/{part}/{report.name}/{name}"
+                self._add_point(tag, step, value)
+        if self.active:
+            self.board.flush()
+
+    def _add_point(self, tag: str, step: int, value: float) -> None:
+        if self.active and math.isfinite(value):  # an undefined value has no tag and no point
+            self.board.add_scalar(tag, value, step)
+
+    def _add_scores(self, tag: str, step: int, report: Report) -> None:
+        """Histograms of the scores by gold band and, with matplotlib, figures of them."""
+        bands = scores_by_gold(report.scores, report.gold)
+        for band, scores in bands.items():
+            finite = scores[np.isfinite(scores)]
+            if len(finite):  # TensorBoard refuses an empty histogram
+                self.board.add_histogram(f"{tag} where {band}", finite, step)
+        if not figures.matplotlib_available():
+            return
+        name, score_name = report.name, report.score_name
+        by_title = {
+            "by gold": figures.scatter_plot(report.gold, report.scores, name, score_name),
+            "densities": figures.histograms(bands, name, score_name),
+        }
+        for title, figure in by_title.items():
+            pixels = figures.figure_pixels(figure)
+            self.board.add_image(f"{tag} {title}", pixels, step, dataformats="HWC")
+
+    def start_bar(self) -> None:
+        """Show the progress bar. Its clock starts here: what came before is not training time."""
         self.bar = tqdm(
             total=self.total,
             initial=self.step,
@@ -80,39 +177,11 @@ class Tracker:
             dynamic_ncols=True,
         )
 
-    def progress(self, step: int, loss: float, pairs_per_second: float) -> None:
+    def update_bar(self, step: int, loss: float, pairs_per_second: float) -> None:
         self.bar.set_postfix_str(f"loss {loss:.4f}, {pairs_per_second:.0f} pairs/s", refresh=False)
         self.bar.update(step - self.bar.n)
 
-    def reports(self, kind: str, step: int, reports: list[Report]) -> None:
-        """Every metric of every dataset, and for STS the scores of each gold band and, with matplotlib, their figures."""
-        for report in reports:
-            self.scalars(
-                kind,
-                step,
-                {f"{report.name}/{name}": value for name, value in report.metrics.items()},
-            )
-            if self.active and report.scores is not None:
-                self._scores(f"{kind}/{report.name}/{report.kind}", step, report)
-        if self.active:
-            self.board.flush()
-
-    def _scores(self, name: str, step: int, report: Report) -> None:
-        bands = scores_by_gold(report.scores, report.gold)
-        for band, scores in bands.items():
-            if len(
-                finite := scores[np.isfinite(scores)]
-            ):  # TensorBoard refuses a histogram of nothing
-                self.board.add_histogram(f"{name} where {band}", finite, step)
-        if figures.matplotlib_available():
-            scatter = figures.scatter_plot(report.gold, report.scores, report.name, report.kind)
-            histograms = figures.histograms(bands, report.name, report.kind)
-            for what, figure in (("by gold", scatter), ("densities", histograms)):
-                self.board.add_image(
-                    f"{name} {what}", figures.figure_pixels(figure), step, dataformats="HWC"
-                )
-
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """A line above the progress bar."""
         if self.active:
             self.bar.write(text)
@@ -124,16 +193,9 @@ class Tracker:
 
 
 def scores_by_gold(scores: np.ndarray, gold: np.ndarray) -> dict[str, np.ndarray]:
-    """The scores (N,) in each band of gold (N,) that has any."""
-    band = np.minimum((gold * BANDS).astype(int), BANDS - 1)
+    """The scores (N,) in each band of gold (N,), in [0, 1], that has any."""
+    bands = np.minimum((gold * GOLD_BANDS).astype(int), GOLD_BANDS - 1)
     return {
-        f"gold is {k / BANDS:.1f} to {(k + 1) / BANDS:.1f}": scores[band == k]
-        for k in np.unique(band)
+        f"gold is {k / GOLD_BANDS:.1f} to {(k + 1) / GOLD_BANDS:.1f}": scores[bands == k]
+        for k in np.unique(bands)
     }
-
-
-def read_metrics(folder: Path) -> list[dict]:
-    """The rows of metrics.jsonl; a last row that a crash cut short is left out."""
-    path = folder / "metrics.jsonl"
-    lines = path.read_text("utf-8").split("\n") if path.exists() else []
-    return [json.loads(line) for line in lines[:-1]]

@@ -1,4 +1,4 @@
-"""A cross-encoder through train.py and evaluate.py: the same loop, checkpoints and evaluators as the bi-encoder's."""
+"""A cross-encoder through train.py and evaluate.py: the bi-encoder's loop and evaluators."""
 
 import json
 
@@ -27,7 +27,7 @@ BCE = "BinaryCrossEntropyLoss"
 
 @pytest.fixture
 def candidates_file(tmp_path, sentences):
-    """Ragged rows: a query, a positive about a cat, and one to three negatives about a dog: small enough to be learnt."""
+    """Ragged rows that can be learnt: a positive about a cat, 1 to 3 negatives about a dog."""
     rows = []
     for i in range(18):
         negatives = [f"dog {sentence}" for sentence in sentences[i : i + 1 + i % 3]]
@@ -54,7 +54,9 @@ def test_loss_of_a_batch_is_that_of_transformers_own_model(steady_folder, senten
     labels = np.linspace(0, 1, 12, dtype=np.float32)
     data = Rows("pairs", "sts", [sentences[:12], sentences[12:24]], labels)
     which = np.array([7, 0, 3, 11])
-    found = Objective(model, BinaryCrossEntropyLoss())(TrainingSet.of([data], model).batch(which))
+    found = Objective(model, BinaryCrossEntropyLoss())(
+        TrainingSet.from_datasets([data], model).batch(which)
+    )
     first, second = ([column[i] for i in which] for column in data.texts)
     theirs = model.transformer(
         **model.tokenizer(first, second, padding=True, return_tensors="pt")
@@ -78,7 +80,7 @@ def test_loss_of_ragged_candidates_is_that_of_each_query_alone(steady_folder, se
     ]
     data = Rows("ragged", "triplet", columns, None)
     found = Objective(model, LocalizedContrastiveLoss())(
-        TrainingSet.of([data], model).batch(np.array([2, 0, 1]))
+        TrainingSet.from_datasets([data], model).batch(np.array([2, 0, 1]))
     )
     losses = []
     for query, texts in zip(sentences[9:12], candidates, strict=True):
@@ -107,8 +109,9 @@ def test_both_orders_double_the_training_rows_alone(
 
 
 @pytest.mark.parametrize("loss", [BCE, "MSELoss"])
-def test_training_learns_and_leaves_a_cross_encoder(tmp_path, steady_folder, pairs_file, train_command, evaluate_command,
-                                                    capsys, loss):  # fmt: skip
+def test_training_learns_and_leaves_a_cross_encoder(
+    tmp_path, steady_folder, pairs_file, train_command, evaluate_command, capsys, loss
+):
     optim = {"lr": 1e-3, "batch_size": 8, "epochs": 30}
     train_command(write_config(tmp_path, steady_folder, pairs_file, loss=loss, optim=optim))
     output, run = capsys.readouterr().out, tmp_path / "runs/run"
@@ -155,8 +158,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_accumulation_does_not_change_the_result(
     tmp_path, steady_folder, candidates_file, train_command
 ):
-    config = write_config(tmp_path, steady_folder, candidates_file, data=ranked(candidates_file),
-                          loss="LocalizedContrastiveLoss", optim={"lr": 1e-3, "batch_size": 7, "epochs": 2})  # fmt: skip
+    changes = {
+        "data": ranked(candidates_file),
+        "loss": "LocalizedContrastiveLoss",
+        "optim": {"lr": 1e-3, "batch_size": 7, "epochs": 2},
+    }
+    config = write_config(tmp_path, steady_folder, candidates_file, **changes)
     train_command(config)
     train_command(config, "--name", "parts", "--optim.accumulate", "3")
     a, b = metrics(tmp_path / "runs/run"), metrics(tmp_path / "runs/parts")
@@ -170,7 +177,7 @@ def test_accumulation_does_not_change_the_result(
 def test_two_processes_equal_one(
     tmp_path, steady_folder, pairs_file, candidates_file, train_command, task
 ):
-    # a large eps: with the usual one AdamW turns the rounding of a gradient near zero into a whole step
+    # a large eps: otherwise AdamW turns the rounding of a gradient near zero into a whole step
     changes = {
         "optim": {"lr": 1e-3, "batch_size": 11, "epochs": 2, "max_grad_norm": 0.05, "eps": 1e-3},
         "loss": BCE,
@@ -192,10 +199,12 @@ def test_two_processes_equal_one(
 
 
 def test_ranking_learns(tmp_path, steady_folder, candidates_file, train_command):
-    optim = {"lr": 1e-3, "batch_size": 6, "epochs": 20}
-    data = ranked(candidates_file)
-    train_command(write_config(tmp_path, steady_folder, candidates_file, data=data, loss="LocalizedContrastiveLoss",
-                               optim=optim))  # fmt: skip
+    changes = {
+        "data": ranked(candidates_file),
+        "loss": "LocalizedContrastiveLoss",
+        "optim": {"lr": 1e-3, "batch_size": 6, "epochs": 20},
+    }
+    train_command(write_config(tmp_path, steady_folder, candidates_file, **changes))
     losses = [row["loss"] for row in metrics(tmp_path / "runs/run")]
     assert sum(losses[-3:]) < 0.5 * sum(losses[:3])
     assert (
@@ -209,8 +218,11 @@ def test_classes_chain_into_scores(
     """NLI, then STS from its weights with a new head; the classes are saved by name."""
     file = tmp_path / "nli.tsv"
     lines = ["premise\thypothesis\tlabel"]
-    lines += [f"the {a} sits\tthe {b} sits\t{label}" for _ in range(6) for a, b, label in (
-        ("cat", "house", "entailment"), ("dog", "man", "contradiction"), ("woman", "park", "neutral"))]  # fmt: skip
+    lines += 6 * [
+        "the cat sits\tthe house sits\tentailment",
+        "the dog sits\tthe man sits\tcontradiction",
+        "the woman sits\tthe park sits\tneutral",
+    ]
     file.write_text("\n".join(lines), "utf-8")
     data = {"train": [{"path": str(file)}], "dev": [{"path": str(copied(file)), "name": "nli"}]}
     optim = {"lr": 1e-3, "batch_size": 6, "epochs": 15}
@@ -231,14 +243,13 @@ def test_classes_chain_into_scores(
     assert "the model was trained on ['contradiction'" in fails(
         evaluate_command, capsys, "--config", other
     )
-    assert "tells classes" in fails(
+    assert "this one classifies them" in fails(
         evaluate_command, capsys, "--model", best, "--data", pairs_file_in_01(tmp_path)
     )
     config = write_config(tmp_path, best, pairs_file, loss=BCE)
     line = fails(train_command, capsys, config)
     assert (
-        "its head gives 3 labels, and num_labels is 1; leave num_labels out, or set new_head"
-        in line
+        "its head has 3 labels, and num_labels is 1; leave num_labels out, or set new_head" in line
     )
     train_command(config, "--model.new_head", "true")
     model = CrossEncoder.from_pretrained(tmp_path / "runs/run/best")
@@ -255,12 +266,17 @@ def pairs_file_in_01(folder):
 
 # evaluate.py
 
+RERANK_ROWS = "a cat\tthe cat\t1\na cat\ta dog\t0\na man\ta park\t0"
 
-@pytest.mark.parametrize(("header", "rows", "task", "shown"), [
-    ("query\tdocument\tscore", "a cat\tthe cat\t1\na cat\ta dog\t0\na man\ta park\t0", "rerank", "nDCG@10"),
-    ("sentence1\tsentence2\tscore", "the cat\ta cat\t1\nthe man\ta park\t0", "binary", "AP"),
-    ("anchor\tpositive\tnegative", "a cat\tthe cat\ta dog", "triplet", "accuracy, logit"),
-])  # fmt: skip
+
+@pytest.mark.parametrize(
+    ("header", "rows", "task", "shown"),
+    [
+        ("query\tdocument\tscore", RERANK_ROWS, "rerank", "nDCG@10"),
+        ("sentence1\tsentence2\tscore", "the cat\ta cat\t1\nthe man\ta park\t0", "binary", "AP"),
+        ("anchor\tpositive\tnegative", "a cat\tthe cat\ta dog", "triplet", "accuracy, logit"),
+    ],
+)
 def test_evaluates_every_task(
     tmp_path, tiny_folder, evaluate_command, capsys, header, rows, task, shown
 ):
@@ -347,20 +363,38 @@ def test_labels_out_of_range_stop_before_the_first_step(
         train_command, capsys, write_config(tmp_path, tiny_folder, pairs_file, data=data, loss=BCE)
     )
     assert (
-        "pairs.tsv, line 2: the score 5.00 is outside the declared range [0, 1] (range: the file's lowest"
+        "pairs.tsv, line 2: the score 5.00 is outside [0, 1]; set range to the file's lowest"
         in line
     )
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["--loss", BCE, "--model.pooling", "mean"], f"model.pooling and model.layer are for a bi-encoder; {BCE} trains a cross"),
-    (["--loss", BCE, "--model.layer", "-2"], "model.pooling and model.layer are for a bi-encoder"),
-    (["--model.new_head", "true"], "model.new_head is for a cross-encoder; CosineSimilarityLoss trains a bi-encoder"),
-    (["--loss", "CrossEntropyLoss"], "CrossEntropyLoss reads 2 texts and class labels (task nli); pairs has 2 texts, task"),
-    (["--loss", "LocalizedContrastiveLoss"], "reads 3 or more texts and no labels (task triplet); pairs has 2 texts"),
-    (["--loss", "MSELoss", "--loss.activation", "tanh"], "tanh"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--loss", BCE, "--model.pooling", "mean"],
+            f"model.pooling and model.layer are for a bi-encoder; {BCE} trains a cross",
+        ),
+        (
+            ["--loss", BCE, "--model.layer", "-2"],
+            "model.pooling and model.layer are for a bi-encoder",
+        ),
+        (
+            ["--model.new_head", "true"],
+            "model.new_head is for a cross-encoder; CosineSimilarityLoss trains a bi-encoder",
+        ),
+        (
+            ["--loss", "CrossEntropyLoss"],
+            "CrossEntropyLoss reads 2 texts and class labels (task nli); pairs has 2 texts, task",
+        ),
+        (
+            ["--loss", "LocalizedContrastiveLoss"],
+            "reads 3 or more texts and no labels (task triplet); pairs has 2 texts",
+        ),
+        (["--loss", "MSELoss", "--loss.activation", "tanh"], "tanh"),
+    ],
+)
 def test_options_that_do_not_fit(
     tmp_path, tiny_folder, pairs_file, train_command, capsys, options, message
 ):

@@ -1,4 +1,7 @@
-"""A joint loss over parts and processes: the gradient of the whole batch, dropout and the loss's own weights included."""
+"""Gradient caching: parts and processes give the gradient of the whole batch.
+
+This includes dropout, and the weights of the loss itself.
+"""
 
 import json
 
@@ -39,7 +42,7 @@ class ScaledLoss(JointLoss):
 
 
 def triplets() -> Rows:
-    """Seven rows with anchor, positive and two, one or no negatives that are there; texts repeat."""
+    """Seven rows with anchor, positive and two, one or no negatives; texts repeat."""
     texts = [
         [f"the {WORDS[i % 6]} sits" for i in range(7)],
         [f"a {WORDS[i % 5]} on the table" for i in range(7)],
@@ -59,19 +62,11 @@ def parts_of(count: int, accumulate: int) -> list[np.ndarray]:
 
 
 def by_parts(objective: Objective, data: TrainingSet, count: int, accumulate: int) -> torch.Tensor:
-    """One step as the training loop takes it; the gradients stay in the weights. -> the loss."""
+    """The three steps as in the training loop -> the loss; gradients stay in the weights."""
     batches = [data.batch(part) for part in parts_of(count, accumulate)]
     texts, labels = data.texts_and_labels(np.arange(count))
-    step = GradientCache(objective.loss, texts, labels, Accelerator(cpu=True), accumulate)
-    if accumulate > 1:
-        step.look(objective, batches)
-    total = torch.zeros(())
-    for i, batch in enumerate(batches):
-        step.rewind(i)
-        loss = objective(batch, step.surrogate(i))
-        loss.backward()
-        total += loss.detach()
-    return total
+    cache = GradientCache(objective.loss, texts, labels, Accelerator(cpu=True), accumulate)
+    return cache.backward(objective, batches)
 
 
 def gradients(objective: Objective) -> dict[str, torch.Tensor]:
@@ -86,7 +81,7 @@ def test_parts_give_the_gradient_of_the_whole(tiny, accumulate, loss):
     rows = triplets()
     if isinstance(loss, ScaledLoss):
         rows.texts = rows.texts[:2]
-    data, objective = TrainingSet.of([rows], tiny), Objective(tiny, loss)
+    data, objective = TrainingSet.from_datasets([rows], tiny), Objective(tiny, loss)
     objective.zero_grad()
     expected = objective(data.batch(np.arange(7)))
     expected.backward()
@@ -104,13 +99,13 @@ def test_parts_give_the_gradient_of_the_whole(tiny, accumulate, loss):
 
 def test_the_second_pass_draws_the_dropout_of_the_first(tiny):
     data, objective = (
-        TrainingSet.of([triplets()], tiny),
+        TrainingSet.from_datasets([triplets()], tiny),
         Objective(tiny, MultipleNegativesRankingLoss()),
     )
     objective.train()
     torch.manual_seed(3)
     parts = parts_of(7, 2)
-    embeddings = torch.cat([objective(data.batch(part), lambda e: e) for part in parts])
+    embeddings = torch.cat([objective(data.batch(part), embed_only=True) for part in parts])
     order = torch.from_numpy(np.argsort(np.concatenate(parts)))
     expected = objective.loss(
         embeddings[order].unbind(1), None, data.texts_and_labels(np.arange(7))[0]
@@ -132,10 +127,13 @@ def test_the_second_pass_draws_the_dropout_of_the_first(tiny):
 def config_of(tmp_path, encoder, loss, **optim):
     file = tmp_path / "rows.jsonl"
     lines = [
-        {"query": f"the {WORDS[i % 6]} sits {'on ' * (i % 4)}", "positive": f"a {WORDS[i % 5]}",
-         "negatives": [f"the {WORDS[(i + 2 + c) % 6]} runs" for c in range(1 + i % 3)]}
+        {
+            "query": f"the {WORDS[i % 6]} sits {'on ' * (i % 4)}",
+            "positive": f"a {WORDS[i % 5]}",
+            "negatives": [f"the {WORDS[(i + 2 + c) % 6]} runs" for c in range(1 + i % 3)],
+        }
         for i in range(30)
-    ]  # fmt: skip
+    ]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     data = {
         "train": [
@@ -146,12 +144,12 @@ def config_of(tmp_path, encoder, loss, **optim):
     return write_config(tmp_path, encoder, file, data=data, loss=loss, optim=optim)
 
 
-RANKING = {"class_path": "MatryoshkaLoss", "init_args": {
-    "loss": {"class_path": "MultipleNegativesRankingLoss", "init_args": {"symmetric": True}}, "dims": [32, 8]}}  # fmt: skip
+SYMMETRIC = {"class_path": "MultipleNegativesRankingLoss", "init_args": {"symmetric": True}}
+RANKING = {"class_path": "MatryoshkaLoss", "init_args": {"loss": SYMMETRIC, "dims": [32, 8]}}
 
 
 def test_two_processes_equal_one(tmp_path, steady_folder, train_command):
-    """Losses, gradient norms under clipping, and weights; both processes see the candidates of both."""
+    """Losses, gradient norms under clipping, and weights: a process sees all candidates."""
     config = config_of(tmp_path, steady_folder, RANKING, max_grad_norm=0.05)
     train_command(config)
     train_with_two_processes(config)

@@ -1,18 +1,19 @@
-"""What a run says and leaves when it is done: result.json, in which a sweep reads all that it knows of a run."""
+"""What a run prints and leaves: result.json, which sweeps read, and TensorBoard."""
 
 import json
 import sys
 
 import pytest
+from boards import board
 from support import copied, metrics, write_config
 
 from sbert import atomic
-from sbert.training import run as module
+from sbert.training import run as run_module
 
 
 @pytest.fixture
 def config(tmp_path, tiny_folder, pairs_file):
-    """A run with a dev set, and two test sets of which one has no correlation: all its labels are equal."""
+    """A run with a dev set and two test sets; all labels of one are equal: no correlation."""
     dataset = {"path": str(pairs_file), "range": [0, 5], "name": "pairs", "limit": 24}
     lines = copied(pairs_file).read_text("utf-8").splitlines()
     flat = tmp_path / "flat.tsv"
@@ -80,7 +81,7 @@ def test_the_result_is_written_last(config, tmp_path, train_command, monkeypatch
         written.append(contents())
         real(path, data)
 
-    monkeypatch.setattr(module, "write_whole", watched)
+    monkeypatch.setattr(run_module, "write_whole", watched)
     train_command(config)
     [before] = written
     after = contents()
@@ -93,7 +94,7 @@ def test_a_run_that_ends_early_has_no_result(config, tmp_path, train_command, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(module.Run, "after", fail)
+        patched.setattr(run_module.Run, "evaluate_best", fail)
         with pytest.raises(KeyboardInterrupt):
             train_command(config)
     assert (tmp_path / "runs/run/best").exists()
@@ -109,5 +110,67 @@ def test_without_matplotlib_a_run_says_once_that_it_has_no_figures(
     assert "figures" not in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     train_command(config, "--overwrite")
-    said = "no figures in TensorBoard, for want of matplotlib: pip install 'sbert[plots]'\n"
+    said = (
+        "no figures in TensorBoard because matplotlib is not installed: "
+        "pip install 'sbert[plots]'\n"
+    )
     assert capsys.readouterr().out.count(said) == 1
+
+
+def points(events, tag: str) -> dict[int, float]:
+    found = events.Scalars(tag)
+    values = {event.step: event.value for event in found}
+    assert len(values) == len(found)  # one point a step
+    return values
+
+
+def test_curves_start_before_training(config, tmp_path, train_command):
+    """Also after the finished run is resumed: no point is written twice."""
+    run = tmp_path / "runs/run"
+    train_command(config)
+    for _ in range(2):
+        events = board(run)
+        [before], result = metrics(run, "before"), json.loads((run / "result.json").read_text())
+        dev = {row["step"]: row["dev/spearman_cosine"] for row in metrics(run, "dev")}
+        assert points(events, "dev/dev") == pytest.approx({0: before["dev"], **dev})
+        pearson = {row["step"]: row["dev/pearson_dot"] for row in metrics(run, "dev")}
+        assert points(events, "metrics/dev/dev/pearson_dot") == pytest.approx(
+            {0: before["dev/pearson_dot"], **pearson}
+        )
+        after = result["results"][1]["after"]
+        assert points(events, "test/test") == pytest.approx(
+            {0: before["test"], result["step"]: after["spearman_cosine"]}
+        )
+        train_command(config, "--resume")
+
+
+def test_first_screen_of_tensorboard(config, tmp_path, train_command):
+    """The main metric of each dataset comes first, undefined metrics have no tag."""
+    train_command(config)
+    tags = board(tmp_path / "runs/run").Tags()
+    scalars = sorted(tags["scalars"])
+    assert scalars[0] == "dev/dev"
+    assert [tag for tag in scalars if not tag.startswith(("metrics/", "train/"))] == [
+        "dev/dev",
+        "test/test",
+    ]
+    assert not any("flat" in tag or "before" in tag for tag in scalars)
+    # four similarities, Spearman and Pearson, of two datasets, without the two main metrics
+    assert sum(tag.startswith("metrics/") for tag in scalars) == 2 * (4 * 2 - 1)
+    for kind in ("histograms", "images"):
+        assert tags[kind]
+        assert all(tag.startswith("scores/dev/dev/cosine") for tag in tags[kind])
+
+
+def test_configuration_in_tensorboard_lists_what_was_changed(config, tmp_path, train_command):
+    train_command(config, "--loss.learnable_scale", "true")
+    [event] = board(tmp_path / "runs/run").Tensors("configuration/text_summary")
+    rows = event.tensor_proto.string_val[0].decode().splitlines()[2:]
+    table = dict(row.strip("| ").split(" | ") for row in rows)
+    assert table["optim.lr"] == "0.001"
+    assert table["data.train.0.limit"] == "24"
+    assert table["data.test.1.name"] == "flat"
+    assert (table["loss"], table["loss.learnable_scale"]) == ("CosineSimilarityLoss", "True")
+    assert "optim.epochs" in table
+    assert not table.keys() & {"optim.warmup", "loop.seed", "data.train.0.split", "runs.name"}
+    assert "None" not in table.values()

@@ -1,4 +1,4 @@
-"""Seed optimisation: the best seed on dev goes on, equal to a run of that seed alone, wherever it was killed."""
+"""Seed optimisation: the best seed on dev finishes, as in a run of that seed alone."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ LOOP = {"precision": "fp32", "log_steps": 1, "evaluate_epochs": 0.75, "seed": 7}
 CHOICE = {
     "seeds": 3,
     "share": 0.4,
-}  # of 8 steps: 3, where dev is evaluated, and the run saved, anyway
+}  # of 8 steps: 3, after which dev is evaluated and the run saved anyway
 ONE = SimpleNamespace(is_main_process=True, wait_for_everyone=lambda: None, print=print)
 
 
@@ -44,10 +44,10 @@ def assert_equal_runs(a, b):
 
 
 @pytest.mark.parametrize("share", [0.4, 0.5])
-def test_the_best_goes_on_as_if_there_had_been_no_others(
+def test_the_best_seed_finishes_as_in_a_run_of_its_own(
     tmp_path, config, train_command, capsys, share
 ):
-    """Bit for bit, with dropout; compared where dev is evaluated anyway (step 3), and where it is not (step 4)."""
+    """Bit for bit, with dropout; compared at a step with an evaluation (3) and without (4)."""
     train_command(config, "--seed_optimisation.share", str(share))
     run, step = tmp_path / "runs/run", round(8 * share)
     [row] = metrics(run, "seeds")
@@ -58,12 +58,12 @@ def test_the_best_goes_on_as_if_there_had_been_no_others(
     assert result["seeds"] == {
         key: value for key, value in row.items() if key not in ("step", "kind")
     }
-    assert f"seed {row['seed']} goes on, the best of 3 on dev" in capsys.readouterr().out
+    assert f"continuing with seed {row['seed']}, the best of 3 on dev" in capsys.readouterr().out
     for seed, score in scores.items():
         alone = [f"--name={seed}", f"--loop.seed={seed}", "--seed_optimisation.seeds", "1"]
         train_command(config, *alone)
         kept = {path.name for path in (run / f"seeds/{seed}").iterdir()}
-        assert not kept & {"last", "best"}  # the weights of what did not go on are gone
+        assert not kept & {"last", "best"}  # the weights of the other seeds are deleted
         if share == 0.4:  # each score is that of the seed's own run
             assert metrics(tmp_path / f"runs/{seed}", "dev")[0]["pairs/spearman_cosine"] == score
     assert_equal_runs(run, tmp_path / f"runs/{row['seed']}")
@@ -76,7 +76,7 @@ def test_the_best_goes_on_as_if_there_had_been_no_others(
 def test_killed_at_any_update_it_ends_the_same(
     tmp_path, config, train_command, monkeypatch, update
 ):
-    """In the first, the second, the last beginning, and in what follows them; the one that leads is deleted on the way."""
+    """In the start of the first, second or last seed, and after them; a best one is replaced."""
     train_command(config, "--name", "whole")
     step, updates = Training.update, 0
 
@@ -97,7 +97,7 @@ def test_killed_at_any_update_it_ends_the_same(
 
 
 def test_two_processes_choose_as_one(tmp_path, steady_folder, pairs_file, train_command):
-    """And each of them goes on from the state that it had."""
+    """And each process resumes from its own state."""
     optim = {"lr": 1e-3, "batch_size": 11, "epochs": 2, "eps": 1e-3}
     config = write_config(
         tmp_path, steady_folder, pairs_file, optim=optim, loss=LOSS, seed_optimisation=CHOICE
@@ -112,11 +112,11 @@ def test_two_processes_choose_as_one(tmp_path, steady_folder, pairs_file, train_
         torch.testing.assert_close(b[name], a[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
-def beginnings(scores: dict[int, float]):
-    """An attempt that leaves what a beginning leaves, and scores as it is told."""
+def fake_training(scores: dict[int, float]):
+    """A `train_seed` that leaves the files of a training, and returns the given scores."""
     calls = []
 
-    def attempt(seed, folder):
+    def train_seed(seed, folder):
         calls.append(seed)
         for part in ("last", "best"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def beginnings(scores: dict[int, float]):
         (folder / "metrics.jsonl").write_text('{"step": 1, "kind": "train"}\n')
         return scores[seed], 5
 
-    return attempt, calls
+    return train_seed, calls
 
 
 def files(folder) -> dict[str, bytes]:
@@ -138,10 +138,11 @@ def files(folder) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("operation", ["write_whole", "rename", "rmtree", "copytree", "copy"])
 def test_a_kill_between_any_two_changes_of_the_disk(tmp_path, monkeypatch, operation):
-    """Every call of each operation is the last one of a process; the next process ends with the same files."""
+    """Any call of an operation may be the last of a process; the next one ends with the same
+    files."""
     scores = {1: 0.5, 1001: 0.9, 2001: 0.7}
     config = SeedsConfig(3)
-    choose_seed(config, 1, tmp_path / "whole", beginnings(scores)[0], ONE)
+    choose_seed(config, 1, tmp_path / "whole", fake_training(scores)[0], ONE)
     module = {"write_whole": seed_selection, "rename": seed_selection.os}.get(operation, shutil)
     real = getattr(module, operation)
     cuts = 0
@@ -158,26 +159,26 @@ def test_a_kill_between_any_two_changes_of_the_disk(tmp_path, monkeypatch, opera
         try:
             with monkeypatch.context() as patch:
                 patch.setattr(module, operation, die)
-                choose_seed(config, 1, folder, beginnings(scores)[0], ONE)
+                choose_seed(config, 1, folder, fake_training(scores)[0], ONE)
             break
         except KeyboardInterrupt:
             cuts += 1
-        choice = choose_seed(config, 1, folder, beginnings(scores)[0], ONE)
+        choice = choose_seed(config, 1, folder, fake_training(scores)[0], ONE)
         assert choice.best == 1001
         assert files(folder) == files(tmp_path / "whole")
     assert cuts
     assert files(tmp_path / "whole")["last/" + checkpoint.STATE] == b"state 1001"
 
 
-def test_what_is_known_is_not_tried_again(tmp_path):
-    attempt, calls = beginnings({1: 0.5, 1001: 0.9, 2001: 0.9})
+def test_seeds_with_a_score_are_not_trained_again(tmp_path):
+    train_seed, calls = fake_training({1: 0.5, 1001: 0.9, 2001: 0.9})
     write_whole(tmp_path / "seeds.json", b'{"scores": {"1": 0.5}, "step": 5}')
     assert (
-        choose_seed(SeedsConfig(3), 1, tmp_path, attempt, ONE).best == 1001
+        choose_seed(SeedsConfig(3), 1, tmp_path, train_seed, ONE).best == 1001
     )  # of equal ones the first
     assert calls == [1001, 2001]
-    attempt, calls = beginnings({})
-    assert choose_seed(SeedsConfig(3), 1, tmp_path, attempt, ONE).scores == {
+    train_seed, calls = fake_training({})
+    assert choose_seed(SeedsConfig(3), 1, tmp_path, train_seed, ONE).scores == {
         1: 0.5,
         1001: 0.9,
         2001: 0.9,
@@ -187,7 +188,7 @@ def test_what_is_known_is_not_tried_again(tmp_path):
 
 def test_an_undefined_score_is_never_the_best(tmp_path):
     choice = choose_seed(
-        SeedsConfig(2), 1, tmp_path, beginnings({1: float("nan"), 1001: -0.9})[0], ONE
+        SeedsConfig(2), 1, tmp_path, fake_training({1: float("nan"), 1001: -0.9})[0], ONE
     )
     assert (choice.best, choice.scores) == (1001, {1: None, 1001: -0.9})
 
@@ -202,20 +203,7 @@ def test_runs_of_neighbouring_seeds_try_different_ones():
     ("share", "total", "step"), [(0.2, 360, 72), (0.2, 2, 1), (0.2, 13, 3), (0.99, 4, 4)]
 )
 def test_the_step_of_the_comparison(share, total, step):
-    assert SeedsConfig(2, share).stop(total) == step
-
-
-@pytest.mark.parametrize(("options", "message"), [
-    ({"seeds": 0}, "seed_optimisation.seeds is 0; it must be 1 or more"),
-    ({"share": 0}, "seed_optimisation.share is 0.0; it must lie between 0 and 1"),
-    ({"share": 1.0}, "seed_optimisation.share is 1.0; it must lie between 0 and 1"),
-])  # fmt: skip
-def test_bad_options_end_with_one_line(tmp_path, config, train_command, capsys, options, message):
-    [(name, value)] = options.items()
-    assert message in fails(
-        train_command, capsys, config, f"--seed_optimisation.{name}", str(value)
-    )
-    assert not (tmp_path / "runs").exists()
+    assert SeedsConfig(2, share).comparison_step(total) == step
 
 
 def test_without_dev_there_is_nothing_to_choose_by(tmp_path, config, train_command, capsys):

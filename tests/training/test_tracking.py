@@ -1,4 +1,4 @@
-"""What a run leaves behind: tables, metrics.jsonl and TensorBoard read back, resumed and refused run folders."""
+"""What a run records: metrics.jsonl and TensorBoard read back, resumed and refused folders."""
 
 import io
 import json
@@ -12,8 +12,7 @@ from PIL import Image
 
 from sbert.errors import InputError
 from sbert.evaluation import figures
-from sbert.evaluation.evaluators import Report
-from sbert.markdown import markdown_table
+from sbert.evaluation.report import Report
 from sbert.training.tracking import Tracker, open_run, read_metrics, scores_by_gold
 
 CONFIG = "seed: 1\noptim:\n  lr: 2.0e-05\n  epochs: 4\n"
@@ -30,7 +29,7 @@ def lines(folder):
 def write(folder, steps, start=0):
     tracker = Tracker(folder, start, 10)
     for step in steps:
-        tracker.scalars("train", step, {"loss": 1 / step})
+        tracker.log_training(step, {"loss": 1 / step})
     tracker.close()
 
 
@@ -38,82 +37,27 @@ def file_tree(folder):
     return sorted(path.name for path in folder.rglob("*"))
 
 
-# tables
-
-
-def test_table_by_hand():
-    made = markdown_table(
-        ["dataset", "rows", "score"], [["stsb", 1379, 84.672], ["sts12-16", 12544, 7.0]]
-    )
-    assert made.splitlines() == [
-        "| dataset  |   rows | score |",
-        "| -------- | -----: | ----: |",
-        "| stsb     |  1,379 | 84.67 |",
-        "| sts12-16 | 12,544 |  7.00 |",
-    ]
-
-
-def test_undefined_numbers_are_dashes_at_the_right():
-    made = markdown_table(
-        ["name", "score"], [["a", math.nan], ["b", 12.25], ["c", np.float64("nan")]]
-    )
-    assert made.splitlines()[2:] == ["| a    |     - |", "| b    | 12.25 |", "| c    |     - |"]
-
-
-def test_dash_as_text_does_not_turn_a_column_of_numbers():
-    assert markdown_table(["x"], [["-"], [100.0]]).splitlines() == [
-        "|      x |",
-        "| -----: |",
-        "|      - |",
-        "| 100.00 |",
-    ]
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [],
-        [["a", 1.0]],
-        [["a long name of a dataset", -1234567], ["b", math.nan]],
-        [["", 0.001], ["b", "text"]],
-    ],
-    ids=["none", "one", "wide", "mixed"],
-)
-def test_all_lines_are_of_one_width(rows):
-    made = markdown_table(["name", "a value"], rows).splitlines()
-    assert len(made) == 2 + len(rows)
-    assert len({len(line) for line in made}) == 1
-    assert len({tuple(i for i, c in enumerate(line) if c == "|") for line in made}) == 1
-
-
 # the tracker
 
 
-def test_scalars_are_rows_and_curves(tmp_path):
+def test_training_curves_are_rows_and_curves(tmp_path):
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.scalars("train", 1, {"loss": 0.5, "lr": 2e-5})
-    tracker.scalars("train", 2, {"loss": 0.25, "lr": 1e-5})
-    tracker.scalars("dev", 2, {"stsb/spearman_cosine": 0.75})
+    tracker.log_training(1, {"loss": 0.5, "lr": 2e-5})
+    tracker.log_training(2, {"loss": 0.25, "lr": 1e-5})
     tracker.close()
     expected = [
         {"step": 1, "kind": "train", "loss": 0.5, "lr": 2e-5},
         {"step": 2, "kind": "train", "loss": 0.25, "lr": 1e-5},
-        {"step": 2, "kind": "dev", "stsb/spearman_cosine": 0.75},
     ]
     assert lines(tmp_path) == read_metrics(tmp_path) == expected
-    assert set(board(tmp_path).Tags()["scalars"]) == {
-        "train/loss",
-        "train/lr",
-        "dev/stsb/spearman_cosine",
-    }
+    assert set(board(tmp_path).Tags()["scalars"]) == {"train/loss", "train/lr"}
     assert curve(tmp_path, "train/loss") == [(1, 0.5), (2, 0.25)]
-    assert curve(tmp_path, "dev/stsb/spearman_cosine") == [(2, 0.75)]
 
 
 def test_rows_are_on_disk_before_the_run_ends(tmp_path):
     tracker = Tracker(tmp_path, 0, 10)
     for step in (1, 2):
-        tracker.scalars("train", step, {"loss": 0.5})
+        tracker.log_training(step, {"loss": 0.5})
         assert len(lines(tmp_path)) == step
     tracker.close()
 
@@ -121,7 +65,7 @@ def test_rows_are_on_disk_before_the_run_ends(tmp_path):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_null_in_json(tmp_path, value):
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.scalars("dev", 1, {"undefined": value, "fine": 1.0})
+    tracker.log_row("dev", 1, {"undefined": value, "fine": 1.0})
     tracker.close()
     text = (tmp_path / "metrics.jsonl").read_text("utf-8")
     # NaN and Infinity are not JSON, though Python would read them
@@ -135,7 +79,7 @@ def test_what_is_not_finite_is_null_in_json(tmp_path, value):
 
 def test_configuration_is_a_table_in_the_text_tab(tmp_path):
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.config({"optim.lr": 2e-5, "name": "stsb"})
+    tracker.log_config({"optim.lr": 2e-5, "name": "stsb"})
     tracker.close()
     events = board(tmp_path)
     assert events.Tags()["tensors"] == ["configuration/text_summary"]
@@ -155,21 +99,46 @@ def test_reports_are_curves_by_dataset(tmp_path):
         Report("stsb", "sts", 3, {"spearman_cosine": 0.8, "pearson_cosine": 0.7}),
         Report("wiki", "triplet", 5, {"accuracy_cosine": 0.6}),
     ]
-    tracker.reports("dev", 4, reports)
+    tracker.log_dev(4, reports)
     tracker.close()
     assert lines(tmp_path) == [
         {"step": 4, "kind": "dev", "stsb/spearman_cosine": 0.8, "stsb/pearson_cosine": 0.7},
         {"step": 4, "kind": "dev", "wiki/accuracy_cosine": 0.6},
     ]
-    assert curve(tmp_path, "dev/wiki/accuracy_cosine") == [(4, pytest.approx(0.6))]
+    assert curve(tmp_path, "dev/stsb") == [(4, pytest.approx(0.8))]
+    assert curve(tmp_path, "metrics/dev/stsb/pearson_cosine") == [(4, pytest.approx(0.7))]
+    assert curve(tmp_path, "dev/wiki") == [(4, pytest.approx(0.6))]
+    assert len(board(tmp_path).Tags()["scalars"]) == 3
     assert board(tmp_path).Tags()["histograms"] == []
+
+
+def test_an_undefined_metric_has_no_tag(tmp_path):
+    tracker = Tracker(tmp_path, 0, 10)
+    undefined = {"spearman_cosine": math.nan, "pearson_cosine": math.nan}
+    tracker.log_dev(1, [Report("flat", "sts", 3, undefined)])
+    tracker.log_curves("test", 1, [Report("flat", "sts", 3, undefined)])
+    tracker.log_dev(2, [Report("flat", "sts", 3, undefined | {"pearson_cosine": 0.5})])
+    tracker.close()
+    assert board(tmp_path).Tags()["scalars"] == ["metrics/dev/flat/pearson_cosine"]
+    assert curve(tmp_path, "metrics/dev/flat/pearson_cosine") == [(2, 0.5)]
+    assert lines(tmp_path)[0]["flat/spearman_cosine"] is None
+
+
+def test_curves_without_rows(tmp_path):
+    """Test sets have a point before training and one of the best model, and no row of their own."""
+    tracker = Tracker(tmp_path, 0, 10)
+    for step, value in ((0, 0.25), (7, 0.5)):
+        tracker.log_curves("test", step, [Report("stsb", "sts", 3, {"spearman_cosine": value})])
+    tracker.close()
+    assert curve(tmp_path, "test/stsb") == [(0, 0.25), (7, 0.5)]
+    assert lines(tmp_path) == []
 
 
 def test_cosines_are_histograms_by_gold_band(tmp_path):
     gold = np.array([0.0, 0.19, 0.2, 0.4, 0.6, 0.79, 0.8, 1.0], np.float32)
     cosines = np.linspace(-0.5, 1, 8)
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.reports("dev", 3, [Report("stsb", "sts", 8, {"spearman_cosine": 1.0}, cosines, gold)])
+    tracker.log_dev(3, [Report("stsb", "sts", 8, {"spearman_cosine": 1.0}, cosines, gold)])
     tracker.close()
     events = board(tmp_path)
     # a band holds its lower edge, and the last one its upper edge too
@@ -181,10 +150,10 @@ def test_cosines_are_histograms_by_gold_band(tmp_path):
         "0.8 to 1.0": cosines[6:],
     }
     assert set(events.Tags()["histograms"]) == {
-        f"dev/stsb/cosine where gold is {band}" for band in bands
+        f"scores/dev/stsb/cosine where gold is {band}" for band in bands
     }
     for band, members in bands.items():
-        [event] = events.Histograms(f"dev/stsb/cosine where gold is {band}")
+        [event] = events.Histograms(f"scores/dev/stsb/cosine where gold is {band}")
         found = event.histogram_value
         assert event.step == 3
         assert (found.num, found.min, found.max) == (len(members), members.min(), members.max())
@@ -193,8 +162,7 @@ def test_cosines_are_histograms_by_gold_band(tmp_path):
 
 def test_a_band_without_rows_has_no_histogram(tmp_path):
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.reports(
-        "dev",
+    tracker.log_dev(
         1,
         [
             Report(
@@ -214,42 +182,41 @@ def test_figures_of_scores_are_images(tmp_path):
     ]
     tracker = Tracker(tmp_path, 0, 10)
     for step in (3, 5):
-        tracker.reports("dev", step, reports)
+        tracker.log_dev(step, reports)
     tracker.close()
     events = board(tmp_path)
     assert sorted(events.Tags()["images"]) == [
-        "dev/stsb/cosine by gold",
-        "dev/stsb/cosine densities",
+        "scores/dev/stsb/cosine by gold",
+        "scores/dev/stsb/cosine densities",
     ]
     expected = {
         "by gold": figures.scatter_plot(gold, scores, "stsb", "cosine"),
         "densities": figures.histograms(scores_by_gold(scores, gold), "stsb", "cosine"),
     }
     for what, figure in expected.items():
-        images = events.Images(f"dev/stsb/cosine {what}")
+        images = events.Images(f"scores/dev/stsb/cosine {what}")
         assert [image.step for image in images] == [3, 5]
         pixels = np.array(Image.open(io.BytesIO(images[1].encoded_image_string)))
         assert np.array_equal(pixels, figures.figure_pixels(figure))
 
 
-def test_scores_that_are_no_numbers_stop_nothing(tmp_path):
+def test_scores_that_are_nan_stop_nothing(tmp_path):
     """The images of every step are there; a training must not end by a picture."""
     tracker, gold = Tracker(tmp_path, 0, 10), np.array([0.0, 0.5, 1.0])
     for step, bad in enumerate((np.array([0.1, math.nan, 0.3]), np.full(3, math.nan)), start=1):
-        tracker.reports(
-            "dev", step, [Report("x", "sts", 3, {"spearman_cosine": math.nan}, bad, gold)]
-        )
+        tracker.log_dev(step, [Report("x", "sts", 3, {"spearman_cosine": math.nan}, bad, gold)])
     tracker.close()
     for what in ("by gold", "densities"):
-        assert [image.step for image in board(tmp_path).Images(f"dev/x/cosine {what}")] == [1, 2]
+        assert [image.step for image in board(tmp_path).Images(f"scores/dev/x/cosine {what}")] == [
+            1,
+            2,
+        ]
 
 
 def test_without_matplotlib_there_are_no_images(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.reports(
-        "dev", 1, [Report("x", "sts", 2, {"spearman_cosine": 1.0}, np.ones(2), np.ones(2))]
-    )
+    tracker.log_dev(1, [Report("x", "sts", 2, {"spearman_cosine": 1.0}, np.ones(2), np.ones(2))])
     tracker.close()
     assert board(tmp_path).Tags()["images"] == []
     assert len(board(tmp_path).Tags()["histograms"]) == 1
@@ -257,10 +224,10 @@ def test_without_matplotlib_there_are_no_images(tmp_path, monkeypatch):
 
 def test_the_bar_follows_the_step(tmp_path):
     tracker = Tracker(tmp_path, 3, 10)
-    tracker.start()
+    tracker.start_bar()
     assert (tracker.bar.n, tracker.bar.total) == (3, 10)
-    tracker.progress(5, 0.12345, 678.9)
-    tracker.progress(9, 0.12345, 678.9)
+    tracker.update_bar(5, 0.12345, 678.9)
+    tracker.update_bar(9, 0.12345, 678.9)
     assert tracker.bar.n == 9
     assert tracker.bar.postfix == "loss 0.1235, 679 pairs/s"
     tracker.close()
@@ -268,14 +235,12 @@ def test_the_bar_follows_the_step(tmp_path):
 
 def test_an_inactive_tracker_writes_nothing(tmp_path, capsys):
     tracker = Tracker(tmp_path, 0, 10, active=False)
-    tracker.config({"a": 1})
-    tracker.start()
-    tracker.scalars("train", 1, {"loss": 0.5})
-    tracker.progress(1, 0.5, 10.0)
-    tracker.reports(
-        "dev", 1, [Report("x", "sts", 1, {"spearman_cosine": 1.0}, np.ones(1), np.ones(1))]
-    )
-    tracker.say("hello")
+    tracker.log_config({"a": 1})
+    tracker.start_bar()
+    tracker.log_training(1, {"loss": 0.5})
+    tracker.update_bar(1, 0.5, 10.0)
+    tracker.log_dev(1, [Report("x", "sts", 1, {"spearman_cosine": 1.0}, np.ones(1), np.ones(1))])
+    tracker.print("hello")
     tracker.close()
     assert file_tree(tmp_path) == []
     assert capsys.readouterr() == ("", "")
@@ -287,9 +252,9 @@ def test_an_inactive_tracker_leaves_the_rows_of_the_active_one(tmp_path):
     assert [row["step"] for row in lines(tmp_path)] == [1, 2, 3]
 
 
-def test_the_active_tracker_speaks(tmp_path, capsys):
+def test_the_active_tracker_prints(tmp_path, capsys):
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.say("a line")
+    tracker.print("a line")
     tracker.close()
     assert "a line\n" in capsys.readouterr().out
 
@@ -298,7 +263,7 @@ def test_the_active_tracker_speaks(tmp_path, capsys):
 
 
 def age_events(folder):
-    """TensorBoard reads event files by name, which starts with the second: put those of an earlier writer before."""
+    """Rename event files as if written earlier: TensorBoard reads them in the order of names."""
     for path in folder.glob("events.out.tfevents.*"):
         first, second, third, _, *rest = path.name.split(".")
         path.rename(folder / ".".join([first, second, third, "1000000000", *rest]))
@@ -318,14 +283,14 @@ def test_a_resumed_run_has_one_row_and_one_point_a_step(tmp_path):
     age_events(tmp_path)
     tracker = Tracker(tmp_path, 2, 10)
     for step in (3, 4, 5):
-        tracker.scalars("train", step, {"loss": 100.0 + step})
+        tracker.log_training(step, {"loss": 100.0 + step})
     tracker.close()
     expected = [(1, 1.0), (2, 0.5), (3, 103.0), (4, 104.0), (5, 105.0)]
     assert [(row["step"], row["loss"]) for row in lines(tmp_path)] == expected
     assert curve(tmp_path, "train/loss") == expected
 
 
-def test_a_run_resumed_before_its_first_checkpoint_starts_its_curves_anew(tmp_path):
+def test_a_run_resumed_before_its_first_checkpoint_starts_its_curves_again(tmp_path):
     write(tmp_path, [1, 2, 3])
     age_events(tmp_path)
     write(tmp_path, [1, 2])
@@ -336,7 +301,7 @@ def test_a_run_resumed_before_its_first_checkpoint_starts_its_curves_anew(tmp_pa
 @pytest.mark.parametrize(
     "torn", ['{"step": 3, "ki', "{", '{"step": 3, "kind": "train", "loss": 0.1}']
 )
-def test_a_last_row_cut_short_is_survived(tmp_path, torn):
+def test_a_last_row_cut_short_is_left_out(tmp_path, torn):
     write(tmp_path, [1, 2])
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write(torn)  # no newline: the crash came first
@@ -359,7 +324,7 @@ def test_no_metrics_are_no_rows(tmp_path):
 
 def test_null_stays_null_over_a_resume(tmp_path):
     tracker = Tracker(tmp_path, 0, 10)
-    tracker.scalars("dev", 1, {"x": math.nan})
+    tracker.log_row("dev", 1, {"x": math.nan})
     tracker.close()
     Tracker(tmp_path, 1, 10).close()
     assert lines(tmp_path) == [{"step": 1, "kind": "dev", "x": None}]
@@ -369,7 +334,7 @@ def test_null_stays_null_over_a_resume(tmp_path):
 
 
 def run_folder(tmp_path):
-    """A folder that holds a run, with something in it that only a new start may remove."""
+    """A folder that holds a run, with a file that only --overwrite may delete."""
     folder = tmp_path / "runs" / "stsb"
     open_run(folder, CONFIG, resume=False, overwrite=False)
     (folder / "best").mkdir()
@@ -413,7 +378,7 @@ def test_resume_and_overwrite_exclude_each_other(tmp_path):
     assert (folder / "best" / "model.safetensors").exists()
 
 
-def test_resume_goes_on_under_the_same_configuration(tmp_path):
+def test_resume_with_the_same_configuration(tmp_path):
     folder = run_folder(tmp_path)
     open_run(folder, CONFIG, resume=True, overwrite=False)
     assert (folder / "best" / "model.safetensors").exists()
@@ -440,9 +405,7 @@ def test_resume_of_nothing_starts(tmp_path):
     ],
     ids=["value", "two", "longer", "blank", "shorter"],
 )
-def test_resume_under_another_configuration_names_the_first_difference(
-    tmp_path, new, before, after
-):
+def test_resume_with_another_configuration_names_the_first_difference(tmp_path, new, before, after):
     folder = run_folder(tmp_path)
     with pytest.raises(InputError) as error:
         open_run(folder, new, resume=True, overwrite=False)

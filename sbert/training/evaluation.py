@@ -1,0 +1,93 @@
+"""Evaluation of a run: dev during training, dev and test before it and after it."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from sbert.data.retrieval import Retrieval
+from sbert.data.rows import Rows
+from sbert.device import Precision
+from sbert.distributed import broadcast, compute_shared
+from sbert.evaluation.evaluators import evaluate_rows
+from sbert.evaluation.report import Report
+from sbert.evaluation.scorers import (
+    Scorer,
+    bi_encoder_scorer,
+    check_supported,
+    cross_encoder_scorer,
+)
+from sbert.losses.base import Loss
+from sbert.losses.saved import load_loss
+from sbert.losses.softmax import SoftmaxLoss
+from sbert.models.cross_encoder import CrossEncoder
+from sbert.models.encoder import Encoder
+from sbert.training.datasets import RunData
+from sbert.training.objective import Objective
+from sbert.training.tracking import Tracker, read_metrics
+
+
+class RunEvaluator:
+    """Evaluates models on the datasets of a run, with all its processes."""
+
+    def __init__(self, data: RunData, precision: Precision, accelerator: Accelerator):
+        self.data = data
+        self.precision = precision
+        self.accelerator = accelerator
+
+    def make_scorer(self, model: Encoder, loss: Loss) -> Scorer:
+        """The scorer of a model; a bi-encoder classifies by the head of its loss, if it has one."""
+        share, classes = partial(partial, compute_shared, self.accelerator), self.data.classes
+        if isinstance(model, CrossEncoder):
+            predict = share(partial(model.predict, logits=True, precision=self.precision))
+            return cross_encoder_scorer(predict, model.dim, classes)
+        head = loss.full_loss if isinstance(loss.full_loss, SoftmaxLoss) else None
+        encode = share(partial(model.encode, precision=self.precision))
+        return bi_encoder_scorer(encode, head, classes, self.accelerator.device)
+
+    def check_supported(self, objective: Objective) -> None:
+        """Refuse a dataset whose task the model cannot do, before training starts."""
+        scorer = self.make_scorer(objective.model, objective.loss)
+        for rows in self.data.evaluated:
+            check_supported(rows, scorer)
+
+    def evaluate(
+        self, datasets: Sequence[Rows | Retrieval], model: Encoder, loss: Loss
+    ) -> list[Report]:
+        scorer = self.make_scorer(model, loss)
+        return [evaluate_rows(rows, scorer) for rows in datasets]
+
+    def evaluate_saved(self, folder: Path, objective: Objective) -> list[Report]:
+        """Evaluate a model like that of `objective`, read back from disk, on dev and test."""
+        device = self.accelerator.device
+        model = type(objective.model).from_pretrained(folder).to(device)
+        loss = objective.loss
+        if isinstance(loss.full_loss, SoftmaxLoss):
+            loss = load_loss(folder, model.dim)[0].to(device)
+        return self.evaluate(self.data.evaluated, model, loss)
+
+    def metrics_before(
+        self, objective: Objective, folder: Path, tracker: Tracker
+    ) -> dict[str, float]:
+        """Evaluate the model before training; in a resumed run, read what was recorded then.
+
+        Returns the main metric of each dataset as <dataset>, and each metric as
+        <dataset>/<metric>; undefined ones are NaN.
+        """
+        rows = read_metrics(folder) if self.accelerator.is_main_process else []
+        saved = [row for row in rows if row["kind"] == "before"]
+        saved = broadcast(self.accelerator, saved)
+        if saved:
+            return {name: math.nan if value is None else value for name, value in saved[0].items()}
+        reports = self.evaluate(self.data.evaluated, objective.model, objective.loss)
+        values = {report.name: report.primary for report in reports}
+        for report in reports:
+            values |= {f"{report.name}/{name}": value for name, value in report.metrics.items()}
+            for note in report.notes:
+                self.accelerator.print(f"note: {note}")
+        tracker.log_row("before", 0, values)
+        tracker.log_curves("dev", 0, reports[: len(self.data.dev)])
+        tracker.log_curves("test", 0, reports[len(self.data.dev) :])
+        return values
