@@ -45,8 +45,7 @@ class BootstrapMetric(abc.ABC):
 
 
 class Mean(BootstrapMetric):
-    """The mean of a value a row: right or wrong, the nDCG of a query. Rows that are NaN do not
-    count."""
+    """The mean of one value a row, such as the nDCG of a query; a value of NaN does not count."""
 
     def __init__(self, values: Array):
         super().__init__(len(values))
@@ -82,8 +81,7 @@ class Pearson(BootstrapMetric):
 
 
 class Spearman(BootstrapMetric):
-    """Spearman's rho of two columns (N,): Pearson's r of the ranks in the resample, ties
-    averaged."""
+    """Spearman's rho of two columns (N,), by their ranks in the resample."""
 
     def __init__(self, x: Array, y: Array):
         super().__init__(len(x))
@@ -103,8 +101,7 @@ class Spearman(BootstrapMetric):
 
 
 class AveragePrecision(BootstrapMetric):
-    """sum_k (R_k - R_{k-1}) P_k over the cutoffs between distinct scores, as
-    `metrics.average_precision`."""
+    """As `metrics.average_precision`: sum_k (R_k - R_{k-1}) P_k over the cutoffs."""
 
     def __init__(self, scores: Array, gold: Array):
         super().__init__(len(scores))
@@ -123,8 +120,7 @@ class AveragePrecision(BootstrapMetric):
 
 
 class _TieGroups:
-    """The K groups of equal values of a column (N,), in ascending order. `group` (N,): that of a
-    row."""
+    """The K groups of equal values of a column (N,), ascending; `group` (N,): that of each row."""
 
     def __init__(self, values: Array):
         self.order = np.argsort(values, kind="stable")

@@ -104,8 +104,7 @@ def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
 
 
 def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
-    """Search of a whole corpus: nDCG@10 as by trec_eval, the protocol of BEIR (arXiv
-    2104.08663)."""
+    """Search of a whole corpus: nDCG@10 by trec_eval's formula, as BEIR (arXiv 2104.08663)."""
     _, report.retrieved = scorer.search(rows.queries, rows.corpus, scorer.depth)
     by_query = metrics.retrieval_metrics(report.retrieved, *rows.qrels)
     report.add_query_metrics(by_query, scorer.score_name)
@@ -157,8 +156,7 @@ def evaluate_rows(rows: Rows | Retrieval, scorer: Scorer) -> Report:
 
 
 def undefined_metric(rows: Rows | Retrieval) -> str | None:
-    """Why the primary metric of a dataset is undefined for every model; None where it is
-    defined."""
+    """Why the primary metric of a dataset is undefined for every model, or None."""
     if rows.task in ("sts", "binary") and len(np.unique(rows.labels)) < 2:
         metric = "a correlation" if rows.task == "sts" else "average precision"
         labels = f"all {len(rows):,} labels are {rows.labels[0]:g}"

@@ -166,8 +166,7 @@ def bar_plot(
 
 
 def _axis_range(values: np.ndarray) -> tuple[float, float]:
-    """The ends of an axis for bars: from 0 only where the differences are not small beside the
-    values."""
+    """The ends of an axis for bars: from 0 unless differences would be too small to see."""
     values = values[np.isfinite(values)]
     if not len(values):
         values = np.array([0.0, 1.0])

@@ -66,8 +66,7 @@ def load_models(
     """The model, and the baseline and the reranker where they are given, by role.
 
     Raises:
-        InputError: an option that a model does not have, or a dataset that it cannot be evaluated
-        on.
+        InputError: an option that a model does not have, a dataset that it cannot be evaluated on.
     """
     models = {"model": _load_model(config, datasets, device)}
     if config.baseline:
@@ -81,14 +80,14 @@ def _load_model(
     config: EvaluateConfig, datasets: Datasets, device: torch.device, role: str = "model"
 ) -> EvaluatedModel:
     root = locate_folder(config.model)
-    load = _load_cross_encoder if is_classifier(root) else _load_bi_encoder
+    load = _cross_encoder_and_scorer if is_classifier(root) else _bi_encoder_and_scorer
     model, scorer = load(root, config, datasets, device)
     for rows in datasets:
         check_supported(rows, scorer)
     return EvaluatedModel(role, config.model, model, scorer)
 
 
-def _load_bi_encoder(
+def _bi_encoder_and_scorer(
     root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
 ) -> tuple[BiEncoder, Scorer]:
     if config.symmetric:
@@ -107,7 +106,7 @@ def _load_bi_encoder(
     return model, bi_encoder_scorer(encode, head, classes, device, depth)
 
 
-def _load_cross_encoder(
+def _cross_encoder_and_scorer(
     root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
 ) -> tuple[CrossEncoder, Scorer]:
     if config.pooling is not None or config.layer != -1:

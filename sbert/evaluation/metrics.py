@@ -9,10 +9,13 @@ To add a metric, write it here as a function on arrays, and call it in the evalu
     report.metrics[f"kendall_{name}"] = metrics.kendall(scores, rows.labels)
 
 It then appears in the JSON report of evaluate.py and, for every evaluation of a training run, in
-metrics.jsonl and TensorBoard. For a column in the tables of evaluate.py, add `"Kendall":
-"kendall_{}"` to the task's entry of `COLUMNS` in `report.py`; the first entry is the primary
-metric, which a model is chosen by. For an interval, add a `BootstrapMetric` of it
-(`bootstrap.py`) to `report.bootstrap_metrics`.
+metrics.jsonl and TensorBoard. For a column in the tables of evaluate.py, add it to the columns of
+its task, `COLUMNS` in `report.py`:
+
+    "Kendall": "kendall_{}",
+
+The first column is the primary metric, which a model is chosen by. For an interval, add a
+`BootstrapMetric` (`bootstrap.py`) to `report.bootstrap_metrics`.
 """
 
 import math

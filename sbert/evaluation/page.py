@@ -66,7 +66,7 @@ def json_report(evaluation: Evaluation) -> dict[str, object]:
         "notes": evaluation.notes(),
         "models": [model.facts() for model in evaluation.models.values()],
         "data": [_data_facts(dataset) for dataset in datasets],
-        "settings": _settings(evaluation),
+        "settings": _report_settings(evaluation),
         "versions": versions(),
         "command": evaluation.command,
         "seconds": round(evaluation.seconds, 2),
@@ -135,7 +135,7 @@ def _data_facts(dataset: DatasetResults) -> dict[str, object]:
     }
 
 
-def _settings(evaluation: Evaluation) -> dict[str, object]:
+def _report_settings(evaluation: Evaluation) -> dict[str, object]:
     """The options that the numbers depend on, besides the models and the data."""
     config = evaluation.config
     settings = {
@@ -170,7 +170,7 @@ def markdown_page(evaluation: Evaluation, output: Path) -> str:
         resamples = f"percentiles of {config.resamples:,} bootstrap resamples of the rows"
         level = f"{100 * CONFIDENCE:.0f} %"
         parts.append(f"Intervals of {level}: {resamples} (of rankings: the queries).")
-    parts.append(f"- {_join(_settings(evaluation))}\n- {_join(versions())}")
+    parts.append(f"- {_join(_report_settings(evaluation))}\n- {_join(versions())}")
     return (
         "\n\n".join([*parts, f"    {evaluation.command}", f"{evaluation.seconds:.1f} seconds"])
         + "\n"

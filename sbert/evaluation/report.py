@@ -84,8 +84,7 @@ class Report:
         return self.metrics[self.primary_metric]
 
     def add_query_metrics(self, by_query: dict[str, np.ndarray], score_name: str) -> None:
-        """Add metrics of queries, (Q,) each: their means over the queries where they are
-        defined."""
+        """Add metrics of queries, (Q,) each, as their means where they are defined."""
         for name, values in by_query.items():
             self.metrics[f"{name}_{score_name}"] = mean_defined(values)
             self.bootstrap_metrics[f"{name}_{score_name}"] = Mean(values)

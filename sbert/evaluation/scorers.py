@@ -25,9 +25,8 @@ class Scorer:
     score_name: of the score that counts, "cosine" or "logit".
     score: {score name: (N,)}, larger is more similar.
     classify: logits (N, K) of K classes. classes: their names, where they are known.
-    search: Q queries, N documents and k to the scores (Q, k) and indices (Q, k) of the k best
-    documents,
-        best first; index -1 where there are no more.
+    search: Q queries, N documents and k to the scores (Q, k) and the indices (Q, k) of the k best
+        documents, best first; index -1 where there are no more.
     depth: the k of a search.
     """
 
