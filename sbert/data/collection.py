@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from sbert.data.config import CollectionConfig
-from sbert.data.paths import is_dataset_name, split_file, split_files
+from sbert.data.origin import is_dataset_name, split_file, split_files
 from sbert.data.readers import READERS, file_format, read_text
 from sbert.data.schema import check_columns, check_text
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.texts import digest
 
 _CHUNK = 16_384  # embeddings that are read at a time
@@ -57,25 +57,26 @@ class Collection:
         if self.vectors is None:
             return digest(self.texts)
         hashed = hashlib.sha256(f"{self.vectors.dtype} {self.vectors.shape}".encode())
-        for start in range(0, len(self), _CHUNK):
-            hashed.update(self.vectors[start : start + _CHUNK].tobytes())
+        hashed.update(np.ascontiguousarray(self.vectors))
         return hashed.hexdigest()
 
 
 def read_collection(config: CollectionConfig) -> Collection:
     """Read texts or embeddings; `InputError` names the file and the line that cannot be used."""
-    if config.limit is not None and config.limit < 1:
-        raise InputError(f"{config.path}: limit is {config.limit}; it must be 1 or more")
+    require(
+        config.limit is None or config.limit >= 1,
+        f"{config.path}: limit is {config.limit}; it must be 1 or more",
+    )
     if Path(config.path).suffix == ".npy":
         return _read_embeddings(config)
     path = collection_file(config)
     lines = list(_identified_texts(path, config))
     present = [(identifier, text) for identifier, text in lines if text.strip()]
-    if not present:
-        raise InputError(f"{path}: contains no texts")
+    require(present, f"{path}: contains no texts")
     ids, texts = map(list, zip(*present[: config.limit], strict=True))
-    empty = len(lines) - len(present)
-    return Collection(str(path), ids, texts, empty, embeddings=config.embeddings)
+    return Collection(
+        str(path), ids, texts, empty=len(lines) - len(present), embeddings=config.embeddings
+    )
 
 
 def collection_file(config: CollectionConfig) -> Path:
@@ -90,13 +91,17 @@ def collection_file(config: CollectionConfig) -> Path:
 def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[str, str]]:
     """(id, text) of each line; empty texts too."""
     extension = file_format(path)
+    require(
+        extension in ("txt", "tsv", "csv", "jsonl"),
+        f"{path}: unknown file extension; known: txt, tsv, csv, jsonl (plain or .gz), npy",
+    )
     if extension == "txt":
         lines = read_text(path).split("\n")
         if not lines[-1].strip():
             lines.pop()  # what follows the last newline is not a line
         for number, line in enumerate(lines, start=1):
             yield str(number), line.strip()
-    elif extension in ("tsv", "csv", "jsonl"):
+    else:
         id_column = config.id or "id"
         required = [config.column, config.id] if config.id else [config.column]
         for number, line in READERS[extension](path):
@@ -106,20 +111,17 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
             check_text(config.column, line[config.column], location)
             check_text(id_column, identifier, location)
             yield identifier, line[config.column]
-    else:
-        raise InputError(
-            f"{path}: unknown file extension; known: txt, tsv, csv, jsonl (plain or .gz), npy"
-        )
 
 
 def _read_embeddings(config: CollectionConfig) -> Collection:
     """A collection of embeddings alone; their ids are their row numbers from 0."""
     vectors = load_vectors(config.path)[: config.limit]
-    if not vectors.size:
-        raise InputError(f"{config.path}: contains no embeddings")
-    _check_finite(config.path, vectors)
-    ids = [str(i) for i in range(len(vectors))]
-    return Collection(config.path, ids, [], vectors=vectors)
+    require(vectors.size, f"{config.path}: contains no embeddings")
+    for start in range(0, len(vectors), _CHUNK):
+        finite = np.isfinite(vectors[start : start + _CHUNK]).all(axis=1)  # (chunk,)
+        row = start + finite.argmin()
+        require(finite.all(), f"{config.path}: row {row} (from 0) contains NaN or infinity")
+    return Collection(config.path, [str(i) for i in range(len(vectors))], [], vectors=vectors)
 
 
 def load_vectors(path: str | Path) -> np.ndarray:
@@ -134,19 +136,13 @@ def load_vectors(path: str | Path) -> np.ndarray:
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{path}: not a .npy file of numbers: {error}") from None
-    if not isinstance(vectors, np.ndarray):
-        raise InputError(f"{path}: an archive of arrays, not a .npy file of one array")
-    if vectors.ndim != 2 or vectors.dtype not in (np.float16, np.float32, np.float64):
-        raise InputError(
-            f"{path}: contains {vectors.dtype} of shape {vectors.shape}; expected embeddings, "
-            "float16, float32 or float64 of shape (N, H)"
-        )
+    require(
+        isinstance(vectors, np.ndarray),
+        f"{path}: an archive of arrays, not a .npy file of one array",
+    )
+    require(
+        vectors.ndim == 2 and vectors.dtype in (np.float16, np.float32, np.float64),
+        f"{path}: contains {vectors.dtype} of shape {vectors.shape}; expected embeddings, "
+        "float16, float32 or float64 of shape (N, H)",
+    )
     return vectors
-
-
-def _check_finite(path: str, vectors: np.ndarray) -> None:
-    for start in range(0, len(vectors), _CHUNK):
-        finite = np.isfinite(vectors[start : start + _CHUNK]).all(axis=1)  # (chunk,)
-        if not finite.all():
-            row = start + int(finite.argmin())
-            raise InputError(f"{path}: row {row} (from 0) contains NaN or infinity")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 Label = float | int | list[float]
 
@@ -22,18 +22,18 @@ LabelReader = Callable[[object, str, list[str | None]], Label]
 
 NLI_CLASSES = ["contradiction", "entailment", "neutral"]
 
-_RANGES = {"stsb": (0, 5), "stsb_multi_mt": (0, 5), "afs": (0, 5)}
-_RANGES |= {f"sts{year}": (0, 5) for year in range(12, 17)}
+# datasets whose scores are 0 to 5
+_SCORED_TO_5 = ("stsb", "stsb_multi_mt", "afs", "sts12", "sts13", "sts14", "sts15", "sts16")
 
 
 def _score_reader(config: DatasetConfig, binary: bool = False) -> LabelReader:
     """Scores, scaled from the range of the dataset to [0, 1]; binary: only 0 and 1."""
-    low, high = config.range or _RANGES.get(config.path.partition("/")[0], (0, 1))
-    if not (low < high and math.isfinite(high - low)):
-        raise InputError(
-            f"dataset {config.path}: range [{low:g}, {high:g}] must be two finite numbers, the "
-            "lower first"
-        )
+    low, high = config.range or (0, 5 if config.path.partition("/")[0] in _SCORED_TO_5 else 1)
+    require(
+        low < high and math.isfinite(high - low),
+        f"dataset {config.path}: range [{low:g}, {high:g}] must be two finite numbers, the lower "
+        "first",
+    )
 
     def read_score(value: object, location: str, texts: list[str | None]) -> float:
         number = _number(value, "score", location)
@@ -76,7 +76,6 @@ def read_relevance(value: object, location: str, texts: Sequence[str] = ()) -> f
 
 
 def _number(value: object, name: str, location: str) -> float:
-    """A finite number."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -8,6 +8,7 @@ in either order, for NLI too, whose labels depend on the order: this overcounts 
 undercounts.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -15,21 +16,20 @@ from itertools import product
 import numpy as np
 
 from sbert.data.config import DatasetConfig
+from sbert.data.origin import corpus_folder
 from sbert.data.retrieval import Retrieval
-from sbert.data.retrieval_files import corpus_folder
 from sbert.data.rows import Rows, read_dataset
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.texts import normalise, unique
 
 
 def check_names(datasets: list[Rows | Retrieval]) -> None:
     """Refuse two evaluated datasets of one name: their metrics would be one curve."""
-    names = [rows.name for rows in datasets]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                f"data: two evaluated datasets are named {name}; set another name for one of them"
-            )
+    for name, count in Counter(rows.name for rows in datasets).items():
+        require(
+            count == 1,
+            f"data: two evaluated datasets are named {name}; set another name for one of them",
+        )
 
 
 def check_held_out(train: list[Rows], held_out: list[Rows | Retrieval]) -> None:

@@ -1,13 +1,114 @@
-"""Where a dataset's lines come from: a file, a named dataset of the data folder, or the hub."""
+"""Where the lines of a dataset come from: a file, the data folder, a retrieval folder or the hub.
 
+A retrieval folder has a corpus, queries and judgements (qrels), in this project's layout or BEIR's.
+Each file is TSV or JSONL, plain or .gz; its columns have the names of either layout:
+
+    corpus                        id text                    _id text, title (prepended to text)
+    queries or queries_<split>    id text                    _id text
+    qrels or qrels_<split>        query_id doc_id relevance  query-id corpus-id score
+    or qrels/<split>
+"""
+
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from sbert.data.config import DatasetConfig
-from sbert.data.paths import is_dataset_name, split_file
 from sbert.data.readers import READERS, Line, file_format
-from sbert.data.retrieval_files import corpus_folder, qrels_files
-from sbert.errors import InputError
+from sbert.errors import InputError, require
+
+BUILT_IN = Path(__file__).parent / "demo"  # written by tools/demo_corpus.py
+
+_QRELS = re.compile(r"qrels(?:[_/](.+?))?\.(?:tsv|jsonl)(?:\.gz)?")
+
+
+def data_dir() -> Path:
+    """The folder of named datasets: the environment variable SBERT_DATA, or data/."""
+    return Path(os.environ.get("SBERT_DATA", "data"))
+
+
+def named_folder(name: str) -> Path:
+    """The folder of a named dataset below `data_dir()`; demo, if not there, is the built-in one."""
+    folder = data_dir() / name
+    return BUILT_IN if name == BUILT_IN.name and not folder.exists() else folder
+
+
+def is_dataset_name(path: str) -> bool:
+    """Whether a path names a dataset of the data folder, such as stsb: it has no file extension."""
+    return not Path(path.removesuffix(".gz")).suffix
+
+
+def split_files(name: str) -> dict[str, Path]:
+    """The files <data folder>/<name>/<split>.tsv.gz by split, sorted."""
+    files = sorted(named_folder(name).glob("*.tsv.gz"))
+    return {path.name.removesuffix(".tsv.gz"): path for path in files}
+
+
+def split_file(name: str, split: str | None) -> Path:
+    """The file of one split of a named dataset.
+
+    Raises:
+        InputError: the data folder has no such dataset, or the dataset has no such split.
+    """
+    files = split_files(name)
+    require(
+        files,
+        f"dataset {name}: no such file, and no <split>.tsv.gz in {data_dir() / name} "
+        "(SBERT_DATA sets the data folder)",
+    )
+    return _choose_split(name, split, files)
+
+
+def _choose_split(name: str, split: str | None, files: dict[str | None, Path]) -> Path:
+    problem = "split is not set" if split is None else f"no split '{split}'"
+    available = [known or f"{path.name} without a split" for known, path in files.items()]
+    require(split in files, f"dataset {name}: {problem}; available: {', '.join(available)}")
+    return files[split]
+
+
+def corpus_folder(config: DatasetConfig) -> Path | None:
+    """The folder, in the data folder or as a path, that holds a corpus; None if there is none."""
+    folders = [data_dir() / config.path, Path(config.path)]
+    return next((folder for folder in folders if find_table(folder, "corpus")), None)
+
+
+def find_table(folder: Path, stem: str) -> Path | None:
+    """The file of this name, whatever its format; None if there is none."""
+    paths = [folder / (stem + suffix) for suffix in (".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz")]
+    present = [path for path in paths if path.is_file()]
+    if len(present) > 1:
+        raise InputError(f"{present[0]} and {present[1]} both exist; keep one of them")
+    return present[0] if present else None
+
+
+def queries_file(config: DatasetConfig, folder: Path) -> Path:
+    """The queries of the dataset's split, or those of all splits."""
+    stem = f"queries_{config.split}" if config.split else "queries"
+    path = find_table(folder, stem) or find_table(folder, "queries")
+    require(path, f"{folder}: no queries; expected {stem}.tsv or queries.jsonl, plain or .gz")
+    return path
+
+
+def qrels_file(config: DatasetConfig, folder: Path) -> Path:
+    """The judgements of the dataset's split."""
+    files = _qrels_files(folder)
+    require(
+        files,
+        f"{folder}: no judgements; expected qrels.tsv, qrels_<split>.tsv or qrels/<split>.tsv",
+    )
+    return _choose_split(config.path, config.split, files)
+
+
+def _qrels_files(folder: Path) -> dict[str | None, Path]:
+    """The files of judgements by split; by None in a folder without splits."""
+    files: dict[str | None, Path] = {}
+    for path in sorted([*folder.glob("qrels*"), *folder.glob("qrels/*")]):
+        match = _QRELS.fullmatch(path.relative_to(folder).as_posix())
+        if match:
+            other = files.setdefault(match[1], path)
+            require(other == path, f"{other} and {path} both exist; keep one of them")
+    return files
 
 
 def dataset_file(config: DatasetConfig) -> Path | None:
@@ -29,8 +130,10 @@ def open_lines(config: DatasetConfig, labels: bool = True) -> tuple[str, Iterato
         return f"{config.path}, split {config.split}", _hub_lines(config)
     reader = config.format or file_format(path)
     known = [name for name in READERS if name != "txt" or not labels]
-    if reader not in known:
-        raise InputError(f"{path}: unknown file extension; set format to one of {', '.join(known)}")
+    require(
+        reader in known,
+        f"{path}: unknown file extension; set format to one of {', '.join(known)}",
+    )
     return str(path), READERS[reader](path)
 
 
@@ -42,8 +145,7 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
         raise InputError(
             f"{dataset}: the package datasets is not installed; pip install 'sbert[datasets]'"
         ) from None
-    if config.split is None:
-        raise InputError(f"{dataset}: split is not set")
+    require(config.split is not None, f"{dataset}: split is not set")
     name, _, subset = config.path.removeprefix("hf:").partition(":")
     try:
         table = datasets.load_dataset(name, subset or None, split=config.split)
@@ -55,9 +157,7 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
 def has_splits(config: DatasetConfig) -> bool:
     """Whether a dataset needs a split; files and retrieval folders without splits do not."""
     folder = corpus_folder(config)
-    if folder:
-        return None not in qrels_files(folder)
-    return is_dataset_name(config.path)
+    return None not in _qrels_files(folder) if folder else is_dataset_name(config.path)
 
 
 def dataset_by_name(spec: str, split: str) -> DatasetConfig:

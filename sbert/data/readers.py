@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 Line = tuple[int, dict[str, object]]
 
@@ -68,14 +68,18 @@ def _table_reader(
     def read(path: Path) -> Iterator[Line]:
         lines = read_fields(path)
         names = header or next(lines, (0, []))[1]
-        if len(set(names)) < len(names):
-            raise InputError(f"{path}, line 1: duplicate column name in: {', '.join(names)}")
+        require(
+            len(set(names)) == len(names),
+            f"{path}, line 1: duplicate column name in: {', '.join(names)}",
+        )
         for number, values in lines:
             # more fields than the header has: a tab or comma inside a text. Files without a header
             # may have further columns: some lines of STSbenchmark end with licences
             if len(values) < len(names) or (len(values) > len(names) and not header):
-                expected = f"expected {len(names)} ({', '.join(names)})"
-                raise InputError(f"{path}, line {number}: {len(values)} fields, {expected}")
+                raise InputError(
+                    f"{path}, line {number}: {len(values)} fields, expected {len(names)} "
+                    f"({', '.join(names)})"
+                )
             yield number, dict(zip(names, values, strict=False))
 
     return read
@@ -90,8 +94,9 @@ def _read_jsonl(path: Path) -> Iterator[Line]:
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}: not JSON: {error}") from None
         if not isinstance(row, dict):
-            kind = type(row).__name__
-            raise InputError(f"{path}, line {number}: expected a JSON object, not {kind}")
+            raise InputError(
+                f"{path}, line {number}: expected a JSON object, not {type(row).__name__}"
+            )
         yield number, row
 
 

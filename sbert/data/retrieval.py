@@ -1,32 +1,26 @@
 """Retrieval datasets: queries to be answered from a corpus, with judgements (qrels).
 
-`retrieval_files` describes the layout of their folders.
+`origin` describes the layout of their folders.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
 from sbert.data.labels import read_relevance
-from sbert.data.paths import data_dir
-from sbert.data.readers import READERS, file_format
-from sbert.data.retrieval_files import corpus_folder, find_table, qrels_file, queries_file
+from sbert.data.origin import corpus_folder, data_dir, find_table, qrels_file, queries_file
+from sbert.data.readers import READERS, Line, file_format
 from sbert.data.schema import check_columns, check_text
 from sbert.data.subset import select_rows
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 # BEIR's column names, and those of this project
-_BEIR_COLUMNS = {
-    "_id": "id",
-    "query-id": "query_id",
-    "corpus-id": "doc_id",
-    "score": "relevance",
-}
+_BEIR_COLUMNS = {"_id": "id", "query-id": "query_id", "corpus-id": "doc_id", "score": "relevance"}
 
 # the options of a dataset that apply to retrieval
 _OPTIONS = ["path", "split", "task", "limit", "limit_seed", "beyond", "name"]
@@ -65,12 +59,11 @@ class Retrieval:
         return [self.queries + self.corpus]
 
     def describe(self) -> str:
-        documents = f"{len(self.corpus):,} documents"
+        line = f"{self.name}: {len(self):,} queries, {len(self.corpus):,} documents"
         empty = sum(not text.strip() for text in self.corpus)
         if empty:
-            documents += f" ({empty:,} of them empty)"
-        judgements = f"{len(self.qrels.query):,} judgements"
-        line = f"{self.name}: {len(self):,} queries, {documents}, {judgements}, {self.task}"
+            line += f" ({empty:,} of them empty)"
+        line += f", {len(self.qrels.query):,} judgements, {self.task}"
         for reason, count in self.skipped.items():
             line += f"; {count:,} queries skipped: {reason}"
         return line
@@ -89,19 +82,18 @@ def read_retrieval(config: DatasetConfig) -> Retrieval:
     folder = corpus_folder(config)
     _check_options(config, folder)
     qrels_path = qrels_file(config, folder)
-    queries = _read_texts_by_id(queries_file(config, folder), "query")
-    corpus = _read_texts_by_id(find_table(folder, "corpus"), "document")
-    query_ids, corpus_ids = list(queries), list(corpus)
-    qrels = _read_qrels(qrels_path, query_ids, corpus_ids)
+    queries = _read_texts(queries_file(config, folder), "query")
+    corpus = _read_texts(find_table(folder, "corpus"), "document")
+    qrels = _read_qrels(qrels_path, queries, corpus)
     skipped = Counter()
-    keep = _select_queries(config, qrels, len(queries), qrels_path, skipped)
+    keep = _select_queries(config, qrels, len(queries.ids), qrels_path, skipped)
     return Retrieval(
         name=config.name or "-".join(filter(None, [folder.resolve().name, config.split])),
-        corpus_ids=corpus_ids,
-        corpus=list(corpus.values()),
-        query_ids=[query_ids[i] for i in keep],
-        queries=[queries[query_ids[i]] for i in keep],
-        qrels=_renumber(qrels, keep, len(queries)),
+        corpus_ids=corpus.ids,
+        corpus=corpus.texts,
+        query_ids=[queries.ids[i] for i in keep],
+        queries=[queries.texts[i] for i in keep],
+        qrels=_renumber(qrels, keep, len(queries.ids)),
         skipped=+skipped,  # without counts of 0
     )
 
@@ -114,25 +106,25 @@ def _check_options(config: DatasetConfig, folder: Path | None) -> None:
             f"{dataset}: task retrieval needs a folder with corpus.tsv or corpus.jsonl, plain or "
             f".gz; not found: {', '.join(folders)}"
         )
-    if config.task not in (None, "retrieval"):
-        raise InputError(
-            f"{dataset}: {folder} contains a corpus, so its task is retrieval, not {config.task}"
-        )
+    require(
+        config.task in (None, "retrieval"),
+        f"{dataset}: {folder} contains a corpus, so its task is retrieval, not {config.task}",
+    )
     for option in fields(config):
-        if option.name not in _OPTIONS and getattr(config, option.name) != option.default:
-            raise InputError(
-                f"{dataset}: {option.name} does not apply to task retrieval; its options are "
-                f"{', '.join(_OPTIONS)}"
-            )
+        require(
+            option.name in _OPTIONS or getattr(config, option.name) == option.default,
+            f"{dataset}: {option.name} does not apply to task retrieval; its options are "
+            f"{', '.join(_OPTIONS)}",
+        )
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict]]:
-    """(location for messages, fields) of each line, with the column names of this project."""
+def _lines(path: Path) -> Iterator[Line]:
+    """The lines of a file, with the column names of this project."""
     for number, line in READERS[file_format(path)](path):
         for beir_name, name in _BEIR_COLUMNS.items():
             if beir_name in line:
                 line.setdefault(name, line[beir_name])
-        yield f"{path}, line {number}", line
+        yield number, line
 
 
 def _identifier(line: dict, column: str, location: str) -> str:
@@ -143,13 +135,27 @@ def _identifier(line: dict, column: str, location: str) -> str:
     return str(value)
 
 
-def _read_texts_by_id(path: Path, kind: str) -> dict[str, str]:
-    """Texts by id, of queries or of documents; `kind` is query or document. No query is empty."""
-    texts: dict[str, str] = {}
-    for location, line in _lines(path):
+class _Texts(NamedTuple):
+    """The queries or the documents of a file."""
+
+    file: str
+    ids: list[str]
+    texts: list[str]
+
+
+def _read_texts(path: Path, kind: Literal["query", "document"]) -> _Texts:
+    """Read queries, of which none may be empty, or documents."""
+    first_line: dict[str, int] = {}  # by id
+    texts = []
+    for number, line in _lines(path):
+        location = f"{path}, line {number}"
         identifier = _identifier(line, "id", location)
-        if identifier in texts:
-            raise InputError(f"{location}: duplicate id '{identifier}'; every {kind} needs its own")
+        if identifier in first_line:
+            raise InputError(
+                f"{location}: duplicate id '{identifier}', also on line {first_line[identifier]}; "
+                f"every {kind} needs its own"
+            )
+        first_line[identifier] = number
         check_columns(["text"], line, location)
         title, text = line.get("title") or "", line["text"]
         check_text("title", title, location)
@@ -158,23 +164,23 @@ def _read_texts_by_id(path: Path, kind: str) -> dict[str, str]:
             raise InputError(
                 f"{location}: the text of query '{identifier}' is empty; fill it or remove it"
             )
-        texts[identifier] = f"{title} {text}".strip() if title.strip() else text
-    if not texts:
-        raise InputError(f"{path}: contains no {kind}")
-    return texts
+        texts.append(f"{title} {text}".strip() if title.strip() else text)
+    require(texts, f"{path}: contains no {kind}")
+    return _Texts(path.name, list(first_line), texts)
 
 
-def _read_qrels(path: Path, query_ids: list[str], document_ids: list[str]) -> Qrels:
-    query_index = {identifier: index for index, identifier in enumerate(query_ids)}
-    document_index = {identifier: index for index, identifier in enumerate(document_ids)}
+def _read_qrels(path: Path, queries: _Texts, corpus: _Texts) -> Qrels:
+    query_index = {identifier: index for index, identifier in enumerate(queries.ids)}
+    document_index = {identifier: index for index, identifier in enumerate(corpus.ids)}
     relevance: dict[tuple[int, int], float] = {}  # by the indices of query and document
-    for location, line in _lines(path):
+    for number, line in _lines(path):
+        location = f"{path}, line {number}"
         query = _identifier(line, "query_id", location)
         document = _identifier(line, "doc_id", location)
         if query not in query_index:
-            raise InputError(f"{location}: query_id '{query}' is not the id of a query")
+            raise InputError(f"{location}: query_id '{query}' is not in {queries.file}")
         if document not in document_index:
-            raise InputError(f"{location}: doc_id '{document}' is not the id of a document")
+            raise InputError(f"{location}: doc_id '{document}' is not in {corpus.file}")
         pair = query_index[query], document_index[document]
         if pair in relevance:
             raise InputError(
@@ -183,10 +189,11 @@ def _read_qrels(path: Path, query_ids: list[str], document_ids: list[str]) -> Qr
             )
         check_columns(["relevance"], line, location)
         relevance[pair] = read_relevance(line["relevance"], location)
-    if not relevance:
-        raise InputError(f"{path}: contains no judgement")
-    queries, documents = np.array(list(relevance), np.int64).T  # (M, 2) -> twice (M,)
-    return Qrels(queries, documents, np.array(list(relevance.values())))
+    require(relevance, f"{path}: contains no judgement")
+    return Qrels(
+        *np.array(list(relevance), np.int64).T,  # (M, 2) -> twice (M,)
+        np.array(list(relevance.values())),
+    )
 
 
 def _select_queries(
@@ -195,8 +202,7 @@ def _select_queries(
     """The indices of the used ones of `count` queries; the others are counted in `skipped`."""
     judged = np.isin(np.arange(count), qrels.query)
     answerable = np.isin(np.arange(count), qrels.query[qrels.relevance > 0])
-    if not answerable.any():
-        raise InputError(f"{path}: no query has a relevant document (relevance above 0)")
+    require(answerable.any(), f"{path}: no query has a relevant document (relevance above 0)")
     # the file of queries in BEIR's layout has those of all splits
     skipped[f"not in {path.name}"] = int((~judged).sum())
     skipped["no relevant document"] = int((judged & ~answerable).sum())

@@ -15,10 +15,9 @@ import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
 from sbert.data.labels import NLI_CLASSES, TASK_LABELS, Label, stack_labels
-from sbert.data.origin import dataset_name, open_lines
+from sbert.data.origin import corpus_folder, dataset_name, open_lines
 from sbert.data.readers import Line
 from sbert.data.retrieval import Retrieval, read_retrieval
-from sbert.data.retrieval_files import corpus_folder
 from sbert.data.schema import (
     ROW,
     check_columns,
@@ -30,7 +29,7 @@ from sbert.data.schema import (
     text_fields,
 )
 from sbert.data.subset import check_folds, rows_in_part, select_rows
-from sbert.errors import InputError
+from sbert.errors import require
 
 FingerprintOf = Callable[[str], str]  # a model folder, or a fingerprint -> the fingerprint
 
@@ -101,8 +100,8 @@ def read_dataset(
     table = _read_table(config, file, lines, labels, teacher)
     in_part = None
     if config.folds:
-        lines_in_part = rows_in_part(config, table.groups, file)
-        in_part = lines_in_part[[row.index for row in table.rows]]
+        used_lines = [row.index for row in table.rows]
+        in_part = rows_in_part(config, table.groups, file)[used_lines]
     keep = select_rows(config, len(table.rows), table.skipped, in_part)
     return _to_columns(config, file, table, keep)
 
@@ -131,8 +130,7 @@ def _read_table(
 ) -> _Table:
     """Read all lines; the first one decides what the columns mean."""
     first = next(lines, None)
-    if first is None:
-        raise InputError(f"{file}: no rows to use (the file has none)")
+    require(first, f"{file}: no rows to use (the file has none)")
     find = find_schema if labels else find_text_schema
     schema = find(config, list(first[1]), f"{file}, line {first[0]}")
     required = required_columns(config, schema)
@@ -153,13 +151,11 @@ def _read_table(
         label = read_label(line[schema.label], location, texts) if read_label else None
         source = str(line.get(config.source or "source", ""))
         table.rows.append(_Row(index, number, texts, label, source))
-    if not table.rows:
-        raise InputError(f"{file}: no rows to use ({'; '.join(_describe_skipped(table.skipped))})")
+    require(table.rows, f"{file}: no rows to use ({'; '.join(_describe_skipped(table.skipped))})")
     return table
 
 
 def _to_columns(config: DatasetConfig, file: str, table: _Table, keep: np.ndarray) -> Rows:
-    """The kept rows as columns."""
     rows = [table.rows[i] for i in keep]
     # N rows of up to C texts -> C columns of N texts
     texts = [list(column) for column in zip_longest(*[row.texts for row in rows])]
@@ -187,10 +183,10 @@ def both_orders(rows: Rows) -> Rows:
     Raises:
         InputError: a task whose texts have an order.
     """
-    if rows.task not in ("sts", "binary"):
-        raise InputError(
-            f"{rows.name}: both_orders is for pairs without an order (sts, binary), not {rows.task}"
-        )
+    require(
+        rows.task in ("sts", "binary"),
+        f"{rows.name}: both_orders is for pairs without an order (sts, binary), not {rows.task}",
+    )
     first, second = rows.texts
     return replace(
         rows,

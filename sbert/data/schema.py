@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sbert.data.config import DatasetConfig, TaskName
 from sbert.data.labels import TASK_LABELS
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,6 @@ _HEADERS = [
     Schema("pair", ["source_sentence", "target_sentence"], None),
 ]
 
-_SINGLE_TEXTS = Schema("pair", ["text"], None)  # no pairs, only texts
-
 _TASKS: dict[str, TaskName] = {"mrpc": "binary", "quora_pairs": "binary"}
 
 TEACHER = "teacher"  # the column of a silver file that says which cross-encoder labelled the row
@@ -52,20 +50,19 @@ def find_schema(config: DatasetConfig, columns: list[str], location: str) -> Sch
     """
     task = config.task or _TASKS.get(config.path.partition("/")[0])
     if config.texts:
-        if not task:
-            raise InputError(
-                f"{location}: texts is set, so set task too: sts, binary, nli, pair, triplet or "
-                "rerank"
-            )
+        require(
+            task,
+            f"{location}: texts is set, so set task too: sts, binary, nli, pair, triplet or rerank",
+        )
         schema = Schema(task, config.texts, config.label or TASK_LABELS[task].column)
     else:
         schema = _known_header(config, columns, task)
-    if schema is None:
-        wanted = f"for task {task}" if task else "of a known task"
-        raise InputError(
-            f"{location}: no columns {wanted}; available: {', '.join(columns)}; "
-            "set task, texts and label"
-        )
+    wanted = f"for task {task}" if task else "of a known task"
+    require(
+        schema,
+        f"{location}: no columns {wanted}; available: {', '.join(columns)}; "
+        "set task, texts and label",
+    )
     _check_schema(schema, location)
     return schema
 
@@ -78,7 +75,8 @@ def find_text_schema(config: DatasetConfig, columns: list[str], location: str) -
     schema = _known_header(config, columns, config.task)
     if schema:
         return schema
-    for header in [*_HEADERS, _SINGLE_TEXTS]:
+    single_texts = Schema("pair", ["text"], None)  # no pairs
+    for header in [*_HEADERS, single_texts]:
         if set(header.texts) <= set(columns):
             return Schema(header.task, header.texts, None)
     raise InputError(
@@ -101,15 +99,17 @@ def _known_header(
 
 
 def _check_schema(schema: Schema, location: str) -> None:
-    if schema.task == "pair" and schema.label:
-        raise InputError(f"{location}: task pair has no label; remove label or set another task")
+    require(
+        not (schema.task == "pair" and schema.label),
+        f"{location}: task pair has no label; remove label or set another task",
+    )
     count = len(schema.texts)
     required = 3 if schema.task == "triplet" else 2
-    if count < required or (count > required and schema.task != "triplet"):
-        raise InputError(
-            f"{location}: task {schema.task} reads {required} text columns; "
-            f"texts names {', '.join(schema.texts)}"
-        )
+    require(
+        count == required or (count > required and schema.task == "triplet"),
+        f"{location}: task {schema.task} reads {required} text columns; "
+        f"texts names {', '.join(schema.texts)}",
+    )
 
 
 def required_columns(config: DatasetConfig, schema: Schema) -> list[str]:

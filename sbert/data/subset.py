@@ -7,7 +7,7 @@ import numpy as np
 
 from sbert.data.config import DatasetConfig
 from sbert.data.schema import ROW
-from sbert.errors import InputError
+from sbert.errors import require
 
 
 def limited_rows(
@@ -26,8 +26,7 @@ def limited_rows(
     order = np.random.default_rng(seed).permutation(n)
     if beyond is not None:
         order = order[_row_count(n, beyond, "beyond") :]
-        if not len(order):
-            raise InputError(f"beyond {beyond}: leaves none of the {n:,} rows")
+        require(len(order), f"beyond {beyond}: leaves none of the {n:,} rows")
     if limit is not None:
         order = order[: _row_count(n, limit, "limit")]
     return np.sort(order)
@@ -36,10 +35,10 @@ def limited_rows(
 def _row_count(n: int, value: int | float, option: str) -> int:
     """A number of rows, or a share of n below 1, as a number of rows."""
     count = round(n * value) if 0 < value < 1 else value
-    if not (math.isfinite(count) and count >= 1 and count == int(count)):
-        raise InputError(
-            f"{option} {value}: must be a whole number of rows, or a share of them between 0 and 1"
-        )
+    require(
+        math.isfinite(count) and count >= 1 and count == int(count),
+        f"{option} {value}: must be a whole number of rows, or a share of them between 0 and 1",
+    )
     return int(count)
 
 
@@ -62,11 +61,10 @@ def select_rows(
         return keep
     fold = f"fold {config.fold} of {config.folds}"
     used = keep[in_part[keep]]
-    if not len(used):
-        raise InputError(
-            f"dataset {config.path}: part {config.part} of {fold} has none of the {len(keep):,} "
-            "rows"
-        )
+    require(
+        len(used),
+        f"dataset {config.path}: part {config.part} of {fold} has none of the {len(keep):,} rows",
+    )
     side = "in" if config.part == "rest" else "outside"
     skipped[f"{side} {fold}"] = len(keep) - len(used)
     return used
@@ -78,17 +76,17 @@ def check_folds(config: DatasetConfig) -> None:
     if config.folds is None:
         for option in ("fold", "group"):
             value = getattr(config, option)
-            if value is not None:
-                raise InputError(f"{dataset}: {option} {value} needs folds, the number of folds")
+            require(value is None, f"{dataset}: {option} {value} needs folds, the number of folds")
         return
-    if config.folds < 2:
-        raise InputError(f"{dataset}: folds is {config.folds}; it must be 2 or more")
-    if config.group is None:
-        raise InputError(
-            f"{dataset}: folds needs group: a column whose equal values stay in one fold, or {ROW}"
-        )
-    if config.fold is None or not 1 <= config.fold <= config.folds:
-        raise InputError(f"{dataset}: fold is {config.fold}; it must be 1 to {config.folds}")
+    require(config.folds >= 2, f"{dataset}: folds is {config.folds}; it must be 2 or more")
+    require(
+        config.group is not None,
+        f"{dataset}: folds needs group: a column whose equal values stay in one fold, or {ROW}",
+    )
+    require(
+        config.fold is not None and 1 <= config.fold <= config.folds,
+        f"{dataset}: fold is {config.fold}; it must be 1 to {config.folds}",
+    )
 
 
 def rows_in_part(config: DatasetConfig, groups: list[str | int], location: str) -> np.ndarray:
@@ -101,12 +99,12 @@ def rows_in_part(config: DatasetConfig, groups: list[str | int], location: str) 
         InputError: more folds than groups.
     """
     distinct = len(set(groups))
-    if distinct < config.folds:
-        unit = "rows" if config.group == ROW else f"distinct values in column {config.group}"
-        raise InputError(
-            f"{location}: folds is {config.folds}, but there are {distinct} {unit}; "
-            f"set folds to {distinct} or fewer"
-        )
+    unit = "rows" if config.group == ROW else f"distinct values in column {config.group}"
+    require(
+        distinct >= config.folds,
+        f"{location}: folds is {config.folds}, but there are {distinct} {unit}; "
+        f"set folds to {distinct} or fewer",
+    )
     if config.group == ROW:
         numbers = folds_by_row(len(groups), config.folds, config.limit_seed)
     else:
@@ -138,5 +136,5 @@ def folds_by_row(n: int, folds: int, seed: int) -> np.ndarray:
     depend on n: files of any length have the same folds.
     """
     generator = np.random.default_rng(seed)
-    rounds = math.ceil(n / folds)
-    return np.concatenate([generator.permutation(folds) for _ in range(rounds)])[:n] + 1
+    rounds = [generator.permutation(folds) for _ in range(math.ceil(n / folds))]
+    return np.concatenate(rounds)[:n] + 1

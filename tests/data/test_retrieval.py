@@ -108,12 +108,12 @@ BAD = {
     "query that is unknown": (
         "qrels_test.tsv",
         tsv("query_id doc_id relevance", [("q1", "d1", 1), ("q9", "d1", 1)]),
-        "{}, line 3: query_id 'q9' is not the id of a query",
+        "{}, line 3: query_id 'q9' is not in queries_test.tsv",
     ),
     "document that is unknown": (
         "qrels_test.tsv",
         tsv("query_id doc_id relevance", [("q1", "d9", 1)]),
-        "{}, line 2: doc_id 'd9' is not the id of a document",
+        "{}, line 2: doc_id 'd9' is not in corpus.tsv",
     ),
     "pair judged twice": (
         "qrels_test.tsv",
@@ -153,12 +153,12 @@ BAD = {
     "document twice": (
         "corpus.tsv",
         tsv("id text", [("d1", "a"), ("d2", "b"), ("d1", "c")]),
-        "{}, line 4: duplicate id 'd1'; every document needs its own",
+        "{}, line 4: duplicate id 'd1', also on line 2; every document needs its own",
     ),
     "query twice": (
         "queries_test.tsv",
         tsv("id text", [("q1", "a"), ("q1", "b")]),
-        "{}, line 3: duplicate id 'q1'; every query needs its own",
+        "{}, line 3: duplicate id 'q1', also on line 2; every query needs its own",
     ),
     "empty corpus": ("corpus.tsv", tsv("id text", []), "{}: contains no document"),
     "no queries": ("queries_test.tsv", tsv("id text", []), "{}: contains no query"),

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from sbert.data.collection import read_collection
 from sbert.data.config import CollectionConfig, DatasetConfig
-from sbert.data.paths import BUILT_IN, named_folder
+from sbert.data.origin import BUILT_IN, named_folder
 from sbert.data.rows import read_dataset
 from tools import demo_corpus
 
