@@ -7,7 +7,7 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 
 from sbert.augment.strategies import STRATEGIES
 from sbert.data.config import CollectionConfig, DatasetConfig
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.losses.base import Loss
 from sbert.mining.config import MineConfig
 from sbert.training.config import LoopConfig, ModelConfig, OptimConfig, SeedsConfig
@@ -46,8 +46,10 @@ class LabellingConfig:
     symmetric: bool = True
 
     def __post_init__(self):
-        if self.unlabelled and self.texts:
-            raise InputError("unlabelled and texts are both given; the sentences are those of one")
+        require(
+            not self.unlabelled or not self.texts,
+            "unlabelled and texts are both given; the sentences are those of one",
+        )
 
 
 @dataclass(kw_only=True)
@@ -76,27 +78,23 @@ class SilverConfig(LabellingConfig, MineConfig):
     def __post_init__(self):
         super().__post_init__()
         strategy = self.strategy
-        if self.searches and self.model is None:
-            raise InputError(
-                f"model: strategy {strategy} needs the bi-encoder that finds the neighbours"
-            )
-        if not (self.gold or self.unlabelled or self.texts):
-            raise InputError(
-                "gold: name the data whose sentences are paired, or set unlabelled or texts"
-            )
-        if strategy == "kde" and not self.gold:
-            raise InputError("strategy kde needs gold, whose scores are matched")
-        if strategy == "given" and not self.unlabelled:
-            raise InputError("strategy given needs unlabelled, whose pairs are labelled")
-        if self.pool and strategy != "kde":
-            raise InputError(
-                f"pool is for strategy kde; of {strategy} pairs, number is how many are kept"
-            )
-
-    @property
-    def searches(self) -> bool:
-        """Whether the sentences are embedded."""
-        return "semantic" in STRATEGIES[self.strategy]
+        require(
+            self.model or "semantic" not in STRATEGIES[strategy],
+            f"model: strategy {strategy} needs the bi-encoder that finds the neighbours",
+        )
+        require(
+            self.gold or self.unlabelled or self.texts,
+            "gold: name the data whose sentences are paired, or set unlabelled or texts",
+        )
+        require(self.gold or strategy != "kde", "strategy kde needs gold, whose scores are matched")
+        require(
+            self.unlabelled or strategy != "given",
+            "strategy given needs unlabelled, whose pairs are labelled",
+        )
+        require(
+            strategy == "kde" or not self.pool,
+            f"pool is for strategy kde; of {strategy} pairs, number is how many are kept",
+        )
 
 
 @dataclass(kw_only=True)
@@ -155,15 +153,15 @@ class SilverOptions(LabellingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if "given" in self.strategies and not self.unlabelled:
-            raise InputError(
-                "silver.strategies: given labels the pairs of silver.unlabelled; set that too"
-            )
-        if not self.strategies or len(set(self.strategies)) < len(self.strategies):
-            raise InputError(
-                f"silver.strategies: [{', '.join(self.strategies)}]; list one or more of "
-                f"{', '.join(STRATEGIES)}, each once"
-            )
+        require(
+            self.unlabelled or "given" not in self.strategies,
+            "silver.strategies: given labels the pairs of silver.unlabelled; set that too",
+        )
+        require(
+            self.strategies and len(set(self.strategies)) == len(self.strategies),
+            f"silver.strategies: [{', '.join(self.strategies)}]; list one or more of "
+            f"{', '.join(STRATEGIES)}, each once",
+        )
 
 
 @dataclass
@@ -242,24 +240,24 @@ class RecipeConfig:
     runs: str = "runs/augsbert"
 
     def __post_init__(self):
-        if not self.gold:
-            raise InputError("gold: is empty; a recipe needs labelled pairs to train on")
-        if not self.dev:
-            raise InputError("dev: is empty; a recipe needs labelled pairs to choose by")
-        if not self.seeds:
-            raise InputError("seeds: is empty; list one or more")
+        require(self.gold, "gold: is empty; a recipe needs labelled pairs to train on")
+        require(self.dev, "dev: is empty; a recipe needs labelled pairs to choose by")
+        require(self.seeds, "seeds: is empty; list one or more")
         for name, values in (("seeds", self.seeds), ("sizes", self.sizes)):
-            if len(set(values)) < len(values):
-                raise InputError(f"{name}: {values} has a value twice; list each once")
-        if self.target and not self.target.test:
-            raise InputError("target.test: is empty; name labelled pairs of the target domain")
-        if self.target and not (self.silver.unlabelled or self.silver.texts):
-            raise InputError(
-                "target: set silver.unlabelled to its pairs, or silver.texts to its sentences"
-            )
+            once = len(set(values)) == len(values)
+            require(once, f"{name}: {values} has a value twice; list each once")
+        require(
+            not self.target or self.target.test,
+            "target.test: is empty; name labelled pairs of the target domain",
+        )
+        require(
+            not self.target or self.silver.unlabelled or self.silver.texts,
+            "target: set silver.unlabelled to its pairs, or silver.texts to its sentences",
+        )
         # all strategies: the recipe may run only some of the published ones
         rows = [UNTUNED, GOLD, TEACHER, *STRATEGIES]
-        for row in self.published.keys() - set(rows):
-            raise InputError(
-                f"published: '{row}' is not a row of the table; the rows are {', '.join(rows)}"
+        for row in self.published:
+            require(
+                row in rows,
+                f"published: '{row}' is not a row of the table; the rows are {', '.join(rows)}",
             )

@@ -19,17 +19,11 @@ from sbert.markdown import markdown_table
 
 BINS = 10
 
-SMOOTHING = 1.0  # pairs that are added to every bin
-
 # One nat: in the geometric mean, a score of gold is e times rarer in silver. On the STS benchmark
 # with calibrated cosines as labels, random pairs reach 4.9, semantic 1.3, bm25 0.5 and kde 0.4.
 MAX_KL = 1.0
 
 BANDS = 5  # of scores, from which examples are drawn
-
-EXAMPLES = 10  # of a band
-
-EXAMPLE_WIDTH = 55  # characters
 
 
 def bin_edges(gold: np.ndarray) -> np.ndarray:
@@ -53,7 +47,7 @@ def kl_divergence(gold: np.ndarray, silver: np.ndarray) -> float:
     """
     edges = bin_edges(gold)
     counts = np.stack([np.histogram(scores, edges)[0] for scores in (gold, silver)])  # (2, bins)
-    smoothed = counts + SMOOTHING
+    smoothed = counts + 1.0
     p, q = smoothed / smoothed.sum(axis=1, keepdims=True)
     return float((p * np.log(p / q)).sum())
 
@@ -68,9 +62,7 @@ def describe_divergence(gold: Rows | None, silver: Rows) -> str:
     if gold is not None:
         divergence = kl_divergence(gold.labels, silver.labels)
         bins = len(bin_edges(gold.labels)) - 1
-        parts.append(
-            f"KL(gold || silver) = {divergence:.3f} nats, {bins} bins, {SMOOTHING:g} added to each"
-        )
+        parts.append(f"KL(gold || silver) = {divergence:.3f} nats, {bins} bins, 1 added to each")
         if divergence > MAX_KL:
             parts.append(_skew_warning(gold.labels, silver.labels, divergence))
     return "\n\n".join(parts)
@@ -96,9 +88,8 @@ def _example_table(silver: Rows) -> str:
     cells = []
     for band in range(BANDS):
         members = np.flatnonzero(bands == band)
-        for i in generator.choice(members, min(EXAMPLES, len(members)), replace=False).tolist():
-            texts = [column[i][:EXAMPLE_WIDTH] for column in silver.texts[:2]]
-            cells.append([f"{silver.labels[i]:.3f}", *texts])
+        for i in generator.choice(members, min(10, len(members)), replace=False).tolist():
+            cells.append([f"{silver.labels[i]:.3f}", *(column[i][:55] for column in silver.texts)])
     return markdown_table(["score", "sentence1", "sentence2"], sorted(cells, reverse=True))
 
 
@@ -108,26 +99,24 @@ def _scores_by_strategy(silver: Rows) -> dict[str, np.ndarray]:
 
 
 def _strategy_table(silver: Rows) -> str:
-    """The number and share of each strategy's pairs, and their mean score."""
-    cells = []
-    for name, scores in (_scores_by_strategy(silver) or {"unknown": silver.labels}).items():
-        share = 100 * (len(scores) / len(silver))
-        cells.append([name, len(scores), share, float(scores.mean())])
+    parts = _scores_by_strategy(silver) or {"unknown": silver.labels}
+    cells = [
+        [name, len(scores), 100 * (len(scores) / len(silver)), float(scores.mean())]
+        for name, scores in parts.items()
+    ]
     return markdown_table(["strategy", "pairs", "%", "mean score"], cells)
 
 
 def _distribution_table(gold: Rows | None, silver: Rows) -> str:
-    """The number and share of gold and silver scores in each bin."""
     edges = bin_edges((gold or silver).labels)
     header = ["score"]
     cells = [[f"{low:.3g} to {high:.3g}"] for low, high in zip(edges, edges[1:], strict=False)]
     for name, rows in (("gold", gold), ("silver", silver)):
-        if rows is None:
-            continue
-        header += [name, "%"]
-        counts = np.histogram(rows.labels, edges)[0]
-        for line, count in zip(cells, counts.tolist(), strict=True):
-            line += [count, 100 * count / counts.sum()]
+        if rows:
+            header += [name, "%"]
+            counts = np.histogram(rows.labels, edges)[0]
+            for line, count in zip(cells, counts.tolist(), strict=True):
+                line += [count, 100 * count / counts.sum()]
     return markdown_table(header, cells)
 
 
@@ -138,18 +127,16 @@ def draw_divergence(folder: Path, gold: Rows | None, silver: Rows) -> None:
     """
     for events in folder.glob("events.*"):
         events.unlink()
-    scores = {"silver": silver.labels}
-    if gold:
-        scores = {"gold": gold.labels} | scores
+    scores = {"gold": gold.labels} if gold else {}
+    scores["silver"] = silver.labels
     parts = {f"silver, {name}": part for name, part in _scores_by_strategy(silver).items()}
     edges = np.linspace(0, 1, 2 * BINS + 1)
     with SummaryWriter(str(folder)) as writer:
         for name, values in (scores | parts).items():
             writer.add_histogram(f"scores/{name}", values, 0, bins=edges)
     if figures.matplotlib_available():
-        title = "silver"
-        if gold:
-            title = f"KL(gold || silver) = {kl_divergence(gold.labels, silver.labels):.3f}"
+        divergence = kl_divergence(gold.labels, silver.labels) if gold else None
+        title = f"KL(gold || silver) = {divergence:.3f}" if gold else "silver"
         if len(parts) > 1:
             scores |= parts
         figures.save_figure(figures.histograms(scores, title, "score"), folder / "scores.png")

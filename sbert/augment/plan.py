@@ -1,7 +1,6 @@
 """The stages of a recipe: from its YAML to the complete configuration of every process."""
 
 import copy
-import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from sbert.cli import InnerParser, make_parser
 from sbert.data.config import DatasetConfig
 from sbert.data.origin import open_lines
 from sbert.data.schema import TEACHER as TEACHER_COLUMN
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.sweeps.overrides import axes_label, set_option
 from sbert.training.config import TrainConfig
 
@@ -60,8 +59,7 @@ class RecipePlan:
         data = {"train": gold, "dev": self.options["dev"], "test": test}
         on_gold = self._training("gold", GOLD, axes, self.options["bi_encoder"], data)
         if shared_silver:
-            last = [self._augmented(axes, gold, on_gold, silver) for silver in shared_silver]
-            return [on_gold, *last]
+            return [on_gold, *(self._augmented(axes, gold, on_gold, s) for s in shared_silver)]
         teacher = self._training("teacher", TEACHER, axes, self.options["teacher"], data)
         stages = [on_gold, teacher]
         for strategy in self.config.silver.strategies:
@@ -152,22 +150,22 @@ def check_gold(datasets: list[DatasetConfig]) -> None:
     """
     for dataset in datasets:
         _, lines = open_lines(dataset)
-        for _, row in itertools.islice(lines, 1):
-            if re.fullmatch("[0-9a-f]{64}", str(row.get(TEACHER_COLUMN))):
-                raise InputError(
-                    f"gold {dataset.path}: is silver, labelled by a cross-encoder; gold must be "
-                    "labelled by people"
-                )
+        _, first_row = next(lines, (0, {}))
+        require(
+            not re.fullmatch("[0-9a-f]{64}", str(first_row.get(TEACHER_COLUMN))),
+            f"gold {dataset.path}: is silver, labelled by a cross-encoder; gold must be labelled "
+            "by people",
+        )
 
 
 def _with_limit(dataset: Options, size: int | float | None) -> Options:
     if size is None:
         return dataset
     limit = dataset.get("limit")
-    if limit is not None and not (isinstance(size, int) and size <= limit):
-        raise InputError(
-            f"sizes: size {size} exceeds the limit of {limit} in gold; use sizes of 1 to {limit}"
-        )
+    require(
+        limit is None or (isinstance(size, int) and size <= limit),
+        f"sizes: size {size} exceeds the limit of {limit} in gold; use sizes of 1 to {limit}",
+    )
     return dataset | {"limit": size}
 
 
@@ -176,8 +174,7 @@ def _mix(gold: list[Options], silver: Options, share: float | None) -> list[Opti
     if not gold or share is None:
         return [*gold, silver]
     weights = [dataset.get("weight") or 1.0 for dataset in gold]
-    datasets = []
-    for dataset, weight in zip(gold, weights, strict=True):
-        datasets.append(dataset | {"weight": (1 - share) * weight / sum(weights)})
+    shares = [(1 - share) * weight / sum(weights) for weight in weights]
+    datasets = [dataset | {"weight": part} for dataset, part in zip(gold, shares, strict=True)]
     # float: YAML knows no OpenUnitInterval
     return [*datasets, silver | {"weight": float(share)}]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.texts import canonical
 
 TextPairs = Iterable[tuple[str, str]]
@@ -61,11 +61,11 @@ class SentencePool:
         spelling: dict[str, str] = {}
         for text in texts:
             spelling.setdefault(canonical(text), text)
-        if len(spelling) < 2:
-            raise InputError(
-                f"{name}: {len(spelling)} distinct sentence, ignoring case and spaces; "
-                "pairs need two or more"
-            )
+        require(
+            len(spelling) > 1,
+            f"{name}: {len(spelling)} distinct sentence, ignoring case and spaces; pairs need two "
+            "or more",
+        )
         index = {key: i for i, key in enumerate(spelling)}
         known_numbers = np.unique(pair_numbers(_index_pairs(known, index)))
         return cls(list(spelling.values()), known_numbers, _index_pairs(given, index))

@@ -5,22 +5,29 @@ command neither samples nor labels a pair again. The finished one has the rows t
 """
 
 import time
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
 
 from sbert import distributed
 from sbert.atomic import check_texts, encode_lines
-from sbert.augment.config import SilverConfig
-from sbert.augment.density import accept_by_density, score_density
 from sbert.augment.divergence import describe_divergence, draw_divergence
 from sbert.augment.pool import SentencePool
-from sbert.augment.strategies import SampledPairs, SamplingOptions, draw_indices, sample_pairs
+from sbert.augment.strategies import (
+    SAMPLED_PAIR,
+    STRATEGIES,
+    SamplingOptions,
+    accept_by_density,
+    draw_indices,
+    sample_pairs,
+    sampler_names,
+    score_density,
+)
 from sbert.data.collection import Collection
 from sbert.data.rows import Rows, read_dataset
 from sbert.device import Precision
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.mining.embed import task_embeddings
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
@@ -29,8 +36,6 @@ from sbert.models.tokens import TokenTable
 from sbert.texts import digest
 
 UNIT = 2048  # pairs that are labelled between two states that a run can resume from
-
-RECORD = np.dtype([("pair", "<i8", 2), ("samplers", "u1")])  # a sampled pair in the output
 
 
 def mine_silver(task: MiningTask) -> None:
@@ -43,39 +48,41 @@ def mine_silver(task: MiningTask) -> None:
         score_density(gold.labels, "gold")  # an error now, not after the labelling
     teacher = load_teacher(config.teacher).to(task.accelerator.device)
     done = task.open_output(_settings(task, gold, pool, teacher))
-    candidates = _read_candidates(task) if done else _sample_candidates(task, pool)
-    candidates = distributed.broadcast(task.accelerator, candidates)
-    label_units(task, teacher, pool, candidates.pairs, max(0, done - 1))
+    sampled = sample_or_resume(task, pool, done)
+    label_units(task, teacher, pool, sampled.pairs, max(0, done - 1))
     data = None
     if task.output:
-        scores = _read_scores(task, len(candidates.pairs))
-        kept = _select(config, gold, scores)
-        silver = silver_rows(config, pool, candidates.take(kept), scores[kept])
+        silver = silver_rows(task, gold, pool, sampled)
         report_silver(task, gold, silver)
-        lines = _output_lines(silver, teacher.fingerprint)
-        data = encode_lines(lines, config.output, header=True)
+        data = _encode(silver, teacher.fingerprint, config.output)
     task.finish(data)
 
 
 def read_gold(task: MiningTask) -> Rows | None:
     """The rows of all gold datasets as one."""
     datasets = [read_dataset(dataset) for dataset in task.config.gold]
-    for rows in datasets:
-        task.print(rows.describe())
-        if rows.task not in ("sts", "binary"):
-            raise InputError(f"gold {rows.name}: task {rows.task}; gold is of task sts or binary")
     if not datasets:
         return None
+    for rows in datasets:
+        task.print(rows.describe())
+        require(
+            rows.task in ("sts", "binary"),
+            f"gold {rows.name}: task {rows.task}; gold is of task sts or binary",
+        )
     texts = [list(chain.from_iterable(rows.texts[side] for rows in datasets)) for side in (0, 1)]
     return Rows("gold", "sts", texts, np.concatenate([rows.labels for rows in datasets]))
 
 
 def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
     """The sentences of `texts`, of `unlabelled` or of gold. Gold pairs are known."""
-    config = task.config
+    config, source = task.config, task.config.texts
     known = zip(*gold.texts, strict=True) if gold else ()
-    if config.texts:
-        texts = _read_texts(task)
+    if source:
+        require(
+            not source.embeddings and not source.path.endswith(".npy"),
+            "texts: silver needs texts and embeds the distinct ones itself; remove embeddings",
+        )
+        texts = task.read(source, embed=False)
         pool = SentencePool.from_texts(texts.texts, known, name=texts.name)
     else:
         rows = _read_unlabelled(task) if config.unlabelled else gold
@@ -87,25 +94,15 @@ def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
     return pool
 
 
-def _read_texts(task: MiningTask) -> Collection:
-    source = task.config.texts
-    if source.embeddings or source.path.endswith(".npy"):
-        raise InputError(
-            "texts: silver needs texts and embeds the distinct ones itself; remove embeddings"
-        )
-    return task.read(source, embed=False)
-
-
 def _read_unlabelled(task: MiningTask) -> Rows:
     rows = read_dataset(task.config.unlabelled, labels=False)
     task.print(rows.describe())
-    if rows.task == "retrieval":
-        raise InputError(f"unlabelled {rows.name}: task retrieval; give its corpus as texts")
-    if len(rows.texts) < 2:
-        raise InputError(
-            f"unlabelled {rows.name}: one column of texts; pairs need two, and single texts are "
-            "given as texts"
-        )
+    name = f"unlabelled {rows.name}"
+    require(rows.task != "retrieval", f"{name}: task retrieval; give its corpus as texts")
+    require(
+        len(rows.texts) > 1,
+        f"{name}: one column of texts; pairs need two, and single texts are given as texts",
+    )
     return rows
 
 
@@ -113,39 +110,33 @@ def _settings(
     task: MiningTask, gold: Rows | None, pool: SentencePool, teacher: CrossEncoder
 ) -> dict:
     """What an interrupted command must have in common with the one that resumes it."""
-    gold_labels = gold.labels if gold else np.empty(0)
-    numbers = [str(array.tolist()) for array in (pool.known, pool.given, gold_labels)]
+    labels = gold.labels.tolist() if gold else []
+    numbers = [str(pool.known.tolist()), str(pool.given.tolist()), str(labels)]
     settings = task.settings(sentences_hash=Collection("sentences", [], pool.sentences))
     return settings | {"teacher": teacher.fingerprint, "pairs_hash": digest(numbers)}
 
 
-def _sample_candidates(task: MiningTask, pool: SentencePool) -> SampledPairs | None:
-    """Sample the pairs to label, and write them; in the main process. All embed the sentences."""
-    config = task.config
-    vectors = None
-    if config.searches:
-        sentences = Collection("sentences", [], pool.sentences)
-        vectors = task_embeddings(task, sentences)
-    if task.output is None:
-        return None
-    count = config.pool if config.strategy == "kde" else config.number
-    search = {"precision": config.precision, "device": task.accelerator.device}
-    options = SamplingOptions(config.k, count, config.seed, vectors, search)
-    candidates = sample_pairs(config.strategy, pool, options)
-    if config.strategy != "kde":  # whose number is that of the pairs accepted by density
-        rows = draw_indices(len(candidates.pairs), config.number, config.seed)
-        candidates = candidates.take(rows)
-    records = np.rec.fromarrays(candidates, dtype=RECORD)
-    task.output.append(records.tobytes(), {"pairs": len(records)})
-    return candidates
+def sample_or_resume(task: MiningTask, pool: SentencePool, done: int) -> np.recarray:
+    """The pairs to label (P,) of `SAMPLED_PAIR`: those that an interrupted run wrote, or new ones.
 
-
-def _read_candidates(task: MiningTask) -> SampledPairs | None:
-    """The pairs that an interrupted run sampled."""
-    if task.output is None:
-        return None
-    records = np.frombuffer(task.output.read(), RECORD, task.output.facts["pairs"])
-    return SampledPairs(records["pair"].astype(np.int64), records["samplers"])
+    The main process samples; all embed the sentences.
+    """
+    config, kde = task.config, task.config.strategy == "kde"
+    sampled, vectors = None, None
+    if not done and "semantic" in STRATEGIES[config.strategy]:
+        vectors = task_embeddings(task, Collection("sentences", [], pool.sentences))
+    if task.output and done:
+        records = np.frombuffer(task.output.read(), SAMPLED_PAIR, task.output.facts["pairs"])
+        sampled = records.view(np.recarray)
+    elif task.output:
+        search = {"precision": config.precision, "device": task.accelerator.device}
+        count = config.pool if kde else config.number
+        options = SamplingOptions(config.k, count, config.seed, vectors, search)
+        sampled = sample_pairs(config.strategy, pool, options)
+        if not kde:  # whose number is that of the pairs accepted by density
+            sampled = sampled[draw_indices(len(sampled), config.number, config.seed)]
+        task.output.append(sampled.tobytes(), {"pairs": len(sampled)})
+    return distributed.broadcast(task.accelerator, sampled)
 
 
 def label_units(
@@ -164,7 +155,7 @@ def label_units(
 
     start = time.perf_counter()
     for unit in task.remaining_units(len(pairs), UNIT, done, "label"):
-        items = [(i, j) for i, j in pairs[unit].tolist()]
+        items = list(map(tuple, pairs[unit].tolist()))
         scores = distributed.compute_shared(task.accelerator, score, items)
         if task.output:
             task.output.append(scores.astype("<f4").tobytes())
@@ -188,45 +179,43 @@ def label_pairs(
         InputError: a score is NaN.
     """
     scores = teacher.predict_tokenized(table, pairs, symmetric=symmetric, precision=precision)
-    if np.isnan(scores).any():
-        raise InputError(
-            "the teacher gives NaN for a pair; train it again, or set precision to fp32"
-        )
+    require(
+        not np.isnan(scores).any(),
+        "the teacher gives NaN for a pair; train it again, or set precision to fp32",
+    )
     return scores
 
 
-def _read_scores(task: MiningTask, count: int) -> np.ndarray:
-    """The scores (P,) of all labelled pairs, which come after `count` records in the output."""
-    return np.frombuffer(task.output.read()[count * RECORD.itemsize :], "<f4")
-
-
-def _select(config: SilverConfig, gold: Rows | None, scores: np.ndarray) -> np.ndarray:
-    """The indices of the labelled pairs to keep: all, or of kde those that follow gold's scores."""
-    if config.strategy != "kde":
-        return np.arange(len(scores))
-    accepted = np.flatnonzero(accept_by_density(gold.labels, scores, config.seed))
-    if not len(accepted):
-        raise InputError(f"strategy kde: accepts none of {len(scores):,} pairs; increase pool")
-    return accepted[draw_indices(len(accepted), config.number, config.seed)]
-
-
 def silver_rows(
-    config: SilverConfig, pool: SentencePool, sampled: SampledPairs, scores: np.ndarray
+    task: MiningTask, gold: Rows | None, pool: SentencePool, sampled: np.recarray
 ) -> Rows:
-    texts = [[pool.sentences[i] for i in column] for column in sampled.pairs.T.tolist()]
-    sources = sampled.sampler_names()
+    """The labelled pairs: all, or of kde those whose scores follow gold's."""
+    config, source = task.config, ""
+    # (P,), in the output after the sampled pairs
+    scores = np.frombuffer(task.output.read(), "<f4", offset=sampled.nbytes)
     if config.strategy == "kde":
-        sources = [f"kde:{name}" for name in sources]
+        source = "kde:"
+        accepted = np.flatnonzero(accept_by_density(gold.labels, scores, config.seed))
+        require(
+            len(accepted), f"strategy kde: accepts none of {len(scores):,} pairs; increase pool"
+        )
+        kept = accepted[draw_indices(len(accepted), config.number, config.seed)]
+        sampled, scores = sampled[kept], scores[kept]
+    texts = [[pool.sentences[i] for i in column] for column in sampled.pairs.T.tolist()]
+    sources = [source + name for name in sampler_names(sampled.samplers)]
     return Rows("silver", "sts", texts, scores, sources)
 
 
-def _output_lines(silver: Rows, fingerprint: str) -> list[dict]:
-    lines = []
-    columns = zip(*silver.texts, silver.labels.tolist(), silver.sources, strict=True)
-    for first, second, score, strategy in columns:
-        line = {"sentence1": first, "sentence2": second, "score": round(score, 6)}
-        lines.append(line | {"strategy": strategy, "teacher": fingerprint})
-    return lines
+def _encode(silver: Rows, fingerprint: str, path: str) -> bytes:
+    columns = {
+        "sentence1": silver.texts[0],
+        "sentence2": silver.texts[1],
+        "score": [round(score, 6) for score in silver.labels.tolist()],
+        "strategy": silver.sources,
+        "teacher": repeat(fingerprint, len(silver)),
+    }
+    lines = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return encode_lines(lines, path, header=True)
 
 
 def report_silver(task: MiningTask, gold: Rows | None, silver: Rows) -> None:

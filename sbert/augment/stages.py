@@ -7,7 +7,6 @@ result changes invalidates what was made from it, and nothing else.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from sbert.atomic import write_whole
+import yaml
+
+from sbert.atomic import replace_folder, write_whole
 from sbert.augment.config import SilverConfig
 from sbert.cli import first_difference
 from sbert.data.collection import collection_file
@@ -26,8 +27,6 @@ from sbert.training.config import TrainConfig
 SILVER_FILE = "silver.jsonl"
 
 ROOT = Path(__file__).parents[2]
-
-CHUNK = 1 << 20  # bytes
 
 MODEL_FILES = (".safetensors", ".json", ".txt", ".model")  # weights, settings and vocabularies
 
@@ -65,9 +64,8 @@ class Stage:
 
     @property
     def done(self) -> bool:
-        if self.kind == "silver":
-            return self.result.exists()
-        return self.result.exists() and (self.folder / "result.json").exists()
+        finished = self.kind == "silver" or (self.folder / "result.json").exists()
+        return finished and self.result.exists()
 
     @property
     def command(self) -> list[str]:
@@ -90,8 +88,7 @@ class Stage:
         for dataset in filter(None, datasets):
             name = "/".join(filter(None, [dataset.path, dataset.split]))
             paths[name] = dataset_file(dataset)
-        for model in filter(None, models):
-            paths[model] = Path(model) if is_local(model) else None
+        paths |= {model: Path(model) for model in models if model and is_local(model)}
         if self.kind == "silver" and config.texts:
             paths[config.texts.path] = collection_file(config.texts)
         return {name: path for name, path in paths.items() if path}
@@ -104,7 +101,9 @@ class Stage:
                 return StageState("stale", "its folder was not made by a recipe")
             return StageState("to do")
         saved = json.loads(path.read_text("utf-8"))
-        difference = first_difference(saved["settings"], self.config_yaml)
+        # by sorted keys: the order of the options is no difference
+        texts = [yaml.safe_dump(yaml.safe_load(s)) for s in (saved["settings"], self.config_yaml)]
+        difference = first_difference(*texts)
         if difference:
             return StageState("stale", difference)
         for stage in self.after:
@@ -112,25 +111,22 @@ class Stage:
                 return StageState("stale", f"{stage.label} will be redone", upstream=True)
         inputs = self.inputs()
         current = digest_paths(inputs)
-        earlier_results = {stage.result for stage in self.after}
         for name in sorted({*current, *saved["reads"]}):
             if current.get(name) != saved["reads"].get(name):
-                upstream = inputs.get(name) in earlier_results
+                upstream = inputs.get(name) in [stage.result for stage in self.after]
                 return StageState("stale", f"its input {name} has changed", upstream)
         return StageState("done" if self.done else "cut")
 
     def prepare(self) -> None:
         """Delete a stale result and write stage.json. A stage that was cut keeps what it has."""
-        if self.state().name not in ("stale", "to do"):
-            return
-        old = self.folder.with_name(f"{self.folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            os.rename(self.folder, old)  # in one step: a kill must not leave half of it
-        shutil.rmtree(old, ignore_errors=True)
-        self.folder.mkdir(parents=True)
         facts = {"settings": self.config_yaml, "reads": digest_paths(self.inputs())}
-        write_whole(self.folder / "stage.json", (json.dumps(facts, indent=2) + "\n").encode())
+
+        def write_facts(folder: Path) -> None:
+            folder.mkdir(parents=True)
+            write_whole(folder / "stage.json", (json.dumps(facts, indent=2) + "\n").encode())
+
+        if self.state().name in ("stale", "to do"):
+            replace_folder(self.folder, write_facts)
 
     def clean(self) -> None:
         """Delete the training state of a finished stage; its model stays."""
@@ -149,17 +145,15 @@ def _digest_path(path: Path) -> str | None:
         stat = path.stat()
         return _digest_file(path, stat.st_size, stat.st_mtime_ns)
     files = [file for file in sorted(path.rglob("*")) if file.suffix in MODEL_FILES]
-    hashed = hashlib.sha256()
-    for file in files:
-        hashed.update(f"{file.relative_to(path)} {_digest_path(file)}\n".encode())
-    return hashed.hexdigest() if files else None
+    lines = [f"{file.relative_to(path)} {_digest_path(file)}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else None
 
 
 @cache
 def _digest_file(path: Path, size: int, mtime: int) -> str:
-    """`size` and `mtime` are part of the cache's key, so that a changed file is read again."""
+    # size and mtime are part of the cache's key, so that a changed file is read again
     hashed = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(1 << 20):
             hashed.update(chunk)
     return hashed.hexdigest()

@@ -13,12 +13,13 @@ itself and no known pair. A strategy that joins several samplers is an entry of 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from scipy.stats import gaussian_kde
 
 from sbert.augment.pool import SentencePool, pair_numbers, pairs_from_numbers
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.mining.bm25 import BM25Index
 from sbert.mining.exact import Vectors
 from sbert.mining.search import top_k
@@ -53,8 +54,7 @@ def random_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
 
 def bm25_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
     """Each sentence with the k best by BM25. One that shares no word with others has none."""
-    index = BM25Index(pool.sentences)
-    _, neighbours = index.top_k(pool.sentences, options.k, pool.excluded())
+    _, neighbours = BM25Index(pool.sentences).top_k(pool.sentences, options.k, pool.excluded())
     return _neighbour_pairs(neighbours)
 
 
@@ -89,55 +89,45 @@ SAMPLERS: dict[str, Callable[[SentencePool, SamplingOptions], np.ndarray]] = {
 # strategy -> its samplers
 STRATEGIES = {name: (name,) for name in SAMPLERS} | {
     "bm25_semantic": ("bm25", "semantic"),
-    "kde": ("random", "semantic"),  # of which sbert.augment.density chooses, once labelled
+    "kde": ("random", "semantic"),  # of which `accept_by_density` chooses, once labelled
 }
 
 SAMPLER_BITS = {name: 1 << s for s, name in enumerate(SAMPLERS)}
 
 
-class SampledPairs(NamedTuple):
-    """P pairs to label.
-
-    pairs: indices of sentences (P, 2), int64. samplers: (P,) uint8, the bits of `SAMPLER_BITS` of
-    all samplers that found the pair.
-    """
-
-    pairs: np.ndarray
-    samplers: np.ndarray
-
-    def take(self, rows: np.ndarray) -> "SampledPairs":
-        return SampledPairs(self.pairs[rows], self.samplers[rows])
-
-    def sampler_names(self) -> list[str]:
-        """The samplers of each pair: semantic, bm25+semantic."""
-        names = {}
-        for bits in np.unique(self.samplers).tolist():
-            names[bits] = "+".join(name for name, bit in SAMPLER_BITS.items() if bits & bit)
-        return [names[bits] for bits in self.samplers.tolist()]
+# a pair to label: the indices of its sentences, and the bits of all samplers that found it
+SAMPLED_PAIR = np.dtype([("pairs", "<i8", 2), ("samplers", "u1")])
 
 
-def sample_pairs(
-    strategy: str, pool: SentencePool, options: SamplingOptions | None = None
-) -> SampledPairs:
-    """The pairs of a strategy. Those of several samplers are joined, in the order of their numbers.
+def sampler_names(samplers: np.ndarray) -> list[str]:
+    """The samplers of each pair (P,), given as their bits: semantic, bm25+semantic."""
+    names = {}
+    for bits in np.unique(samplers).tolist():
+        names[bits] = "+".join(name for name, bit in SAMPLER_BITS.items() if bits & bit)
+    return [names[bits] for bits in samplers.tolist()]
+
+
+def sample_pairs(strategy: str, pool: SentencePool, options: SamplingOptions) -> np.recarray:
+    """The pairs of a strategy (P,) of `SAMPLED_PAIR`. Those of several samplers are joined, in the
+    order of their numbers.
 
     Raises:
         InputError: there is no pair.
     """
-    options = options or SamplingOptions()
     parts = {name: SAMPLERS[name](pool, options) for name in STRATEGIES[strategy]}
-    if not any(map(len, parts.values())):
-        raise InputError(
-            f"strategy {strategy}: finds no pair among {len(pool):,} sentences that is not known"
-        )
+    require(
+        any(map(len, parts.values())),
+        f"strategy {strategy}: finds no pair among {len(pool):,} sentences that is not known",
+    )
     if len(parts) == 1:
         [(name, pairs)] = parts.items()
-        return SampledPairs(pairs, np.full(len(pairs), SAMPLER_BITS[name], np.uint8))
+        samplers = np.full(len(pairs), SAMPLER_BITS[name])
+        return np.rec.fromarrays([pairs, samplers], dtype=SAMPLED_PAIR)
     numbers = np.unique(np.concatenate([pair_numbers(pairs) for pairs in parts.values()]))
     samplers = np.zeros(len(numbers), np.uint8)
     for name, pairs in parts.items():
         samplers[np.searchsorted(numbers, pair_numbers(pairs))] |= SAMPLER_BITS[name]
-    return SampledPairs(pairs_from_numbers(numbers), samplers)
+    return np.rec.fromarrays([pairs_from_numbers(numbers), samplers], dtype=SAMPLED_PAIR)
 
 
 def draw_indices(total: int, number: int | None, seed: int) -> np.ndarray:
@@ -145,3 +135,34 @@ def draw_indices(total: int, number: int | None, seed: int) -> np.ndarray:
     if number is None or number >= total:
         return np.arange(total)
     return np.sort(np.random.default_rng([seed, 1]).choice(total, number, replace=False))
+
+
+def score_density(scores: np.ndarray, name: str) -> gaussian_kde:
+    """The Gaussian kernel density of scores (P,), with the bandwidth of Scott's rule.
+
+    Raises:
+        InputError: no scores, or all are equal. `name` is the name of the data in the message.
+    """
+    problem = f"there are no {name} scores"
+    if len(scores):
+        problem = f"all {len(scores):,} {name} scores are {scores[0]:g}"
+    require(
+        len(np.unique(scores)) > 1,
+        f"strategy kde: {problem}, so they have no density; use another strategy",
+    )
+    return gaussian_kde(scores)
+
+
+def accept_by_density(gold: np.ndarray, silver: np.ndarray, seed: int) -> np.ndarray:
+    """Which pairs of silver scores s (P,) to keep, bool (P,).
+
+    Strategy kde (Augmented SBERT, section 3.1, "kernel density estimation"): each is kept with
+    probability min(1, F_gold(s) / F_silver(s)), F the kernel densities. So the
+    density of the scores kept is, up to a factor, the lower of the two.
+    """
+    gold = np.round(gold.astype(np.float64), 3)
+    silver = np.round(silver.astype(np.float64), 3)
+    # three digits: the densities are computed at a thousand scores at most, not at all P
+    values, index = np.unique(silver, return_inverse=True)
+    ratio = score_density(gold, "gold")(values) / score_density(silver, "silver")(values)
+    return np.random.default_rng([seed, 2]).random(len(silver)) < ratio[index]

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sbert.augment.config import GOLD, TEACHER, UNTUNED, RecipeConfig, SilverConfig
+from sbert.augment.config import GOLD, TEACHER, UNTUNED, RecipeConfig
 from sbert.augment.divergence import MAX_KL, kl_divergence
 from sbert.augment.stages import Stage
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
 from sbert.sweeps.summary import FinishedRun, deviation, group_by_row
@@ -25,9 +25,8 @@ class SilverSummary(NamedTuple):
 
     @classmethod
     def from_stage(cls, stage: Stage) -> "SilverSummary":
-        config: SilverConfig = stage.config
-        gold = np.concatenate([read_dataset(dataset).labels for dataset in config.gold])
-        silver = read_dataset(DatasetConfig(config.output)).labels
+        gold = np.concatenate([read_dataset(dataset).labels for dataset in stage.config.gold])
+        silver = read_dataset(DatasetConfig(stage.config.output)).labels
         return cls(len(silver), kl_divergence(gold, silver))
 
     def describe(self) -> str:
@@ -35,47 +34,30 @@ class SilverSummary(NamedTuple):
         return f"{self.pairs:,} pairs, KL(gold || silver) {self.divergence:.3f}{skewed}"
 
 
-class DatasetColumn(NamedTuple):
-    """A dataset in the table. chooses: it is a dev set of the last bi-encoder."""
-
-    name: str
-    chooses: bool
-
-
-def metric_name(main: str, metric: str | None) -> str:
-    """A metric of the score that a dataset's main metric is of.
-
-    None is the main metric; pearson beside spearman_cosine is pearson_cosine; accuracy beside
-    another metric without a score stays accuracy.
-    """
-    if metric is None:
-        return main
-    _, underscore, score_name = main.partition("_")
-    return metric + underscore + score_name
-
-
 def run_score(run: FinishedRun, dataset: str, metric: str | None, when: str = "after") -> float:
     """A metric of a dataset before or after training; NaN if undefined or not evaluated.
+
+    The metric is of the score that the dataset's main metric is of: pearson beside spearman_cosine
+    is pearson_cosine. None is the main metric.
 
     Raises:
         InputError: the dataset has no such metric.
     """
-    for result in run.result["results"]:
-        if result["dataset"] == dataset:
-            name = metric_name(result["main"], metric)
-            scores = result[when]
-            if name not in scores:
-                raise InputError(
-                    f"metric: {dataset} has no '{name}'; there are: {', '.join(scores)}"
-                )
-            return math.nan if scores[name] is None else scores[name]
-    return math.nan
+    if dataset not in run.datasets:
+        return math.nan
+    main, scores = run.datasets[dataset]["main"], run.datasets[dataset][when]
+    _, underscore, score_name = main.partition("_")
+    name = metric + underscore + score_name if metric else main
+    require(name in scores, f"metric: {dataset} has no '{name}'; there are: {', '.join(scores)}")
+    return math.nan if scores[name] is None else scores[name]
 
 
 class SizeResults:
     """The results of one size of gold, as far as its stages are done.
 
-    runs: the trainings of each row. silver: the silver files of each row.
+    runs: the trainings of each row. silver: the silver files of each row. rows: those with results,
+    in the order of the table. main_metrics: of each dataset in the table. dev_sets: the datasets
+    that choose among the rows.
     """
 
     def __init__(
@@ -86,32 +68,20 @@ class SizeResults:
         self.runs = group_by_row([FinishedRun.read(stage) for stage in trainings])
         self.silver: dict[str, list[SilverSummary]] = {}
         for stage in stages:
-            if stage.kind == "silver" and stage.label in summaries:
+            if stage.label in summaries:
                 self.silver.setdefault(stage.row, []).append(summaries[stage.label])
+        known = [GOLD, TEACHER, *config.silver.strategies]
+        self.rows = [UNTUNED, *(row for row in known if row in self.runs)]
         self.first = self.runs[GOLD][0]
-        self.columns = self._dataset_columns()
-
-    def _dataset_columns(self) -> list[DatasetColumn]:
-        """In the order of the first run; with a target, only the target's datasets and `test`."""
-        target = self.config.target
-        if target is None:
-            results = self.first.result["results"]
-            return [DatasetColumn(result["dataset"], result["part"] == "dev") for result in results]
-        # the first run tests on target.dev, target.test and test
-        names = [result["dataset"] for result in self.first.evaluations("test")]
-        return [DatasetColumn(name, i < len(target.dev)) for i, name in enumerate(names)]
-
-    def rows(self) -> list[str]:
-        """The rows with results, in the order of the table."""
-        known = [GOLD, TEACHER, *self.config.silver.strategies]
-        return [UNTUNED, *(row for row in known if row in self.runs)]
+        results, self.dev_sets = self.first.result["results"], self.first.dev_sets
+        if config.target:  # the first run tests on target.dev, target.test and test
+            results = self.first.evaluations("test")
+            self.dev_sets = [result["dataset"] for result in results[: len(config.target.dev)]]
+        self.main_metrics = {result["dataset"]: result["main"] for result in results}
 
     def title(self, row: str) -> str:
-        if row in (UNTUNED, TEACHER):
-            return row
-        if self.config.target:
-            return "source" if row == GOLD else f"silver: {row}"
-        return "gold" if row == GOLD else f"gold + {row}"
+        gold, prefix = ("source", "silver: ") if self.config.target else ("gold", "gold + ")
+        return {UNTUNED: row, TEACHER: row, GOLD: gold}.get(row, prefix + row)
 
     def scores(self, row: str, dataset: str, metric: str | None) -> dict[int, float]:
         """{seed: score}. Untuned is the encoder before the first training: it has no seed."""
@@ -121,52 +91,45 @@ class SizeResults:
 
     def table(self) -> str:
         """Means over seeds, their deviation, and the gain over gold, x 100."""
-        main = {result["dataset"]: result["main"] for result in self.first.result["results"]}
         header = ["trained on", "runs", "steps"]
-        for column in self.columns:
-            metric, _, _ = metric_name(main[column.name], self.config.metric).partition("_")
-            header += [f"{column.name} {metric}", "deviation", "gain"]
+        for dataset, main in self.main_metrics.items():
+            metric = (self.config.metric or main).partition("_")[0]
+            header += [f"{dataset} {metric}", "deviation", "gain"]
         header += ["silver", "KL"]
-        cells = [self._row_cells(row) for row in self.rows()]
+        cells = [self._row_cells(row) for row in self.rows]
         # published scores are those of all gold
         if self.config.published and "size" not in self.first.run.axes:
             header.append("published")
-            for row, line in zip(self.rows(), cells, strict=True):
+            for row, line in zip(self.rows, cells, strict=True):
                 line.append(float(self.config.published.get(row, math.nan)))
         return markdown_table(header, cells)
 
     def _row_cells(self, row: str) -> list[object]:
-        runs = self.runs.get(row, [])
         cells = [self.title(row), 1, math.nan]
-        if runs:
-            cells[1:] = [len(runs), runs[0].result["steps"]]
-        for column in self.columns:
-            scores = list(self.scores(row, column.name, self.config.metric).values())
-            gold = list(self.scores(GOLD, column.name, self.config.metric).values())
-            mean, gold_mean = 100 * float(np.mean(scores)), 100 * float(np.mean(gold))
-            gain = math.nan if row == GOLD else mean - gold_mean
+        if row in self.runs:
+            cells[1:] = [len(self.runs[row]), self.runs[row][0].result["steps"]]
+        for dataset in self.main_metrics:
+            scores = list(self.scores(row, dataset, self.config.metric).values())
+            gold = list(self.scores(GOLD, dataset, self.config.metric).values())
+            mean = 100 * float(np.mean(scores))
+            gain = math.nan if row == GOLD else mean - 100 * float(np.mean(gold))
             cells += [mean, 100 * deviation(scores), gain]
-        silver = self.silver.get(row)
-        if not silver:
+        if row not in self.silver:
             return [*cells, math.nan, math.nan]
-        pairs = round(np.mean([summary.pairs for summary in silver]))
-        return [*cells, pairs, float(np.mean([summary.divergence for summary in silver]))]
+        pairs, divergence = np.mean(self.silver[row], axis=0).tolist()
+        return [*cells, round(pairs), divergence]
 
     def dev_scores(self, row: str) -> dict[int, float]:
-        """{seed: the mean of the main metrics of the dev sets}."""
-        names = [column.name for column in self.columns if column.chooses]
-        scores = [self.scores(row, name, None) for name in names]
+        """{seed: the mean of the main metrics of the dev sets}, in the order of the runs."""
+        scores = [self.scores(row, dataset, None) for dataset in self.dev_sets]
         return {seed: float(np.mean([s[seed] for s in scores])) for seed in scores[0]}
 
     def conclusion(self) -> str:
         """The row that is best on dev, its lead over gold, its model. Test sets do not count."""
-        if not any(column.chooses for column in self.columns):
+        if not self.dev_sets:
             return "no labelled dev set of the target: nothing is chosen among the rows"
-        means = {}
-        for row in self.rows():
-            mean = float(np.mean(list(self.dev_scores(row).values())))
-            if row != TEACHER and not math.isnan(mean):
-                means[row] = mean
+        means = {row: np.mean(list(self.dev_scores(row).values())) for row in self.rows}
+        means = {row: means[row] for row in means if row != TEACHER and not np.isnan(means[row])}
         if not means:
             return "no row has a defined score on dev: none is chosen"
         best = max(means, key=means.get)
@@ -184,7 +147,7 @@ class SizeResults:
         lead = f"{100 * difference:.2f} above {self.title(GOLD)}"
         if math.isnan(p):
             return f"{lead}: with one run of each the noise is unknown"
-        tried = len(set(self.rows()) & set(self.config.silver.strategies))
+        tried = len(set(self.rows) & set(self.config.silver.strategies))
         test += f", p = {p:.3f}"
         if tried > 1:
             test += f", not corrected for the choice among {tried} strategies"
@@ -194,12 +157,8 @@ class SizeResults:
         """The folder of the model of a row's run that is best on dev."""
         if row == UNTUNED:
             return self.config.bi_encoder.model.path
-        scores = self.dev_scores(row)
-
-        def dev_score(run: FinishedRun) -> float:
-            return np.nan_to_num(scores[run.run.axes["seed"]], nan=-math.inf)
-
-        return str(max(self.runs[row], key=dev_score).run.result)
+        scores = np.nan_to_num(list(self.dev_scores(row).values()), nan=-math.inf)
+        return str(self.runs[row][int(scores.argmax())].run.result)
 
 
 def teacher_warning(
@@ -210,7 +169,7 @@ def teacher_warning(
     Its labels are then further from gold than the student's own scores. With a target there is no
     warning: dev of the source does not tell which of the two is better on the target.
     """
-    if config.target or not gold or not teacher:
+    if config.target or not teacher:
         return ""
     student_score, teacher_score = (
         100 * float(np.mean([run.main_score("dev") for run in runs])) for runs in (gold, teacher)
@@ -236,9 +195,6 @@ def recipe_table(
         results = SizeResults(config, size_stages, summaries)
         if config.sizes:
             parts.append(f"{results.first.result['train_rows']:,} gold pairs")
-        parts.append(results.table())
         warning = teacher_warning(config, results.runs[GOLD], results.runs.get(TEACHER, []))
-        if warning:
-            parts.append(warning)
-        parts.append(results.conclusion())
-    return "\n\n".join(parts)
+        parts += [results.table(), warning, results.conclusion()]
+    return "\n\n".join(filter(None, parts))

@@ -456,7 +456,7 @@ def test_domain_adaptation(options, tmp_path, pairs):
         ),
         (
             {"silver": {"strategies": ["random"], "k": 0}},
-            '"silver.k"; Not of type PositiveInt: 0 does not conform to restriction v>0',
+            "silver.k is 0; it must be > 0",
         ),
         ({"dev": []}, "dev: is empty; a recipe needs labelled pairs to choose by"),
         ({"gold": []}, "gold: is empty; a recipe needs labelled pairs to train on"),
@@ -471,7 +471,7 @@ def test_domain_adaptation(options, tmp_path, pairs):
         ),
         (
             {"augmented": {"share": 1.0}},
-            "Not of type OpenUnitInterval: does not conform to restriction v>0 and v<1",
+            "augmented.share is 1.0; it must be > 0 and < 1",
         ),
         (
             {"augmented": {"set": {"optim.lrr": 1}}},
@@ -479,7 +479,7 @@ def test_domain_adaptation(options, tmp_path, pairs):
         ),
         (
             {"augmented": {"set": {"optim.lr": -1.0}}},
-            'random: Parser key "optim.lr"; Not of type PositiveFloat: -1.0 does not conform',
+            "random: optim.lr is -1.0; it must be > 0",
         ),
         (
             {"target": {"test": []}},

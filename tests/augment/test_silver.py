@@ -199,12 +199,12 @@ def test_a_collection_of_an_unlabelled_target(place, augment_command):
         ),
         (
             [*GOLD, "--k", "0"],
-            '"k"; Not of type PositiveInt: 0 does not conform to restriction v>0',
+            "k is 0; it must be > 0",
         ),
-        ([*GOLD, "--number", "0"], "Not of type PositiveInt: does not conform to restriction v>0"),
+        ([*GOLD, "--number", "0"], "number is 0; it must be > 0"),
         (
             [*GOLD, "--seed", "-1"],
-            '"seed"; Not of type NonNegativeInt: -1 does not conform to restriction v>=0',
+            "seed is -1; it must be >= 0",
         ),
         ([*GOLD, "--strategy", "best"], "strategy"),
         (GOLD, "model: strategy semantic needs the bi-encoder that finds the neighbours"),

@@ -1,4 +1,5 @@
-"""Sampling of pairs: what must never be sampled, and the samplers against plain loops."""
+"""Sampling of pairs: what must never be sampled, the samplers against plain loops, and for kde the
+acceptance probability and the distribution of the scores kept."""
 
 import math
 import textwrap
@@ -17,8 +18,10 @@ from sbert.augment.strategies import (
     SAMPLERS,
     STRATEGIES,
     SamplingOptions,
+    accept_by_density,
     draw_indices,
     sample_pairs,
+    sampler_names,
 )
 from sbert.errors import InputError
 from sbert.texts import canonical
@@ -67,7 +70,7 @@ def test_no_self_pair_no_gold_pair_and_none_twice(strategy, gold, target, k, cou
     assert {text for pair in texts_of(pool, found) for text in pair} <= {
         text for pair in own for text in pair
     }
-    names = {part for name in found.sampler_names() for part in name.split("+")}
+    names = {part for name in sampler_names(found.samplers) for part in name.split("+")}
     assert names <= set(STRATEGIES[strategy])
     again = sample_pairs(strategy, pool, options)
     assert found.pairs.tolist() == again.pairs.tolist()
@@ -122,14 +125,14 @@ def test_semantic_finds_k_neighbours_beside_the_known_ones():
         without = {i} | {b for a, b in known if a == i} | {a for a, b in known if b == i}
         expected |= {tuple(sorted((i, j))) for j in nearest(vectors, i, without, 2)}
     assert {tuple(pair) for pair in found.pairs.tolist()} == expected
-    assert set(found.sampler_names()) == {"semantic"}
+    assert set(sampler_names(found.samplers)) == {"semantic"}
 
 
 def test_bm25_finds_pairs_that_share_words():
     pool = SentencePool.from_texts(
         ["red cat", "red dog", "blue cat", "green", "a blue house"], [("red cat", "blue cat")]
     )
-    found = set(texts_of(pool, sample_pairs("bm25", pool)))
+    found = set(texts_of(pool, sample_pairs("bm25", pool, SamplingOptions())))
     assert found == {("red cat", "red dog"), ("blue cat", "a blue house")}
 
 
@@ -141,7 +144,7 @@ def test_a_pair_of_two_samplers_is_listed_once_with_both_names():
         for name in ("bm25", "semantic")
     }
     both = sample_pairs("bm25_semantic", pool, options)
-    named = dict(zip(texts_of(pool, both), both.sampler_names(), strict=True))
+    named = dict(zip(texts_of(pool, both), sampler_names(both.samplers), strict=True))
     assert len(named) == len(both.pairs)
     for pair, name in named.items():
         assert name == "+".join(source for source in ("bm25", "semantic") if pair in parts[source])
@@ -152,7 +155,11 @@ def test_a_pair_of_two_samplers_is_listed_once_with_both_names():
 def test_given_pairs_keep_their_order():
     given_pairs = [("d", "a"), ("b", "c"), ("a", "D"), ("c", "c"), ("c", "a"), ("b", "d")]
     pool = SentencePool.from_texts("abcd", [("a", "c")], given_pairs)
-    assert texts_of(pool, sample_pairs("given", pool)) == [("d", "a"), ("b", "c"), ("b", "d")]
+    assert texts_of(pool, sample_pairs("given", pool, SamplingOptions())) == [
+        ("d", "a"),
+        ("b", "c"),
+        ("b", "d"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -193,5 +200,49 @@ def test_the_strategy_of_the_docstring(monkeypatch):
     monkeypatch.setitem(STRATEGIES, "same_length", ("same_length",))
     monkeypatch.setitem(SAMPLER_BITS, "same_length", 1 << 7)
     pool = SentencePool.from_texts(["a", "b", "cc", "d", "ee"], [("a", "d")])
-    pairs = texts_of(pool, sample_pairs("same_length", pool))
+    pairs = texts_of(pool, sample_pairs("same_length", pool, SamplingOptions()))
     assert pairs == [("a", "b"), ("b", "d"), ("cc", "ee")]
+
+
+def kernel_density(scores, x):
+    """(1 / (n h sqrt(2 pi))) sum_i exp(-(x - x_i)^2 / (2 h^2)), h = n^(-1/5) deviation(x)."""
+    h = len(scores) ** -0.2 * np.std(scores, ddof=1)
+    return sum(math.exp(-((x - s) ** 2) / (2 * h * h)) for s in scores) / (
+        len(scores) * h * math.sqrt(2 * math.pi)
+    )
+
+
+def test_acceptance_is_the_published_probability(monkeypatch):
+    generator = np.random.default_rng(0)
+    gold, silver = generator.random(30).round(3), (generator.random(40) ** 4).round(3)
+    expected = [min(1, kernel_density(gold, s) / kernel_density(silver, s)) for s in silver]
+    hits = np.mean([accept_by_density(gold, silver, seed) for seed in range(3000)], axis=0)
+    assert min(expected) < 0.3
+    np.testing.assert_allclose(hits, expected, atol=5 * 0.5 / math.sqrt(3000))
+
+
+def test_accepted_scores_follow_gold_as_far_as_silver_reaches():
+    """Their density is min(gold's, silver's), up to a factor."""
+    generator = np.random.default_rng(0)
+    gold, silver = generator.beta(3, 3, 4000), generator.beta(1, 3, 40_000)
+    kept = silver[accept_by_density(gold, silver, 0)]
+    gold, silver, kept = (np.histogram(x, 10, (0, 1))[0] / len(x) for x in (gold, silver, kept))
+    lower = np.minimum(gold, silver) / np.minimum(gold, silver).sum()
+    assert (gold < silver).sum() == 3
+    assert abs(kept - lower).max() < 0.02  # kernels blur a little
+    assert abs(silver - lower).max() > 0.15
+
+
+def test_silver_like_gold_is_accepted_whole():
+    scores = np.random.default_rng(0).random(50)
+    assert accept_by_density(scores, scores, 0).all()
+
+
+def test_equal_scores_have_no_density():
+    with pytest.raises(
+        InputError,
+        match="strategy kde: all 5 gold scores are 0.5, so they have no density",
+    ):
+        accept_by_density(np.full(5, 0.5), np.array([0.1, 0.2]), 0)
+    with pytest.raises(InputError, match="all 3 silver scores are 0.25"):
+        accept_by_density(np.array([0.1, 0.2]), np.full(3, 0.25), 0)

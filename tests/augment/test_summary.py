@@ -318,5 +318,5 @@ def test_the_summary_of_a_silver_file(tmp_path):
 def test_results_need_no_more_than_gold(recipe):
     config, stages = recipe({"gold": {1: (0.6, 0.9)}})
     results = SizeResults(config, stages, {})
-    assert results.rows() == ["untuned", "gold"]
+    assert results.rows == ["untuned", "gold"]
     assert Path(results.best_model("gold")).name == "best"
