@@ -21,6 +21,7 @@ import argparse
 import gzip
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,57 +72,46 @@ class Country(NamedTuple):
     city: str
 
 
-class Subtopic(NamedTuple):
-    """details: each a pair of wordings."""
-
+@dataclass(frozen=True, eq=False)
+class Subtopic:
     general_topic: str
     topic: str
-    templates: tuple[str, ...]
-    details: tuple[tuple[str, str], ...]
+    templates: list[str]
+    details: list[list[str]]  # each a pair of wordings
 
 
 class Event(NamedTuple):
-    """What happened, however a headline phrases it."""
+    """What happened, however a headline phrases it. Every headline shows the first three fields."""
 
     subtopic: Subtopic
     country: Country
+    detail: tuple[str, ...]
     city: str
-    detail: tuple[str, str]
     number: int
     day: str
 
 
-def load_grammar() -> tuple[list[Country], list[Subtopic]]:
-    grammar = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
-    countries, subtopics = [], []
-    for region, rows in grammar["regions"].items():
-        countries += [Country(region, *row) for row in rows]
-    for general_topic, entries in grammar["topics"].items():
-        for entry in entries:
-            details = tuple(map(tuple, entry["details"]))
-            templates = tuple(entry["templates"])
-            subtopics.append(Subtopic(general_topic, entry["topic"], templates, details))
-    return countries, subtopics
-
-
-COUNTRIES, SUBTOPICS = load_grammar()
+GRAMMAR = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
+COUNTRIES: list[Country] = []
+SUBTOPICS: list[Subtopic] = []
+for region, rows in GRAMMAR["regions"].items():
+    COUNTRIES += [Country(region, *row) for row in rows]
+for general_topic, entries in GRAMMAR["topics"].items():
+    SUBTOPICS += [Subtopic(general_topic, **entry) for entry in entries]
 
 
 def shared_source(a: Event, b: Event) -> str:
     """The most specific thing that two events share, a value of `SOURCES`."""
-    same_topic = a.subtopic.topic == b.subtopic.topic
-    same_country = a.country == b.country
-    if a == b:
-        return "same event"
-    if same_topic and same_country:
-        return "topic and country"
-    if same_topic:
-        return "topic"
-    if same_country:
-        return "country"
-    if a.subtopic.general_topic == b.subtopic.general_topic:
-        return "general topic"
-    return "region" if a.country.region == b.country.region else "unrelated"
+    shared = {
+        "same event": a == b,
+        "topic and country": a.subtopic.topic == b.subtopic.topic and a.country == b.country,
+        "topic": a.subtopic.topic == b.subtopic.topic,
+        "country": a.country == b.country,
+        "general topic": a.subtopic.general_topic == b.subtopic.general_topic,
+        "region": a.country.region == b.country.region,
+        "unrelated": True,
+    }
+    return next(source for source, is_shared in shared.items() if is_shared)
 
 
 def draw_event(rng: random.Random, similar_to: Event | None = None) -> Event:
@@ -129,16 +119,12 @@ def draw_event(rng: random.Random, similar_to: Event | None = None) -> Event:
     subtopic = rng.choice(SUBTOPICS)
     country = rng.choice(COUNTRIES)
     city = rng.choice([country.capital, country.city])
-    detail = rng.choice(subtopic.details)
-    if similar_to and rng.random() < SHARED_FORM:
-        number = similar_to.number
-    else:
-        number = rng.choice(list(NUMBERS))
-    if similar_to and rng.random() < SHARED_FORM:
-        day = similar_to.day
-    else:
-        day = rng.choice(DAYS)
-    return Event(subtopic, country, city, detail, number, day)
+    detail = tuple(rng.choice(subtopic.details))
+    keep_number = similar_to and rng.random() < SHARED_FORM
+    number = similar_to.number if keep_number else rng.choice(list(NUMBERS))
+    keep_day = similar_to and rng.random() < SHARED_FORM
+    day = similar_to.day if keep_day else rng.choice(DAYS)
+    return Event(subtopic, country, detail, city, number, day)
 
 
 def draw_second_event(rng: random.Random, first: Event, source: str) -> Event:
@@ -147,10 +133,8 @@ def draw_second_event(rng: random.Random, first: Event, source: str) -> Event:
         return first
     while True:
         second = draw_event(rng, similar_to=first)
-        # every headline shows these three, so two different events must differ in one of them
-        visible = (first.subtopic, first.country, first.detail)
-        differs = visible != (second.subtopic, second.country, second.detail)
-        if differs and shared_source(first, second) == source:
+        # two different events must differ in what every headline shows
+        if first[:3] != second[:3] and shared_source(first, second) == source:
             return second
 
 
@@ -219,7 +203,8 @@ def write_corpus(folder: str | Path, seed: int = 0) -> None:
     corpus = generate(seed)
     for split, pairs in corpus.items():
         lines = ["\t".join(map(str, row)) + "\n" for row in [Pair._fields, *pairs]]
-        data = gzip.compress("".join(lines).encode(), mtime=0)  # mtime: the same bytes every time
+        # mtime: the same bytes every time
+        data = gzip.compress("".join(lines).encode(), mtime=0)
         (folder / f"{split}.tsv.gz").write_bytes(data)
     candidates = "".join(f"{pair.sentence2}\n" for pair in corpus["test"])
     (folder / "candidates.txt").write_text(candidates, "utf-8")
@@ -229,10 +214,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    files = "train.tsv.gz, dev.tsv.gz, test.tsv.gz and candidates.txt"
-    parser.add_argument("folder", help=f"where {files} are written")
-    seed_help = "another seed gives another corpus (default: %(default)s)"
-    parser.add_argument("--seed", type=int, default=0, help=seed_help)
+    parser.add_argument(
+        "folder",
+        help="where train.tsv.gz, dev.tsv.gz, test.tsv.gz and candidates.txt are written",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="another seed gives another corpus (default: %(default)s)",
+    )
     args = parser.parse_args()
     write_corpus(args.folder, args.seed)
     print(f"wrote {sum(SIZES.values())} headline pairs (seed {args.seed}) to {args.folder}")
