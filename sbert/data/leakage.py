@@ -104,8 +104,7 @@ def normalised_pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, NormalisedPa
     with its candidates, or with its relevant documents.
     """
     for unit, first, second in _pairs(rows):
-        a, b = sorted([normalise(first), normalise(second)])
-        yield unit, (a, b)
+        yield unit, tuple(sorted([normalise(first), normalise(second)]))
 
 
 def _pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, str, str]]:

@@ -163,8 +163,7 @@ def has_splits(config: DatasetConfig) -> bool:
 def dataset_by_name(spec: str, split: str) -> DatasetConfig:
     """A dataset of a command line: <path>:<split>, or <path>; `split` where it needs one."""
     path, colon, own_split = spec.rpartition(":")
-    is_hub = spec.startswith("hf:")
-    if colon and not is_hub and "/" not in own_split and not Path(spec).exists():
+    if colon and not spec.startswith("hf:") and "/" not in own_split and not Path(spec).exists():
         return DatasetConfig(path, split=own_split)
     config = DatasetConfig(spec)
     if has_splits(config):

@@ -32,9 +32,9 @@ def read_text(path: Path) -> str:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        byte = raw[error.start]
         raise InputError(
-            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; convert the file to UTF-8"
+            f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; "
+            "convert the file to UTF-8"
         ) from None
 
 

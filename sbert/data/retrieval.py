@@ -93,7 +93,7 @@ def read_retrieval(config: DatasetConfig) -> Retrieval:
         corpus=corpus.texts,
         query_ids=[queries.ids[i] for i in keep],
         queries=[queries.texts[i] for i in keep],
-        qrels=_renumber(qrels, keep, len(queries.ids)),
+        qrels=_renumber(qrels, keep),
         skipped=+skipped,  # without counts of 0
     )
 
@@ -199,21 +199,18 @@ def _read_qrels(path: Path, queries: _Texts, corpus: _Texts) -> Qrels:
 def _select_queries(
     config: DatasetConfig, qrels: Qrels, count: int, path: Path, skipped: Counter
 ) -> np.ndarray:
-    """The indices of the used ones of `count` queries; the others are counted in `skipped`."""
-    judged = np.isin(np.arange(count), qrels.query)
-    answerable = np.isin(np.arange(count), qrels.query[qrels.relevance > 0])
-    require(answerable.any(), f"{path}: no query has a relevant document (relevance above 0)")
+    """Sorted indices of the used ones of `count` queries; the others are counted in `skipped`."""
+    judged = np.unique(qrels.query)
+    answerable = np.unique(qrels.query[qrels.relevance > 0])
+    require(len(answerable), f"{path}: no query has a relevant document (relevance above 0)")
     # the file of queries in BEIR's layout has those of all splits
-    skipped[f"not in {path.name}"] = int((~judged).sum())
-    skipped["no relevant document"] = int((judged & ~answerable).sum())
-    indices = np.flatnonzero(answerable)
-    return indices[select_rows(config, len(indices), skipped)]
+    skipped[f"not in {path.name}"] = count - len(judged)
+    skipped["no relevant document"] = len(judged) - len(answerable)
+    return answerable[select_rows(config, len(answerable), skipped)]
 
 
-def _renumber(qrels: Qrels, keep: np.ndarray, count: int) -> Qrels:
-    """The judgements of the kept ones of `count` queries, by their new indices."""
-    new_index = np.full(count, -1)
-    new_index[keep] = np.arange(len(keep))
-    query = new_index[qrels.query]  # (M,), -1 for a query that is not kept
-    kept = query >= 0
-    return Qrels(query[kept], qrels.document[kept], qrels.relevance[kept])
+def _renumber(qrels: Qrels, keep: np.ndarray) -> Qrels:
+    """The judgements of the kept queries, by the positions of these in `keep`, which is sorted."""
+    kept = np.isin(qrels.query, keep)  # (M,)
+    query = np.searchsorted(keep, qrels.query[kept])
+    return Qrels(query, qrels.document[kept], qrels.relevance[kept])

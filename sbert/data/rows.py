@@ -31,8 +31,6 @@ from sbert.data.schema import (
 from sbert.data.subset import check_folds, rows_in_part, select_rows
 from sbert.errors import require
 
-FingerprintOf = Callable[[str], str]  # a model folder, or a fingerprint -> the fingerprint
-
 
 @dataclass
 class Rows:
@@ -66,8 +64,8 @@ class Rows:
         return len(self.texts[0])
 
     def describe(self) -> str:
-        skipped = [f"; {reason}" for reason in _describe_skipped(self.skipped)]
-        return f"{self.name}: {len(self):,} rows, {self.task}{''.join(skipped)}"
+        rows = f"{self.name}: {len(self):,} rows, {self.task}"
+        return "; ".join([rows, *_describe_skipped(self.skipped)])
 
 
 def _describe_skipped(skipped: Counter) -> list[str]:
@@ -75,7 +73,7 @@ def _describe_skipped(skipped: Counter) -> list[str]:
 
 
 def read_dataset(
-    config: DatasetConfig, labels: bool = True, fingerprint_of: FingerprintOf | None = None
+    config: DatasetConfig, labels: bool = True, fingerprint_of: Callable[[str], str] = str
 ) -> Rows | Retrieval:
     """Read one dataset.
 
@@ -84,7 +82,7 @@ def read_dataset(
         labels: whether to read labels; if not, the file needs neither labels nor all columns of a
             task.
         fingerprint_of: turns `config.teacher`, a model folder, into the fingerprint that the rows
-            must carry. It is passed in so that this package never loads a model; without it,
+            must carry. It is passed in so that this package never loads a model; by default
             `config.teacher` is itself the fingerprint.
 
     Raises:
@@ -94,9 +92,7 @@ def read_dataset(
         return read_retrieval(config)
     check_folds(config)
     file, lines = open_lines(config, labels)
-    teacher = config.teacher
-    if teacher and fingerprint_of:
-        teacher = fingerprint_of(teacher)
+    teacher = config.teacher and fingerprint_of(config.teacher)
     table = _read_table(config, file, lines, labels, teacher)
     in_part = None
     if config.folds:
@@ -157,14 +153,13 @@ def _read_table(
 
 def _to_columns(config: DatasetConfig, file: str, table: _Table, keep: np.ndarray) -> Rows:
     rows = [table.rows[i] for i in keep]
-    # N rows of up to C texts -> C columns of N texts
-    texts = [list(column) for column in zip_longest(*[row.texts for row in rows])]
     sources = [row.source for row in rows]
     has_labels = rows[0].label is not None
     return Rows(
         name=dataset_name(config),
         task=table.task,
-        texts=texts,
+        # N rows of up to C texts -> C columns of N texts
+        texts=[list(column) for column in zip_longest(*[row.texts for row in rows])],
         labels=stack_labels([row.label for row in rows], table.task) if has_labels else None,
         sources=sources if any(sources) else None,
         classes=config.classes or NLI_CLASSES if table.task == "nli" else None,
