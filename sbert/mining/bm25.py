@@ -12,8 +12,8 @@ of words of d. This is Okapi BM25 (Robertson et al. 1994) with Lucene's idf, whi
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -29,7 +29,7 @@ _UNSPACED = (
     "\uac00-\ud7af\U00020000-\U0003ffff"
 )
 
-_RUN = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
+_RUN = re.compile(f"([{_UNSPACED}]+)|([^{_UNSPACED}]+)")
 
 
 class _WordCharacters(dict):
@@ -41,11 +41,8 @@ class _WordCharacters(dict):
 
     def __missing__(self, code: int) -> int | str:
         category = unicodedata.category(chr(code))
-        if category[0] in "LNM":
-            self[code] = code
-        else:
-            self[code] = "" if category == "Cf" else " "
-        return self[code]
+        other = "" if category == "Cf" else " "
+        return self.setdefault(code, code if category[0] in "LNM" else other)
 
 
 _WORD_CHARACTERS = _WordCharacters()
@@ -56,12 +53,11 @@ def split_words(text: str) -> list[str]:
     spaces all pairs of adjacent characters."""
     words = []
     for part in unicodedata.normalize("NFKC", text).casefold().translate(_WORD_CHARACTERS).split():
-        for match in _RUN.finditer(part):
-            run, unspaced = match[0], match[1]
-            if unspaced and len(run) > 1:
-                words += [run[i : i + 2] for i in range(len(run) - 1)]
+        for unspaced, spaced in _RUN.findall(part):
+            if len(unspaced) > 1:
+                words += map("".join, pairwise(unspaced))
             else:
-                words.append(run)
+                words.append(unspaced or spaced)
     return words
 
 
@@ -75,30 +71,23 @@ class BM25Index:
         idf = np.log1p((len(texts) - df + 0.5) / (df + 0.5))
         lengths = np.asarray(counts.sum(axis=1)).ravel()
         norm = k1 * (1 - b + b * lengths / max(lengths.mean(), 1e-9))  # (N,)
-        tf = counts.data
-        norm_of_tf = np.repeat(norm, np.diff(counts.indptr))
-        weights = idf[counts.indices] * tf * (k1 + 1) / (tf + norm_of_tf)
-        by_text = sparse.csr_matrix((weights, counts.indices, counts.indptr), counts.shape)
-        self.weights = by_text.T.tocsr()
-
-    def __len__(self) -> int:
-        return self.weights.shape[1]
+        norms = np.repeat(norm, np.diff(counts.indptr))  # one for each tf
+        counts.data = idf[counts.indices] * counts.data * (k1 + 1) / (counts.data + norms)
+        self.weights = counts.T.tocsr()
 
     def _count_words(self, texts: Sequence[str], grow: bool = False) -> sparse.csr_matrix:
         """How often each text has each word of the vocabulary, (Q, V). `grow`: add new words."""
-        columns, counts, starts = [], [], [0]
+        columns, starts = [], [0]
         for text in texts:
-            for word, count in Counter(split_words(text)).items():
-                if grow:
+            words = split_words(text)
+            if grow:
+                for word in words:
                     self.vocabulary.setdefault(word, len(self.vocabulary))
-                if word in self.vocabulary:
-                    columns.append(self.vocabulary[word])
-                    counts.append(count)
+            columns += [self.vocabulary[word] for word in words if word in self.vocabulary]
             starts.append(len(columns))
         shape = (len(texts), max(1, len(self.vocabulary)))
-        data, columns = np.array(counts, np.float64), np.array(columns, np.int32)
-        matrix = sparse.csr_matrix((data, columns, starts), shape)
-        matrix.sort_indices()  # sums are added in this order
+        matrix = sparse.csr_matrix((np.ones(len(columns)), columns, starts), shape)
+        matrix.sum_duplicates()  # sorts the columns too: scores are summed in their order
         return matrix
 
     def top_k(
@@ -118,16 +107,18 @@ class BM25Index:
         """
         require(k >= 1, f"bm25: k is {k}; it must be 1 or more")
         counts = self._count_words(queries)
-        rows_at_once = max(1, SCORES_AT_ONCE // max(1, len(self)))
+        rows_at_once = max(1, SCORES_AT_ONCE // max(1, self.weights.shape[1]))
         scores = np.zeros((len(queries), k))
         indices = np.full((len(queries), k), -1)
         for start in range(0, len(queries), rows_at_once):
             part = counts[start : start + rows_at_once] @ self.weights  # (R, N)
-            for row, (first, last) in enumerate(zip(part.indptr, part.indptr[1:], strict=False)):
-                query = start + row
-                excluded = exclude[query] if exclude else ()
-                values, columns = part.data[first:last], part.indices[first:last]
-                values, columns = _best_of_row(values, columns, k, excluded)
+            for query, (first, last) in enumerate(pairwise(part.indptr), start):
+                values, columns = _best_of_row(
+                    part.data[first:last],
+                    part.indices[first:last],
+                    k,
+                    exclude[query] if exclude else (),
+                )
                 scores[query, : len(values)] = values
                 indices[query, : len(values)] = columns
         return scores, indices
@@ -136,12 +127,11 @@ class BM25Index:
 def _best_of_row(
     values: np.ndarray, columns: np.ndarray, k: int, excluded: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k largest of a row's values and their columns; of equal values the lower columns."""
     if len(excluded):
         kept = ~np.isin(columns, excluded)
         values, columns = values[kept], columns[kept]
     if len(values) > k:
         kept = values >= np.partition(values, -k)[-k]
         values, columns = values[kept], columns[kept]
-    order = np.lexsort((columns, -values))[:k]
+    order = np.lexsort((columns, -values))[:k]  # of equal values the lower columns first
     return values[order], columns[order]

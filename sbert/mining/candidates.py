@@ -1,6 +1,8 @@
 """Queries with known positives, and the candidates for their negatives: the nearest other texts."""
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import compress
 
 import numpy as np
 
@@ -10,7 +12,6 @@ from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError, require
 from sbert.mining.embed import task_embeddings
-from sbert.mining.search import Corpus
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.texts import unique
@@ -34,32 +35,29 @@ class LabelledQueries:
         Raises:
             InputError: data without positives, a positive that is not in the corpus.
         """
+        # of P positives the queries (P,), N texts, and the index (P,) of each positive in them
         if isinstance(data, Retrieval):
             queries, texts, relevant = _relevant_documents(data)
         else:
             queries, texts, relevant = _positive_rows(data, corpus)
         distinct, index = unique(queries)
         positives: list[list[int]] = [[] for _ in distinct]
-        for query, positive in zip(index.tolist(), relevant, strict=True):
-            if positive not in positives[query]:
-                positives[query].append(positive)
+        for query, positive in unique(zip(index.tolist(), relevant, strict=True))[0]:
+            positives[query].append(positive)
         return cls(distinct, texts, positives)
 
     def excluded(self) -> list[list[int]]:
         """For each query the indices of what is no negative: its positives, the query itself, and
         empty texts."""
-        index = {text: i for i, text in enumerate(self.corpus)}
+        index = {text: [i] for i, text in enumerate(self.corpus)}
         empty = [i for i, text in enumerate(self.corpus) if not text.strip()]
-        excluded = []
-        for query, positives in zip(self.queries, self.positives, strict=True):
-            itself = [index[query]] if query in index else []
-            excluded.append(sorted({*positives, *itself, *empty}))
-        return excluded
+        return [
+            sorted({*positives, *index.get(query, []), *empty})
+            for query, positives in zip(self.queries, self.positives, strict=True)
+        ]
 
 
 def _relevant_documents(data: Retrieval) -> tuple[list[str], list[str], list[int]]:
-    """The queries of all relevant documents (P,), the distinct texts (N,), and the indices of these
-    documents among them (P,)."""
     texts, index = unique(data.corpus)
     present = np.array([bool(text.strip()) for text in data.corpus])
     qrels = data.qrels
@@ -72,8 +70,6 @@ def _relevant_documents(data: Retrieval) -> tuple[list[str], list[str], list[int
 
 
 def _positive_rows(rows: Rows, corpus: Collection | None) -> tuple[list[str], list[str], list[int]]:
-    """The queries of all rows with a positive (P,), the distinct texts (N,), and the indices of the
-    positives among them (P,)."""
     require(
         rows.task in ("pair", "triplet", "binary"),
         f"{rows.name}: task {rows.task}; negatives are mined for pair, triplet, binary or "
@@ -81,9 +77,7 @@ def _positive_rows(rows: Rows, corpus: Collection | None) -> tuple[list[str], li
     )
     queries, positives = rows.texts[:2]
     if rows.task == "binary":
-        positive_rows = np.flatnonzero(rows.labels == 1)
-        queries = [queries[i] for i in positive_rows]
-        positives = [positives[i] for i in positive_rows]
+        queries, positives = (list(compress(texts, rows.labels == 1)) for texts in rows.texts[:2])
     require(positives, f"{rows.name}: no row has label 1, so none has a positive")
     texts, _ = unique(corpus.texts if corpus else positives)
     index = {text: i for i, text in enumerate(texts)}
@@ -120,22 +114,25 @@ class CandidateSearch:
         corpus: Collection,
     ):
         self.task = task
-        self.positives = labelled.positives
+        self.labelled = labelled
         self.excluded = labelled.excluded()
         self.query_vectors = task_embeddings(task, queries)  # (Q, H)
         self.corpus_vectors = task_embeddings(task, corpus)  # (N, H)
-        precision, device = task.config.precision, task.accelerator.device
-        self.corpus = Corpus(self.corpus_vectors, precision=precision, device=device)
+        self.corpus = task.make_corpus(self.corpus_vectors)
 
     def __call__(self, unit: slice) -> Candidates:
         """The candidates of a unit of queries; the processes share the work."""
-        depth = self.task.config.negatives.depth
         scores, indices = self.task.search(
-            self.corpus, self.query_vectors, unit, depth, self.excluded
+            self.corpus,
+            self.query_vectors,
+            unit,
+            self.task.config.negatives.depth,
+            self.excluded,
         )
+        queries, positives = self.query_vectors[unit], self.labelled.positives[unit]
         positive_scores = [
-            cosines_with(query, self.corpus_vectors[positives])
-            for query, positives in zip(self.query_vectors[unit], self.positives[unit], strict=True)
+            cosines_with(query, self.corpus_vectors[indices])
+            for query, indices in zip(queries, positives, strict=True)
         ]
         return Candidates(scores, indices, positive_scores)
 
@@ -144,9 +141,8 @@ def cosines_with(query: np.ndarray, vectors: np.ndarray) -> list[float]:
     """The cosines of a vector (H,) with others (P, H), 0 for a vector of zeros."""
     query, vectors = query.astype(np.float64), vectors.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
-    cosines = np.zeros(len(vectors))
-    np.divide(vectors @ query, lengths, out=cosines, where=lengths > 0)
-    return cosines.tolist()
+    zeros = np.zeros(len(vectors))
+    return np.divide(vectors @ query, lengths, out=zeros, where=lengths > 0).tolist()
 
 
 def rescore_candidates(
@@ -165,13 +161,10 @@ def rescore_candidates(
     ]
     for query, positives in zip(queries, labelled.positives[unit], strict=True):
         pairs += [(query, corpus[i]) for i in positives]
-
-    def predict(pairs: list[tuple[str, str]]) -> np.ndarray:
-        return scorer.predict(pairs, precision=task.config.precision)
-
+    predict = partial(scorer.predict, precision=task.config.precision)
     predicted = distributed.compute_shared(task.accelerator, predict, pairs)
     scores = np.full(present.shape, -np.inf, np.float32)
     scores[row, rank] = predicted[: len(row)]
     ends = np.cumsum([len(positives) for positives in labelled.positives[unit]])
-    parts = np.split(predicted[len(row) :], ends[:-1])
-    return Candidates(scores, candidates.indices, [part.tolist() for part in parts])
+    positive_scores = [part.tolist() for part in np.split(predicted[len(row) :], ends[:-1])]
+    return Candidates(scores, candidates.indices, positive_scores)

@@ -23,17 +23,16 @@ def communities(count: int, scores: Tensor, pairs: Tensor, min_size: int) -> lis
     Args:
         scores, pairs: (P,) and (P, 2), all pairs above the threshold, from `similar_pairs`.
     """
-    both = np.concatenate([pairs.numpy(), pairs.flip(1).numpy()])  # each pair from both of its ends
-    owner, neighbour = both.T
+    # each pair from both of its ends
+    owner, neighbour = np.concatenate([pairs.numpy(), pairs.flip(1).numpy()]).T
     order = np.lexsort((neighbour, -np.tile(scores.numpy(), 2), owner))
-    neighbour = neighbour[order]
+    neighbour = neighbour[order]  # of each vector in turn, best first
     degree = np.bincount(owner, minlength=count)
     start = np.append(0, np.cumsum(degree))
     taken = np.zeros(count, bool)
     groups = []
-    for centre in np.argsort(-degree, kind="stable"):
-        if degree[centre] + 1 < min_size:
-            break
+    large_enough = np.count_nonzero(degree + 1 >= min_size)
+    for centre in np.argsort(-degree, kind="stable")[:large_enough]:
         if taken[centre]:
             continue
         members = np.append(centre, neighbour[start[centre] : start[centre + 1]])
@@ -48,8 +47,7 @@ def mine_clusters(task: MiningTask) -> None:
     """`mine.py clusters`."""
     config = task.config
     texts = task.read(config.texts)
-    search = find_pairs(task, texts, config.threshold, MAX_PAIRS)
-    scores, pairs = search.best()
+    scores, pairs = find_pairs(task, texts, config.threshold, MAX_PAIRS)
     require(
         len(scores) < MAX_PAIRS,
         f"threshold {config.threshold} is reached by {MAX_PAIRS:,} pairs and more; "
@@ -57,36 +55,23 @@ def mine_clusters(task: MiningTask) -> None:
     )
     groups = communities(len(texts), scores, pairs, config.min_community_size)
     print_best_pairs(task, texts, scores[:1], pairs[:1])
-    _print_largest(task, texts, groups)
-    if config.output.endswith(".jsonl"):
-        rows = [_cluster_row(texts, number, group) for number, group in enumerate(groups, start=1)]
-    else:
-        rows = _member_rows(texts, groups)
+    if groups:
+        names = texts.texts or texts.ids
+        rows = [[len(group), names[group[0]][:80]] for group in groups[:10]]
+        task.print(markdown_table(["texts", "centre of the largest clusters"], rows) + "\n")
+    rows = []
+    for number, group in enumerate(groups, start=1):
+        rows += _cluster_rows(texts, number, group, config.output)
     task.print(f"{len(groups):,} clusters with {sum(map(len, groups)):,} of {len(texts):,} texts")
     task.finish(encode_lines(rows, config.output, header=True))
 
 
-def _cluster_row(texts: Collection, number: int, group: list[int]) -> dict:
-    """A row of a .jsonl output: one for each cluster."""
-    row = {"cluster": number, "size": len(group), "ids": [texts.ids[i] for i in group]}
+def _cluster_rows(texts: Collection, number: int, group: list[int], output: str) -> list[dict]:
+    # one row with lists for .jsonl, one row for each text for .tsv
+    if output.endswith(".tsv"):
+        members = enumerate(group, start=1)
+        return [{"cluster": number, "place": place, **texts.cells(i)} for place, i in members]
+    lists = {"ids": [texts.ids[i] for i in group]}
     if texts.texts:
-        row["texts"] = [texts.texts[i] for i in group]
-    return row
-
-
-def _member_rows(texts: Collection, groups: list[list[int]]) -> list[dict]:
-    """The rows of a .tsv output: one for each text of each cluster."""
-    rows = []
-    for number, group in enumerate(groups, start=1):
-        for place, i in enumerate(group, start=1):
-            rows.append({"cluster": number, "place": place, **texts.cells(i)})
-    return rows
-
-
-def _print_largest(task: MiningTask, texts: Collection, groups: list[list[int]]) -> None:
-    if groups:
-        rows = []
-        for group in groups[:10]:
-            centre = texts.cells(group[0])
-            rows.append([len(group), centre.get("text", texts.ids[group[0]])[:80]])
-        task.print(markdown_table(["texts", "centre of the largest clusters"], rows) + "\n")
+        lists["texts"] = [texts.texts[i] for i in group]
+    return [{"cluster": number, "size": len(group), **lists}]

@@ -7,7 +7,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.device import Precision
-from sbert.errors import InputError, require
+from sbert.errors import require
 from sbert.mining.exact import SearchSimilarity
 
 
@@ -48,21 +48,19 @@ class NegativesConfig:
 
     def __post_init__(self):
         least = self.range_min + self.num_negatives
-        if self.range_max is not None and self.range_max < least:
-            raise InputError(
-                f"range_max is {self.range_max}: ranks {self.range_min} to {self.range_max} hold "
-                f"no {self.num_negatives} negatives; use at least {least}"
-            )
+        require(
+            self.range_max is None or self.range_max >= least,
+            f"range_max is {self.range_max}: ranks {self.range_min} to {self.range_max} hold "
+            f"no {self.num_negatives} negatives; use at least {least}",
+        )
 
     @property
     def depth(self) -> int:
         """The number of nearest texts that are considered."""
-        if self.range_max is not None:
-            return self.range_max
         limits = (self.max_score, self.min_score, self.absolute_margin, self.relative_margin)
         filtered = any(limit is not None for limit in limits)
         factor = 10 if filtered or self.sampling == "random" else 1
-        return self.range_min + factor * self.num_negatives
+        return self.range_max or self.range_min + factor * self.num_negatives
 
 
 @dataclass(kw_only=True)

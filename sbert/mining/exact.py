@@ -37,15 +37,10 @@ def exact_scores(queries: Tensor, corpus: Tensor) -> Tensor:
     return (queries.double() @ corpus.double().T).float()
 
 
-def blocks_of(count: int, size: int) -> Iterator[slice]:
-    """The slices of `size` indices, the last one shorter, that cover 0 to `count`."""
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
-
-
-def default_query_block(device: torch.device) -> int:
-    """Queries of a block: on a CPU few, so that a part of their scores stays in the cache."""
-    return 256 if device.type == "cpu" else 4096
+def blocks_of(stop: int, size: int, start: int = 0) -> Iterator[slice]:
+    """The slices of `size` indices, the last one shorter, that cover `start` to `stop`."""
+    for first in range(start, stop, size):
+        yield slice(first, min(first + size, stop))
 
 
 class VectorSet:
@@ -82,11 +77,26 @@ class VectorSet:
         finite = norms[:, 0].isfinite()
         if not finite.all():
             first = int(finite.logical_not().nonzero()[0])
-            row = rows.start + first if isinstance(rows, slice) else int(rows[first])
-            raise InputError(f"top_k: {self.name} {row} contains NaN or infinity")
+            raise InputError(
+                f"top_k: {self.name} {np.arange(len(self))[rows][first]} contains NaN or infinity"
+            )
         if self.similarity == "dot":
             return raw.float()
         return (raw.double() / norms.where(norms > 0, 1)).float()
+
+
+def naive_top_k(
+    queries: Vectors, corpus: Vectors, k: int, similarity: SearchSimilarity = "cosine"
+) -> tuple[Tensor, Tensor]:
+    """The definition of `top_k`, with all Q x N scores in memory: scores and indices (Q, k).
+
+    Best first; of equal scores the lower index comes first, since the sort is stable.
+    """
+    cpu = torch.device("cpu")
+    q = VectorSet(queries, similarity, cpu, "query").load(slice(0, len(queries)))  # (Q, H)
+    c = VectorSet(corpus, similarity, cpu, "corpus vector").load(slice(0, len(corpus)))  # (N, H)
+    scores, indices = exact_scores(q, c).sort(dim=1, descending=True, stable=True)  # (Q, N)
+    return scores[:, :k], indices[:, :k]
 
 
 def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -96,9 +106,8 @@ def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, 
     """
     rounded = vectors.to(dtype)
     back = rounded.float()
-    norms = back.norm(dim=1) * (1 + 1e-4)
-    errors = (vectors - back).norm(dim=1) * (1 + 1e-4)
-    return rounded, norms, errors
+    factor = 1 + 1e-4
+    return rounded, back.norm(dim=1) * factor, (vectors - back).norm(dim=1) * factor
 
 
 class CorpusBlock:
@@ -119,8 +128,9 @@ class CorpusBlock:
         self.max_norm = torch.zeros((), device=device)  # max |c'|
         self.max_error = torch.zeros((), device=device)  # max |c' - c|
         for part in blocks_of(count, 512):
-            rows = slice(columns.start + part.start, columns.start + part.stop)
-            self.fp32[part] = corpus.load(rows)
+            self.fp32[part] = corpus.load(
+                slice(columns.start + part.start, columns.start + part.stop)
+            )
             self.rounded[part], norms, errors = round_vectors(self.fp32[part], dtype)
             self.max_norm = torch.maximum(self.max_norm, norms.max())
             self.max_error = torch.maximum(self.max_error, errors.max())
@@ -169,8 +179,7 @@ def score_error(scores: Tensor, sum_error: Tensor, dtype: torch.dtype) -> Tensor
     Args:
         sum_error: (R,), from `round_queries`.
     """
-    result_error = scores.abs() * (torch.finfo(dtype).eps / 2)
-    return (result_error + sum_error[:, None]) * (1 + 1e-5)
+    return (scores.abs() * (torch.finfo(dtype).eps / 2) + sum_error[:, None]) * (1 + 1e-5)
 
 
 def split_groups(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -181,8 +190,7 @@ def split_groups(scores: Tensor) -> tuple[Tensor, Tensor]:
     """
     rows, columns = scores.shape
     groups = columns // GROUP
-    grouped = scores[:, : groups * GROUP].view(rows, GROUP, groups)
-    return grouped, scores[:, groups * GROUP :]
+    return scores[:, : groups * GROUP].view(rows, GROUP, groups), scores[:, groups * GROUP :]
 
 
 def best_columns(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
@@ -200,9 +208,9 @@ def best_columns(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     members = grouped.gather(2, groups[:, None, :].expand(-1, GROUP, -1)).flatten(1)
     best, position = torch.cat([members, rest], 1).topk(keep)
     member, group = position // keep, groups.gather(1, position % keep)
-    in_group = position < GROUP * keep
-    rest_column = position - GROUP * keep + GROUP * group_count
-    return best.float(), torch.where(in_group, member * group_count + group, rest_column)
+    rest_column = position + GROUP * (group_count - keep)
+    in_group = member * group_count + group
+    return best.float(), torch.where(position < GROUP * keep, in_group, rest_column)
 
 
 class ExactScorer:
@@ -221,12 +229,8 @@ class ExactScorer:
         sums = torch.empty(len(row), dtype=torch.float64, device=row.device)
         for part in blocks_of(len(row), EXACT_PAIRS):
             count = part.stop - part.start
-            single, left, right = (
-                self.single[:count],
-                self.double[0, :count],
-                self.double[1, :count],
-            )
+            left, right = self.double[:, :count]
             torch.index_select(queries, 0, row[part], out=left)
-            right.copy_(torch.index_select(vectors, 0, column[part], out=single))
+            right.copy_(torch.index_select(vectors, 0, column[part], out=self.single[:count]))
             sums[part] = left.mul_(right).sum(1)
         return sums.float()

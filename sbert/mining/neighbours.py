@@ -5,7 +5,6 @@ import numpy as np
 from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
 from sbert.mining.embed import task_embeddings
-from sbert.mining.search import Corpus
 from sbert.mining.task import MiningTask
 
 UNIT_QUERIES = 4096
@@ -18,21 +17,15 @@ def mine_neighbours(task: MiningTask) -> None:
     queries = task.read(config.queries) if config.queries else corpus
     done = task.open_output(task.settings(corpus=corpus, queries=queries))
     corpus_vectors = task_embeddings(task, corpus)
+    query_vectors, exclude = corpus_vectors, np.arange(len(corpus))[:, None]  # excludes itself
     if config.queries:
-        query_vectors = task_embeddings(task, queries)
-        exclude = None
-    else:
-        query_vectors = corpus_vectors
-        exclude = np.arange(len(corpus))[:, None]  # no text is its own neighbour
-    index = Corpus(corpus_vectors, config.similarity, config.precision, task.accelerator.device)
+        query_vectors, exclude = task_embeddings(task, queries), None
+    index = task.make_corpus(corpus_vectors, config.similarity)
     for unit in task.remaining_units(len(queries), UNIT_QUERIES, done, "search"):
         scores, indices = task.search(index, query_vectors, unit, config.k, exclude)
         rows = []
-        for i, row_scores, row_indices in zip(
-            range(unit.start, unit.stop), scores.tolist(), indices.tolist(), strict=True
-        ):
-            query = queries.cells(i, "_query")
-            rows += _neighbour_rows(query, corpus, row_scores, row_indices, config.output)
+        for i, best in enumerate(zip(scores.tolist(), indices.tolist(), strict=True), unit.start):
+            rows += _neighbour_rows(queries.cells(i, "_query"), corpus, *best, config.output)
         if task.output:
             task.output.append(encode_lines(rows, config.output, header=not task.output.size))
     task.print(f"{len(queries):,} queries, {config.k} neighbours each of {len(corpus):,}")
@@ -42,11 +35,12 @@ def mine_neighbours(task: MiningTask) -> None:
 def _neighbour_rows(
     query: dict[str, str], corpus: Collection, scores: list[float], indices: list[int], output: str
 ) -> list[dict]:
-    """The rows of one query: one, with a list, for .jsonl; one for each neighbour for .tsv."""
-    neighbours = []
-    for rank, (score, index) in enumerate(zip(scores, indices, strict=True), start=1):
-        if index >= 0:
-            neighbours.append({"rank": rank, "score": round(score, 6), **corpus.cells(index)})
+    # of one query: one row with a list for .jsonl, one row for each neighbour for .tsv
+    neighbours = [
+        {"rank": rank, "score": round(score, 6), **corpus.cells(index)}
+        for rank, (score, index) in enumerate(zip(scores, indices, strict=True), start=1)
+        if index >= 0
+    ]
     if output.endswith(".jsonl"):
         return [{**query, "neighbours": neighbours}]
     return [{**query, **neighbour} for neighbour in neighbours]

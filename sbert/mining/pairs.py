@@ -1,8 +1,7 @@
 """The task `mine.py pairs`: the most similar pairs of a collection."""
 
 import numpy as np
-import torch
-from torch import Tensor
+from torch import Tensor, from_numpy
 
 from sbert import distributed
 from sbert.atomic import encode_lines
@@ -20,32 +19,28 @@ PAIR_RECORD = np.dtype([("pair", "<i8", 2), ("score", "<f4")])
 
 def find_pairs(
     task: MiningTask, texts: Collection, threshold: float | None, limit: int
-) -> SimilarPairs:
-    """Search all pairs of a collection, unit by unit; resume an interrupted search."""
+) -> tuple[Tensor, Tensor]:
+    """The result of `similar_pairs` for a collection, unit by unit; an interrupted search is
+    resumed."""
     done = task.open_output(task.settings(texts=texts))
-    vectors = task_embeddings(task, texts)
-    options = {"precision": task.config.precision, "device": task.accelerator.device}
-    search = SimilarPairs(vectors, threshold, limit, **options)
+    corpus = task.make_corpus(task_embeddings(task, texts))
+    search = SimilarPairs(corpus, threshold, limit)
     if done and task.output:  # the pairs of former units are known to the main process alone
         records = np.frombuffer(task.output.read(), PAIR_RECORD)
-        scores, pairs = records["score"].copy(), records["pair"].copy()
-        search.add(torch.from_numpy(scores), torch.from_numpy(pairs))
+        search.add(from_numpy(records["score"].copy()), from_numpy(records["pair"].copy()))
     for unit in task.remaining_units(len(texts), UNIT_ROWS, done, "compare"):
-        unit_search = SimilarPairs(vectors, threshold, limit, **options)
+        unit_search = SimilarPairs(corpus, threshold, limit)
         unit_search.floor = search.floor
         unit_search.search(_process_share(task, unit))
-        scores, pairs = unit_search.best()
-        scores = distributed.gather_rows(task.accelerator, scores)
-        pairs = distributed.gather_rows(task.accelerator, pairs)
+        scores, pairs = (distributed.gather_rows(task.accelerator, x) for x in unit_search.best())
         search.add(scores, pairs)
         if task.output:
             records = np.rec.fromarrays([pairs.numpy(), scores.numpy()], dtype=PAIR_RECORD)
             task.output.append(records.tobytes())
-    return search
+    return search.best()
 
 
 def _process_share(task: MiningTask, unit: slice) -> slice:
-    """The rows of a unit that this process compares."""
     size = -(-(unit.stop - unit.start) // task.accelerator.num_processes)
     start = min(unit.stop, unit.start + task.accelerator.process_index * size)
     return slice(start, min(unit.stop, start + size))
@@ -56,26 +51,21 @@ def mine_pairs(task: MiningTask) -> None:
     config = task.config
     texts = task.read(config.texts)
     require(len(texts) >= 2, f"{texts.name}: has {len(texts)} text; pairs need two")
-    scores, pairs = find_pairs(task, texts, config.threshold, config.limit).best()
+    scores, pairs = find_pairs(task, texts, config.threshold, config.limit)
     print_best_pairs(task, texts, scores[:5], pairs[:5])
-    summary = f"{len(pairs):,} pairs of {len(texts):,} texts"
     at_least = "" if config.threshold is None else f" of cosine {config.threshold} or more"
-    summary += at_least
-    if len(pairs) == config.limit:
-        summary += f"; limit is reached, so there may be more{at_least}"
-    task.print(summary)
+    more = f"; limit is reached, so there may be more{at_least}"
+    summary = f"{len(pairs):,} pairs of {len(texts):,} texts{at_least}"
+    task.print(summary + more if len(pairs) == config.limit else summary)
     task.finish(encode_lines(_pair_rows(texts, scores, pairs), config.output, header=True))
 
 
 def _pair_rows(texts: Collection, scores: Tensor, pairs: Tensor) -> list[dict]:
-    """One row a pair, with columns that a training configuration can read."""
+    # with columns that a training configuration can read
     rows = []
     for score, (i, j) in zip(scores.tolist(), pairs.tolist(), strict=True):
-        row = {}
-        if texts.texts:
-            row = {"sentence1": texts.texts[i], "sentence2": texts.texts[j]}
-        row |= {"score": round(score, 6), "id1": texts.ids[i], "id2": texts.ids[j]}
-        rows.append(row)
+        row = {"sentence1": texts.texts[i], "sentence2": texts.texts[j]} if texts.texts else {}
+        rows.append({**row, "score": round(score, 6), "id1": texts.ids[i], "id2": texts.ids[j]})
     return rows
 
 

@@ -1,8 +1,7 @@
 """The task `mine.py rank`: texts ranked for one query by a cross-encoder, best first."""
 
-import torch
-
 from sbert.data.collection import read_collection
+from sbert.device import default_device
 from sbert.markdown import markdown_table
 from sbert.mining.config import RankConfig
 from sbert.models.loading import load_scorer
@@ -11,8 +10,7 @@ from sbert.models.loading import load_scorer
 def rank_documents(config: RankConfig) -> None:
     """`mine.py rank`: print the best documents as a table."""
     documents = read_collection(config.documents).texts
-    device = torch.accelerator.current_accelerator() or "cpu"
-    model = load_scorer(config.model, "model").to(device)
+    model = load_scorer(config.model, "model").to(default_device())
     best = model.rank(config.query, documents, config.top_k, config.precision)
     rows = [[rank, f"{score:.3f}", documents[i]] for rank, (i, score) in enumerate(best, start=1)]
     print(f"the best {len(rows)} of {len(documents):,} candidates for: {config.query}\n")

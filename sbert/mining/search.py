@@ -1,6 +1,6 @@
 """Nearest neighbours, exactly: every query against every vector of a corpus, in bounded memory.
 
-The definition is `naive_top_k`. `top_k` gives the same result faster, block by block:
+The definition is `naive_top_k` (exact.py). `top_k` gives the same result faster, block by block:
 
 1. A fast pass computes low-precision scores s' and keeps the k + SPARE best of each query. Its
    scores come with a bound e, |s' - s| <= e, where s is the exact score (exact.py).
@@ -13,40 +13,35 @@ So the result is exact, whatever the data, the precision and the block sizes. do
 explains each step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain
 
+import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
 from sbert.errors import InputError, require
 from sbert.mining.exact import (
     CorpusBlock,
+    ExactScorer,
     SearchSimilarity,
     Vectors,
     VectorSet,
+    best_columns,
     blocks_of,
-    default_query_block,
     exact_scores,
+    round_queries,
+    score_error,
 )
-from sbert.mining.top_k_search import Exclude, TopKSearch, exclusion_matrix
+
+Exclude = np.ndarray | Sequence[Sequence[int]] | None
+
+SPARE = 24  # candidates beyond k: enough to certify the near ties of real sentences
 
 UNCERTIFIED_QUERIES = 64  # that are searched again at a time
-
-
-def naive_top_k(
-    queries: Vectors, corpus: Vectors, k: int, similarity: SearchSimilarity = "cosine"
-) -> tuple[Tensor, Tensor]:
-    """The definition of `top_k`, with all Q x N scores in memory: scores and indices (Q, k).
-
-    Best first; of equal scores the lower index comes first, since the sort is stable.
-    """
-    cpu = torch.device("cpu")
-    q = VectorSet(queries, similarity, cpu, "query").load(slice(0, len(queries)))  # (Q, H)
-    c = VectorSet(corpus, similarity, cpu, "corpus vector").load(slice(0, len(corpus)))  # (N, H)
-    scores, indices = exact_scores(q, c).sort(dim=1, descending=True, stable=True)  # (Q, N)
-    return scores[:, :k], indices[:, :k]
 
 
 def top_k(
@@ -59,7 +54,6 @@ def top_k(
     device: torch.device | str = "cpu",
     query_block: int | None = None,
     corpus_block: int = 131_072,
-    progress: bool | None = False,
 ) -> tuple[Tensor, Tensor]:
     """The k best of a corpus (N, H) for each query (Q, H): scores (Q, k) float32 and indices
     (Q, k) int64, best first.
@@ -67,7 +61,7 @@ def top_k(
     The arguments are those of `Corpus` and of its method `top_k`, which serves several calls.
     """
     searched = Corpus(corpus, similarity, precision, device, query_block, corpus_block)
-    return searched.top_k(queries, k, exclude, progress)
+    return searched.top_k(queries, k, exclude)
 
 
 class Corpus:
@@ -98,32 +92,29 @@ class Corpus:
             similarity in ("cosine", "dot"),
             f"top_k: unknown similarity '{similarity}'; known: cosine, dot",
         )
-        require(len(vectors), "top_k: the corpus is empty")
         device = torch.device(device)
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
         self.dtype = resolve_precision(precision, device)
         if self.dtype == torch.float16 and similarity == "dot":
             self.dtype = torch.float32  # vectors of any length do not fit into fp16
-        self.query_block = query_block or default_query_block(device)
+        # on a CPU few, so that a part of their scores stays in the cache
+        self.query_block = query_block or (256 if device.type == "cpu" else 4096)
         self.corpus_block = corpus_block
-        self.single_block: CorpusBlock | None = None
 
-    def blocks(self) -> Iterator[CorpusBlock]:
-        count = len(self.vectors)
-        if count <= self.corpus_block:
-            if self.single_block is None:
-                self.single_block = self._block(slice(0, count))
-            yield self.single_block
+    def blocks(self, first: int = 0) -> Iterator[CorpusBlock]:
+        """The blocks that hold a vector from `first` on; one at a time if there are several."""
+        if len(self.vectors) <= self.corpus_block:
+            yield self._single_block
         else:
-            for columns in blocks_of(count, self.corpus_block):
-                yield self._block(columns)
+            for columns in blocks_of(len(self.vectors), self.corpus_block):
+                if columns.stop > first:
+                    yield CorpusBlock(self.vectors, columns, self.dtype, self.query_block)
 
-    def _block(self, columns: slice) -> CorpusBlock:
-        return CorpusBlock(self.vectors, columns, self.dtype, self.query_block)
+    @cached_property
+    def _single_block(self) -> CorpusBlock:
+        return CorpusBlock(self.vectors, slice(0, len(self.vectors)), self.dtype, self.query_block)
 
-    def top_k(
-        self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
-    ) -> tuple[Tensor, Tensor]:
+    def top_k(self, queries: Vectors, k: int, exclude: Exclude = None) -> tuple[Tensor, Tensor]:
         """The k best for each query (Q, H): scores (Q, k) float32 and indices (Q, k) int64, best
         first, of equal ones the lower index first.
 
@@ -132,39 +123,120 @@ class Corpus:
         Args:
             exclude: for each query the indices that are not returned: itself, its known positives.
                 Lists, or an array (Q, E) with -1 for none.
-            progress: show a bar; None: on a terminal alone.
 
         Raises:
             InputError: k below 1, unlike widths, NaN or infinity in a vector, an excluded index
                 that is not in the corpus, a dot product beyond fp32.
         """
-        self._check_queries(queries, k)
-        corpus = self.vectors
-        query_set = VectorSet(queries, corpus.similarity, corpus.device, "query")
-        excluded = exclusion_matrix(exclude, len(queries), len(corpus))
-        search = TopKSearch(query_set, corpus, excluded, k, self.dtype)
-        bar = tqdm(
-            total=len(queries) * len(corpus),
-            unit="pairs",
-            unit_scale=True,
-            desc="search",
-            disable=None if progress is None else not progress,
+        vectors = self.vectors.vectors
+        require(len(vectors), "top_k: the corpus is empty")
+        require(k >= 1, f"top_k: k is {k}; it must be 1 or more")
+        require(
+            queries.ndim == vectors.ndim == 2 and queries.shape[1] == vectors.shape[1],
+            f"top_k: queries and corpus are {tuple(queries.shape)} and {tuple(vectors.shape)}; "
+            "they must be (Q, H) and (N, H)",
         )
-        with bar:
-            for block in self.blocks():
-                for rows in blocks_of(len(queries), self.query_block):
-                    search.search_block(block, rows)
-                    bar.update((rows.stop - rows.start) * len(block.fp32))
+        search = TopKSearch(self, queries, k, exclude)
+        for block in self.blocks():
+            for rows in blocks_of(len(queries), self.query_block):
+                search.search_block(block, rows)
         uncertified = search.uncertified()
         for part in blocks_of(len(uncertified), UNCERTIFIED_QUERIES):
-            search.search_exactly(uncertified[part], self.corpus_block)
+            search.search_exactly(uncertified[part])
         return search.scores, search.indices.masked_fill(search.scores.isneginf(), -1)
 
-    def _check_queries(self, queries: Vectors, k: int) -> None:
-        corpus = self.vectors.vectors
-        require(k >= 1, f"top_k: k is {k}; it must be 1 or more")
-        if queries.ndim != 2 or corpus.ndim != 2 or queries.shape[1] != corpus.shape[1]:
-            raise InputError(
-                f"top_k: queries and corpus are {tuple(queries.shape)} and {tuple(corpus.shape)}; "
-                "they must be (Q, H) and (N, H)"
-            )
+
+def exclusion_matrix(exclude: Exclude, query_count: int, corpus_count: int) -> sparse.csr_array:
+    """(Q, N) bool: True where a query excludes a vector."""
+    if exclude is None:
+        return sparse.csr_array((query_count, corpus_count), dtype=bool)
+    require(
+        len(exclude) == query_count,
+        f"top_k: exclude has {len(exclude)} entries for {query_count} queries",
+    )
+    if isinstance(exclude, np.ndarray):
+        row, entry = np.nonzero(exclude != -1)
+        column = exclude[row, entry]
+    else:
+        row = np.repeat(np.arange(query_count), np.fromiter(map(len, exclude), int))
+        column = np.fromiter(chain.from_iterable(exclude), int)
+    outside = (column < 0) | (column >= corpus_count)
+    if outside.any():
+        first = outside.argmax()
+        raise InputError(
+            f"top_k: query {row[first]} excludes {column[first]}; "
+            f"the corpus has 0 to {corpus_count - 1}"
+        )
+    present = np.ones(len(row), bool)
+    return sparse.csr_array((present, (row, column)), (query_count, corpus_count))
+
+
+class TopKSearch:
+    """The state of one search: the k best so far and what is known of the rest.
+
+    `scores` and `indices` (Q, k): the k best so far, with exact scores. `dropped_bound` (Q,): no
+    vector that the fast pass dropped has an exact score above it.
+    """
+
+    def __init__(self, corpus: Corpus, queries: Vectors, k: int, exclude: Exclude = None):
+        vectors = corpus.vectors
+        self.corpus = corpus
+        self.queries = VectorSet(queries, vectors.similarity, vectors.device, "query")
+        self.excluded = exclusion_matrix(exclude, len(queries), len(vectors))
+        self.k = k
+        self.scores = torch.full((len(queries), k), -torch.inf)
+        self.indices = torch.full((len(queries), k), -1)
+        self.dropped_bound = torch.full((len(queries),), -torch.inf)
+        self.score_exactly = ExactScorer(vectors.width, vectors.device)
+
+    def search_block(self, block: CorpusBlock, rows: slice) -> None:
+        """The fast pass of one block of the corpus for some queries, and exact scores of what it
+        keeps."""
+        queries = self.queries.load(rows)  # (R, H)
+        rounded, sum_error = round_queries(queries, block)
+        scores = block.fast_scores(rounded)  # (R, C)
+        self._mask_excluded(scores, rows, block.columns)
+        best, column = best_columns(scores, min(self.k + SPARE, scores.shape[1]))  # (R, K)
+        excluded = best.isneginf()
+        error = score_error(best.masked_fill(excluded, 0), sum_error, scores.dtype)
+        if best.shape[1] < scores.shape[1]:
+            dropped = (best + error)[:, -1].cpu()
+            self.dropped_bound[rows] = torch.maximum(self.dropped_bound[rows], dropped)
+        # the k-th best scores at least `floor`: most of the spare candidates need no exact score
+        floor = self.scores[rows, -1].to(best.device)
+        if best.shape[1] >= self.k:
+            floor = torch.maximum(floor, (best - error)[:, : self.k].amin(1))
+        possible = (best + error >= floor[:, None]) & ~excluded
+        row, rank = possible.nonzero(as_tuple=True)
+        exact = torch.full_like(best, -torch.inf)
+        exact[row, rank] = self.score_exactly(queries, row, block.fp32, column[row, rank])
+        self._merge(rows, exact, column + block.columns.start)
+
+    def uncertified(self) -> np.ndarray:
+        """The queries whose k-th best score is not above the bound on all that was dropped."""
+        certified = (self.scores[:, -1] > self.dropped_bound) | self.dropped_bound.isneginf()
+        return np.flatnonzero(~certified.numpy())
+
+    def search_exactly(self, rows: np.ndarray) -> None:
+        """Search the whole corpus again for some queries, with every score computed exactly."""
+        queries = self.queries.load(rows)
+        self.scores[rows] = -torch.inf
+        self.indices[rows] = -1
+        for columns in blocks_of(len(self.corpus.vectors), self.corpus.corpus_block):
+            scores = exact_scores(queries, self.corpus.vectors.load(columns))  # (R, C)
+            self._mask_excluded(scores, rows, columns)
+            indices = torch.arange(columns.start, columns.stop)
+            self._merge(rows, scores, indices.expand(len(rows), -1))
+
+    def _mask_excluded(self, scores: Tensor, rows: slice | np.ndarray, columns: slice) -> None:
+        row, column = self.excluded[rows, columns].nonzero()  # of the scores (R, C)
+        scores[torch.from_numpy(row).long(), torch.from_numpy(column).long()] = -torch.inf
+
+    def _merge(self, rows: slice | np.ndarray, scores: Tensor, indices: Tensor) -> None:
+        """The k best of those so far and of these (R, K): by score, then by index."""
+        scores = torch.cat([self.scores[rows], scores.cpu()], dim=1)
+        indices = torch.cat([self.indices[rows], indices.cpu()], dim=1)
+        indices, order = indices.sort(dim=1)
+        scores, rank = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
+        self.scores[rows] = scores[:, : self.k]
+        self.indices[rows] = indices.gather(1, rank)[:, : self.k]

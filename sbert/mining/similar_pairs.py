@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.device import Precision, resolve_precision
 from sbert.errors import require
 from sbert.mining.config import check_threshold
 from sbert.mining.exact import (
@@ -21,13 +20,12 @@ from sbert.mining.exact import (
     CorpusBlock,
     ExactScorer,
     Vectors,
-    VectorSet,
     blocks_of,
-    default_query_block,
     round_queries,
     score_error,
     split_groups,
 )
+from sbert.mining.search import Corpus
 
 
 class PairBounds(NamedTuple):
@@ -43,8 +41,7 @@ class PairBounds(NamedTuple):
     def reaching(self, floor: float) -> "PairBounds":
         """The pairs whose exact scores can be `floor` or more."""
         keep = self.upper >= floor
-        row, column, lower, upper = (part[keep] for part in self[1:])
-        return PairBounds(self.rows, row, column, lower, upper)
+        return PairBounds(self.rows, *(part[keep] for part in self[1:]))
 
 
 class SimilarPairs:
@@ -54,36 +51,21 @@ class SimilarPairs:
     searched, in any order, `best()` is the result.
 
     Args:
-        vectors: (N, H), an array, a memory-mapped one too, or a tensor.
+        corpus: the vectors (N, H), with cosine as their similarity.
         threshold: the lowest cosine of a pair; None for any.
         limit: the number of pairs to keep; it bounds the memory.
-        precision: of the fast pass; it does not change the result.
-        query_block, corpus_block: as of `Corpus`.
 
     Raises:
         InputError: a threshold outside [-1, 1], a limit below 1.
     """
 
-    def __init__(
-        self,
-        vectors: Vectors,
-        threshold: float | None,
-        limit: int,
-        precision: Precision = "auto",
-        device: torch.device | str = "cpu",
-        query_block: int | None = None,
-        corpus_block: int = 131_072,
-    ):
+    def __init__(self, corpus: Corpus, threshold: float | None, limit: int):
         require(limit >= 1, f"limit is {limit}; it must be 1 or more")
         check_threshold(threshold)
-        device = torch.device(device)
-        self.vectors = VectorSet(vectors, "cosine", device, "vector")
+        self.corpus = corpus
         self.limit = limit
         self.floor = -2.0 if threshold is None else threshold
-        self.dtype = resolve_precision(precision, device)
-        self.query_block = query_block or default_query_block(device)
-        self.corpus_block = corpus_block
-        self.score_exactly = ExactScorer(self.vectors.width, device)
+        self.score_exactly = ExactScorer(corpus.vectors.width, corpus.vectors.device)
         self.scores = [torch.empty(0)]  # of pairs with exact scores, in parts
         self.pairs = [torch.empty(0, 2, dtype=torch.int64)]
         self.count = 0
@@ -91,29 +73,28 @@ class SimilarPairs:
 
     def search(self, rows: slice) -> None:
         """Compare the vectors `rows` with all that follow each of them."""
-        query_block = min(self.query_block, rows.stop - rows.start)
-        for columns in blocks_of(len(self.vectors), self.corpus_block):
-            if columns.stop <= rows.start + 1:
-                continue
-            block = CorpusBlock(self.vectors, columns, self.dtype, query_block)
-            for part in blocks_of(rows.stop - rows.start, self.query_block):
-                queries = slice(rows.start + part.start, rows.start + part.stop)
-                if queries.start + 1 < columns.stop:
-                    self._search_block(queries, block)
+        for block in self.corpus.blocks(rows.start + 1):
+            stop = min(rows.stop, block.columns.stop - 1)  # nothing in the block follows its last
+            for queries in blocks_of(stop, self.corpus.query_block, rows.start):
+                self._search_block(queries, block)
             self._score_candidates(block)
 
     def _search_block(self, rows: slice, block: CorpusBlock) -> None:
         """The fast pass over vectors (R, H) and those of a block that follow them."""
-        rounded, sum_error = round_queries(self.vectors.load(rows), block)
+        rounded, sum_error = round_queries(self.corpus.vectors.load(rows), block)
         first = max(0, rows.start - block.columns.start)  # what is before was met in other rows
         scores = block.fast_scores(rounded, first)  # (R, C)
-        _mask_lower_triangle(scores, rows, block.columns.start + first)
+        # only j > i is a pair (i, j) of its own
+        diagonal = rows.start - block.columns.start - first
+        width = max(0, min(len(scores) + diagonal, scores.shape[1]))
+        lower = torch.ones(len(scores), width, dtype=torch.bool, device=scores.device)
+        scores[:, :width].masked_fill_(lower.tril(diagonal), -torch.inf)
         # a cosine of the fast pass is at most 1 and a little
         largest = torch.full_like(sum_error, 1.01)[:, None]
-        error = score_error(largest, sum_error, self.dtype)[:, 0]  # (R,)
+        error = score_error(largest, sum_error, scores.dtype)[:, 0]  # (R,)
         row, column, values = self._candidates(scores, error)
-        bounds = PairBounds(rows, row, column + first, values - error[row], values + error[row])
-        self.unscored.append(bounds)
+        error = error[row]  # (P,)
+        self.unscored.append(PairBounds(rows, row, column + first, values - error, values + error))
         if sum(len(part.row) for part in self.unscored) > 1.5 * self.limit:
             self._raise_floor(torch.cat([part.lower for part in self.unscored]))
             self.unscored = [part.reaching(self.floor) for part in self.unscored]
@@ -150,14 +131,12 @@ class SimilarPairs:
             self.floor = max(self.floor, least.item())
 
     def _score_candidates(self, block: CorpusBlock) -> None:
-        """Add the exact scores of the candidates of a block.
-
-        Only after all rows were compared with it: by then the floor is above many of them.
-        """
+        # only after all rows were compared with the block: the floor is above many of them then
         for part in self.unscored:
             part = part.reaching(self.floor)
-            queries = self.vectors.load(part.rows)
-            scores = self.score_exactly(queries, part.row, block.fp32, part.column)
+            scores = self.score_exactly(
+                self.corpus.vectors.load(part.rows), part.row, block.fp32, part.column
+            )
             row, column = part.row + part.rows.start, part.column + block.columns.start
             self.add(scores.cpu(), torch.stack([row, column], dim=1).cpu())
         self.unscored = []
@@ -179,18 +158,8 @@ class SimilarPairs:
         """Scores (P,) and pairs (P, 2), i < j, best first, of equal ones the lower i and j first;
         P is at most `limit`."""
         scores, pairs = torch.cat(self.scores), torch.cat(self.pairs)
-        first, second = pairs.numpy().T
-        order = np.lexsort((second, first, -scores.numpy()))[: self.limit]
+        order = np.lexsort((pairs[:, 1], pairs[:, 0], -scores))[: self.limit]
         return scores[order], pairs[order]
-
-
-def _mask_lower_triangle(scores: Tensor, rows: slice, first: int) -> None:
-    """Set the scores (R, C) of rows i and columns j >= first to -inf where j <= i."""
-    if first < rows.stop:
-        width = min(rows.stop - first, scores.shape[1])
-        row = torch.arange(rows.start, rows.stop, device=scores.device)[:, None]
-        column = torch.arange(first, first + width, device=scores.device)
-        scores[:, :width].masked_fill_(column <= row, -torch.inf)
 
 
 def similar_pairs(
@@ -202,11 +171,11 @@ def similar_pairs(
     i < j; best first, of equal scores the lower i and j first. The scores are exact (exact.py).
 
     Args:
-        options: those of `SimilarPairs`.
+        options: those of `Corpus`.
 
     Raises:
         InputError: NaN or infinity in a vector, a threshold outside [-1, 1], a limit below 1.
     """
-    search = SimilarPairs(vectors, threshold, limit, **options)
+    search = SimilarPairs(Corpus(vectors, **options), threshold, limit)
     search.search(slice(0, len(vectors)))
     return search.best()

@@ -5,6 +5,7 @@ A unit is the work between two states that an interrupted command can resume fro
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,10 @@ from sbert.atomic import ResumableFile, check_texts
 from sbert.data.collection import Collection, read_collection
 from sbert.data.config import CollectionConfig
 from sbert.device import keep_freed_memory, make_accelerator
-from sbert.errors import InputError, require
+from sbert.errors import require
 from sbert.mining.config import MineConfig
-from sbert.mining.exact import Vectors
-from sbert.mining.search import Corpus
-from sbert.mining.top_k_search import Exclude
+from sbert.mining.exact import SearchSimilarity, Vectors, blocks_of
+from sbert.mining.search import Corpus, Exclude
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.hf_folder import is_classifier, locate_folder
 from sbert.texts import digest
@@ -53,12 +53,11 @@ class MiningTask:
         """
         collection = read_collection(source)
         self.print(collection.describe())
-        if embed and collection.vectors is None and self.model is None:
-            raise InputError(
-                f"{source.path}: has texts and no embeddings; name the model that makes them"
-            )
-        check_texts(collection.texts, self.config.output)
-        check_texts(collection.ids, self.config.output)
+        require(
+            not embed or self.model is not None or collection.vectors is not None,
+            f"{source.path}: has texts and no embeddings; name the model that makes them",
+        )
+        check_texts(chain(collection.texts, collection.ids), self.config.output)
         return collection
 
     def settings(self, **collections: Collection) -> dict:
@@ -67,13 +66,13 @@ class MiningTask:
         del settings["output"]
         settings |= {name: collection.digest for name, collection in collections.items()}
         settings |= {f"{name}_ids": digest(found.ids) for name, found in collections.items()}
-        settings["model"] = self.model.fingerprint if self.model else None
-        return settings
+        return settings | {"model": self.model.fingerprint if self.model else None}
 
     def open_output(self, settings: dict) -> int:
         """Open the output; the number of units that it holds already, in every process."""
-        path = self.config.output
-        self.output, done = open_resumable(self.accelerator, path, settings, self.overwrite)
+        self.output, done = open_resumable(
+            self.accelerator, self.config.output, settings, self.overwrite
+        )
         if done:
             self.print(f"resuming after {done} units")
         return done
@@ -82,15 +81,18 @@ class MiningTask:
         self, count: int, size: int, done: int, description: str
     ) -> Iterable[slice]:
         """The units of `size` of `count` rows, without the first `done`, under a progress bar."""
-        starts = range(done * size, count, size)
         return tqdm(
-            [slice(start, min(count, start + size)) for start in starts],
+            list(blocks_of(count, size, start=done * size)),
             desc=description,
             unit="unit",
             initial=done,
             total=-(-count // size),
             disable=None if self.accelerator.is_main_process else True,
         )
+
+    def make_corpus(self, vectors: Vectors, similarity: SearchSimilarity = "cosine") -> Corpus:
+        """What `search` searches: vectors (N, H), on this process's device."""
+        return Corpus(vectors, similarity, self.config.precision, self.accelerator.device)
 
     def search(
         self, corpus: Corpus, queries: Vectors, unit: slice, k: int, exclude: Exclude = None
@@ -104,8 +106,9 @@ class MiningTask:
             asked = slice(unit.start + rows.start, unit.start + rows.stop)
             return corpus.top_k(queries[asked], k, None if exclude is None else exclude[asked])
 
-        count = unit.stop - unit.start
-        scores, indices = distributed.compute_row_slices(self.accelerator, top_k, count)
+        scores, indices = distributed.compute_row_slices(
+            self.accelerator, top_k, unit.stop - unit.start
+        )
         return scores.numpy(), indices.numpy()
 
     def finish(self, data: bytes | None = None) -> None:
@@ -121,9 +124,7 @@ def open_resumable(
     accelerator: Accelerator, path: str | Path, settings: dict, overwrite: bool
 ) -> tuple[ResumableFile | None, int]:
     """A result file, which only the main process opens, and how many units of it are done."""
-    output = None
-    if accelerator.is_main_process:
-        output = ResumableFile(path, settings, overwrite)
+    output = ResumableFile(path, settings, overwrite) if accelerator.is_main_process else None
     return output, distributed.broadcast(accelerator, output.units if output else 0)
 
 
@@ -133,8 +134,8 @@ def _load_embedding_model(config: MineConfig, accelerator: Accelerator) -> BiEnc
         not is_classifier(folder),
         f"{config.model}: is a cross-encoder; texts are embedded by a bi-encoder",
     )
-    model = BiEncoder.from_pretrained(folder, config.pooling, config.max_length, config.layer)
-    return model.to(accelerator.device)
+    options = config.pooling, config.max_length, config.layer
+    return BiEncoder.from_pretrained(folder, *options).to(accelerator.device)
 
 
 def run_task(run: Callable[[MiningTask], None], config: MineConfig, overwrite: bool) -> None:

@@ -66,7 +66,7 @@ def changed(argv, **options):
         (changed(GOOD, output="c.txt/x.jsonl"), "c.txt/x.jsonl: cannot be written: "),
         (
             [*GOOD, "--k", "0"],
-            '"k"; Not of type PositiveInt: 0 does not conform to restriction v>0',
+            "k is 0; it must be > 0",
         ),
         (RAW, "c.txt: has texts and no embeddings; name the model that makes them"),
         ([*RAW, "--model", "no/such/folder"], "model no/such/folder: no such folder"),
@@ -75,7 +75,7 @@ def changed(argv, **options):
             "cross: is a cross-encoder; texts are embedded by a bi-encoder",
         ),
         ([*RAW, *MODEL, "--threshold", "1.5"], "threshold is 1.5; a cosine lies from -1 to 1"),
-        ([*RAW, *MODEL, "--limit", "0"], '"limit"; Not of type PositiveInt: 0 does not conform'),
+        ([*RAW, *MODEL, "--limit", "0"], "limit is 0; it must be > 0"),
         ([*RAW, *MODEL, "--texts.limit", "1"], "c.txt: has 1 text; pairs need two"),
         (
             changed([*RAW, *MODEL], texts__path="tab.txt"),
@@ -84,7 +84,7 @@ def changed(argv, **options):
         (changed([*RAW, *MODEL], texts__path="empty.txt"), "empty.txt: contains no texts"),
         (
             ["clusters", *RAW[1:], *MODEL, "--min_community_size", "0"],
-            '"min_community_size"; Not of type PositiveInt: 0 does not',
+            "min_community_size is 0; it must be > 0",
         ),
         (["clusters", *RAW[1:], *MODEL, "--threshold", "-3"], "threshold is -3.0; a cosine lies"),
         (changed(GOOD, corpus__path="nan.npy"), "nan.npy: row 2 (from 0) contains NaN or infinity"),
@@ -126,15 +126,15 @@ def changed(argv, **options):
         ),
         (
             [*ROWS, "--negatives.num_negatives", "0"],
-            '"negatives.num_negatives"; Not of type PositiveInt: 0 does not',
+            "negatives.num_negatives is 0; it must be > 0",
         ),
         (
             [*ROWS, "--negatives.range_min", "-1"],
-            '"negatives.range_min"; Not of type NonNegativeInt: -1 does not',
+            "negatives.range_min is -1; it must be >= 0",
         ),
         (
             [*ROWS, "--negatives.seed", "-1"],
-            '"negatives.seed"; Not of type NonNegativeInt: -1 does not',
+            "negatives.seed is -1; it must be >= 0",
         ),
         (
             [*ROWS, *MODEL, "--negatives.range_max", "1"],

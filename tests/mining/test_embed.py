@@ -1,5 +1,7 @@
 """Embeddings that are made once, unit by unit, and kept on disk."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from accelerate import Accelerator
@@ -9,7 +11,7 @@ from tiny_models import write_tiny
 from sbert import BiEncoder, InputError
 from sbert.data.collection import Collection
 from sbert.mining import embed
-from sbert.mining.embed import load_or_embed, write_embeddings
+from sbert.mining.embed import task_embeddings, write_embeddings
 
 TEXTS = ["a cat", "the dog runs", "a big house"]
 
@@ -23,13 +25,18 @@ def accelerator():
 def test_given_embeddings_need_no_model():
     vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
     given = Collection("x.npy", list("0123"), [], vectors=vectors)
-    assert load_or_embed(given, None, None, "auto") is vectors
+    assert task_embeddings(task_of(None, None), given) is vectors
+
+
+def task_of(model, accelerator, precision="fp32"):
+    """What embedding reads of a task."""
+    config = SimpleNamespace(precision=precision)
+    return SimpleNamespace(model=model, accelerator=accelerator, config=config)
 
 
 def load_kept(texts, path, model, accelerator):
-    return load_or_embed(
-        Collection("x", [], texts, embeddings=str(path)), model, accelerator, "fp32"
-    )
+    collection = Collection("x", [], texts, embeddings=str(path))
+    return task_embeddings(task_of(model, accelerator), collection)
 
 
 def test_embeddings_are_kept_and_reused(tmp_path, tiny, accelerator, monkeypatch, tiny_folder):
@@ -65,17 +72,10 @@ def test_embeddings_are_kept_and_reused(tmp_path, tiny, accelerator, monkeypatch
         load_kept(texts, path, tiny, accelerator)
 
 
-def test_texts_without_a_model(accelerator):
-    with pytest.raises(
-        InputError, match="x: has texts and no embeddings; name the model that makes them"
-    ):
-        load_or_embed(Collection("x", ["1"], ["a"]), None, accelerator, "auto")
-
-
 def test_embed_in_units(tmp_path, tiny, accelerator, sentences, monkeypatch):
     monkeypatch.setattr(embed, "UNIT_TEXTS", 7)
-    collection = Collection("x", [], sentences)
-    write_embeddings(collection, tiny, tmp_path / "x.npy", accelerator, "fp32")
+    task, collection = task_of(tiny, accelerator), Collection("x", [], sentences)
+    write_embeddings(task, collection, tmp_path / "x.npy")
     found = np.load(tmp_path / "x.npy")
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, tiny.encode(sentences, precision="fp32"), atol=1e-5)
@@ -89,8 +89,8 @@ def test_embed_in_units(tmp_path, tiny, accelerator, sentences, monkeypatch):
 @pytest.mark.parametrize("done", [0, 1, 3, 6])
 def test_an_interrupted_file_is_resumed(tmp_path, tiny, accelerator, sentences, monkeypatch, done):
     monkeypatch.setattr(embed, "UNIT_TEXTS", 7)
-    collection = Collection("x", [], sentences)
-    write_embeddings(collection, tiny, tmp_path / "whole.npy", accelerator, "fp32")
+    task, collection = task_of(tiny, accelerator), Collection("x", [], sentences)
+    write_embeddings(task, collection, tmp_path / "whole.npy")
     encode, calls = tiny.encode, []
 
     def interrupted(texts, **options):
@@ -102,7 +102,7 @@ def test_an_interrupted_file_is_resumed(tmp_path, tiny, accelerator, sentences, 
     monkeypatch.setattr(tiny, "encode", interrupted)
     if done < 6:
         with pytest.raises(KeyboardInterrupt):
-            write_embeddings(collection, tiny, tmp_path / "x.npy", accelerator, "fp32")
+            write_embeddings(task, collection, tmp_path / "x.npy")
     monkeypatch.setattr(
         tiny, "encode", lambda texts, **options: calls.append(texts) or encode(texts, **options)
     )
@@ -110,7 +110,7 @@ def test_an_interrupted_file_is_resumed(tmp_path, tiny, accelerator, sentences, 
         with pytest.raises(
             InputError, match="was started with precision torch.float32, now torch.bfloat16"
         ):
-            write_embeddings(collection, tiny, tmp_path / "x.npy", accelerator, "bf16")
-    write_embeddings(collection, tiny, tmp_path / "x.npy", accelerator, "fp32")
+            write_embeddings(task_of(tiny, accelerator, "bf16"), collection, tmp_path / "x.npy")
+    write_embeddings(task, collection, tmp_path / "x.npy")
     assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
     assert sum(map(len, calls)) == len(sentences)  # no text was embedded twice

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining import exact, top_k_search
-from sbert.mining.search import naive_top_k, top_k
+from sbert.device import DTYPES
+from sbert.mining import exact, search
+from sbert.mining.exact import naive_top_k
+from sbert.mining.search import Corpus, TopKSearch, top_k
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
@@ -120,11 +122,11 @@ def test_blocks_do_not_show(seed, query_count, corpus_count, k, query_block, cor
 
 def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch):
     again = []
-    slow = top_k_search.TopKSearch.search_exactly
+    slow = TopKSearch.search_exactly
     monkeypatch.setattr(
-        top_k_search.TopKSearch,
+        TopKSearch,
         "search_exactly",
-        lambda self, rows, size: again.extend(rows.tolist()) or slow(self, rows, size),
+        lambda self, rows: again.extend(rows.tolist()) or slow(self, rows),
     )
     top_k(*random_vectors(), 5, precision="bf16")
     assert again == []
@@ -138,7 +140,7 @@ def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch
 
 def test_the_certificate_is_needed(monkeypatch):
     """Without it the fast pass alone loses neighbours: the test of exactness can fail."""
-    monkeypatch.setattr(top_k_search.TopKSearch, "uncertified", lambda self: np.arange(0))
+    monkeypatch.setattr(TopKSearch, "uncertified", lambda self: np.arange(0))
     queries, corpus = near_duplicates()
     assert not torch.equal(
         top_k(queries, corpus, 5, precision="bf16")[1], plain(queries, corpus, 5)[1]
@@ -156,15 +158,17 @@ def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, similarity, mo
         left, right = (
             exact.VectorSet(x, similarity, torch.device("cpu"), "x") for x in (queries, corpus)
         )
-        exclusions = top_k_search.exclusion_matrix(None, 20, 400)
-        running = top_k_search.TopKSearch(left, right, exclusions, 3, dtype)
+        precision = next(name for name, known in DTYPES.items() if known == dtype)
+        searched = Corpus(corpus, similarity, precision)
+        searched.dtype = dtype  # also fp16 with dot products, of these short vectors
+        running = TopKSearch(searched, queries, 3)
         kept: list[torch.Tensor] = []
         monkeypatch.setattr(
             running, "_merge", lambda q, scores, indices, kept=kept: kept.append(indices)
         )
         running.search_block(exact.CorpusBlock(right, slice(0, 400), dtype, 20), slice(0, 20))
         scores = left.load(slice(0, 20)).double() @ right.load(slice(0, 400)).double().T
-        assert kept[0].shape[1] == 3 + top_k_search.SPARE
+        assert kept[0].shape[1] == 3 + search.SPARE
         dropped = scores.scatter(1, kept[0], -torch.inf).max(dim=1).values
         assert (dropped <= running.dropped_bound).all()
 

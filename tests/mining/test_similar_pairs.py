@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
+from sbert.mining.search import Corpus
 from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
 
 
@@ -89,7 +90,9 @@ def test_near_ties_are_told_apart():
 def test_rows_in_any_order_and_shared(monkeypatch):
     """Two that search half of the rows each, joined, find what one finds."""
     vectors = vectors_of(3)
-    one, other = (SimilarPairs(vectors, None, 50, "bf16", query_block=16) for _ in range(2))
+    one, other = (
+        SimilarPairs(Corpus(vectors, precision="bf16", query_block=16), None, 50) for _ in range(2)
+    )
     one.search(slice(90, 150))
     one.search(slice(0, 30))
     other.search(slice(30, 90))
