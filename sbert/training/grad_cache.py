@@ -72,7 +72,8 @@ class GradientCache:
         """
         if len(batches) == 1:  # one graph fits into memory: one forward pass does steps 1 and 3
             embeddings = objective(batches[0], embed_only=True)
-            with self.accelerator.autocast():  # here the backward pass of the loss is in bf16 too
+            # in autocast, unlike below: it lowers the precision of the backward pass of the loss
+            with self.accelerator.autocast():
                 self.compute_gradient(embeddings.detach()[: len(self.own_rows[0])])
             self.accelerator.backward(self.surrogate(0, embeddings))
             return self.loss_value
@@ -122,6 +123,6 @@ class GradientCache:
         surrogate = (gradient * embeddings[: len(rows)]).sum()
         if part == len(self.own_rows) - 1:
             # every process has this gradient in full, and so has their average
-            for weight, gradient in zip(self.loss_weights, self.loss_gradients, strict=True):
-                surrogate = surrogate + (gradient * weight).sum()
+            for weight, loss_gradient in zip(self.loss_weights, self.loss_gradients, strict=True):
+                surrogate = surrogate + (loss_gradient * weight).sum()
         return surrogate
