@@ -2,6 +2,7 @@
 
 import argparse
 import platform
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -55,9 +56,33 @@ class InnerParser(Parser):
         raise InputError(_one_line(message))
 
 
+# jsonargparse's wording of frequent errors, and ours
+_REWORDINGS = [
+    (r"Does not validate against any of the Union subtypes; Subtypes: .*; Errors; - ", ""),
+    (r"; - Expected a <class 'NoneType'>", ""),
+    (r"; Given value type: .*; Given value: ", "; "),
+    (
+        r'Parser key "(.+?)"; Not of type \w+: (\S+) does not conform to restriction (.*)',
+        r"\1 is \2; it must be \3",
+    ),
+    (
+        r'Parser key "(.+?)"; Not of type \w+: does not conform to restriction (.*); (\S+)',
+        r"\1 is \3; it must be \2",
+    ),
+    (r"\bv([<>=]+)(?=[-\d])", r"\1 "),
+    (
+        r'Parser key "(.+?)"; Expected a dot import path string: (\S+)',
+        r"\1: unknown class \2; --help lists the known ones, one of your own is module.Class",
+    ),
+]
+
+
 def _one_line(message: str) -> str:
     lines = [line.strip().rstrip(":") for line in str(message).splitlines()]
-    return "; ".join(line for line in lines if line)
+    line = "; ".join(line for line in lines if line)
+    for pattern, wording in _REWORDINGS:
+        line = re.sub(pattern, wording, line)
+    return line
 
 
 def make_parser(

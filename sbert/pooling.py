@@ -32,7 +32,7 @@ def last_token(tokens: Tensor, mask: Tensor) -> Tensor:
 def mean(tokens: Tensor, mask: Tensor) -> Tensor:
     """sum_t m_t x_t / sum_t m_t: (B, L, H), (B, L) -> (B, H)."""
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
-    return _weighted_sum(tokens, mask) / count
+    return weighted_sum(tokens, mask) / count
 
 
 def mean_sqrt_len(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def mean_sqrt_len(tokens: Tensor, mask: Tensor) -> Tensor:
     Longer texts keep a larger norm than with `mean`.
     """
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1)
-    return _weighted_sum(tokens, mask) / count.to(tokens.dtype).sqrt()
+    return weighted_sum(tokens, mask) / count.to(tokens.dtype).sqrt()
 
 
 def weighted_mean(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def weighted_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     For causal models, whose later tokens have seen more (SGPT, arXiv 2202.08904, section 3.2).
     """
     weights = mask.cumsum(dim=1) * mask  # (B, L)
-    return _weighted_sum(tokens, weights) / weights.sum(dim=1, keepdim=True).clamp(min=1)
+    return weighted_sum(tokens, weights) / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def max(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def _zero_if_empty(pooled: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.any(dim=1, keepdim=True), pooled, 0.0)
 
 
-def _weighted_sum(tokens: Tensor, weights: Tensor) -> Tensor:
+def weighted_sum(tokens: Tensor, weights: Tensor) -> Tensor:
     """sum_t w_t x_t as one matrix product, without a temporary of (B, L, H)."""
     return torch.einsum("bl,blh->bh", weights.to(tokens.dtype), tokens)
 

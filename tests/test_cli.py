@@ -6,8 +6,16 @@ import sys
 import pytest
 from support import ROOT, fails
 
-from sbert.cli import check_arguments, check_yaml, choose_task, first_difference, flatten_options
+from sbert.cli import (
+    check_arguments,
+    check_yaml,
+    choose_task,
+    first_difference,
+    flatten_options,
+    make_parser,
+)
 from sbert.errors import InputError
+from sbert.training.config import TrainConfig
 
 LOADED = "import sys; print(*(m for m in ('torch', 'transformers') if m in sys.modules))"
 
@@ -84,3 +92,16 @@ def test_flatten_and_compare_options():
     assert first_difference("a\nb\n", "a\nb\n") is None
     assert first_difference("a\nb: 1\n", "a\nb: 2\n") == "it was 'b: 1', now 'b: 2'"
     assert first_difference("a", "a\nb") == "it was '', now 'b'"
+
+
+@pytest.mark.parametrize(("argv", "message"), [
+    (["--optim.lr", "0"], "optim.lr is 0; it must be > 0"),
+    (["--optim.steps", "0"], "optim.steps is 0; it must be > 0"),
+    (["--seed_optimisation.share", "1.0"], "seed_optimisation.share is 1.0; it must be > 0 and"),
+    (["--loss", "NoLoss"], "loss: unknown class NoLoss; --help lists the known ones"),
+    (["--model.max_length", "x"], 'Parser key "model.max_length"; Expected a <class \'int\'>; x'),
+])  # fmt: skip
+def test_errors_of_the_parser_are_short(capsys, argv, message):
+    with pytest.raises(SystemExit):
+        make_parser(TrainConfig, "train.py", "").parse_args(argv)
+    assert capsys.readouterr().err.startswith(f"train.py: error: {message}")

@@ -91,9 +91,10 @@ def collection_file(config: CollectionConfig) -> Path:
 def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[str, str]]:
     """(id, text) of each line; empty texts too."""
     extension = file_format(path)
+    known = ", ".join(READERS)
     require(
-        extension in ("txt", "tsv", "csv", "jsonl"),
-        f"{path}: unknown file extension; known: txt, tsv, csv, jsonl (plain or .gz), npy",
+        extension in READERS,
+        f"{path}: unknown file extension; known: {known} (plain or .gz), npy",
     )
     if extension == "txt":
         lines = read_text(path).split("\n")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sbert.data.readers import READERS
+
 TaskName = Literal["sts", "binary", "nli", "pair", "triplet", "rerank", "retrieval"]
 
 
@@ -75,7 +77,7 @@ class DatasetConfig:
     teacher: str | None = None
     weight: float | None = None
     skip_empty: bool = False
-    format: Literal["tsv", "csv", "jsonl", "txt", "stsbenchmark", "stsb-multi-mt"] | None = None
+    format: Literal[tuple(READERS)] | None = None
     name: str | None = None
 
 

@@ -180,10 +180,12 @@ def retrieval_metrics(
     relevance of the document at rank i, R the number of relevant documents of the query, hits_k =
     |{i <= k: r_i > 0}|:
 
-        ndcg@k = sum_{i<=k} r_i / log2(i + 1) over the same of the ideal order of all judged
-        documents mrr@k = 1 / (first relevant rank), 0 if that is beyond k map@k = sum_{i<=k,
-        r_i>0} (hits_i / i) / R recall@k = hits_k / R precision@k = hits_k / k, also where fewer
-        than k were retrieved
+        ndcg@k      = sum_{i<=k} r_i / log2(i + 1), over the same of the ideal order of all
+                      judged documents
+        mrr@k       = 1 / (first relevant rank), 0 if that is beyond k
+        map@k       = sum_{i<=k, r_i>0} (hits_i / i) / R
+        recall@k    = hits_k / R
+        precision@k = hits_k / k, also where fewer than k were retrieved
     """
     retrieved, relevance = np.asarray(retrieved), np.asarray(relevance, np.float64)
     queries = len(retrieved)

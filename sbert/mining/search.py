@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
 from sbert.errors import InputError, require
@@ -54,6 +55,7 @@ def top_k(
     device: torch.device | str = "cpu",
     query_block: int | None = None,
     corpus_block: int = 131_072,
+    progress: bool | None = False,
 ) -> tuple[Tensor, Tensor]:
     """The k best of a corpus (N, H) for each query (Q, H): scores (Q, k) float32 and indices
     (Q, k) int64, best first.
@@ -61,7 +63,7 @@ def top_k(
     The arguments are those of `Corpus` and of its method `top_k`, which serves several calls.
     """
     searched = Corpus(corpus, similarity, precision, device, query_block, corpus_block)
-    return searched.top_k(queries, k, exclude)
+    return searched.top_k(queries, k, exclude, progress)
 
 
 class Corpus:
@@ -114,7 +116,9 @@ class Corpus:
     def _single_block(self) -> CorpusBlock:
         return CorpusBlock(self.vectors, slice(0, len(self.vectors)), self.dtype, self.query_block)
 
-    def top_k(self, queries: Vectors, k: int, exclude: Exclude = None) -> tuple[Tensor, Tensor]:
+    def top_k(
+        self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
+    ) -> tuple[Tensor, Tensor]:
         """The k best for each query (Q, H): scores (Q, k) float32 and indices (Q, k) int64, best
         first, of equal ones the lower index first.
 
@@ -123,6 +127,7 @@ class Corpus:
         Args:
             exclude: for each query the indices that are not returned: itself, its known positives.
                 Lists, or an array (Q, E) with -1 for none.
+            progress: show a bar, in compared pairs; None: only on a terminal.
 
         Raises:
             InputError: k below 1, unlike widths, NaN or infinity in a vector, an excluded index
@@ -137,9 +142,13 @@ class Corpus:
             "they must be (Q, H) and (N, H)",
         )
         search = TopKSearch(self, queries, k, exclude)
-        for block in self.blocks():
-            for rows in blocks_of(len(queries), self.query_block):
-                search.search_block(block, rows)
+        total = len(queries) * len(vectors)
+        hide = None if progress is None else not progress
+        with tqdm(total=total, unit="pairs", unit_scale=True, desc="search", disable=hide) as bar:
+            for block in self.blocks():
+                for rows in blocks_of(len(queries), self.query_block):
+                    search.search_block(block, rows)
+                    bar.update((rows.stop - rows.start) * len(block.fp32))
         uncertified = search.uncertified()
         for part in blocks_of(len(uncertified), UNCERTIFIED_QUERIES):
             search.search_exactly(uncertified[part])

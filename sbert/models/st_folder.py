@@ -23,7 +23,7 @@ from sbert.models.hf_folder import (
     read_config,
     save_backbone,
 )
-from sbert.pooling import Dense, Normalize
+from sbert.pooling import POOLING, Dense, Normalize
 
 # our pooling names -> the booleans of the 2.x layout, in its fixed order
 _KEYS_2X = {
@@ -34,11 +34,8 @@ _KEYS_2X = {
     "weighted_mean": "pooling_mode_weightedmean_tokens",
     "last_token": "pooling_mode_lasttoken",
 }
-# the names of the 6.x layout -> ours
+# the names of the 6.x layout -> ours, where they differ
 _NAMES_6X = {
-    "cls": "cls",
-    "max": "max",
-    "mean": "mean",
     "mean_sqrt_len_tokens": "mean_sqrt_len",
     "weightedmean": "weighted_mean",
     "lasttoken": "last_token",
@@ -93,12 +90,13 @@ def _read_pooling(path: Path) -> list[str]:
     config = load_json(path)
     if "pooling_mode" in config:
         modes = config["pooling_mode"]
-        names = [_NAMES_6X.get(mode) for mode in ([modes] if isinstance(modes, str) else modes)]
+        modes = [modes] if isinstance(modes, str) else modes
+        names = [_NAMES_6X.get(mode, mode) for mode in modes]
     else:
         names = [name for name, key in _KEYS_2X.items() if config.get(key)]
     require(
-        names and None not in names,
-        f"{path}: no known pooling mode in {config}; known: {', '.join(_KEYS_2X)}",
+        names and set(names) <= set(POOLING),
+        f"{path}: no known pooling mode in {config}; known: {', '.join(POOLING)}",
     )
     return names
 
@@ -157,9 +155,9 @@ def _write_pooling(path: Path, hidden_size: int, pooling: Sequence[str]) -> None
     if list(pooling) == [name for name in _KEYS_2X if name in pooling]:
         flags = {key: name in pooling for name, key in _KEYS_2X.items()}
         dump_json(path, {"word_embedding_dimension": hidden_size, **flags})
-    else:  # the booleans imply a fixed order; another one needs the key of the 6.x layout
+    else:  # another order, or another pooling, needs the key of the 6.x layout
         names = {ours: theirs for theirs, ours in _NAMES_6X.items()}
-        modes = [names[name] for name in pooling]
+        modes = [names.get(name, name) for name in pooling]
         dump_json(path, {"embedding_dimension": hidden_size, "pooling_mode": modes})
 
 

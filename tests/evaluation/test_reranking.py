@@ -307,7 +307,7 @@ def test_a_depth_beyond_100_is_searched_for(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--reranker", "{cross}", "--depth", 0], '"depth"; Not of type PositiveInt: 0'),
+        (["--reranker", "{cross}", "--depth", 0], "depth is 0; it must be > 0"),
         (
             ["--depth", 50],
             "depth is 50, but there is no reranker; give one, or leave depth out",

@@ -242,3 +242,11 @@ def test_a_query_whose_every_candidate_is_excluded():
 def test_bad_input(options, message):
     with pytest.raises(InputError, match=message):
         top_k(**({"queries": torch.eye(2), "corpus": torch.eye(2), "k": 1} | options))
+
+
+def test_the_progress_bar_counts_pairs(capsys):
+    queries, corpus = torch.eye(3), torch.eye(3).repeat(5, 1)
+    top_k(queries, corpus, 2, query_block=2, corpus_block=4, progress=True)
+    assert "45.0/45.0" in capsys.readouterr().err
+    top_k(queries, corpus, 2)
+    assert capsys.readouterr().err == ""

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from tiny_models import bert_tokenizer
 
 from sbert import BiEncoder, InputError
-from sbert.pooling import POOLING, Dense, Normalize
+from sbert.pooling import POOLING, Dense, Normalize, mean
 
 ACTIVATIONS = ["Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU"]
 
@@ -174,6 +174,15 @@ def test_layouts_by_hand(tiny_folder, tmp_path, sentences, layout, modes, head, 
         )
         expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12)
     np.testing.assert_allclose(encoder.encode(sentences, "fp32"), expected, atol=3e-6)
+
+
+def test_a_pooling_of_ones_own_is_kept_by_name(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(POOLING, "double_mean", lambda x, mask: 2 * mean(x, mask))
+    model = BiEncoder.from_pretrained(tiny_folder, pooling="double_mean")
+    model.save_pretrained(tmp_path)
+    loaded = BiEncoder.from_pretrained(tmp_path)
+    assert list(loaded.pooling) == ["double_mean"]
+    np.testing.assert_array_equal(loaded.encode(["a cat"]), model.encode(["a cat"]))
 
 
 @pytest.mark.parametrize("mode", POOLING)

@@ -137,7 +137,7 @@ def test_trials_of_a_search_look_at_no_test_set(plan):
     ({"grid": {"optim.lr": ["fast"]}},
      'optim.lr=fast: Parser key "optim.lr"; Not of type PositiveFloat: could not convert string'),
     ({"grid": {"optim.lr": [-1.0]}},
-     "Not of type PositiveFloat: -1.0 does not conform to restriction v>0"),
+     "optim.lr is -1.0; it must be > 0"),
     ({"grid": {"loop.seed": [1]}, "seeds": [1]},
      "grid and seeds both set loop.seed; set it in one of them"),
     ({"grid": {"loop": [{}]}, "variants": {"a": {"loop.seed": 1}}},

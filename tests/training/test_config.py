@@ -39,20 +39,14 @@ def changes(parser, options: dict) -> dict:
 def test_what_must_be_positive(parser, group, name, value):
     with pytest.raises(InputError) as error:
         parser.parse_object(REQUIRED | {group: {name: value}})
-    message = str(error.value)
-    assert f"{group}.{name}" in message
-    assert "v>0" in message
-    assert str(value) in message
-    assert "\n" not in message
+    assert str(error.value) == f"{group}.{name} is {value}; it must be > 0"
 
 
 @pytest.mark.parametrize("share", [0, 1, 1.5])
 def test_the_share_of_seed_optimisation_lies_between_0_and_1(parser, share):
     with pytest.raises(InputError) as error:
         parser.parse_object(REQUIRED | {"seed_optimisation": {"share": share}})
-    message = str(error.value)
-    assert "seed_optimisation.share" in message
-    assert f"{share} does not conform to restriction v>0 and v<1" in message
+    assert str(error.value) == f"seed_optimisation.share is {share}; it must be > 0 and < 1"
 
 
 def test_only_changed_options_are_listed(parser):
