@@ -143,7 +143,7 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
         import datasets
     except ImportError:
         raise InputError(
-            f"{dataset}: the package datasets is not installed; pip install 'sbert[datasets]'"
+            f"{dataset}: the package datasets is not installed; pip install -e '.[datasets]'"
         ) from None
     require(config.split is not None, f"{dataset}: split is not set")
     name, _, subset = config.path.removeprefix("hf:").partition(":")

@@ -48,7 +48,7 @@ def require_matplotlib(subject: str) -> None:
         InputError: naming the extra that installs it.
     """
     if not matplotlib_available():
-        raise InputError(f"{subject} needs matplotlib, the extra plots: pip install 'sbert[plots]'")
+        raise InputError(f"{subject} needs matplotlib, the extra plots: pip install -e '.[plots]'")
 
 
 def _make_axes(title: str, width: float = 6.4, height: float = 4.8) -> "tuple[Figure, Axes]":

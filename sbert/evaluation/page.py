@@ -205,7 +205,7 @@ def write_figures(evaluation: Evaluation, output: Path) -> list[str]:
     reports = [result.report for result in evaluation.results]
     reports = [report for report in reports if report.task in ("sts", "binary")]
     if reports and not figures.matplotlib_available():
-        reason = "figures need matplotlib, the extra plots: `pip install 'sbert[plots]'`"
+        reason = "figures need matplotlib, the extra plots: `pip install -e '.[plots]'`"
         return [f"Not drawn: {reason}."]
     names: dict[str, str] = {}  # by file
     for report in reports:

@@ -33,7 +33,7 @@ def _import_optuna():
         import optuna
     except ImportError:
         raise InputError(
-            "search needs Optuna, the extra search: pip install 'sbert[search]'"
+            "search needs Optuna, the extra search: pip install -e '.[search]'"
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

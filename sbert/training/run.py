@@ -187,7 +187,7 @@ class Run:
         if has_sts and not figures.matplotlib_available():
             self.print(
                 "no figures in TensorBoard because matplotlib is not installed: "
-                "pip install 'sbert[plots]'"
+                "pip install -e '.[plots]'"
             )
 
     def print_training(self, training: Training) -> None:

@@ -110,7 +110,7 @@ def test_hub_needs_a_split(hub):
 
 def test_hub_without_the_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)  # what makes `import datasets` fail
-    assert re.search(r"pip install 'sbert\[datasets\]'", refusal("hf:glue:stsb", split="test"))
+    assert re.search(r"pip install -e '\.\[datasets\]'", refusal("hf:glue:stsb", split="test"))
 
 
 def test_names_with_a_split(tmp_path, monkeypatch):

@@ -251,7 +251,7 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     assert not figures.matplotlib_available()
     with pytest.raises(
         InputError,
-        match=r"a figure needs matplotlib, the extra plots: pip install 'sbert\[plots\]'",
+        match=r"a figure needs matplotlib, the extra plots: pip install -e '\.\[plots\]'",
     ):
         figures.bar_plot(["a"], [1.0], [1.0], "t", "rho")
     runpy.run_path(figures.__file__)  # the module can be imported all the same

@@ -83,7 +83,7 @@ def test_without_matplotlib_the_page_says_how_to_get_figures(
     config.write_text(f"model: {tiny_folder}\ndata: [{{path: {pairs_file}, range: [0, 5]}}]\n")
     evaluate_command("--config", config, "--output", tmp_path / "p.md", "--resamples", 0)
     assert (
-        "figures need matplotlib, the extra plots: `pip install 'sbert[plots]'`"
+        "figures need matplotlib, the extra plots: `pip install -e '.[plots]'`"
         in (tmp_path / "p.md").read_text()
     )
     assert not list(tmp_path.glob("*.png"))

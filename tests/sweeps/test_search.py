@@ -325,7 +325,7 @@ def test_nothing_to_search_or_to_judge_by(config):
 def test_without_optuna_the_extra_is_named(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(
-        InputError, match=r"search needs Optuna, the extra search: pip install 'sbert\[search\]'"
+        InputError, match=r"search needs Optuna, the extra search: pip install -e '\.\[search\]'"
     ):
         SearchSweep(config(), pretend([]))
 

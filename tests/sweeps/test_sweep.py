@@ -203,7 +203,7 @@ def test_a_figure_without_matplotlib_is_refused_before_the_first_run(options, mo
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(
         InputError,
-        match=r"figure bars needs matplotlib, the extra plots: pip install 'sbert\[plots\]'",
+        match=r"figure bars needs matplotlib, the extra plots: pip install -e '\.\[plots\]'",
     ):
         Sweep(SweepConfig(**options, figure="bars"))
 

@@ -111,8 +111,7 @@ def test_without_matplotlib_a_run_says_once_that_it_has_no_figures(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     train_command(config, "--overwrite")
     said = (
-        "no figures in TensorBoard because matplotlib is not installed: "
-        "pip install 'sbert[plots]'\n"
+        "no figures in TensorBoard because matplotlib is not installed: pip install -e '.[plots]'\n"
     )
     assert capsys.readouterr().out.count(said) == 1
 
