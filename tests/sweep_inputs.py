@@ -4,14 +4,13 @@ from types import SimpleNamespace
 
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.overrides import axes_label
-from sbert.sweeps.plan import REPEAT_AXES
+from sbert.sweeps.plan import row_axes
 from sbert.sweeps.summary import FinishedRun
 
 
 def run(axes: dict, dev: float | None, test: float | None, **more: float) -> FinishedRun:
     """A finished run with a dev and a test set; `more`: further metrics."""
-    row_axes = {axis: value for axis, value in axes.items() if axis not in REPEAT_AXES}
-    row = axes_label(row_axes, str) or "mine"
+    row = axes_label(row_axes(axes), str) or "mine"
     results = []
     for part, value in (("dev", dev), ("test", test)):
         if value is not None:

@@ -9,7 +9,7 @@ from sbert.atomic import file_name
 from sbert.evaluation import figures
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.overrides import axes_label
-from sbert.sweeps.plan import REPEAT_AXES
+from sbert.sweeps.plan import row_axes
 from sbert.sweeps.summary import (
     Column,
     FinishedRun,
@@ -30,8 +30,12 @@ def draw_sweep(finished: list[FinishedRun], config: SweepConfig, folder: Path) -
             figure = FIGURES[config.figure](finished, config, (dataset, metric), title, ylabel)
             path = folder / f"{config.figure}-{file_name(dataset)}-{file_name(metric)}.png"
             figures.save_figure(figure, path)
-            tag = f"{config.figure}/{dataset} {metric}"
-            board.add_image(tag, figures.figure_pixels(figure), len(finished), dataformats="HWC")
+            board.add_image(
+                f"{config.figure}/{dataset} {metric}",
+                figures.figure_pixels(figure),
+                len(finished),
+                dataformats="HWC",
+            )
             paths.append(path)
     return paths
 
@@ -52,15 +56,12 @@ def _curves(
     """A curve over the sizes for each point on the other axes; a size without runs is a gap."""
     curves: dict[str, dict] = {}
     for runs in group_by_row(finished).values():
-        axes = dict(runs[0].run.axes)
-        size = axes.pop("size")
-        others = {axis: value for axis, value in axes.items() if axis not in REPEAT_AXES}
+        others = row_axes(runs[0].run.axes)
+        size = others.pop("size")
         name = axes_label(others, str, separator=", ") or config.name
-        curves.setdefault(name, {})[size] = mean_and_deviation(runs, column)
-    lines = {}
-    for name, by_size in curves.items():
-        moments = [by_size.get(size, (math.nan, math.nan)) for size in config.sizes]
-        lines[name] = tuple(zip(*moments, strict=True))
+        curve = curves.setdefault(name, dict.fromkeys(config.sizes, (math.nan, math.nan)))
+        curve[size] = mean_and_deviation(runs, column)
+    lines = {name: tuple(zip(*curve.values(), strict=True)) for name, curve in curves.items()}
     return figures.learning_curve(config.sizes, lines, title, ylabel)
 
 

@@ -62,10 +62,10 @@ def set_option(node: Any, path: str, value: Any) -> None:
     for k in _matching_keys(node, key):
         if not rest:
             node[k] = copy.deepcopy(value)
-            continue
-        if isinstance(node[k], str):  # a class given by its name alone
-            node[k] = {"class_path": node[k]}
-        set_option(node[k], rest, value)
+        else:
+            if isinstance(node[k], str):  # a class given by its name alone
+                node[k] = {"class_path": node[k]}
+            set_option(node[k], rest, value)
 
 
 def _matching_keys(node: Any, key: str) -> list:
@@ -84,6 +84,6 @@ def overrides(later: str, earlier: str) -> bool:
     """Whether setting the later option replaces what the earlier one set: it is the same option, or
     contains it."""
     later_keys, earlier_keys = later.split("."), earlier.split(".")
-    pairs = zip(later_keys, earlier_keys, strict=False)
-    matches = all(a == b or "*" in (a, b) for a, b in pairs)
-    return matches and len(later_keys) <= len(earlier_keys)
+    return len(later_keys) <= len(earlier_keys) and all(
+        a == b or "*" in (a, b) for a, b in zip(later_keys, earlier_keys, strict=False)
+    )

@@ -8,7 +8,6 @@ from typing import Any
 
 from sbert.atomic import file_name
 from sbert.cli import InnerParser, check_yaml, make_parser
-from sbert.data.config import DatasetConfig
 from sbert.data.leakage import check_held_out, check_names
 from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError, require
@@ -24,14 +23,13 @@ AxisValue = tuple[Any, Changes]  # a value of an axis, and the options that it s
 
 REPEAT_AXES = ("seed", "fold")  # runs that differ in these alone share a row of the table
 
-MAX_NAME_BYTES = 255  # of a folder's name
-
-TRAIN = Path(__file__).parents[2] / "train.py"
-
 # options that sizes, seeds and folds set
 LIMIT, SEED = "data.train.*.limit", "loop.seed"
 FOLD_OPTIONS = [
-    *(f"data.train.*.{name}" for name in ("folds", "fold", "part", "group")),
+    "data.train.*.folds",
+    "data.train.*.fold",
+    "data.train.*.part",
+    "data.train.*.group",
     "data.test",
 ]
 
@@ -61,8 +59,8 @@ class PlannedRun:
 
     @property
     def command(self) -> list[str]:
-        """The arguments of the Python interpreter."""
-        return [str(TRAIN), "--config", str(self.folder / "config.yaml"), "--resume"]
+        script = Path(__file__).parents[2] / "train.py"
+        return [str(script), "--config", str(self.folder / "config.yaml"), "--resume"]
 
 
 class SweepPlan:
@@ -77,16 +75,14 @@ class SweepPlan:
         self.config = config
         self.parser = make_parser(TrainConfig, "train.py", "", InnerParser)
         check_yaml(Path(config.base))
-        base = self.parser.parse_args(["--config", config.base])
-        base.pop("config")
-        self.base = base.as_dict()
+        self.base = self.parser.parse_args(["--config", config.base]).as_dict()
+        del self.base["config"]
         self._check_overlaps()
 
     def _check_overlaps(self) -> None:
-        """Refuse two settings that set the same option."""
         config = self.config
         options_of = {
-            "variants": [option for changes in config.variants.values() for option in changes],
+            "variants": list(itertools.chain(*config.variants.values())),
             "grid": config.grid,
             "search": config.search.options if config.search else [],
             "sizes": [LIMIT] if config.sizes else [],
@@ -94,7 +90,9 @@ class SweepPlan:
             "folds": FOLD_OPTIONS if config.folds else [],
             "a sweep": ["name", "runs"],
         }
-        pairs = [(setting, option) for setting, options in options_of.items() for option in options]
+        pairs = []
+        for setting, options in options_of.items():
+            pairs += [(setting, option) for option in options]
         for (first, earlier), (second, later) in itertools.combinations(pairs, 2):
             require(
                 first == second == "variants" or not overrides(later, earlier),
@@ -139,8 +137,10 @@ class SweepPlan:
             trial: its number and its options.
         """
         axes = self.axes(trial)
-        points = itertools.product(*axes.values())
-        return [self._run(dict(zip(axes, point, strict=True))) for point in points]
+        return [
+            self._run(dict(zip(axes, point, strict=True)))
+            for point in itertools.product(*axes.values())
+        ]
 
     def best_yaml(self, changes: Changes) -> str:
         """The configuration with the options that a search found, on all data of the base."""
@@ -153,20 +153,17 @@ class SweepPlan:
         label = axes_label(axes) or "run"
         size = len(label.encode())
         require(
-            size <= MAX_NAME_BYTES,
-            f"run {label}: a name of {size} bytes is longer than the {MAX_NAME_BYTES} that a "
-            "folder's name may have; give variants shorter names",
+            size <= 255,
+            f"run {label}: a name of {size} bytes is longer than the 255 that a folder's name may "
+            "have; give variants shorter names",
         )
-        row_axes = {axis: value for axis, value in axes.items() if axis not in REPEAT_AXES}
-        row = axes_label(row_axes, str) or self.config.name
-        changes = [options for _, options in point.values()]
+        row = axes_label(row_axes(axes), str) or self.config.name
         if "trial" in point:
             axes |= point["trial"][1]
         try:
-            options = self._options(axes, changes)
+            options = self._options(axes, [changes for _, changes in point.values()])
             self._hold_out(options["data"], axes.get("fold"))
-            options["name"] = label
-            options["runs"] = str(Path(self.config.runs) / self.config.name)
+            options |= {"name": label, "runs": str(Path(self.config.runs) / self.config.name)}
             parsed = self.parser.parse_object(options)
             config = self.parser.instantiate(parsed)
         except InputError as error:
@@ -189,7 +186,6 @@ class SweepPlan:
         return options
 
     def _hold_out(self, data: dict, fold: int | None) -> None:
-        """With folds, split the training data; in a search without folds, remove the test sets."""
         if fold is not None:
             folds = self.config.folds
             split = {"folds": folds.number, "fold": fold, "group": folds.group}
@@ -199,12 +195,16 @@ class SweepPlan:
             data["test"] = []
 
 
+def row_axes(axes: dict[str, Any]) -> dict[str, Any]:
+    """The axes that tell the rows of the table apart."""
+    return {axis: value for axis, value in axes.items() if axis not in REPEAT_AXES}
+
+
 def _axis(option: str, values: list) -> list[AxisValue]:
     return [(value, {option: value}) for value in values]
 
 
 def _check_limits(datasets: list[dict], size: Any) -> None:
-    """Refuse to raise the limit that the base sets on a training set."""
     for dataset in datasets:
         limit = dataset["limit"]
         require(
@@ -221,27 +221,22 @@ def check_inputs(runs: list[PlannedRun]) -> None:
         InputError: names the run, and the data or model that is missing or wrong.
     """
     read: dict[str, Rows] = {}
-
-    def read_once(dataset: DatasetConfig) -> Rows:
-        key = repr(dataset)
-        if key not in read:
-            read[key] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
-        return read[key]
-
     for run in runs:
-        data, model = run.config.data, run.config.model
-        size = run.axes.get("size", 0)
+        data, size = run.config.data, run.axes.get("size", 0)
         try:
-            train = [read_once(dataset) for dataset in data.train]
-            evaluated = [read_once(dataset) for dataset in [*data.dev, *data.test]]
+            for dataset in [*data.train, *data.dev, *data.test]:
+                if repr(dataset) not in read:
+                    read[repr(dataset)] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
+            train = [read[repr(dataset)] for dataset in data.train]
+            evaluated = [read[repr(dataset)] for dataset in [*data.dev, *data.test]]
             check_names(evaluated)
             check_held_out(train, evaluated)
             for rows in train:
-                count = len(rows)
                 require(
-                    count >= size, f"size {size:,} is more than the {count:,} rows of {rows.name}"
+                    len(rows) >= size,
+                    f"size {size:,} is more than the {len(rows):,} rows of {rows.name}",
                 )
-            if is_local(model.path):
-                locate_folder(model.path)
+            if is_local(run.config.model.path):
+                locate_folder(run.config.model.path)
         except InputError as error:
             raise InputError(f"run {run.label}: {error}") from None

@@ -1,19 +1,16 @@
 """The commands of this project as processes: the runs of a sweep, and the stages of a recipe."""
 
-import contextlib
 import fcntl
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from sbert.atomic import write_whole
 from sbert.errors import InputError
-
-DIVERGED = "the loss of step"  # in the last line of the log of a train.py whose loss is not finite
 
 
 class Job(Protocol):
@@ -47,7 +44,7 @@ class JobRunner:
             self.environment["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
         self.print_line = print_line
         self.stopped = False
-        self.running: set[subprocess.Popen] = set()
+        self.processes: list[subprocess.Popen] = []
         self.lock = threading.Lock()
 
     def run(self, job: Job) -> None:
@@ -58,7 +55,8 @@ class JobRunner:
             DivergedError: the loss became NaN or infinite.
         """
         job.folder.mkdir(parents=True, exist_ok=True)
-        with self._locked_log(job) as log:
+        with open(job.folder / "log.txt", "ab") as log:
+            self._lock(log, job.label)
             if job.done:
                 return
             if not (job.folder / "config.yaml").exists():
@@ -72,39 +70,32 @@ class JobRunner:
                     stderr=subprocess.STDOUT,
                     env=self.environment,
                 )
-                self.running.add(process)
+                self.processes.append(process)
             status = process.wait()
-            with self.lock:
-                self.running.discard(process)
-        succeeded = status == 0 and job.done
-        if not succeeded and not self.stopped:
+        if (status != 0 or not job.done) and not self.stopped:
             raise _failure(job, status)
 
-    @contextlib.contextmanager
-    def _locked_log(self, job: Job) -> Iterator[BinaryIO]:
-        """The job's log file, locked. A train.py whose sweep was killed has the log open, and so
-        keeps the lock."""
-        with open(job.folder / "log.txt", "ab") as log:
-            try:
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self.print_line(f"{job.label}: already running in another process; waiting for it")
-                fcntl.flock(log, fcntl.LOCK_EX)
-            yield log
+    def _lock(self, log: BinaryIO, label: str) -> None:
+        # a train.py whose sweep was killed has the log open, and so keeps the lock
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.print_line(f"{label}: already running in another process; waiting for it")
+            fcntl.flock(log, fcntl.LOCK_EX)
 
     def stop(self) -> None:
         """Terminate the running processes and start no more."""
         with self.lock:
             self.stopped = True
-            for process in self.running:
-                process.terminate()
+            for process in self.processes:
+                process.terminate()  # does nothing if it has ended
 
 
 def _failure(job: Job, status: int) -> InputError:
     log = job.folder / "log.txt"
-    text = log.read_text("utf-8", errors="replace").replace("\r", "\n")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    last = lines[-1] if lines else "the log is empty"
+    text = log.read_text("utf-8", errors="replace").strip() or "the log is empty"
+    last = text.splitlines()[-1].strip()
     reason = f"exit status {status}" if status >= 0 else f"signal {-status}"
     message = f"run {job.label} failed ({reason}); the last line of {log}: {last}"
-    return DivergedError(message) if DIVERGED in last else InputError(message)
+    # the error of a train.py whose loss is not finite
+    return DivergedError(message) if "the loss of step" in last else InputError(message)

@@ -8,7 +8,6 @@ outlive a killed process.
 """
 
 import dataclasses
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,6 @@ from sbert.errors import InputError, require
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SearchConfig, SpaceConfig
 from sbert.sweeps.summary import deviation
-
-TABLE_TRIALS = 10  # the best trials, shown in the table
-
-IMPORTANCE_TRIALS = 10  # completed trials from which the importance of options is estimated
 
 BELOW_MEDIAN = "below the median"  # why a trial with defined scores is pruned
 
@@ -40,9 +35,7 @@ def _import_optuna():
     return optuna
 
 
-def _distribution(option: str, space: SpaceConfig):
-    """The search space of an option as Optuna's distribution."""
-    distributions = _import_optuna().distributions
+def _distribution(distributions, option: str, space: SpaceConfig):
     low, high = space.low, space.high
     if space.choices is not None:
         require(
@@ -84,15 +77,17 @@ class Study:
             config.options and config.trials >= 1,
             "search: needs options to search, and trials of 1 or more",
         )
-        self.space = {option: _distribution(option, s) for option, s in config.options.items()}
+        self.space = {
+            option: _distribution(self.optuna.distributions, option, space)
+            for option, space in config.options.items()
+        }
         self.states = self.optuna.trial.TrialState
-        self.study = None
 
     def example_options(self) -> dict[str, Any]:
         """One point of the space, to check its options with."""
-        spaces = self.config.options.items()
         return {
-            option: space.choices[0] if space.choices else space.low for option, space in spaces
+            option: space.choices[0] if space.choices else space.low
+            for option, space in self.config.options.items()
         }
 
     def open(self) -> None:
@@ -103,9 +98,11 @@ class Study:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            storage = self.optuna.storages.RDBStorage(f"sqlite:///{self.path}")
             self.study = self.optuna.create_study(
-                storage=storage, study_name="sweep", direction="maximize", load_if_exists=True
+                storage=f"sqlite:///{self.path}",
+                study_name="sweep",
+                direction="maximize",
+                load_if_exists=True,
             )
             trials = self.study.get_trials()
         except Exception as error:  # many types, of SQLAlchemy and of Optuna
@@ -119,7 +116,6 @@ class Study:
                 self.study.tell(trial.number, state=self.states.FAIL)
 
     def _check_space(self, trials: list) -> None:
-        """Refuse trials of another search space; store this one."""
         new = {option: dataclasses.asdict(space) for option, space in self.config.options.items()}
         new["search.seed"] = self.config.seed
         old = self.study.user_attrs.get("space") or {}
@@ -130,19 +126,18 @@ class Study:
                 f"{self.path}: a study of another search space: {option} was {was}, now {now}; "
                 "give the sweep another name",
             )
-        self.study.set_user_attr("space", json.loads(json.dumps(new)))
+        self.study.set_user_attr("space", new)
 
     def finished_trials(self) -> list:
         """Optuna's trials that are completed or pruned, in order."""
-        states = (self.states.COMPLETE, self.states.PRUNED)
-        return self.study.get_trials(deepcopy=False, states=states)
+        return self.study.get_trials(False, states=(self.states.COMPLETE, self.states.PRUNED))
 
     def draw_trials(self) -> Iterator[tuple[int, Any]]:
         """Draw one trial after another until there are enough: its number, and Optuna's trial."""
         config, pruners = self.config, self.optuna.pruners
-        self.study.pruner = pruners.NopPruner()
-        if config.prune:
-            self.study.pruner = pruners.MedianPruner(config.startup, 0)
+        self.study.pruner = (
+            pruners.MedianPruner(config.startup, 0) if config.prune else pruners.NopPruner()
+        )
         for number in range(len(self.finished_trials()) + 1, config.trials + 1):
             seed = int(np.random.default_rng([config.seed, number]).integers(2**31))
             self.study.sampler = self.optuna.samplers.TPESampler(
@@ -171,25 +166,23 @@ class Study:
         return completed[0][1].params if completed else None
 
     def _completed_trials(self) -> list[tuple[int, Any]]:
-        """The numbers and trials that completed, best first."""
         trials = enumerate(self.finished_trials(), start=1)
         completed = [pair for pair in trials if pair[1].state == self.states.COMPLETE]
         return sorted(completed, key=lambda pair: pair[1].value, reverse=True)
 
     def table(self) -> str:
-        """The best trials, the importance of the options, and the numbers of trials."""
+        """The ten best trials, the importance of the options if ten or more completed, and the
+        numbers of trials."""
         trials, completed, rows = self.finished_trials(), self._completed_trials(), []
-        for number, trial in completed[:TABLE_TRIALS]:
+        for number, trial in completed[:10]:
+            cells = [str(number)]
+            for value in trial.params.values():
+                cells.append(f"{value:.3g}" if isinstance(value, float) else str(value))
             scores = trial.user_attrs["values"]
-            options = [
-                f"{value:.3g}" if isinstance(value, float) else str(value)
-                for value in trial.params.values()
-            ]
-            mean, spread = 100 * trial.value, 100 * deviation(scores)
-            rows.append([str(number), *options, mean, spread, len(scores)])
+            rows.append([*cells, 100 * trial.value, 100 * deviation(scores), len(scores)])
         header = ["trial", *self.space, "mean x 100", "deviation", "runs"]
         lines = [markdown_table(header, rows)]
-        if len(completed) >= IMPORTANCE_TRIALS:
+        if len(completed) >= 10:
             lines.append(f"importance of the options (PED-ANOVA): {self._importance()}")
         reasons = [t.user_attrs["pruned"] for t in trials if t.state == self.states.PRUNED]
         counts = f"{len(trials)} trials: {len(completed)} completed, {len(reasons)} pruned"
@@ -199,7 +192,6 @@ class Study:
         return "\n".join([*lines, "", counts])
 
     def _importance(self) -> str:
-        importance = self.optuna.importance
-        evaluator = importance.PedAnovaImportanceEvaluator()
-        shares = importance.get_param_importances(self.study, evaluator=evaluator)
+        evaluator = self.optuna.importance.PedAnovaImportanceEvaluator()
+        shares = self.optuna.importance.get_param_importances(self.study, evaluator=evaluator)
         return ", ".join(f"{option} {share:.2f}" for option, share in shares.items())

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from sbert.errors import require
 from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
-from sbert.sweeps.plan import REPEAT_AXES, PlannedRun
+from sbert.sweeps.plan import REPEAT_AXES, PlannedRun, row_axes
 
 Column = tuple[str, str]  # a dataset and a metric
 
@@ -26,7 +25,7 @@ TOP_NOTES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class FinishedRun:
     """A run and its result.json."""
 
@@ -45,8 +44,11 @@ class FinishedRun:
     @property
     def datasets(self) -> dict[str, dict]:
         """The results on each evaluated dataset."""
-        results = [dict(result) for result in self.result["results"]]
-        return {result.pop("dataset"): result for result in results}
+        datasets = {}
+        for result in self.result["results"]:
+            facts = dict(result)
+            datasets[facts.pop("dataset")] = facts
+        return datasets
 
     def evaluations(self, part: str) -> list[dict]:
         """The results on the dev sets, or on the test sets."""
@@ -74,8 +76,10 @@ class FinishedRun:
         return record | {"results": self.datasets}
 
     def progress_line(self) -> str:
-        columns = [(name, result["main"]) for name, result in self.datasets.items()]
-        scores = [f"{column[0]} {100 * self.score(column):.2f}" for column in columns]
+        scores = [
+            f"{name} {100 * self.score((name, result['main'])):.2f}"
+            for name, result in self.datasets.items()
+        ]
         return f"{self.run.label}: {', '.join(scores) or 'trained'}; {self.result['seconds']:.0f} s"
 
 
@@ -87,12 +91,12 @@ def metric_columns(finished: list[FinishedRun], metrics: list[str] | None) -> li
     """
     columns: dict[Column, None] = {}  # as an ordered set
     known: set[str] = set()
-    for result in (result for run in finished for result in run.result["results"]):
-        names = [result["main"]]
-        if metrics is not None:
-            names = [name for name in metrics if name in result["after"]]
-        columns |= dict.fromkeys((result["dataset"], name) for name in names)
-        known.update(result["after"])
+    for run in finished:
+        for result in run.result["results"]:
+            known.update(result["after"])
+            for name in [result["main"]] if metrics is None else metrics:
+                if name in result["after"]:
+                    columns[result["dataset"], name] = None
     for name in metrics or []:
         require(
             name in known or not finished,
@@ -126,17 +130,18 @@ def best_row(rows: dict[str, list[FinishedRun]]) -> tuple[str | None, str]:
     """
     if len(rows) < 2:
         return None, ""
-    scores, means, judged_by = {}, {}, {}
+    scores, means, judged_by = {}, {}, set()  # of the rows that have a dev score
     for row, runs in rows.items():
         scores[row] = {run.repeat: run.main_score("dev") for run in runs}
-        means[row] = float(np.mean(list(scores[row].values())))
-        judged_by[row] = {(run.repeat, run.dev_sets) for run in runs}
-    defined = [row for row in means if not math.isnan(means[row])]
-    if len(defined) < 2:
+        mean = float(np.mean(list(scores[row].values())))
+        if not math.isnan(mean):
+            means[row] = mean
+            judged_by.add(frozenset((run.repeat, run.dev_sets) for run in runs))
+    if len(means) < 2:
         return None, "no dev set: no row is chosen"
-    if any(judged_by[row] != judged_by[defined[0]] for row in defined):
+    if len(judged_by) > 1:
         return None, "rows differ in their seeds, folds or dev sets: none is chosen"
-    ranked = sorted(defined, key=means.get, reverse=True)
+    ranked = sorted(means, key=means.get, reverse=True)
     return ranked[0], _lead_note(ranked, scores, folds="fold" in rows[ranked[0]][0].run.axes)
 
 
@@ -168,7 +173,8 @@ def sweep_table(finished: list[FinishedRun], config: SweepConfig) -> str:
     best, note = best_row(rows)
     has_dev = any(run.dev_sets for run in finished)
     top_label = "best" if has_dev else "highest"
-    header = [_row_header(finished), "runs"]
+    axes = row_axes(finished[0].run.axes) if finished else {}
+    header = [", ".join(axes) or "sweep", "runs"]
     for dataset, metric in columns:
         header += [f"{dataset} {metric}", "deviation", top_label]
     cells = []
@@ -184,11 +190,6 @@ def sweep_table(finished: list[FinishedRun], config: SweepConfig) -> str:
             line.append(float(config.published.get(row, math.nan)))
     notes = [f"- {text}" for text in (note, TOP_NOTES[top_label]) if text]
     return "\n".join([markdown_table(header, cells), "", *notes])
-
-
-def _row_header(finished: list[FinishedRun]) -> str:
-    axes = finished[0].run.axes if finished else {}
-    return ", ".join(axis for axis in axes if axis not in REPEAT_AXES) or "sweep"
 
 
 def sweep_page(
@@ -216,35 +217,35 @@ def sweep_settings(config: SweepConfig) -> str:
         for name, value in dataclasses.asdict(config).items()
         if name in ("name", "base") or value != defaults[name]
     }
-    style = {"default_flow_style": None, "width": 100}
-    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, **style)
+    return yaml.safe_dump(
+        settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    )
 
 
 def sweep_data(finished: list[FinishedRun]) -> str:
     """The numbers of rows that the runs were trained and evaluated on."""
     if not finished:
         return ""
-    trained = sorted({run.result["train_rows"] for run in finished})
-    counts = " to ".join(f"{count:,}" for count in dict.fromkeys([trained[0], trained[-1]]))
+    trained = [run.result["train_rows"] for run in finished]
+    counts = " to ".join(dict.fromkeys([f"{min(trained):,}", f"{max(trained):,}"]))
     rows: dict[str, set[int]] = {}
-    for result in (result for run in finished for result in run.result["results"]):
-        rows.setdefault(f"{result['dataset']} ({result['part']})", set()).add(result["rows"])
+    for run in finished:
+        for result in run.result["results"]:
+            rows.setdefault(f"{result['dataset']} ({result['part']})", set()).add(result["rows"])
     evaluated = []
     for name, numbers in rows.items():
-        alternatives = " or ".join(f"{number:,}" for number in sorted(numbers))
-        evaluated.append(f"{name}, {alternatives} rows")
+        alternatives = [f"{number:,}" for number in sorted(numbers)]
+        evaluated.append(f"{name}, {' or '.join(alternatives)} rows")
     return f"Trained on {counts} rows. Evaluated on {'; '.join(evaluated) or 'nothing'}."
 
 
 def total_time(finished: list[FinishedRun]) -> str:
     """The time of all runs together."""
     seconds = round(sum(run.result["seconds"] for run in finished))
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
     time = f"{seconds} s"
-    if hours:
-        time = f"{hours} h {minutes} min"
-    elif minutes:
-        time = f"{minutes} min {seconds} s"
+    if seconds >= 3600:
+        time = f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    elif seconds >= 60:
+        time = f"{seconds // 60} min {seconds % 60} s"
     runs = "1 run" if len(finished) == 1 else f"{len(finished)} runs"
     return f"{runs} took {time} in all"

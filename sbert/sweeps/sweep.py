@@ -1,7 +1,6 @@
 """One sweep: its runs, one after another or several at a time, and their results."""
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,7 +9,7 @@ from pathlib import Path
 import yaml
 from tqdm.auto import tqdm
 
-from sbert.atomic import write_whole
+from sbert.atomic import encode_lines, write_whole
 from sbert.cli import first_difference
 from sbert.errors import require
 from sbert.evaluation import figures
@@ -40,7 +39,6 @@ class Sweep:
         self.plan = SweepPlan(config)
         # the runs of a search become known one trial after another
         self.runs: list[PlannedRun] = [] if config.search else self.plan.runs()
-        self.bar = tqdm(disable=True)
         rows = {run.row for run in self.runs}
         for row in config.published:
             require(
@@ -50,10 +48,6 @@ class Sweep:
             )
         if config.figure:
             figures.require_matplotlib(f"figure {config.figure}")
-
-    def print_line(self, text: str) -> None:
-        """Print above the progress bar."""
-        self.bar.write(text)
 
     def describe(self) -> None:
         """Print the runs and their states."""
@@ -104,18 +98,14 @@ class Sweep:
         for run in self.runs:
             self._delete_models(run)  # those that an interrupted sweep left
         done = len(self.finished())
-        self.bar = tqdm(total=len(self.runs), initial=done, unit="run", dynamic_ncols=True)
-        try:
+        with tqdm(total=len(self.runs), initial=done, unit="run", dynamic_ncols=True) as self.bar:
             self.train_all()
-        finally:
-            self.bar.close()
         finished = self.finished()
         paths = draw_sweep(finished, self.config, self.folder) if self.config.figure else []
         print(f"\n{self.write_results(paths)}\n")
         for path in paths:
             print(f"figure: {path}")
-        print(total_time(finished))
-        print(f"table: {self.folder / 'table.md'}")
+        print(f"{total_time(finished)}\ntable: {self.folder / 'table.md'}")
 
     def train_all(self) -> None:
         """Train every run of the sweep."""
@@ -130,7 +120,7 @@ class Sweep:
 
     def train(self, runs: list[PlannedRun]) -> None:
         """Train the runs that are not done, `jobs` at a time. A run that fails stops the others."""
-        runner = self.make_runner(self.config.jobs, self.print_line)
+        runner = self.make_runner(self.config.jobs, tqdm.write)
 
         def run_or_stop(run: PlannedRun) -> None:
             try:
@@ -151,25 +141,22 @@ class Sweep:
                 raise
 
     def _finish(self, run: PlannedRun) -> None:
-        """Delete the models of a finished run, print its scores, and write the results so far."""
         self._delete_models(run)
         self.bar.update()
         line = FinishedRun.read(run).progress_line()
-        self.print_line(f"{self.bar.n} of {self.bar.total}: {line}")
+        tqdm.write(f"{self.bar.n} of {self.bar.total}: {line}")
         self.write_results()
 
     def _delete_models(self, run: PlannedRun) -> None:
-        """Delete what is not to be kept of a run, if it is done."""
-        for part in ("best", "last"):
-            unwanted = run.done and part not in self.config.keep
-            if unwanted and (run.folder / part).exists():
+        for part in {"best", "last"} - set(self.config.keep):
+            if run.done and (run.folder / part).exists():
                 shutil.rmtree(run.folder / part)
 
     def write_results(self, figure_paths: Sequence[Path] = ()) -> str:
         """Write results.jsonl and table.md of the finished runs, and return the table."""
         finished, table = self.finished(), self.table()
-        lines = [json.dumps(run.record(), ensure_ascii=False) + "\n" for run in finished]
+        path, records = self.folder / "results.jsonl", [run.record() for run in finished]
+        write_whole(path, encode_lines(records, path, header=False))
         page = sweep_page(self.config, finished, table, figure_paths)
-        write_whole(self.folder / "results.jsonl", "".join(lines).encode())
         write_whole(self.folder / "table.md", page.encode())
         return table
