@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sbert import distributed
 from sbert.atomic import sync
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 
 STATE = "state.safetensors"
 
@@ -48,9 +48,8 @@ def save_training(
             **_add_prefix("optimizer.", optimizer_tensors(optimizer)),
             **_add_prefix("random.", random_states),
         }
-        scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
-        facts = {"progress": vars(progress), "total": total, "scaler": scaler}
-        save_state(folder, tensors, facts)
+        scaler = accelerator.scaler and accelerator.scaler.state_dict()
+        save_state(folder, tensors, {"progress": vars(progress), "total": total, "scaler": scaler})
     accelerator.wait_for_everyone()
 
 
@@ -65,11 +64,11 @@ def load_training(
     tensors, facts = load_state(folder)
     random_states = _with_prefix("random.", tensors)
     processes = len(random_states["cpu"])
-    if processes != accelerator.num_processes:
-        raise InputError(
-            f"{folder} was written by {processes} processes, now there are "
-            f"{accelerator.num_processes}; resume with {processes}"
-        )
+    require(
+        processes == accelerator.num_processes,
+        f"{folder} was written by {processes} processes, now there are "
+        f"{accelerator.num_processes}; resume with {processes}",
+    )
     objective.load_state_dict(_with_prefix("objective.", tensors))
     load_optimizer_tensors(optimizer, _with_prefix("optimizer.", tensors))
     distributed.set_random_states(accelerator, random_states)
@@ -83,7 +82,6 @@ def _add_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names start with a prefix, by the rest of the name."""
     names = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors[name] for name in names}
 
@@ -92,8 +90,8 @@ def save_state(folder: Path, tensors: dict[str, Tensor], facts: dict) -> None:
     """Write tensors and JSON facts as one file, which one rename puts in place."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{STATE}.unfinished"
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, unfinished, {"facts": json.dumps(facts)})
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(tensors, unfinished, {"facts": json.dumps(facts)})
     sync(unfinished)
     os.replace(unfinished, folder / STATE)
     sync(folder)

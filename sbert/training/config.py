@@ -114,10 +114,6 @@ class LoopConfig:
     log_steps: PositiveInt = 10
 
 
-# between the seeds of one run, so that runs with loop.seed 1, 2, 3, ... try different seeds
-SEED_STRIDE = 1000
-
-
 @dataclass
 class SeedsConfig:
     """Seed optimisation: start with several seeds, and finish the one that is best on dev.
@@ -132,7 +128,8 @@ class SeedsConfig:
     share: OpenUnitInterval = 0.2
 
     def candidates(self, first: int) -> list[int]:
-        return [first + SEED_STRIDE * k for k in range(self.seeds)]
+        # 1000 apart, so that runs with loop.seed 1, 2, 3, ... try different seeds
+        return [first + 1000 * k for k in range(self.seeds)]
 
     def comparison_step(self, total: int) -> int:
         """The step, of `total`, after which the seeds are compared."""

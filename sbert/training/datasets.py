@@ -8,7 +8,7 @@ import numpy as np
 from sbert.data.leakage import check_held_out, check_names
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows, both_orders, read_dataset
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.evaluation.evaluators import undefined_metric
 from sbert.losses.base import Loss
 from sbert.models.loading import teacher_fingerprint
@@ -60,14 +60,14 @@ def read_run_data(config: TrainConfig) -> RunData:
         data.train = [both_orders(rows) for rows in train]
     for rows in dev:
         reason = undefined_metric(rows)
-        if reason:
-            raise InputError(
-                f"{reason}, so it cannot choose the best model; give it rows with other labels"
-            )
-    if config.seed_optimisation.seeds > 1 and not dev:
-        raise InputError(
-            "seed_optimisation: there is no dev set to choose a seed by; name one in data.dev"
+        require(
+            not reason,
+            f"{reason}, so it cannot choose the best model; give it rows with other labels",
         )
+    require(
+        dev or config.seed_optimisation.seeds == 1,
+        "seed_optimisation: there is no dev set to choose a seed by; name one in data.dev",
+    )
     return data
 
 
@@ -80,11 +80,21 @@ def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
     """
     for rows in datasets:
         _check_task(loss, rows)
-        _check_classes(loss, rows, datasets[0])
+        if rows.classes and len(rows.classes) != loss.full_loss.num_labels:
+            raise InputError(
+                f"{type(loss).__name__}: num_labels is {loss.full_loss.num_labels}, "
+                f"{rows.name} has {len(rows.classes)} classes"
+            )
+        require(
+            rows.classes == datasets[0].classes,
+            f"{rows.name}: classes {rows.classes}, {datasets[0].name} has {datasets[0].classes}",
+        )
         if loss.target not in (None, "margin"):
             check_labels(loss, rows)
-    if len({rows.weight is None for rows in datasets}) > 1:
-        raise InputError("data.train: either every dataset has a weight or none has")
+    require(
+        len({rows.weight is None for rows in datasets}) == 1,
+        "data.train: either every dataset has a weight or none has",
+    )
 
 
 def _check_task(loss: Loss, rows: Rows) -> None:
@@ -95,29 +105,21 @@ def _check_task(loss: Loss, rows: Rows) -> None:
         tasks = ("pair", "triplet") if loss.columns == 2 else ("triplet",)
     width = len(rows.texts)
     right_width = width >= loss.columns if loss.ragged else width == loss.columns
-    if rows.task not in tasks or not right_width:
-        columns = f"{loss.columns} or more" if loss.ragged else loss.columns
-        raise InputError(
-            f"{name} reads {columns} texts and {target} labels (task {' or '.join(tasks)}); "
-            f"{rows.name} has {width} texts, task {rows.task}"
-        )
-    if loss.target and rows.labels is None:
-        raise InputError(
-            f"{name} reads {target} labels; {rows.name} has no labels; declare the column of the "
-            "margins as label"
-        )
-    if not loss.target and rows.labels is not None:
-        raise InputError(f"{name} reads no labels; {rows.name} has labels")
-
-
-def _check_classes(loss: Loss, rows: Rows, first: Rows) -> None:
-    if rows.classes and len(rows.classes) != loss.full_loss.num_labels:
-        raise InputError(
-            f"{type(loss).__name__}: num_labels is {loss.full_loss.num_labels}, "
-            f"{rows.name} has {len(rows.classes)} classes"
-        )
-    if rows.classes != first.classes:
-        raise InputError(f"{rows.name}: classes {rows.classes}, {first.name} has {first.classes}")
+    columns = f"{loss.columns} or more" if loss.ragged else loss.columns
+    require(
+        rows.task in tasks and right_width,
+        f"{name} reads {columns} texts and {target} labels (task {' or '.join(tasks)}); "
+        f"{rows.name} has {width} texts, task {rows.task}",
+    )
+    require(
+        not loss.target or rows.labels is not None,
+        f"{name} reads {target} labels; {rows.name} has no labels; declare the column of the "
+        "margins as label",
+    )
+    require(
+        loss.target or rows.labels is None,
+        f"{name} reads no labels; {rows.name} has labels",
+    )
 
 
 def check_labels(loss: Loss, rows: Rows) -> None:

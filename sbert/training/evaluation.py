@@ -1,7 +1,9 @@
-"""Evaluation of a run: dev during training, dev and test before it and after it."""
+"""Evaluation of a run: dev during training, dev and test before it and after it, and what
+result.json and the last table say of both."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from sbert.evaluation.scorers import (
 from sbert.losses.base import Loss
 from sbert.losses.saved import load_loss
 from sbert.losses.softmax import SoftmaxLoss
+from sbert.markdown import markdown_table
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.training.datasets import RunData
@@ -29,13 +32,13 @@ from sbert.training.objective import Objective
 from sbert.training.tracking import Tracker, read_metrics
 
 
+@dataclass
 class RunEvaluator:
     """Evaluates models on the datasets of a run, with all its processes."""
 
-    def __init__(self, data: RunData, precision: Precision, accelerator: Accelerator):
-        self.data = data
-        self.precision = precision
-        self.accelerator = accelerator
+    data: RunData
+    precision: Precision
+    accelerator: Accelerator
 
     def make_scorer(self, model: Encoder, loss: Loss) -> Scorer:
         """The scorer of a model; a bi-encoder classifies by the head of its loss, if it has one."""
@@ -76,8 +79,7 @@ class RunEvaluator:
         Returns the main metric of each dataset as <dataset>, and each metric as
         <dataset>/<metric>; undefined ones are NaN.
         """
-        rows = read_metrics(folder) if self.accelerator.is_main_process else []
-        saved = [row for row in rows if row["kind"] == "before"]
+        saved = [row for row in read_metrics(folder) if row["kind"] == "before"]
         saved = broadcast(self.accelerator, saved)
         if saved:
             return {name: math.nan if value is None else value for name, value in saved[0].items()}
@@ -91,3 +93,41 @@ class RunEvaluator:
         tracker.log_curves("dev", 0, reports[: len(self.data.dev)])
         tracker.log_curves("test", 0, reports[len(self.data.dev) :])
         return values
+
+
+def dataset_results(
+    before: Mapping[str, float], after: Sequence[Report], dev_sets: int
+) -> list[dict]:
+    """The metrics of every dataset as fractions; an undefined one is None.
+
+    before: by <dataset>/<metric>. after: of the dev sets, then of the test sets.
+    """
+    results = []
+    for i, report in enumerate(after):
+        old = {name: before.get(f"{report.name}/{name}", math.nan) for name in report.metrics}
+        results.append(
+            {
+                "dataset": report.name,
+                "part": "dev" if i < dev_sets else "test",
+                "task": report.task,
+                "rows": report.rows,
+                "main": report.primary_metric,
+                "before": _undefined_as_none(old),
+                "after": _undefined_as_none(report.metrics),
+            }
+        )
+    return results
+
+
+def _undefined_as_none(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def comparison_table(before: Mapping[str, float], after: Sequence[Report]) -> str:
+    """A Markdown table of the main metric of every dataset, x 100."""
+    rows = []
+    for report in after:
+        old, new = before[report.name], report.primary
+        values = [100 * old, 100 * new, 100 * (new - old)]
+        rows.append([report.name, report.rows, report.primary_metric, *values])
+    return markdown_table(["dataset", "rows", "metric x 100", "before", "after", "gain"], rows)

@@ -79,8 +79,7 @@ class GradientCache:
             return self.loss_value
         self.compute_gradient(self.embed_parts(objective, batches))
         for part, batch in enumerate(batches):
-            is_last = part == len(batches) - 1
-            with sync_gradients(self.accelerator, objective, enabled=is_last):
+            with sync_gradients(self.accelerator, objective, enabled=part == len(batches) - 1):
                 # the dropout of step 1 again
                 distributed.set_random_state(self.accelerator.device, self.random_states[part])
                 embeddings = objective(batch, embed_only=True)

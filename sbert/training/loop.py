@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from sbert.training.sampler import Sampler
 from sbert.training.tracking import LogWindow, Tracker
 
 
+@dataclass
 class Training:
     """One run of the loop; `fit()` trains to the end.
 
@@ -32,27 +35,19 @@ class Training:
         resume: start from last/, if there is one.
     """
 
-    def __init__(
-        self,
-        objective: Objective,
-        data: TrainingSet,
-        optim: OptimConfig,
-        loop: LoopConfig,
-        folder: Path,
-        accelerator: Accelerator,
-        evaluate: Callable[[], list[Report]],
-        save_best: Callable[[Path], None],
-        resume: bool = False,
-    ):
-        self.objective = objective
-        self.data = data
-        self.optim = optim
-        self.loop = loop
-        self.folder = folder
-        self.accelerator = accelerator
-        self.evaluate = evaluate
-        self.save_best = save_best
-        self.sampler = Sampler(
+    objective: Objective
+    data: TrainingSet
+    optim: OptimConfig
+    loop: LoopConfig
+    folder: Path
+    accelerator: Accelerator
+    evaluate: Callable[[], list[Report]]
+    save_best: Callable[[Path], None]
+    resume: bool = False
+
+    def __post_init__(self):
+        data, optim, loop, accelerator = self.data, self.optim, self.loop, self.accelerator
+        sampler = Sampler(
             data.lengths,
             optim.batch_size,
             loop.seed,
@@ -60,18 +55,19 @@ class Training:
             data.sizes,
             data.weights,
         )
-        self.steps_per_epoch = self.sampler.steps_per_epoch
+        self.steps_per_epoch = sampler.steps_per_epoch
         self.total = optim.steps or max(1, round(optim.epochs * self.steps_per_epoch))
-        self.epoch_batches: tuple[int, list[np.ndarray]] = (-1, [])  # of one epoch, by its number
-        prepare_for_device(objective, accelerator.device, loop.compile)
-        optimizer = make_optimizer(objective, optim, accelerator.device)
-        self.wrapped, self.optimizer = accelerator.prepare(objective, optimizer)
+        self.epoch_batches = lru_cache(maxsize=1)(sampler.epoch)
+        prepare_for_device(self.objective, accelerator.device, loop.compile)
+        optimizer = make_optimizer(self.objective, optim, accelerator.device)
+        self.wrapped, self.optimizer = accelerator.prepare(self.objective, optimizer)
         self.progress = Progress()
-        if resume and (folder / "last" / STATE).exists():
+        self.last = self.folder / "last"
+        if self.resume and (self.last / STATE).exists():
             self.progress = load_training(
-                folder / "last", objective, self.optimizer.optimizer, accelerator
+                self.last, self.objective, self.optimizer.optimizer, accelerator
             )
-        self.tracker = Tracker(folder, self.progress.step, self.total, accelerator.is_main_process)
+        self.tracker = Tracker(self.folder, self.progress.step, accelerator.is_main_process)
         self.window = LogWindow()
 
     def fit(self, stop: int | None = None) -> Progress:
@@ -79,8 +75,7 @@ class Training:
         end = self.total if stop is None else min(stop, self.total)
         patience = self.loop.patience or math.inf
         self.wrapped.train()
-        self.tracker.total = end
-        self.tracker.start_bar()
+        self.tracker.start_bar(end)
         try:
             while self.progress.step < end and self.progress.without_best < patience:
                 self.update()
@@ -91,7 +86,8 @@ class Training:
 
     def update(self) -> None:
         """One update of the optimiser with the gradient of one batch."""
-        rows = self.batch_rows(self.progress.step)
+        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
+        rows = self.epoch_batches(epoch)[position]  # (B,), over all processes
         for group in self.optimizer.param_groups:
             group["lr"] = self.optim.lr * lr_factor(self.progress.step, self.total, self.optim)
         loss = self.backward(rows)
@@ -114,15 +110,15 @@ class Training:
         if evaluates:
             self.evaluate_dev()
         if saves:
-            self.save()
+            save_training(
+                self.last,
+                self.objective,
+                self.optimizer.optimizer,
+                self.progress,
+                self.total,
+                self.accelerator,
+            )
             self.window = LogWindow()  # evaluating and saving is not training time
-
-    def batch_rows(self, step: int) -> np.ndarray:
-        """The B rows of the batch of a step, over all processes."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if self.epoch_batches[0] != epoch:
-            self.epoch_batches = (epoch, self.sampler.epoch(epoch))
-        return self.epoch_batches[1][position]
 
     def backward(self, rows: np.ndarray) -> Tensor:
         """Add the gradient of a batch's loss to the weights, and return this process's loss."""
@@ -135,8 +131,7 @@ class Training:
             return cache.backward(self.wrapped, [batch for batch, _ in parts])
         total = torch.zeros((), device=self.accelerator.device)
         for i, (batch, weight) in enumerate(parts):
-            is_last = i == len(parts) - 1
-            with sync_gradients(self.accelerator, self.wrapped, enabled=is_last):
+            with sync_gradients(self.accelerator, self.wrapped, enabled=i == len(parts) - 1):
                 loss = self.wrapped(batch) * weight
                 self.accelerator.backward(loss)
             total += loss.detach()
@@ -159,8 +154,9 @@ class Training:
 
     def evaluates_at(self, step: int) -> bool:
         """Whether dev is evaluated after a step: at every multiple of the interval, and the end."""
-        in_epochs = max(1.0, self.loop.evaluate_epochs * self.steps_per_epoch)
-        interval = self.loop.evaluate_steps or in_epochs
+        interval = self.loop.evaluate_steps or max(
+            1.0, self.loop.evaluate_epochs * self.steps_per_epoch
+        )
         return step == self.total or int(step / interval) > int((step - 1) / interval)
 
     def log(self) -> None:
@@ -220,17 +216,6 @@ class Training:
         if reports:
             scores = ", ".join(f"{report.name} {100 * report.primary:.2f}" for report in reports)
             self.tracker.print(f"step {step}: {scores}{' (best)' if is_best else ''}")
-
-    def save(self) -> None:
-        """Write last/, from which the run can be resumed."""
-        save_training(
-            self.folder / "last",
-            self.objective,
-            self.optimizer.optimizer,
-            self.progress,
-            self.total,
-            self.accelerator,
-        )
 
     def close(self) -> None:
         """Close the tracker, and free the memory of the wrapped module and the optimiser."""

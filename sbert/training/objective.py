@@ -10,7 +10,7 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 from sbert.data.rows import Rows
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.losses.base import Loss
 from sbert.losses.cross_encoder import PairLoss
 from sbert.models.bi_encoder import BiEncoder
@@ -55,34 +55,23 @@ def make_objective(
     """
     set_seed(seed)
     loss = copy.deepcopy(loss)
+    path, max_length, name = config.path, config.max_length, type(loss).__name__
     if isinstance(loss, PairLoss):
-        model = _load_cross_encoder(config, loss)
+        require(
+            config.pooling is None and config.layer == -1,
+            f"model.pooling and model.layer are for a bi-encoder; {name} trains a cross-encoder",
+        )
+        model = CrossEncoder.from_pretrained(path, loss.num_labels, max_length, config.new_head)
+        model.activation = loss.activation
         if classes:
             model.classes = classes
     else:
-        model = _load_bi_encoder(config, loss)
+        require(
+            not config.new_head,
+            f"model.new_head is for a cross-encoder; {name} trains a bi-encoder",
+        )
+        model = BiEncoder.from_pretrained(path, config.pooling, max_length, config.layer)
     return Objective(model, loss)
-
-
-def _load_bi_encoder(config: ModelConfig, loss: Loss) -> BiEncoder:
-    if config.new_head:
-        raise InputError(
-            f"model.new_head is for a cross-encoder; {type(loss).__name__} trains a bi-encoder"
-        )
-    return BiEncoder.from_pretrained(config.path, config.pooling, config.max_length, config.layer)
-
-
-def _load_cross_encoder(config: ModelConfig, loss: PairLoss) -> CrossEncoder:
-    if config.pooling is not None or config.layer != -1:
-        raise InputError(
-            "model.pooling and model.layer are for a bi-encoder; "
-            f"{type(loss).__name__} trains a cross-encoder"
-        )
-    model = CrossEncoder.from_pretrained(
-        config.path, loss.num_labels, config.max_length, config.new_head
-    )
-    model.activation = loss.activation
-    return model
 
 
 def prepare_for_device(objective: Objective, device: torch.device, compiled: bool) -> None:
@@ -117,11 +106,9 @@ class TrainingSet:
         for rows in datasets:
             missing = [[None] * len(rows)] * (width - len(rows.texts))
             for column, texts in zip(columns, [*rows.texts, *missing], strict=True):
-                column.extend(texts)
+                column += texts
         table, index = tokenize_columns(model.text_tokenizer, columns)
-        labels = None
-        if datasets[0].labels is not None:
-            labels = _concatenate_labels([rows.labels for rows in datasets])
+        labels = _concatenate_labels([rows.labels for rows in datasets])
         sizes = tuple(len(rows) for rows in datasets)
         weights = tuple(rows.weight for rows in datasets if rows.weight is not None)
         return cls(model, table, index, labels, sizes, weights)
@@ -134,26 +121,27 @@ class TrainingSet:
     def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         """The model's inputs for R rows, with their `texts` (R, C) and, if any, `labels`."""
         texts, labels = self.texts_and_labels(rows)
-        batch = self.model.inputs(self.table, self.texts[rows])
-        batch["texts"] = texts
+        batch = self.model.inputs(self.table, self.texts[rows]) | {"texts": texts}
         if labels is not None:
             batch["labels"] = labels
         return batch
 
     def texts_and_labels(self, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """The indices of the texts, (R, C), and the labels of R rows."""
-        texts = torch.from_numpy(self.texts[rows])
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
-        return texts, labels
+        return torch.from_numpy(self.texts[rows]), labels
 
 
-def _concatenate_labels(labels: Sequence[np.ndarray]) -> np.ndarray:
-    """Labels (N,), or margins (N, K) padded with NaN to the widest of the datasets."""
+def _concatenate_labels(labels: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Labels (N,), or margins (N, K) padded with NaN to the widest of the datasets, or None."""
+    if labels[0] is None:
+        return None
     if labels[0].ndim == 1:
         return np.concatenate(labels)
     width = max(part.shape[1] for part in labels)
-    padded = [
-        np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=np.nan)
-        for part in labels
-    ]
-    return np.concatenate(padded)
+    return np.concatenate(
+        [
+            np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=np.nan)
+            for part in labels
+        ]
+    )

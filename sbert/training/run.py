@@ -1,31 +1,26 @@
 """One training run, from its configuration to its last line of output: what `train.py` calls."""
 
-import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sbert.atomic import recover_folder, write_whole
-from sbert.data.retrieval import Retrieval
-from sbert.data.rows import Rows
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.evaluation import figures
 from sbert.evaluation.report import Report, mean_primary
 from sbert.losses.saved import save_loss
 from sbert.models.cross_encoder import CrossEncoder
-from sbert.models.encoder import Encoder
 from sbert.models.tokens import tokenize_columns
 from sbert.training.checkpoint import Progress
 from sbert.training.config import TrainConfig, changed_options
 from sbert.training.datasets import read_run_data
-from sbert.training.evaluation import RunEvaluator
+from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_results
 from sbert.training.loop import Training
 from sbert.training.objective import Objective, TrainingSet, make_objective
-from sbert.training.result import comparison_table, dataset_results
 from sbert.training.seed_selection import SeedScores, choose_seed
 from sbert.training.tracking import open_run
 
@@ -71,14 +66,17 @@ class Run:
 
     def __call__(self) -> None:
         """Train, evaluate the best model, write the result, print the table."""
-        choice = self.choose_seed()
-        seed = choice.best if choice else self.config.loop.seed
+        seed, choice, config = self.config.loop.seed, None, self.config.seed_optimisation
+        if config.seeds > 1:
+            choice = choose_seed(config, seed, self.folder, self.train_seed, self.accelerator)
+            seed = choice.best
+            self.objective = self.make_objective(seed)
         resume = self.resume or choice is not None
-        with self.open_training(self.objective, seed, self.folder, resume) as training:
+        with closing(self.make_training(self.objective, seed, self.folder, resume)) as training:
             self.print_training(training)
             before = self.evaluator.metrics_before(self.objective, self.folder, training.tracker)
             progress = training.fit()
-            after = self.evaluate_best()
+            after = self.evaluator.evaluate_saved(self.folder / "best", self.objective)
             if not (self.folder / "result.json").exists():  # a finished run has these points
                 test_reports = after[len(self.data.dev) :]
                 training.tracker.log_curves("test", progress.best_step, test_reports)
@@ -86,8 +84,8 @@ class Run:
             self.write_result(progress, training.total, choice, before, after)
         if after:
             self.print(f"\n{comparison_table(before, after)}\n")
-        best_step, total = progress.best_step, training.total
-        self.print(f"best model, of step {best_step:,} of {total:,}: {self.folder / 'best'}")
+        steps = f"step {progress.best_step:,} of {training.total:,}"
+        self.print(f"best model, of {steps}: {self.folder / 'best'}")
         self.print(f"curves: tensorboard --logdir {self.config.runs}")
         # a process group that lives to the end of the process may abort it
         self.accelerator.end_training()
@@ -96,35 +94,19 @@ class Run:
         config = self.config
         return make_objective(config.model, config.loss, self.data.classes, seed)
 
-    def choose_seed(self) -> SeedScores | None:
-        """Start with several seeds, if asked for, and leave the state of the best in the folder."""
-        config = self.config
-        if config.seed_optimisation.seeds == 1:
-            return None
-        choice = choose_seed(
-            config.seed_optimisation,
-            config.loop.seed,
-            self.folder,
-            self.train_seed,
-            self.accelerator,
-        )
-        self.objective = self.make_objective(choice.best)
-        return choice
-
     def train_seed(self, seed: int, folder: Path) -> tuple[float, int]:
         """Train with a seed up to the step of the comparison -> the dev score, and the step."""
         objective = self.make_objective(seed)
-        with self.open_training(objective, seed, folder, resume=True) as training:
+        with closing(self.make_training(objective, seed, folder, resume=True)) as training:
             self.evaluator.metrics_before(objective, folder, training.tracker)
             stop = self.config.seed_optimisation.comparison_step(training.total)
             training.fit(stop)
             return mean_primary(training.evaluate()), stop
 
-    @contextlib.contextmanager
-    def open_training(
+    def make_training(
         self, objective: Objective, seed: int, folder: Path, resume: bool
-    ) -> Iterator[Training]:
-        """The loop of a seed in a folder; its memory is freed at the end of the block."""
+    ) -> Training:
+        """The loop of a seed in a folder. Its `close` frees its memory."""
         if self.accelerator.is_main_process:
             folder.mkdir(parents=True, exist_ok=True)
             recover_folder(folder / "best")
@@ -143,18 +125,11 @@ class Run:
             resume=resume,
         )
         training.tracker.log_config(self.changed_options)
-        try:
-            yield training
-        finally:
-            training.close()
+        return training
 
     def save_model(self, objective: Objective, folder: Path) -> None:
         objective.model.save_pretrained(folder)
         save_loss(folder, objective.loss.full_loss, self.data.classes)
-
-    def evaluate_best(self) -> list[Report]:
-        """The reports of best/ on all dev and test sets."""
-        return self.evaluator.evaluate_saved(self.folder / "best", self.objective)
 
     def write_result(
         self,
@@ -177,14 +152,17 @@ class Run:
         write_whole(self.folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
 
     def print_datasets(self) -> None:
-        data = self.data
+        """The size of every dataset, and how much of its texts the model's max_length cuts."""
+        data, model = self.data, self.objective.model
+        tokenizer = model.text_tokenizer
         for part, datasets in (("train", data.train), ("dev", data.dev), ("test", data.test)):
             for rows in datasets:
-                self.print(f"{part:5} {describe_dataset(rows, self.objective.model)}")
+                cut = tokenizer.describe_cut(*tokenize_columns(tokenizer, rows.texts))
+                truncation = f"; max_length {model.max_length}: {cut}" if cut else ""
+                self.print(f"{part:5} {rows.describe()}{truncation}")
         if not data.dev:
             self.print("dev   none: the last model will be taken for the best")
-        has_sts = any(rows.task == "sts" for rows in data.dev)
-        if has_sts and not figures.matplotlib_available():
+        if "sts" in [rows.task for rows in data.dev] and not figures.matplotlib_available():
             self.print(
                 "no figures in TensorBoard because matplotlib is not installed: "
                 "pip install -e '.[plots]'"
@@ -192,21 +170,11 @@ class Run:
 
     def print_training(self, training: Training) -> None:
         accelerator = self.accelerator
-        is_cross = isinstance(self.objective.model, CrossEncoder)
+        kind = "cross-encoder" if isinstance(self.objective.model, CrossEncoder) else "bi-encoder"
         weights = sum(p.numel() for p in self.objective.parameters() if p.requires_grad)
         precision = accelerator.mixed_precision.replace("no", "fp32")
         self.print(
             f"{training.total:,} steps of {self.config.optim.batch_size} rows, "
-            f"{'cross-encoder' if is_cross else 'bi-encoder'} of {weights / 1e6:.1f} M weights, "
+            f"{kind} of {weights / 1e6:.1f} M weights, "
             f"{precision} on {accelerator.num_processes} x {accelerator.device.type}"
         )
-
-
-def describe_dataset(rows: Rows | Retrieval, model: Encoder) -> str:
-    """The size of a dataset, and how much of its texts the model's max_length cuts."""
-    tokenizer = model.text_tokenizer
-    cut = tokenizer.describe_cut(*tokenize_columns(tokenizer, rows.texts))
-    description = rows.describe()
-    if cut:
-        description += f"; max_length {model.max_length}: {cut}"
-    return description

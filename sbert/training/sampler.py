@@ -42,8 +42,7 @@ class Sampler:
         for pool in self._cut(rows, self.batch_size * self.pool):
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
             batches += self._cut(by_length, self.batch_size)
-        order = self._generator(2, epoch).permutation(len(batches))
-        return [batches[i] for i in order]
+        return [batches[i] for i in self._generator(2, epoch).permutation(len(batches))]
 
     def _rows(self, epoch: int) -> np.ndarray:
         """The rows of an epoch in shuffled order."""

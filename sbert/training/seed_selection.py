@@ -37,8 +37,7 @@ class SeedScores:
 
     def summary(self) -> dict[str, float | None]:
         """The choice as metrics.jsonl and result.json record it."""
-        scores = {f"dev/{seed}": score for seed, score in self.scores.items()}
-        return {"seed": self.best, **scores}
+        return {"seed": self.best} | {f"dev/{seed}": score for seed, score in self.scores.items()}
 
 
 def choose_seed(
@@ -56,20 +55,19 @@ def choose_seed(
     returns the dev score and the step.
     """
     choice = _read_scores(folder)
-    is_main = accelerator.is_main_process
     for seed in config.candidates(first):
         if seed not in choice.scores:
             score, choice.step = train_seed(seed, _seed_folder(folder, seed))
             choice.scores[seed] = None if math.isnan(score) else score
             accelerator.print(f"seed {seed}: dev {100 * score:.2f} after {choice.step:,} steps")
-            if is_main:
+            if accelerator.is_main_process:
                 write_whole(folder / "seeds.json", json.dumps(vars(choice)).encode())
-        if is_main:
+        if accelerator.is_main_process:
             _delete_weights(folder, [other for other in choice.scores if other != choice.best])
     accelerator.print(
         f"continuing with seed {choice.best}, the best of {len(choice.scores)} on dev"
     )
-    if is_main:
+    if accelerator.is_main_process:
         _move_best_to_run(folder, choice)
         _delete_weights(folder, list(choice.scores))
     accelerator.wait_for_everyone()
@@ -85,15 +83,13 @@ def _read_scores(folder: Path) -> SeedScores:
     if not path.exists():
         return SeedScores({}, 0)
     saved = json.loads(path.read_text("utf-8"))
-    scores = {int(seed): score for seed, score in saved["scores"].items()}
-    return SeedScores(scores, saved["step"])
+    return SeedScores({int(seed): saved["scores"][seed] for seed in saved["scores"]}, saved["step"])
 
 
 def _delete_weights(folder: Path, seeds: list[int]) -> None:
-    """Delete the weights of some seeds; their curves stay."""
-    for seed in seeds:
-        for part in ("last", "best"):
-            shutil.rmtree(_seed_folder(folder, seed) / part, ignore_errors=True)
+    for seed in seeds:  # their curves stay
+        shutil.rmtree(_seed_folder(folder, seed) / "last", ignore_errors=True)
+        shutil.rmtree(_seed_folder(folder, seed) / "best", ignore_errors=True)
 
 
 def _move_best_to_run(folder: Path, choice: SeedScores) -> None:
@@ -106,11 +102,8 @@ def _move_best_to_run(folder: Path, choice: SeedScores) -> None:
     best = _seed_folder(folder, choice.best)
     shutil.rmtree(folder / "last", ignore_errors=True)
     shutil.rmtree(folder / "best", ignore_errors=True)
-    for path in best.iterdir():
-        if path.name == "best":
-            shutil.copytree(path, folder / "best")
-        elif path.is_file():
-            shutil.copy(path, folder)
+    others = shutil.ignore_patterns("last", "best.*")  # best.*: what a crash left
+    shutil.copytree(best, folder, ignore=others, copy_function=shutil.copy, dirs_exist_ok=True)
     rows = [*read_metrics(best), {"step": choice.step, "kind": "seeds", **choice.summary()}]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     write_whole(folder / "metrics.jsonl", lines.encode())

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from sbert.atomic import write_whole
 from sbert.cli import first_difference
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.evaluation import figures
 from sbert.evaluation.report import Report
 from sbert.markdown import markdown_cell
@@ -40,19 +40,17 @@ def open_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> N
             configuration; both flags are given.
     """
     saved = folder / "config.yaml"
-    if resume and overwrite:
-        raise InputError(f"{folder}: --resume and --overwrite exclude each other")
+    require(not (resume and overwrite), f"{folder}: --resume and --overwrite exclude each other")
     if saved.exists() and overwrite:
         shutil.rmtree(folder)
-    elif saved.exists() and resume:
-        changed = first_difference(saved.read_text("utf-8"), config_yaml)
-        if changed:
-            raise InputError(f"{folder}: cannot resume with another configuration: {changed}")
     elif saved.exists():
-        raise InputError(
+        require(
+            resume,
             f"{folder}: already holds a run; continue it with --resume, replace it with "
-            "--overwrite, or set another name"
+            "--overwrite, or set another name",
         )
+        changed = first_difference(saved.read_text("utf-8"), config_yaml)
+        require(not changed, f"{folder}: cannot resume with another configuration: {changed}")
     folder.mkdir(parents=True, exist_ok=True)
     if not saved.exists():
         write_whole(saved, config_yaml.encode())
@@ -63,8 +61,7 @@ def read_metrics(folder: Path) -> list[dict]:
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    lines = path.read_text("utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
 
 
 @dataclass
@@ -85,15 +82,13 @@ class LogWindow:
 class Tracker:
     """Records a run. Only the active tracker, that of the main process, writes anything.
 
-    step: where the run resumes; what an interrupted run wrote after it is dropped. total: the last
-    step, for the progress bar.
+    step: where the run resumes; what an interrupted run wrote after it is dropped.
     """
 
-    def __init__(self, folder: Path, step: int, total: int, active: bool = True):
+    def __init__(self, folder: Path, step: int, active: bool = True):
         self.active = active
         self.metrics_file = folder / "metrics.jsonl"
         self.step = step
-        self.total = total
         self.bar = tqdm(disable=True)
         if active:
             kept = [row for row in read_metrics(folder) if row["step"] <= step]
@@ -105,10 +100,9 @@ class Tracker:
         """A table of options in TensorBoard's text tab."""
         if not self.active:
             return
-        lines = ["| option | value |", "| --- | --- |"]
-        for name, value in options.items():
-            lines.append(f"| {markdown_cell(name)} | {markdown_cell(value)} |")
-        self.board.add_text("configuration", "\n".join(lines), 0)
+        lines = [f"| {markdown_cell(name)} | {markdown_cell(options[name])} |" for name in options]
+        table = "\n".join(["| option | value |", "| --- | --- |", *lines])
+        self.board.add_text("configuration", table, 0)
 
     def log_row(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """One row of metrics.jsonl, in which an undefined value is null."""
@@ -164,13 +158,14 @@ class Tracker:
             "densities": figures.histograms(bands, name, score_name),
         }
         for title, figure in by_title.items():
-            pixels = figures.figure_pixels(figure)
-            self.board.add_image(f"{tag} {title}", pixels, step, dataformats="HWC")
+            self.board.add_image(
+                f"{tag} {title}", figures.figure_pixels(figure), step, dataformats="HWC"
+            )
 
-    def start_bar(self) -> None:
+    def start_bar(self, total: int) -> None:
         """Show the progress bar. Its clock starts here: what came before is not training time."""
         self.bar = tqdm(
-            total=self.total,
+            total=total,
             initial=self.step,
             unit="step",
             disable=not self.active,

@@ -90,11 +90,11 @@ def test_the_result_is_written_last(config, tmp_path, train_command, monkeypatch
 
 
 def test_a_run_that_ends_early_has_no_result(config, tmp_path, train_command, monkeypatch):
-    def fail(self):
+    def fail(self, *args):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(run_module.Run, "evaluate_best", fail)
+        patched.setattr(run_module.RunEvaluator, "evaluate_saved", fail)
         with pytest.raises(KeyboardInterrupt):
             train_command(config)
     assert (tmp_path / "runs/run/best").exists()

@@ -27,7 +27,7 @@ def lines(folder):
 
 
 def write(folder, steps, start=0):
-    tracker = Tracker(folder, start, 10)
+    tracker = Tracker(folder, start)
     for step in steps:
         tracker.log_training(step, {"loss": 1 / step})
     tracker.close()
@@ -41,7 +41,7 @@ def file_tree(folder):
 
 
 def test_training_curves_are_rows_and_curves(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.log_training(1, {"loss": 0.5, "lr": 2e-5})
     tracker.log_training(2, {"loss": 0.25, "lr": 1e-5})
     tracker.close()
@@ -55,7 +55,7 @@ def test_training_curves_are_rows_and_curves(tmp_path):
 
 
 def test_rows_are_on_disk_before_the_run_ends(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     for step in (1, 2):
         tracker.log_training(step, {"loss": 0.5})
         assert len(lines(tmp_path)) == step
@@ -64,7 +64,7 @@ def test_rows_are_on_disk_before_the_run_ends(tmp_path):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_null_in_json(tmp_path, value):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.log_row("dev", 1, {"undefined": value, "fine": 1.0})
     tracker.close()
     text = (tmp_path / "metrics.jsonl").read_text("utf-8")
@@ -78,7 +78,7 @@ def test_what_is_not_finite_is_null_in_json(tmp_path, value):
 
 
 def test_configuration_is_a_table_in_the_text_tab(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.log_config({"optim.lr": 2e-5, "name": "stsb"})
     tracker.close()
     events = board(tmp_path)
@@ -94,7 +94,7 @@ def test_configuration_is_a_table_in_the_text_tab(tmp_path):
 
 
 def test_reports_are_curves_by_dataset(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     reports = [
         Report("stsb", "sts", 3, {"spearman_cosine": 0.8, "pearson_cosine": 0.7}),
         Report("wiki", "triplet", 5, {"accuracy_cosine": 0.6}),
@@ -113,7 +113,7 @@ def test_reports_are_curves_by_dataset(tmp_path):
 
 
 def test_an_undefined_metric_has_no_tag(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     undefined = {"spearman_cosine": math.nan, "pearson_cosine": math.nan}
     tracker.log_dev(1, [Report("flat", "sts", 3, undefined)])
     tracker.log_curves("test", 1, [Report("flat", "sts", 3, undefined)])
@@ -126,7 +126,7 @@ def test_an_undefined_metric_has_no_tag(tmp_path):
 
 def test_curves_without_rows(tmp_path):
     """Test sets have a point before training and one of the best model, and no row of their own."""
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     for step, value in ((0, 0.25), (7, 0.5)):
         tracker.log_curves("test", step, [Report("stsb", "sts", 3, {"spearman_cosine": value})])
     tracker.close()
@@ -137,7 +137,7 @@ def test_curves_without_rows(tmp_path):
 def test_cosines_are_histograms_by_gold_band(tmp_path):
     gold = np.array([0.0, 0.19, 0.2, 0.4, 0.6, 0.79, 0.8, 1.0], np.float32)
     cosines = np.linspace(-0.5, 1, 8)
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.log_dev(3, [Report("stsb", "sts", 8, {"spearman_cosine": 1.0}, cosines, gold)])
     tracker.close()
     events = board(tmp_path)
@@ -161,7 +161,7 @@ def test_cosines_are_histograms_by_gold_band(tmp_path):
 
 
 def test_a_band_without_rows_has_no_histogram(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.log_dev(
         1,
         [
@@ -180,7 +180,7 @@ def test_figures_of_scores_are_images(tmp_path):
         Report("stsb", "sts", 40, {"spearman_cosine": 1.0}, scores, gold),
         Report("wiki", "triplet", 5, {"accuracy_cosine": 0.6}),
     ]
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     for step in (3, 5):
         tracker.log_dev(step, reports)
     tracker.close()
@@ -202,7 +202,7 @@ def test_figures_of_scores_are_images(tmp_path):
 
 def test_scores_that_are_nan_stop_nothing(tmp_path):
     """The images of every step are there; a training must not end by a picture."""
-    tracker, gold = Tracker(tmp_path, 0, 10), np.array([0.0, 0.5, 1.0])
+    tracker, gold = Tracker(tmp_path, 0), np.array([0.0, 0.5, 1.0])
     for step, bad in enumerate((np.array([0.1, math.nan, 0.3]), np.full(3, math.nan)), start=1):
         tracker.log_dev(step, [Report("x", "sts", 3, {"spearman_cosine": math.nan}, bad, gold)])
     tracker.close()
@@ -215,7 +215,7 @@ def test_scores_that_are_nan_stop_nothing(tmp_path):
 
 def test_without_matplotlib_there_are_no_images(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.log_dev(1, [Report("x", "sts", 2, {"spearman_cosine": 1.0}, np.ones(2), np.ones(2))])
     tracker.close()
     assert board(tmp_path).Tags()["images"] == []
@@ -223,8 +223,8 @@ def test_without_matplotlib_there_are_no_images(tmp_path, monkeypatch):
 
 
 def test_the_bar_follows_the_step(tmp_path):
-    tracker = Tracker(tmp_path, 3, 10)
-    tracker.start_bar()
+    tracker = Tracker(tmp_path, 3)
+    tracker.start_bar(10)
     assert (tracker.bar.n, tracker.bar.total) == (3, 10)
     tracker.update_bar(5, 0.12345, 678.9)
     tracker.update_bar(9, 0.12345, 678.9)
@@ -234,9 +234,9 @@ def test_the_bar_follows_the_step(tmp_path):
 
 
 def test_an_inactive_tracker_writes_nothing(tmp_path, capsys):
-    tracker = Tracker(tmp_path, 0, 10, active=False)
+    tracker = Tracker(tmp_path, 0, active=False)
     tracker.log_config({"a": 1})
-    tracker.start_bar()
+    tracker.start_bar(10)
     tracker.log_training(1, {"loss": 0.5})
     tracker.update_bar(1, 0.5, 10.0)
     tracker.log_dev(1, [Report("x", "sts", 1, {"spearman_cosine": 1.0}, np.ones(1), np.ones(1))])
@@ -248,12 +248,12 @@ def test_an_inactive_tracker_writes_nothing(tmp_path, capsys):
 
 def test_an_inactive_tracker_leaves_the_rows_of_the_active_one(tmp_path):
     write(tmp_path, [1, 2, 3])
-    Tracker(tmp_path, 1, 10, active=False).close()
+    Tracker(tmp_path, 1, active=False).close()
     assert [row["step"] for row in lines(tmp_path)] == [1, 2, 3]
 
 
 def test_the_active_tracker_prints(tmp_path, capsys):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.print("a line")
     tracker.close()
     assert "a line\n" in capsys.readouterr().out
@@ -274,14 +274,14 @@ def age_events(folder):
 )
 def test_rows_after_the_resumed_step_are_dropped(tmp_path, step, kept):
     write(tmp_path, [1, 2, 3, 4])
-    Tracker(tmp_path, step, 10).close()
+    Tracker(tmp_path, step).close()
     assert [row["step"] for row in lines(tmp_path)] == kept
 
 
 def test_a_resumed_run_has_one_row_and_one_point_a_step(tmp_path):
     write(tmp_path, [1, 2, 3, 4])
     age_events(tmp_path)
-    tracker = Tracker(tmp_path, 2, 10)
+    tracker = Tracker(tmp_path, 2)
     for step in (3, 4, 5):
         tracker.log_training(step, {"loss": 100.0 + step})
     tracker.close()
@@ -318,15 +318,15 @@ def test_a_broken_row_in_the_middle_is_not_passed_over(tmp_path):
 
 def test_no_metrics_are_no_rows(tmp_path):
     assert read_metrics(tmp_path) == []
-    Tracker(tmp_path, 0, 10).close()
+    Tracker(tmp_path, 0).close()
     assert read_metrics(tmp_path) == []
 
 
 def test_null_stays_null_over_a_resume(tmp_path):
-    tracker = Tracker(tmp_path, 0, 10)
+    tracker = Tracker(tmp_path, 0)
     tracker.log_row("dev", 1, {"x": math.nan})
     tracker.close()
-    Tracker(tmp_path, 1, 10).close()
+    Tracker(tmp_path, 1).close()
     assert lines(tmp_path) == [{"step": 1, "kind": "dev", "x": None}]
 
 
