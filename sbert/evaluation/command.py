@@ -15,7 +15,7 @@ from sbert.data.origin import dataset_by_name, describe_origin, has_splits
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows, read_dataset
 from sbert.device import default_device, resolve_precision
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.evaluation.config import RETRIEVAL_DEPTH, EvaluateConfig
 from sbert.evaluation.evaluators import evaluate_rows, rerank
 from sbert.evaluation.loading import EvaluatedModel, load_models
@@ -33,14 +33,15 @@ def check_evaluate_options(config: EvaluateConfig) -> None:
     Raises:
         InputError: no dataset, an unknown kind of report, or a depth without a reranker.
     """
-    if config.output and Path(config.output).suffix not in (".json", ".md"):
-        raise InputError(f"output {config.output}: unknown file extension; use .json or .md")
-    if not config.data:
-        raise InputError("data: no dataset is named")
-    if config.reranker is None and config.depth != RETRIEVAL_DEPTH:
-        raise InputError(
-            f"depth is {config.depth}, but there is no reranker; give one, or leave depth out"
-        )
+    require(
+        not config.output or Path(config.output).suffix in (".json", ".md"),
+        f"output {config.output}: unknown file extension; use .json or .md",
+    )
+    require(config.data, "data: no dataset is named")
+    require(
+        config.reranker is not None or config.depth == RETRIEVAL_DEPTH,
+        f"depth is {config.depth}, but there is no reranker; give one, or leave depth out",
+    )
 
 
 def dataset_configs(data: list[str | DatasetConfig], split: str) -> list[DatasetConfig]:
@@ -81,8 +82,7 @@ def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
     for dataset, rows in zip(configs, datasets, strict=True):
         evaluation.datasets.append(evaluate_dataset(evaluation, rows, describe_origin(dataset)))
     for title, table in evaluation_tables(evaluation).items():
-        heading = "" if title == "results" else f"\n{title}\n"
-        print(heading, table, sep="\n")
+        print("" if title == "results" else f"\n{title}\n", table, sep="\n")
     print("", *(f"note: {note}" for note in evaluation.notes()), sep="\n")
     evaluation.seconds = time.perf_counter() - started
     if config.output:
@@ -94,13 +94,12 @@ def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
 def evaluate_dataset(evaluation: Evaluation, rows: Rows | Retrieval, origin: str) -> DatasetResults:
     """Evaluate the model, and the baseline on the same rows and the same resamples."""
     print(rows.describe(), file=sys.stderr)
-    reports = []
-    for role in ("model", "baseline"):
-        if role in evaluation.models:
-            reports += _dataset_reports(evaluation, rows, evaluation.models[role])
-    config = evaluation.config
+    config, models = evaluation.config, evaluation.models
+    reports = _dataset_reports(evaluation, rows, models["model"])
+    count = len(reports)
+    if config.baseline:
+        reports += _dataset_reports(evaluation, rows, models["baseline"])
     results = bootstrap_reports(reports, config.resamples, config.seed, rows.name)
-    count = len(results) // 2 if config.baseline else len(results)  # the baseline has as many
     contamination = check_contamination(rows, evaluation.seen) if evaluation.seen else None
     return DatasetResults(rows, origin, results[:count], results[count:], contamination)
 

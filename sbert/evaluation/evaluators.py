@@ -9,7 +9,7 @@ import numpy as np
 
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.evaluation import metrics
 from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman
 from sbert.evaluation.report import Report
@@ -41,9 +41,8 @@ def _source_means(scores: np.ndarray, gold: np.ndarray, sources: list[str]) -> d
     NaN where it is undefined for one of them.
     """
     _, source, sizes = np.unique(sources, return_inverse=True, return_counts=True)
-    rhos = []
-    for k in range(len(sizes)):
-        rhos.append(metrics.spearman(scores[source == k], gold[source == k]))
+    members = [source == k for k in range(len(sizes))]
+    rhos = [metrics.spearman(scores[mask], gold[mask]) for mask in members]
     return {
         "mean_of_sources": float(np.mean(rhos)),
         "weighted_mean_of_sources": float(np.average(rhos, weights=sizes)),
@@ -58,11 +57,13 @@ def evaluate_binary(rows: Rows, scorer: Scorer, report: Report) -> None:
     for name, scores in scorer.score(*rows.texts).items():
         f1, f1_threshold = metrics.best_f1(scores, rows.labels)
         accuracy, accuracy_threshold = metrics.best_accuracy(scores, rows.labels)
-        report.metrics[f"ap_{name}"] = metrics.average_precision(scores, rows.labels)
-        report.metrics[f"f1_{name}"] = f1
-        report.metrics[f"f1_threshold_{name}"] = f1_threshold
-        report.metrics[f"accuracy_{name}"] = accuracy
-        report.metrics[f"accuracy_threshold_{name}"] = accuracy_threshold
+        report.metrics |= {
+            f"ap_{name}": metrics.average_precision(scores, rows.labels),
+            f"f1_{name}": f1,
+            f"f1_threshold_{name}": f1_threshold,
+            f"accuracy_{name}": accuracy,
+            f"accuracy_threshold_{name}": accuracy_threshold,
+        }
         report.bootstrap_metrics[f"ap_{name}"] = AveragePrecision(scores, rows.labels)
 
 
@@ -72,10 +73,10 @@ def evaluate_nli(rows: Rows, scorer: Scorer, report: Report) -> None:
 
     Macro F1 is given beside it.
     """
-    if rows.classes and scorer.classes and rows.classes != scorer.classes:
-        raise InputError(
-            f"{rows.name}: classes {rows.classes}; the model was trained on {scorer.classes}"
-        )
+    require(
+        not (rows.classes and scorer.classes) or rows.classes == scorer.classes,
+        f"{rows.name}: classes {rows.classes}; the model was trained on {scorer.classes}",
+    )
     logits = scorer.classify(*rows.texts)  # (N, K)
     if rows.classes and logits.shape[1] != len(rows.classes):
         raise InputError(
@@ -96,11 +97,12 @@ def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
     queries, groups = unique(rows.texts[0])
     unanswered = len(queries) - len(np.unique(groups[rows.labels > 0]))
     if unanswered:
-        count = f"{unanswered:,} of {len(queries):,} queries"
-        report.notes.append(f"{count} have no relevant candidate and are left out")
+        report.notes.append(
+            f"{unanswered:,} of {len(queries):,} queries have no relevant candidate and are left "
+            "out"
+        )
     for name, scores in scorer.score(*rows.texts).items():
-        by_query = metrics.ranking_metrics(scores, rows.labels, groups)
-        report.add_query_metrics(by_query, name)
+        report.add_query_metrics(metrics.ranking_metrics(scores, rows.labels, groups), name)
 
 
 def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
@@ -183,14 +185,14 @@ def rerank(rows: Retrieval, first: Report, scorer: Scorer, depth: int) -> Report
     documents = [rows.corpus[d] for d in top[query, rank]]
     logits = np.full(top.shape, -np.inf)
     logits[query, rank] = scorer.score(queries, documents)["logit"]
-    undefined = np.isnan(logits).any(axis=1)
+    undefined = np.isnan(logits).any(axis=1)  # (Q,)
     if undefined.any():
         query_id = rows.query_ids[undefined.argmax()]
         raise InputError(f"{rows.name}: the reranker gives NaN to a document of query '{query_id}'")
     order = np.argsort(-logits, axis=1, kind="stable")
     reranked = np.take_along_axis(top, order, axis=1)
     retrieved = np.concatenate([reranked, first.retrieved[:, depth:]], axis=1)
-    report = Report(f"{rows.name}, re-ranked", rows.task, len(rows), score_name="logit")
-    report.retrieved = retrieved
+    name = f"{rows.name}, re-ranked"
+    report = Report(name, rows.task, len(rows), retrieved=retrieved, score_name="logit")
     report.add_query_metrics(metrics.retrieval_metrics(retrieved, *rows.qrels), "logit")
     return report

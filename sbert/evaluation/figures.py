@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sbert.atomic import write_whole
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.evaluation import metrics
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ GOLD_BANDS = 10  # of a scatter plot
 
 MIN_PAIRS = 8  # of a band, for quartiles
 
-HISTOGRAM_BINS = 40
-
-OPAQUE_POINTS = 400  # the ink of a scatter plot; the more points, the lighter each
-
 
 def matplotlib_available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
@@ -47,17 +43,22 @@ def require_matplotlib(subject: str) -> None:
     Raises:
         InputError: naming the extra that installs it.
     """
-    if not matplotlib_available():
-        raise InputError(f"{subject} needs matplotlib, the extra plots: pip install -e '.[plots]'")
+    require(
+        matplotlib_available(),
+        f"{subject} needs matplotlib, the extra plots: pip install -e '.[plots]'",
+    )
 
 
-def _make_axes(title: str, width: float = 6.4, height: float = 4.8) -> "tuple[Figure, Axes]":
+def _make_axes(
+    title: str, xlabel: str, ylabel: str, size: tuple[float, float] = (6.4, 4.8)
+) -> "tuple[Figure, Axes]":
     require_matplotlib("a figure")
     from matplotlib.figure import Figure
 
-    figure = Figure((width, height), layout="constrained")
+    figure = Figure(size, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", parse_math=False)  # a name may contain a dollar sign
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
@@ -75,16 +76,13 @@ def scatter_plot(gold: np.ndarray, scores: np.ndarray, title: str, score_name: s
     rho = _format_number(100 * metrics.spearman(scores, gold))
     r = _format_number(100 * metrics.pearson(scores, gold))
     subtitle = f"Spearman {rho}, Pearson {r} (x 100), {len(gold):,} pairs"
-    figure, axes = _make_axes(f"{title}\n{subtitle}")
-    alpha = float(np.clip(OPAQUE_POINTS / len(gold), 0.05, 0.8))
+    figure, axes = _make_axes(f"{title}\n{subtitle}", "gold", score_name)
+    alpha = float(np.clip(400 / len(gold), 0.05, 0.8))  # the more points, the lighter each
     axes.plot(gold, scores, "o", markersize=4, markeredgewidth=0, color=COLOURS[0], alpha=alpha)
     centers, low, median, high = _band_quartiles(gold, scores)
     label = f"median and quartiles of each tenth of the scale with {MIN_PAIRS} pairs or more"
-    spread = [median - low, high - median]
     style = {"fmt": "s", "color": COLOURS[1], "markersize": 5, "capsize": 4, "lw": 2}
-    axes.errorbar(centers, median, spread, label=label, **style)
-    axes.set_xlabel("gold")
-    axes.set_ylabel(score_name)
+    axes.errorbar(centers, median, [median - low, high - median], label=label, **style)
     _add_legend(figure, [label])
     return figure
 
@@ -106,17 +104,15 @@ def _band_quartiles(gold: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def histograms(scores: Mapping[str, np.ndarray], title: str, xlabel: str) -> "Figure":
     """Densities of several sets of scores over common bins; what is not finite is in no bin."""
-    figure, axes = _make_axes(title)
+    figure, axes = _make_axes(title, xlabel, "density")
     pooled = np.concatenate(list(scores.values()))
-    edges = np.histogram_bin_edges(pooled[np.isfinite(pooled)], HISTOGRAM_BINS)
+    edges = np.histogram_bin_edges(pooled[np.isfinite(pooled)], bins=40)
     for k, (name, values) in enumerate(scores.items()):
         colour, dashes = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
         density = np.histogram(values, edges)[0] / len(values) / np.diff(edges)
         axes.stairs(density, edges, fill=True, alpha=0.1, color=colour)
         label = f"{name} ({len(values):,})"
         axes.stairs(density, edges, lw=1.6, label=label, color=colour, ls=dashes)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel("density")
     _add_legend(figure, [f"{name} (1,000)" for name in scores])
     return figure
 
@@ -135,14 +131,14 @@ def bar_plot(
     A deviation that is NaN is not shown. ylabel: what the lengths are. The axis starts at 0 only
     where the differences can be seen then; where it does not, its label says so.
     """
-    # long labels take none of the bars' room
-    width = 6.4 + 0.08 * max(0, max(map(len, labels)) - 20)
-    figure, axes = _make_axes(title, width, height=1.8 + 0.4 * len(labels))
     rows = np.arange(len(labels))
     bars, errors = np.array(means, float), np.array(deviations, float)
     spread = np.nan_to_num(errors)
-    diamonds = np.array([math.nan if value is None else value for value in published or []])
+    diamonds = np.array(published or [], float)  # None becomes NaN
     low, high = _axis_range(np.concatenate([bars - spread, bars + spread, diamonds]))
+    note = f" (the axis starts at {low:g}, not at 0)" if low > 0 else ""
+    width = 6.4 + 0.08 * max(0, max(map(len, labels)) - 20)  # long labels take no room of the bars
+    figure, axes = _make_axes(title, ylabel + note, "", (width, 1.8 + 0.4 * len(labels)))
     start = max(low, 0.0)  # bars of negative values start at 0
     axes.barh(rows, bars - start, left=start, height=0.62, color=COLOURS[5])
     known = np.isfinite(errors)
@@ -156,21 +152,16 @@ def bar_plot(
         text = _format_number(mean) + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
         axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center")
     axes.set_yticks(rows, labels)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_xlim(low, high)
+    axes.set(xlim=(low, high), ylim=(len(labels) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    note = f" (the axis starts at {low:g}, not at 0)" if low > 0 else ""
-    axes.set_xlabel(ylabel + note)
     return figure
 
 
 def _axis_range(values: np.ndarray) -> tuple[float, float]:
     """The ends of an axis for bars: from 0 unless differences would be too small to see."""
     values = values[np.isfinite(values)]
-    if not len(values):
-        values = np.array([0.0, 1.0])
-    low, high = float(values.min()), float(values.max())
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     margin = 0.15 * (high - low) or 0.05 * abs(high) or 1.0
     if low < 0:
         return low - margin, max(high, 0.0) + margin
@@ -188,32 +179,35 @@ def learning_curve(
     ylabel: str,
 ) -> "Figure":
     """Means and deviations over training sizes, on a logarithmic axis; NaN is a gap."""
-    figure, axes = _make_axes(title)
+    xlabel = "training rows" if min(sizes) >= 1 else "share of the training rows"
+    figure, axes = _make_axes(title, xlabel, ylabel)
     for k, (name, (means, deviations)) in enumerate(curves.items()):
         # side by side, so that no error bar hides another
         shift = 2 ** (0.05 * (k - (len(curves) - 1) / 2))
-        style = {
-            "color": COLOURS[k % len(COLOURS)],
-            "ls": DASHES[k % len(DASHES)],
-            "marker": MARKERS[k % len(MARKERS)],
-        }
-        spread = np.nan_to_num(np.array(deviations, float))
-        size = {"capsize": 4, "lw": 1.6, "markersize": 6}
-        axes.errorbar(np.array(sizes) * shift, means, spread, label=name, **style, **size)
+        axes.errorbar(
+            np.array(sizes) * shift,
+            means,
+            np.nan_to_num(np.array(deviations, float)),
+            label=name,
+            color=COLOURS[k % len(COLOURS)],
+            ls=DASHES[k % len(DASHES)],
+            marker=MARKERS[k % len(MARKERS)],
+            markersize=6,
+            capsize=4,
+            lw=1.6,
+        )
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.minorticks_off()
-    axes.set_xlabel("training rows" if min(sizes) >= 1 else "share of the training rows")
-    axes.set_ylabel(ylabel)
     _add_legend(figure, list(curves))
     return figure
 
 
-def figure_pixels(figure: "Figure", dpi: int = 100) -> np.ndarray:
-    """A figure as an image (height, width, 3), uint8."""
+def figure_pixels(figure: "Figure") -> np.ndarray:
+    """A figure as an image (height, width, 3), uint8, of 100 dots an inch."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure.set_dpi(dpi)
+    figure.set_dpi(100)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -9,7 +9,7 @@ import torch
 
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.evaluation.config import RETRIEVAL_DEPTH, EvaluateConfig
 from sbert.evaluation.scorers import (
     Scorer,
@@ -36,28 +36,27 @@ class EvaluatedModel:
     model: Encoder
     scorer: Scorer
 
+    @property
+    def pooling(self) -> str | None:
+        """None for a cross-encoder."""
+        return "+".join(self.model.pooling) if isinstance(self.model, BiEncoder) else None
+
     def describe(self) -> str:
-        name = "cross-encoder"
-        if isinstance(self.model, BiEncoder):
-            name = f"{'+'.join(self.model.pooling)} pooling"
+        name = f"{self.pooling} pooling" if self.pooling else "cross-encoder"
         return f"{name}, max_length {self.model.max_length}"
 
     def facts(self) -> dict[str, object]:
-        """What identifies the model, for reports."""
-        model = self.model
-        is_bi_encoder = isinstance(model, BiEncoder)
-        facts = {
+        """What identifies the model, for reports; None for what it does not have."""
+        return {
             "role": self.role,
             "path": self.path,
-            "kind": "bi-encoder" if is_bi_encoder else "cross-encoder",
-            "weights": sum(weight.numel() for weight in model.parameters()),
+            "kind": "bi-encoder" if self.pooling else "cross-encoder",
+            "weights": sum(weight.numel() for weight in self.model.parameters()),
+            "pooling": self.pooling,
+            "layers": self.model.transformer.config.num_hidden_layers,
+            "max_length": self.model.max_length,
+            "fingerprint": self.model.fingerprint,
         }
-        if is_bi_encoder:
-            facts["pooling"] = "+".join(model.pooling)
-        facts["layers"] = model.transformer.config.num_hidden_layers
-        facts["max_length"] = model.max_length
-        facts["fingerprint"] = model.fingerprint
-        return facts
 
 
 def load_models(
@@ -90,11 +89,11 @@ def _load_model(
 def _bi_encoder_and_scorer(
     root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
 ) -> tuple[BiEncoder, Scorer]:
-    if config.symmetric:
-        raise InputError(
-            f"symmetric is for a cross-encoder; {config.model} is a bi-encoder, whose scores are "
-            "symmetric"
-        )
+    require(
+        not config.symmetric,
+        f"symmetric is for a cross-encoder; {config.model} is a bi-encoder, whose scores are "
+        "symmetric",
+    )
     model = BiEncoder.from_pretrained(root, config.pooling, config.max_length, config.layer)
     model.to(device)
     head = classes = None
@@ -102,17 +101,18 @@ def _bi_encoder_and_scorer(
         head, classes = load_loss(Path(config.model), model.dim)  # the trained classifier of pairs
         head.to(device)
     encode = partial(model.encode, precision=config.precision, progress=None)
-    depth = max(RETRIEVAL_DEPTH, config.depth)
-    return model, bi_encoder_scorer(encode, head, classes, device, depth)
+    return model, bi_encoder_scorer(
+        encode, head, classes, device, depth=max(RETRIEVAL_DEPTH, config.depth)
+    )
 
 
 def _cross_encoder_and_scorer(
     root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
 ) -> tuple[CrossEncoder, Scorer]:
-    if config.pooling is not None or config.layer != -1:
-        raise InputError(
-            f"pooling and layer are for a bi-encoder; {config.model} is a cross-encoder"
-        )
+    require(
+        config.pooling is None and config.layer == -1,
+        f"pooling and layer are for a bi-encoder; {config.model} is a cross-encoder",
+    )
     model = CrossEncoder.from_pretrained(root, max_length=config.max_length).to(device)
     return model, _logit_scorer(model, config, config.symmetric)
 
@@ -145,8 +145,10 @@ def _load_reranker(
     config: EvaluateConfig, datasets: Datasets, device: torch.device
 ) -> EvaluatedModel:
     """The cross-encoder of one score that re-ranks what the model retrieves."""
-    if not any(rows.task == "retrieval" for rows in datasets):
-        tasks = ", ".join(f"{rows.name} ({rows.task})" for rows in datasets)
-        raise InputError(f"reranker is for retrieval datasets, and data has none: {tasks}")
+    tasks = ", ".join(f"{rows.name} ({rows.task})" for rows in datasets)
+    require(
+        any(rows.task == "retrieval" for rows in datasets),
+        f"reranker is for retrieval datasets, and data has none: {tasks}",
+    )
     model = load_scorer(config.reranker, "reranker").to(device)
     return EvaluatedModel("reranker", config.reranker, model, _logit_scorer(model, config, False))

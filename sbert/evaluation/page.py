@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sbert.atomic import file_name, write_whole
 from sbert.cli import versions
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.evaluation import figures
 from sbert.evaluation.report import Report
 from sbert.evaluation.results import (
@@ -27,8 +27,7 @@ def check_output(output: Path) -> None:
     Raises:
         InputError: a folder, or a file that cannot be written.
     """
-    if output.is_dir():
-        raise InputError(f"output {output}: is a folder; name a file")
+    require(not output.is_dir(), f"output {output}: is a folder; name a file")
     probe = output.with_name(output.name + ".new")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -49,11 +48,6 @@ def write_report(output: Path, evaluation: Evaluation) -> None:
 def json_report(evaluation: Evaluation) -> dict[str, object]:
     """All facts in JSON types; an undefined number is null."""
     config = evaluation.config
-    datasets = evaluation.datasets
-    contamination = None
-    if evaluation.seen:
-        entries = [facts for one in datasets for facts in _contamination_facts(one)]
-        contamination = {"seen": evaluation.seen.names, "datasets": entries}
     report = {
         "model": config.model,
         "reranker": config.reranker,
@@ -62,34 +56,31 @@ def json_report(evaluation: Evaluation) -> dict[str, object]:
         "baseline": config.baseline,
         "baseline_results": [_result_facts(result) for result in evaluation.baseline] or None,
         "comparison": [_difference_facts(one) for one in evaluation.differences] or None,
-        "contamination": contamination,
+        "contamination": _contamination_facts(evaluation) if evaluation.seen else None,
         "notes": evaluation.notes(),
         "models": [model.facts() for model in evaluation.models.values()],
-        "data": [_data_facts(dataset) for dataset in datasets],
+        "data": [_data_facts(dataset) for dataset in evaluation.datasets],
         "settings": _report_settings(evaluation),
         "versions": versions(),
         "command": evaluation.command,
         "seconds": round(evaluation.seconds, 2),
     }
-    return _nan_to_none(_without_none(report))
+    return _json_value(report)
 
 
-def _without_none(facts: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _nan_to_none(value: object) -> object:
+def _json_value(value: object) -> object:
+    """Without the entries of dicts that are None; NaN becomes None."""
     if isinstance(value, dict):
-        return {key: _nan_to_none(item) for key, item in value.items()}
+        return {key: _json_value(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [_nan_to_none(item) for item in value]
+        return [_json_value(item) for item in value]
     is_nan = isinstance(value, float) and math.isnan(value)
     return None if is_nan else value
 
 
 def _result_facts(result: Result) -> dict[str, object]:
     report = result.report
-    facts = {
+    return {
         "dataset": report.name,
         "task": report.task,
         "rows": report.rows,
@@ -98,7 +89,6 @@ def _result_facts(result: Result) -> dict[str, object]:
         "intervals": result.intervals or None,
         "ceiling": result.ceiling,
     }
-    return _without_none(facts)
 
 
 def _difference_facts(difference: Difference) -> dict[str, object]:
@@ -114,14 +104,19 @@ def _difference_facts(difference: Difference) -> dict[str, object]:
     }
 
 
-def _contamination_facts(dataset: DatasetResults) -> list[dict[str, object]]:
+def _contamination_facts(evaluation: Evaluation) -> dict[str, object]:
     """One entry for each report of the model."""
     entries = []
-    for report in dataset.reports:
-        scores = scores_by_overlap(report, dataset.contamination)
-        facts = {"dataset": report.name, "metric": report.primary_metric, "scores": scores}
-        entries.append(contamination_counts(dataset.contamination) | facts)
-    return entries
+    for dataset in evaluation.datasets:
+        for result in dataset.results:
+            entry = {
+                **contamination_counts(dataset.contamination),
+                "dataset": result.report.name,
+                "metric": result.report.primary_metric,
+                "scores": scores_by_overlap(result.report, dataset.contamination),
+            }
+            entries.append(entry)
+    return {"seen": evaluation.seen.names, "datasets": entries}
 
 
 def _data_facts(dataset: DatasetResults) -> dict[str, object]:
@@ -138,7 +133,7 @@ def _data_facts(dataset: DatasetResults) -> dict[str, object]:
 def _report_settings(evaluation: Evaluation) -> dict[str, object]:
     """The options that the numbers depend on, besides the models and the data."""
     config = evaluation.config
-    settings = {
+    return {
         "computed": evaluation.computed,
         "symmetric": config.symmetric,
         "depth": config.depth if config.reranker else None,
@@ -146,7 +141,6 @@ def _report_settings(evaluation: Evaluation) -> dict[str, object]:
         "seed": config.seed,
         "level": CONFIDENCE,
     }
-    return _without_none(settings)
 
 
 def markdown_page(evaluation: Evaluation, output: Path) -> str:
@@ -167,18 +161,20 @@ def markdown_page(evaluation: Evaluation, output: Path) -> str:
     parts += ["## Models", _models_table(evaluation), "## Data", _data_table(evaluation)]
     parts.append("## Settings")
     if config.resamples:
-        resamples = f"percentiles of {config.resamples:,} bootstrap resamples of the rows"
-        level = f"{100 * CONFIDENCE:.0f} %"
-        parts.append(f"Intervals of {level}: {resamples} (of rankings: the queries).")
-    parts.append(f"- {_join(_report_settings(evaluation))}\n- {_join(versions())}")
-    return (
-        "\n\n".join([*parts, f"    {evaluation.command}", f"{evaluation.seconds:.1f} seconds"])
-        + "\n"
-    )
+        parts.append(
+            f"Intervals of {100 * CONFIDENCE:.0f} %: percentiles of {config.resamples:,} bootstrap "
+            "resamples of the rows (of rankings: the queries)."
+        )
+    parts += [
+        f"- {_join(_report_settings(evaluation))}\n- {_join(versions())}",
+        f"    {evaluation.command}",
+        f"{evaluation.seconds:.1f} seconds\n",
+    ]
+    return "\n\n".join(parts)
 
 
 def _join(values: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
 def _models_table(evaluation: Evaluation) -> str:
@@ -187,7 +183,7 @@ def _models_table(evaluation: Evaluation) -> str:
     for model in evaluation.models.values():
         facts = model.facts()
         facts["fingerprint"] = facts["fingerprint"][:12]
-        rows.append([facts.get(name, "-") for name in header])
+        rows.append([facts[name] or "-" for name in header])
     return markdown_table(header, rows)
 
 
@@ -202,11 +198,10 @@ def _data_table(evaluation: Evaluation) -> str:
 
 def write_figures(evaluation: Evaluation, output: Path) -> list[str]:
     """Write the figures of the model's results; returns the Markdown lines that show them."""
-    reports = [result.report for result in evaluation.results]
-    reports = [report for report in reports if report.task in ("sts", "binary")]
+    reports = [one.report for one in evaluation.results if one.report.task in ("sts", "binary")]
     if reports and not figures.matplotlib_available():
-        reason = "figures need matplotlib, the extra plots: `pip install -e '.[plots]'`"
-        return [f"Not drawn: {reason}."]
+        install = "`pip install -e '.[plots]'`"
+        return [f"Not drawn: figures need matplotlib, the extra plots: {install}."]
     names: dict[str, str] = {}  # by file
     for report in reports:
         file = f"{output.stem}-{file_name(report.name)}.png"

@@ -24,10 +24,6 @@ MIN_ROWS = 30  # with fewer an interval is called rough
 
 NOTED_CEILING = 0.995  # a lower ceiling of Spearman's rho is noted
 
-BASELINE = "the baseline"  # names of the other side of a comparison, in tables
-
-SEARCH = "the search alone"
-
 
 @dataclass
 class Result:
@@ -55,9 +51,10 @@ class Result:
         report = self.report
         notes = list(report.notes)
         if self.ceiling is not None and self.ceiling < NOTED_CEILING:
-            labels = f"{report.name}: {len(np.unique(report.gold))} distinct labels tie"
-            limit = f"{100 * self.ceiling:.2f}"
-            notes.append(f"{labels}: scores without ties have a Spearman of at most {limit}")
+            notes.append(
+                f"{report.name}: {len(np.unique(report.gold))} distinct labels tie: scores without "
+                f"ties have a Spearman of at most {100 * self.ceiling:.2f}"
+            )
         count = len(report.bootstrap_metrics[report.primary_metric])
         if self.replicates and count < MIN_ROWS:
             unit = "queries" if report.task in ("rerank", "retrieval") else "rows"
@@ -102,15 +99,15 @@ class Difference:
         """Why the difference may be noise; None for a significant one."""
         if self.significant:
             return None
-        difference = f"the difference to {self.other}"
+        question = f"whether the difference to {self.other} is noise"
         if not len(self.replicates):
-            reason = f"without resamples it is unknown whether {difference} is noise"
-        elif math.isnan(self.p):
-            reason = f"it is undefined whether {difference} is noise"
-        else:
-            difference = f"the difference of {100 * self.value:.2f} to {self.other}"
-            reason = f"{difference} is inside the noise (p = {self.p:.3f})"
-        return f"{self.name}: {reason}"
+            return f"{self.name}: without resamples it is unknown {question}"
+        if math.isnan(self.p):
+            return f"{self.name}: it is undefined {question}"
+        return (
+            f"{self.name}: the difference of {100 * self.value:.2f} to {self.other} is inside the "
+            f"noise (p = {self.p:.3f})"
+        )
 
 
 def bootstrap_reports(
@@ -123,15 +120,15 @@ def bootstrap_reports(
     results = [Result(report) for report in reports]
     if not resamples:
         return results
-    keys = []
-    for result in results:
-        report = result.report
+    metrics = {}  # S of them, by the index of their report and their name
+    for index, report in enumerate(reports):
         ends = (report.primary_metric, f"_{report.score_name}")
-        keys += [(result, key) for key in report.bootstrap_metrics if key.endswith(ends)]
-    metrics = [result.report.bootstrap_metrics[key] for result, key in keys]
-    replicates = resample(metrics, resamples, seed, name)  # (S, R)
-    for (result, key), values in zip(keys, replicates, strict=True):
-        result.replicates[key] = values
+        for key, metric in report.bootstrap_metrics.items():
+            if key.endswith(ends):
+                metrics[index, key] = metric
+    replicates = resample(list(metrics.values()), resamples, seed, name)  # (S, R)
+    for (index, key), values in zip(metrics, replicates, strict=True):
+        results[index].replicates[key] = values
     return results
 
 
@@ -152,22 +149,22 @@ def compare(first: Result, second: Result, other: str) -> Difference:
 
 def average_difference(differences: Sequence[Difference]) -> Difference:
     """The difference of the means over datasets of one task, whose resamples are independent."""
-    first = float(np.mean([one.first for one in differences]))
-    second = float(np.mean([one.second for one in differences]))
-    replicates = np.mean([one.replicates for one in differences], axis=0)
     return replace(
-        differences[0], name="average", first=first, second=second, replicates=replicates
+        differences[0],
+        name="average",
+        first=float(np.mean([one.first for one in differences])),
+        second=float(np.mean([one.second for one in differences])),
+        replicates=np.mean([one.replicates for one in differences], axis=0),
     )
 
 
 def scores_by_overlap(report: Report, contamination: Contamination) -> dict[str, float]:
     """The primary metric of parts of the rows, by what of them was seen in training."""
-    pair_seen, sentence_seen = contamination.pair, contamination.sentence
     parts = {
-        "all": np.ones(len(pair_seen), bool),
-        "pair unseen": ~pair_seen,
-        "pair seen": pair_seen,
-        "no sentence seen": ~sentence_seen,
+        "all": np.ones(len(contamination.pair), bool),
+        "pair unseen": ~contamination.pair,
+        "pair seen": contamination.pair,
+        "no sentence seen": ~contamination.sentence,
     }
     metric = report.bootstrap_metrics[report.primary_metric]
     return {part: metric.of_subset(mask) for part, mask in parts.items()}
@@ -188,16 +185,12 @@ class DatasetResults:
     baseline: list[Result]
     contamination: Contamination | None
 
-    @property
-    def reports(self) -> list[Report]:
-        return [result.report for result in self.results]
-
     def differences(self) -> list[Difference]:
         pairs = zip(self.results, self.baseline, strict=False)  # there may be no baseline
-        differences = [compare(result, other, BASELINE) for result, other in pairs]
+        differences = [compare(result, other, "the baseline") for result, other in pairs]
         if len(self.results) > 1:
             search, reranked = self.results
-            differences.append(compare(reranked, search, SEARCH))
+            differences.append(compare(reranked, search, "the search alone"))
         return differences
 
 
@@ -237,18 +230,20 @@ class Evaluation:
         differences = self.differences
         notes += [one.note() for one in differences if not one.significant]
         if differences and self.config.resamples:
-            test = f"p < {ALPHA} (paired bootstrap, {self.config.resamples:,} resamples)"
-            note = f"bold: the better score, where {test}; none where the difference is noise"
+            note = (
+                f"bold: the better score, where p < {ALPHA} (paired bootstrap, "
+                f"{self.config.resamples:,} resamples); none where the difference is noise"
+            )
             if len(differences) > 1:
                 note += f"; each p is not corrected for {len(differences)} comparisons"
             notes.append(note)
         for dataset in self.datasets:
             if dataset.contamination and dataset.contamination.pair.any():
-                pair_seen = dataset.contamination.pair
-                count = f"{pair_seen.sum():,} of {len(pair_seen):,} rows"
-                reason = f"{count} contain a pair that was seen in training"
-                notes.append(f"{dataset.rows.name}: {reason}; state the score without them")
-        tasks = {dataset.rows.task for dataset in self.datasets}
-        if self.seen and tasks & {"rerank", "retrieval"}:
+                notes.append(
+                    f"{dataset.rows.name}: {dataset.contamination.pair.sum():,} of "
+                    f"{len(dataset.contamination.pair):,} rows contain a pair that was seen in "
+                    "training; state the score without them"
+                )
+        if self.seen and {"rerank", "retrieval"} & {one.rows.task for one in self.datasets}:
             notes.append("seen: of re-ranking and retrieval, rows are queries")
         return list(dict.fromkeys(notes))

@@ -9,7 +9,7 @@ import torch
 
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
-from sbert.errors import InputError
+from sbert.errors import require
 from sbert.evaluation.config import RETRIEVAL_DEPTH
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.mining.search import top_k
@@ -57,20 +57,17 @@ def bi_encoder_scorer(
         return encode(distinct)[index]
 
     def score(left: list[str], right: list[str]) -> dict[str, Array]:
-        u, v = np.split(encode_distinct(left + right), 2)  # (N, H) each
-        return pair_scores(u, v)
+        return pair_scores(*np.split(encode_distinct(left + right), 2))  # (N, H) each
 
     @torch.inference_mode()
     def classify(left: list[str], right: list[str]) -> Array:
         weight = next(head.parameters())
         embeddings = torch.from_numpy(encode_distinct(left + right)).to(weight.device, weight.dtype)
-        u, v = embeddings.chunk(2)  # (N, H) each
-        return head.logits(u, v).cpu().numpy()
+        return head.logits(*embeddings.chunk(2)).cpu().numpy()  # of (N, H) each
 
     def search(queries: list[str], corpus: list[str], k: int) -> tuple[Array, Array]:
-        embeddings = encode_distinct(queries + corpus)
-        query_embeddings, corpus_embeddings = np.split(embeddings, [len(queries)])
-        scores, indices = top_k(query_embeddings, corpus_embeddings, k, device=device)
+        embeddings = np.split(encode_distinct(queries + corpus), [len(queries)])  # (Q, H), (N, H)
+        scores, indices = top_k(*embeddings, k, device=device)
         return scores.numpy(), indices.numpy()
 
     return Scorer("cosine", score, classify if head else None, classes, search, depth)
@@ -115,18 +112,18 @@ def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
     Raises:
         InputError: the task needs a search, classes, or scores that the scorer does not have.
     """
-    if rows.task == "retrieval" and scorer.search is None:
-        raise InputError(
-            f"{rows.name}: a cross-encoder alone cannot search a corpus; give it to evaluate.py as "
-            "the reranker of a bi-encoder"
-        )
-    if rows.task == "nli" and scorer.classify is None:
-        raise InputError(
-            f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder "
-            "of several classes"
-        )
-    if rows.task != "nli" and scorer.score is None:
-        raise InputError(
-            f"{rows.name}: task {rows.task} needs a model that scores pairs, and this one "
-            "classifies them"
-        )
+    require(
+        rows.task != "retrieval" or scorer.search,
+        f"{rows.name}: a cross-encoder alone cannot search a corpus; give it to evaluate.py as the "
+        "reranker of a bi-encoder",
+    )
+    require(
+        rows.task != "nli" or scorer.classify,
+        f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder of "
+        "several classes",
+    )
+    require(
+        rows.task == "nli" or scorer.score,
+        f"{rows.name}: task {rows.task} needs a model that scores pairs, and this one classifies "
+        "them",
+    )

@@ -19,6 +19,26 @@ from sbert.markdown import markdown_table
 
 INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 
+# headers of the two tables of contamination
+SEEN_ROWS = [
+    "seen",
+    "rows",
+    "with a seen pair",
+    "with a seen sentence",
+    "distinct pairs",
+    "seen pairs",
+    "distinct sentences",
+    "seen sentences",
+]
+SCORES_BY_OVERLAP = [
+    "score",
+    "metric",
+    "all rows",
+    "without seen pairs",
+    "seen pairs alone",
+    "without seen sentences",
+]
+
 
 def evaluation_tables(evaluation: Evaluation) -> dict[str, str]:
     """The tables of an evaluation, by title."""
@@ -28,8 +48,8 @@ def evaluation_tables(evaluation: Evaluation) -> dict[str, str]:
     if evaluation.differences:
         tables["comparison"] = differences_table(evaluation.differences)
     if evaluation.seen:
-        table = contamination_table(evaluation.datasets)
-        tables["contamination"] = f"{evaluation.seen.describe()}\n\n{table}"
+        parts = [evaluation.seen.describe(), *contamination_tables(evaluation.datasets)]
+        tables["contamination"] = "\n\n".join(parts)
     return tables
 
 
@@ -82,9 +102,7 @@ def differences_table(differences: Sequence[Difference]) -> str:
         if one.significant:
             better = int(one.second > one.first)
             scores[better] = f"**{scores[better]}**"
-        p = "-" if math.isnan(one.p) else f"{one.p:.3f}"
-        if one.p < 0.001:
-            p = "< 0.001"
+        p = "-" if math.isnan(one.p) else "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
         interval = format_interval(one.interval, 2)
         rows.append([one.name, one.other, one.column, *scores, 100 * one.value, interval, p])
     header = ["compared", "with", "metric", "score", "other score", "difference", INTERVAL, "p"]
@@ -104,17 +122,14 @@ def contamination_counts(contamination: Contamination) -> dict[str, int]:
     }
 
 
-def contamination_table(datasets: Sequence[DatasetResults]) -> str:
+def contamination_tables(datasets: Sequence[DatasetResults]) -> list[str]:
     """What was seen of each dataset, and the scores of its parts."""
-    header = ["seen", "rows", "with a seen pair", "with a seen sentence", "distinct pairs"]
-    header += ["seen pairs", "distinct sentences", "seen sentences"]
-    parts = ["all rows", "without seen pairs", "seen pairs alone", "without seen sentences"]
     counts, scores = [], []
     for dataset in datasets:
         contamination = dataset.contamination
         counts.append([contamination.name, *contamination_counts(contamination).values()])
-        for report in dataset.reports:
+        for result in dataset.results:
+            report = result.report
             values = scores_by_overlap(report, contamination).values()
             scores.append([report.name, report.primary_column, *(100 * value for value in values)])
-    tables = [markdown_table(header, counts), markdown_table(["score", "metric", *parts], scores)]
-    return "\n\n".join(tables)
+    return [markdown_table(SEEN_ROWS, counts), markdown_table(SCORES_BY_OVERLAP, scores)]
