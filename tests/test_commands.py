@@ -79,9 +79,9 @@ def test_run_folder_that_holds_a_run_is_not_touched(
     run = tmp_path / "runs/run"
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     line = fails(train_command, capsys, config)
-    assert "already holds a run; go on with --resume, start anew with --overwrite" in line
+    assert "already holds a run; continue it with --resume, replace it with " in line
     line = fails(train_command, capsys, config, "--resume", "--optim.lr", "5e-4")
-    assert "--resume under another configuration: it was 'lr: 0.001', now 'lr: 0.0005'" in line
+    assert "cannot resume with another configuration: it was 'lr: 0.001', now 'lr: 0.0005'" in line
     # bad data is found before the old run is deleted
     line = fails(
         train_command, capsys, config, "--overwrite", "--data.train", '[{"path": "nowhere.tsv"}]'
@@ -140,7 +140,8 @@ def test_evaluate_takes_several_names(tmp_path, tiny_folder, evaluate_command, c
 @pytest.mark.parametrize(("argv", "message"), [
     (["--data", "nothing"], "dataset nothing: no such file, and no <split>.tsv.gz in"),
     (["--model", "no/such/folder", "--data", "nothing.tsv"], "nothing.tsv: no such file"),
-    (["--data", "x.tsv", "--output", "table.xls"], "table.xls: ends in .json or .md"),
+    (["--data", "x.tsv", "--output", "table.xls"],
+     "output table.xls: unknown file extension; use .json or .md"),
     (["--data", "x.tsv", "--data", "y.tsv"], "--data is given 2 times"),
     (["--data", "x.tsv", "--layer", "-9"], "no such file"),
 ])  # fmt: skip

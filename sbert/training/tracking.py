@@ -1,12 +1,11 @@
 """What a run records: its folder, metrics.jsonl, TensorBoard's curves, the progress bar.
 
-TensorBoard shows tags in alphabetical order, by their first part:
+TensorBoard shows tags in alphabetical order by their first part, so that the rest comes last:
 
-    dev/<dataset>                       the main metric of a dev set, from step 0: before training
-    metrics/dev/<dataset>/<metric>      its other metrics; also metrics/test/...
-    scores/dev/<dataset>/...            for STS, the scores by gold band
-    test/<dataset>                      the main metric before training and of the best model
-    train/<name>                        loss, learning rate, throughput and the like
+    dev/<dataset>                   the main metric of a dev set, from step 0: before training
+    test/<dataset>                  the main metric before training and of the best model
+    train/<name>                    loss, learning rate, throughput and the like
+    values/<part>/<dataset>/<name>  the other metrics; for STS on dev also the scores by gold band
 """
 
 import json
@@ -124,7 +123,7 @@ class Tracker:
             values = {f"{report.name}/{name}": value for name, value in report.metrics.items()}
             self.log_row("dev", step, values)
             if self.active and report.scores is not None:
-                self._add_scores(f"scores/dev/{report.name}/{report.score_name}", step, report)
+                self._add_scores(f"values/dev/{report.name}/{report.score_name}", step, report)
         self.log_curves("dev", step, reports)
 
     def log_curves(self, part: str, step: int, reports: Sequence[Report]) -> None:
@@ -134,7 +133,7 @@ class Tracker:
                 if name == report.primary_metric:
                     tag = f"{part}/{report.name}"
                 else:
-                    tag = f"metrics/{part}/{report.name}/{name}"
+                    tag = f"values/{part}/{report.name}/{name}"
                 self._add_point(tag, step, value)
         if self.active:
             self.board.flush()

@@ -133,7 +133,7 @@ def test_curves_start_before_training(config, tmp_path, train_command):
         dev = {row["step"]: row["dev/spearman_cosine"] for row in metrics(run, "dev")}
         assert points(events, "dev/dev") == pytest.approx({0: before["dev"], **dev})
         pearson = {row["step"]: row["dev/pearson_dot"] for row in metrics(run, "dev")}
-        assert points(events, "metrics/dev/dev/pearson_dot") == pytest.approx(
+        assert points(events, "values/dev/dev/pearson_dot") == pytest.approx(
             {0: before["dev/pearson_dot"], **pearson}
         )
         after = result["results"][1]["after"]
@@ -148,17 +148,14 @@ def test_first_screen_of_tensorboard(config, tmp_path, train_command):
     train_command(config)
     tags = board(tmp_path / "runs/run").Tags()
     scalars = sorted(tags["scalars"])
-    assert scalars[0] == "dev/dev"
-    assert [tag for tag in scalars if not tag.startswith(("metrics/", "train/"))] == [
-        "dev/dev",
-        "test/test",
-    ]
+    assert scalars[:2] == ["dev/dev", "test/test"]
+    assert all(tag.startswith(("train/", "values/")) for tag in scalars[2:])
     assert not any("flat" in tag or "before" in tag for tag in scalars)
     # four similarities, Spearman and Pearson, of two datasets, without the two main metrics
-    assert sum(tag.startswith("metrics/") for tag in scalars) == 2 * (4 * 2 - 1)
+    assert sum(tag.startswith("values/") for tag in scalars) == 2 * (4 * 2 - 1)
     for kind in ("histograms", "images"):
         assert tags[kind]
-        assert all(tag.startswith("scores/dev/dev/cosine") for tag in tags[kind])
+        assert all(tag.startswith("values/dev/dev/cosine") for tag in tags[kind])
 
 
 def test_configuration_in_tensorboard_lists_what_was_changed(config, tmp_path, train_command):

@@ -106,7 +106,7 @@ def test_reports_are_curves_by_dataset(tmp_path):
         {"step": 4, "kind": "dev", "wiki/accuracy_cosine": 0.6},
     ]
     assert curve(tmp_path, "dev/stsb") == [(4, pytest.approx(0.8))]
-    assert curve(tmp_path, "metrics/dev/stsb/pearson_cosine") == [(4, pytest.approx(0.7))]
+    assert curve(tmp_path, "values/dev/stsb/pearson_cosine") == [(4, pytest.approx(0.7))]
     assert curve(tmp_path, "dev/wiki") == [(4, pytest.approx(0.6))]
     assert len(board(tmp_path).Tags()["scalars"]) == 3
     assert board(tmp_path).Tags()["histograms"] == []
@@ -119,8 +119,8 @@ def test_an_undefined_metric_has_no_tag(tmp_path):
     tracker.log_curves("test", 1, [Report("flat", "sts", 3, undefined)])
     tracker.log_dev(2, [Report("flat", "sts", 3, undefined | {"pearson_cosine": 0.5})])
     tracker.close()
-    assert board(tmp_path).Tags()["scalars"] == ["metrics/dev/flat/pearson_cosine"]
-    assert curve(tmp_path, "metrics/dev/flat/pearson_cosine") == [(2, 0.5)]
+    assert board(tmp_path).Tags()["scalars"] == ["values/dev/flat/pearson_cosine"]
+    assert curve(tmp_path, "values/dev/flat/pearson_cosine") == [(2, 0.5)]
     assert lines(tmp_path)[0]["flat/spearman_cosine"] is None
 
 
@@ -150,10 +150,10 @@ def test_cosines_are_histograms_by_gold_band(tmp_path):
         "0.8 to 1.0": cosines[6:],
     }
     assert set(events.Tags()["histograms"]) == {
-        f"scores/dev/stsb/cosine where gold is {band}" for band in bands
+        f"values/dev/stsb/cosine where gold is {band}" for band in bands
     }
     for band, members in bands.items():
-        [event] = events.Histograms(f"scores/dev/stsb/cosine where gold is {band}")
+        [event] = events.Histograms(f"values/dev/stsb/cosine where gold is {band}")
         found = event.histogram_value
         assert event.step == 3
         assert (found.num, found.min, found.max) == (len(members), members.min(), members.max())
@@ -186,15 +186,15 @@ def test_figures_of_scores_are_images(tmp_path):
     tracker.close()
     events = board(tmp_path)
     assert sorted(events.Tags()["images"]) == [
-        "scores/dev/stsb/cosine by gold",
-        "scores/dev/stsb/cosine densities",
+        "values/dev/stsb/cosine by gold",
+        "values/dev/stsb/cosine densities",
     ]
     expected = {
         "by gold": figures.scatter_plot(gold, scores, "stsb", "cosine"),
         "densities": figures.histograms(scores_by_gold(scores, gold), "stsb", "cosine"),
     }
     for what, figure in expected.items():
-        images = events.Images(f"scores/dev/stsb/cosine {what}")
+        images = events.Images(f"values/dev/stsb/cosine {what}")
         assert [image.step for image in images] == [3, 5]
         pixels = np.array(Image.open(io.BytesIO(images[1].encoded_image_string)))
         assert np.array_equal(pixels, figures.figure_pixels(figure))
@@ -207,7 +207,7 @@ def test_scores_that_are_nan_stop_nothing(tmp_path):
         tracker.log_dev(step, [Report("x", "sts", 3, {"spearman_cosine": math.nan}, bad, gold)])
     tracker.close()
     for what in ("by gold", "densities"):
-        assert [image.step for image in board(tmp_path).Images(f"scores/dev/x/cosine {what}")] == [
+        assert [image.step for image in board(tmp_path).Images(f"values/dev/x/cosine {what}")] == [
             1,
             2,
         ]
