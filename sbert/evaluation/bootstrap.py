@@ -26,13 +26,9 @@ MAX_CELLS = 2**19  # counts held at a time, whatever the numbers of rows and res
 
 
 class BootstrapMetric(abc.ABC):
-    """A metric of N rows; len() is N."""
+    """A metric of N rows."""
 
-    def __init__(self, rows: int):
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return self.rows
+    rows: int  # N
 
     @abc.abstractmethod
     def __call__(self, counts: Array) -> Array:
@@ -40,15 +36,14 @@ class BootstrapMetric(abc.ABC):
 
     def of_subset(self, mask: Array) -> float:
         """The metric of the rows where `mask` (N,) is true."""
-        counts = np.asarray(mask)[None].astype(np.int64)  # (1, N)
-        return float(self(counts)[0])
+        return float(self(np.asarray(mask)[None].astype(np.int64))[0])
 
 
 class Mean(BootstrapMetric):
     """The mean of one value a row, such as the nDCG of a query; a value of NaN does not count."""
 
     def __init__(self, values: Array):
-        super().__init__(len(values))
+        self.rows = len(values)
         values = np.asarray(values, np.float64)
         present = ~np.isnan(values)
         self.columns = np.stack([np.where(present, values, 0), present], axis=1)  # (N, 2)
@@ -62,7 +57,7 @@ class Pearson(BootstrapMetric):
     """Pearson's r of two columns (N,)."""
 
     def __init__(self, x: Array, y: Array):
-        super().__init__(len(x))
+        self.rows = len(x)
         # centred: the sums of squares below then lose fewer digits
         x = np.asarray(x, np.float64) - np.mean(x, dtype=np.float64)
         y = np.asarray(y, np.float64) - np.mean(y, dtype=np.float64)
@@ -84,7 +79,7 @@ class Spearman(BootstrapMetric):
     """Spearman's rho of two columns (N,), by their ranks in the resample."""
 
     def __init__(self, x: Array, y: Array):
-        super().__init__(len(x))
+        self.rows = len(x)
         self.undefined = bool(np.isnan(x).any() or np.isnan(y).any())
         self.x_groups, self.y_groups = _TieGroups(x), _TieGroups(y)
 
@@ -104,7 +99,7 @@ class AveragePrecision(BootstrapMetric):
     """As `metrics.average_precision`: sum_k (R_k - R_{k-1}) P_k over the cutoffs."""
 
     def __init__(self, scores: Array, gold: Array):
-        super().__init__(len(scores))
+        self.rows = len(scores)
         self.scores, self.gold = np.asarray(scores), np.asarray(gold).astype(np.int64)
         self.groups = _TieGroups(-self.scores)
 
@@ -124,11 +119,8 @@ class _TieGroups:
 
     def __init__(self, values: Array):
         self.order = np.argsort(values, kind="stable")
-        ordered = np.asarray(values)[self.order]
-        self.last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # (K,)
-        sizes = np.diff(self.last, prepend=-1)
-        self.group = np.empty(len(values), np.int64)
-        self.group[self.order] = np.repeat(np.arange(len(sizes)), sizes)
+        _, self.group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+        self.last = sizes.cumsum() - 1  # (K,), in the order
 
     def counts(self, counts: Array) -> tuple[Array, Array]:
         """How many rows of each resample are in each group, and in all up to it, (R, K) each."""
@@ -169,7 +161,7 @@ def resample(
     The draws depend on the seed, the name (of the data) and N alone: those of two datasets are
     independent.
     """
-    rows = len(metrics[0])
+    rows = metrics[0].rows
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
     values = np.empty((len(metrics), resamples))
     block = max(1, MAX_CELLS // rows)

@@ -46,12 +46,10 @@ def check_evaluate_options(config: EvaluateConfig) -> None:
 
 def dataset_configs(data: list[str | DatasetConfig], split: str) -> list[DatasetConfig]:
     """The datasets of a command; one that has splits, and names none, gets the given split."""
-    configs = []
-    for dataset in data:
-        config = dataset_by_name(dataset, split) if isinstance(dataset, str) else dataset
+    configs = [dataset_by_name(one, split) if isinstance(one, str) else one for one in data]
+    for config in configs:
         if config.split is None and has_splits(config):
             config.split = split
-        configs.append(config)
     return configs
 
 

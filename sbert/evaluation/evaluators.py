@@ -29,8 +29,10 @@ def evaluate_sts(rows: Rows, scorer: Scorer, report: Report) -> None:
         report.metrics[f"pearson_{name}"] = metrics.pearson(values, rows.labels)
     name = scorer.score_name
     report.scores, report.gold = scores[name], rows.labels
-    report.bootstrap_metrics[f"spearman_{name}"] = Spearman(report.scores, report.gold)
-    report.bootstrap_metrics[f"pearson_{name}"] = Pearson(report.scores, report.gold)
+    report.bootstrap_metrics = {
+        f"spearman_{name}": Spearman(report.scores, report.gold),
+        f"pearson_{name}": Pearson(report.scores, report.gold),
+    }
     if rows.sources and len(set(rows.sources)) > 1:
         report.metrics.update(_source_means(report.scores, rows.labels, rows.sources))
 
@@ -41,8 +43,8 @@ def _source_means(scores: np.ndarray, gold: np.ndarray, sources: list[str]) -> d
     NaN where it is undefined for one of them.
     """
     _, source, sizes = np.unique(sources, return_inverse=True, return_counts=True)
-    members = [source == k for k in range(len(sizes))]
-    rhos = [metrics.spearman(scores[mask], gold[mask]) for mask in members]
+    masks = np.arange(len(sizes))[:, None] == source  # (sources, N)
+    rhos = [metrics.spearman(scores[mask], gold[mask]) for mask in masks]
     return {
         "mean_of_sources": float(np.mean(rhos)),
         "weighted_mean_of_sources": float(np.average(rhos, weights=sizes)),
@@ -102,14 +104,15 @@ def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
             "out"
         )
     for name, scores in scorer.score(*rows.texts).items():
-        report.add_query_metrics(metrics.ranking_metrics(scores, rows.labels, groups), name)
+        report.add_row_metrics(metrics.ranking_metrics(scores, rows.labels, groups), name)
 
 
 def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
     """Search of a whole corpus: nDCG@10 by trec_eval's formula, as BEIR (arXiv 2104.08663)."""
     _, report.retrieved = scorer.search(rows.queries, rows.corpus, scorer.depth)
-    by_query = metrics.retrieval_metrics(report.retrieved, *rows.qrels)
-    report.add_query_metrics(by_query, scorer.score_name)
+    report.add_row_metrics(
+        metrics.retrieval_metrics(report.retrieved, *rows.qrels), scorer.score_name
+    )
 
 
 def evaluate_triplet(rows: Rows, scorer: Scorer, report: Report) -> None:
@@ -127,8 +130,7 @@ def evaluate_triplet(rows: Rows, scorer: Scorer, report: Report) -> None:
         scores = np.full(present.shape, -np.inf)
         scores[column, row] = values
         correct = scores[0] > scores[1:].max(axis=0)  # (N,)
-        report.metrics[f"accuracy_{name}"] = float(np.mean(correct))
-        report.bootstrap_metrics[f"accuracy_{name}"] = Mean(correct)
+        report.add_row_metrics({"accuracy": correct}, name)
 
 
 EVALUATORS = {
@@ -189,10 +191,10 @@ def rerank(rows: Retrieval, first: Report, scorer: Scorer, depth: int) -> Report
     if undefined.any():
         query_id = rows.query_ids[undefined.argmax()]
         raise InputError(f"{rows.name}: the reranker gives NaN to a document of query '{query_id}'")
-    order = np.argsort(-logits, axis=1, kind="stable")
-    reranked = np.take_along_axis(top, order, axis=1)
+    reranked = np.take_along_axis(top, np.argsort(-logits, axis=1, kind="stable"), axis=1)
     retrieved = np.concatenate([reranked, first.retrieved[:, depth:]], axis=1)
-    name = f"{rows.name}, re-ranked"
-    report = Report(name, rows.task, len(rows), retrieved=retrieved, score_name="logit")
-    report.add_query_metrics(metrics.retrieval_metrics(retrieved, *rows.qrels), "logit")
+    report = Report(
+        f"{rows.name}, re-ranked", rows.task, len(rows), retrieved=retrieved, score_name="logit"
+    )
+    report.add_row_metrics(metrics.retrieval_metrics(retrieved, *rows.qrels), "logit")
     return report

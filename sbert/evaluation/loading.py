@@ -144,7 +144,6 @@ def _load_baseline(
 def _load_reranker(
     config: EvaluateConfig, datasets: Datasets, device: torch.device
 ) -> EvaluatedModel:
-    """The cross-encoder of one score that re-ranks what the model retrieves."""
     tasks = ", ".join(f"{rows.name} ({rows.task})" for rows in datasets)
     require(
         any(rows.task == "retrieval" for rows in datasets),

@@ -33,8 +33,7 @@ def pearson(x: Array, y: Array) -> float:
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     # tested on the values: the mean of equal numbers may round, so that their deviations are not 0
-    varies = np.ptp(x) > 0 and np.ptp(y) > 0
-    if not varies:
+    if not (np.ptp(x) > 0 and np.ptp(y) > 0):
         return math.nan
     x, y = x - x.mean(), y - y.mean()
     return float(x @ y / (np.sqrt(x @ x) * np.sqrt(y @ y)))
@@ -72,6 +71,7 @@ def _cutoffs(scores: Array, gold: Array) -> tuple[Array, Array, Array]:
     The threshold lies half-way between the scores above and below the cutoff, so that it holds
     for new data too; where the scores' type has no number between them, it is the upper one.
     """
+    scores, gold = np.asarray(scores), np.asarray(gold).astype(int)
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     true_positives = np.cumsum(gold[order])
@@ -88,11 +88,10 @@ def average_precision(scores: Array, gold: Array) -> float:
 
     NaN where only one class occurs.
     """
-    scores, gold = np.asarray(scores), np.asarray(gold).astype(int)
-    if gold.min() == gold.max() or np.isnan(scores).any():
+    if np.min(gold) == np.max(gold) or np.isnan(scores).any():
         return math.nan
     k, true_positives, _ = _cutoffs(scores, gold)
-    recall = true_positives / gold.sum()
+    recall = true_positives / true_positives[-1]
     return float(np.sum(np.diff(recall, prepend=0) * true_positives / k))
 
 
@@ -101,26 +100,24 @@ def best_f1(scores: Array, gold: Array) -> tuple[float, float]:
 
     NaN where only one class occurs.
     """
-    scores, gold = np.asarray(scores), np.asarray(gold).astype(int)
-    if gold.min() == gold.max() or np.isnan(scores).any():
+    if np.min(gold) == np.max(gold) or np.isnan(scores).any():
         return math.nan, math.nan
     k, true_positives, thresholds = _cutoffs(scores, gold)
-    f1 = 2 * true_positives / (k + gold.sum())
+    f1 = 2 * true_positives / (k + true_positives[-1])
     best = int(f1.argmax())
     return float(f1[best]), float(thresholds[best])
 
 
 def best_accuracy(scores: Array, gold: Array) -> tuple[float, float]:
     """The highest accuracy of `score >= threshold` over all thresholds, and that threshold."""
-    scores, gold = np.asarray(scores), np.asarray(gold).astype(int)
     if np.isnan(scores).any():
         return math.nan, math.nan
     k, true_positives, thresholds = _cutoffs(scores, gold)
-    negatives = len(gold) - gold.sum()
+    negatives = len(gold) - true_positives[-1]
     correct = true_positives + negatives - (k - true_positives)
     best = int(correct.argmax())
     if correct[best] <= negatives:  # no threshold beats calling every pair negative
-        return float(negatives / len(gold)), float(np.nextafter(scores.max(), np.inf))
+        return float(negatives / len(gold)), float(np.nextafter(np.max(scores), np.inf))
     return float(correct[best] / len(gold)), float(thresholds[best])
 
 
@@ -141,12 +138,8 @@ def ranking_metrics(
     query without a relevant candidate.
     """
     scores, relevance = np.asarray(scores), np.asarray(relevance, np.float64)
-    groups = np.asarray(groups)
     order = np.lexsort((relevance, -scores, groups))  # (N,), by query, best first
-    ordered_groups = groups[order]
-    is_first = np.append(True, ordered_groups[1:] != ordered_groups[:-1])[: len(groups)]
-    starts = np.flatnonzero(is_first)  # (Q,)
-    sizes = np.diff(np.append(starts, len(groups)))  # (Q,)
+    _, starts, sizes = np.unique(np.sort(groups), return_index=True, return_counts=True)  # (Q,)
     rank = np.arange(len(groups)) - np.repeat(starts, sizes) + 1  # (N,)
 
     gain = relevance[order]
@@ -201,10 +194,8 @@ def retrieval_metrics(
         "mrr@10": (hit / rank)[:, :10].max(1, initial=0),
         "map@100": (hit * hit.cumsum(1) / rank)[:, :100].sum(1) / denominator,
     }
-    for k in (1, 10, 100):
-        values[f"recall@{k}"] = hit[:, :k].sum(1) / denominator
-    for k in (1, 10):
-        values[f"precision@{k}"] = hit[:, :k].sum(1) / k
+    values |= {f"recall@{k}": hit[:, :k].sum(1) / denominator for k in (1, 10, 100)}
+    values |= {f"precision@{k}": hit[:, :k].sum(1) / k for k in (1, 10)}
     return {name: np.where(relevant > 0, value, np.nan) for name, value in values.items()}
 
 

@@ -48,7 +48,7 @@ def write_report(output: Path, evaluation: Evaluation) -> None:
 def json_report(evaluation: Evaluation) -> dict[str, object]:
     """All facts in JSON types; an undefined number is null."""
     config = evaluation.config
-    report = {
+    facts = {
         "model": config.model,
         "reranker": config.reranker,
         "depth": config.depth if config.reranker else None,
@@ -65,7 +65,7 @@ def json_report(evaluation: Evaluation) -> dict[str, object]:
         "command": evaluation.command,
         "seconds": round(evaluation.seconds, 2),
     }
-    return _json_value(report)
+    return _json_value(facts)
 
 
 def _json_value(value: object) -> object:
@@ -105,17 +105,15 @@ def _difference_facts(difference: Difference) -> dict[str, object]:
 
 
 def _contamination_facts(evaluation: Evaluation) -> dict[str, object]:
-    """One entry for each report of the model."""
     entries = []
     for dataset in evaluation.datasets:
         for result in dataset.results:
-            entry = {
-                **contamination_counts(dataset.contamination),
+            facts = {
                 "dataset": result.report.name,
                 "metric": result.report.primary_metric,
                 "scores": scores_by_overlap(result.report, dataset.contamination),
             }
-            entries.append(entry)
+            entries.append(contamination_counts(dataset.contamination) | facts)
     return {"seen": evaluation.seen.names, "datasets": entries}
 
 
@@ -150,15 +148,16 @@ def markdown_page(evaluation: Evaluation, output: Path) -> str:
     if config.reranker:
         subtitle += f", re-ranked to depth {config.depth} by {config.reranker}"
     parts = [f"# Evaluation of {config.model}", f"{subtitle}, all numbers x 100"]
-    for title, table in evaluation_tables(evaluation).items():
-        parts += [f"## {title[0].upper()}{title[1:]}", table]
-    notes = [f"- {note}" for note in evaluation.notes()]
-    if notes:
-        parts += ["## Notes", "\n".join(notes)]
-    pictures = write_figures(evaluation, output)
-    if pictures:
-        parts += ["## Figures", *pictures]
-    parts += ["## Models", _models_table(evaluation), "## Data", _data_table(evaluation)]
+    sections = {
+        **evaluation_tables(evaluation),
+        "notes": "\n".join(f"- {note}" for note in evaluation.notes()),
+        "figures": "\n\n".join(write_figures(evaluation, output)),
+        "models": _models_table(evaluation),
+        "data": _data_table(evaluation),
+    }
+    for title, text in sections.items():
+        if text:
+            parts += [f"## {title[0].upper()}{title[1:]}", text]
     parts.append("## Settings")
     if config.resamples:
         parts.append(

@@ -83,9 +83,9 @@ class Report:
         """Its value."""
         return self.metrics[self.primary_metric]
 
-    def add_query_metrics(self, by_query: dict[str, np.ndarray], score_name: str) -> None:
-        """Add metrics of queries, (Q,) each, as their means where they are defined."""
-        for name, values in by_query.items():
+    def add_row_metrics(self, by_row: dict[str, np.ndarray], score_name: str) -> None:
+        """Add metrics of N rows, or queries, (N,) each, as their means where they are defined."""
+        for name, values in by_row.items():
             self.metrics[f"{name}_{score_name}"] = mean_defined(values)
             self.bootstrap_metrics[f"{name}_{score_name}"] = Mean(values)
 

@@ -55,7 +55,7 @@ class Result:
                 f"{report.name}: {len(np.unique(report.gold))} distinct labels tie: scores without "
                 f"ties have a Spearman of at most {100 * self.ceiling:.2f}"
             )
-        count = len(report.bootstrap_metrics[report.primary_metric])
+        count = report.bootstrap_metrics[report.primary_metric].rows
         if self.replicates and count < MIN_ROWS:
             unit = "queries" if report.task in ("rerank", "retrieval") else "rows"
             notes.append(f"{report.name}: {count} {unit}: the interval is rough")

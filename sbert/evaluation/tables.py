@@ -102,9 +102,9 @@ def differences_table(differences: Sequence[Difference]) -> str:
         if one.significant:
             better = int(one.second > one.first)
             scores[better] = f"**{scores[better]}**"
-        p = "-" if math.isnan(one.p) else "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
-        interval = format_interval(one.interval, 2)
-        rows.append([one.name, one.other, one.column, *scores, 100 * one.value, interval, p])
+        p = "-" if math.isnan(one.p) else f"{one.p:.3f}"
+        row = [one.name, one.other, one.column, *scores, 100 * one.value]
+        rows.append([*row, format_interval(one.interval, 2), "< 0.001" if one.p < 0.001 else p])
     header = ["compared", "with", "metric", "score", "other score", "difference", INTERVAL, "p"]
     return markdown_table(header, rows)
 

@@ -56,7 +56,7 @@ def test_a_part_of_the_rows(sample, metric):
     assert sample.of_subset(mask) == pytest.approx(metric(np.flatnonzero(mask)), rel=1e-12)
     assert sample.of_subset(np.ones(N, bool)) == pytest.approx(metric(np.arange(N)), rel=1e-12)
     assert math.isnan(sample.of_subset(np.zeros(N, bool)))
-    assert len(sample) == N
+    assert sample.rows == N
 
 
 @pytest.mark.parametrize("kind", [Pearson, Spearman])

@@ -69,7 +69,7 @@ def test_what_can_be_resampled_is_the_metric(task, widest_difference):
     assert set(report.bootstrap_metrics) == names
     assert report.primary_metric in names
     for name, sample in report.bootstrap_metrics.items():
-        assert sample.of_subset(np.ones(len(sample), bool)) == pytest.approx(report.metrics[name])
-    assert len(report.bootstrap_metrics[report.primary_metric]) == (
+        assert sample.of_subset(np.ones(sample.rows, bool)) == pytest.approx(report.metrics[name])
+    assert report.bootstrap_metrics[report.primary_metric].rows == (
         2 if task == "rerank" else report.rows
     ), "rows, or queries"
