@@ -37,7 +37,8 @@ _HEADERS = [
 
 _TASKS: dict[str, TaskName] = {"mrpc": "binary", "quora_pairs": "binary"}
 
-TEACHER = "teacher"  # the column of a silver file that says which cross-encoder labelled the row
+# the column of a silver file with the fingerprint of the cross-encoder that labelled the row
+TEACHER_COLUMN = "teacher"
 
 ROW = "row"  # as group: not a column but the number of the row in the file
 
@@ -115,7 +116,7 @@ def _check_schema(schema: Schema, location: str) -> None:
 def required_columns(config: DatasetConfig, schema: Schema) -> list[str]:
     """The columns that every line must have."""
     group = None if config.group == ROW else config.group
-    teacher = TEACHER if config.teacher else None
+    teacher = TEACHER_COLUMN if config.teacher else None
     columns = [*schema.texts, schema.label, config.source, *(config.where or {}), group, teacher]
     return [name for name in columns if name is not None]
 
@@ -183,9 +184,10 @@ def check_text(column: str, text: object, location: str) -> None:
 
 def check_teacher(line: dict, fingerprint: str, location: str) -> None:
     """Refuse a row of silver data that the teacher with this fingerprint did not label."""
-    if line[TEACHER] != fingerprint:
+    teacher = line[TEACHER_COLUMN]
+    if teacher != fingerprint:
         raise InputError(
-            f"{location}: teacher is {str(line[TEACHER])[:16]}, expected {fingerprint[:16]}: "
-            "another cross-encoder labelled this row; label again (augment.py silver --overwrite), "
-            "or set teacher to the one that did"
+            f"{location}: teacher is {str(teacher)[:16]}, expected {fingerprint[:16]}: another "
+            "cross-encoder labelled this row; label again (augment.py silver --overwrite), or set "
+            "teacher to the one that did"
         )

@@ -28,7 +28,7 @@ MARKERS = "osD^vPX"
 
 DASHES = ["-", "--", ":", "-."]
 
-GOLD_BANDS = 10  # of a scatter plot
+SCATTER_BANDS = 10  # of a scatter plot
 
 MIN_PAIRS = 8  # of a band, for quartiles
 
@@ -93,8 +93,8 @@ def _format_number(value: float) -> str:
 
 def _band_quartiles(gold: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """(4, bands): the mean gold and the quartiles of the scores, of each band with enough pairs."""
-    width = (gold.max() - gold.min()) / GOLD_BANDS or 1
-    bands = np.minimum((gold - gold.min()) / width, GOLD_BANDS - 1).astype(int)  # (N,)
+    width = (gold.max() - gold.min()) / SCATTER_BANDS or 1
+    bands = np.minimum((gold - gold.min()) / width, SCATTER_BANDS - 1).astype(int)  # (N,)
     rows = []
     for band in np.flatnonzero(np.bincount(bands) >= MIN_PAIRS):
         inside = bands == band
