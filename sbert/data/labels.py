@@ -1,4 +1,4 @@
-"""Labels: how a field of a line becomes a score in [0, 1], a class, a relevance or margins.
+"""Labels: how a field of a line becomes a score, a class, a relevance, or a teacher's scores.
 
 `TASK_LABELS` says for each task which column holds the label, its type and its reader. An invalid
 label stops the reading with one line that names the file, the line, the value and what is expected.
@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from sbert.data.config import DatasetConfig, TaskName
 from sbert.errors import InputError, require
 
 Label = float | int | list[float]
+
+# what a teacher says of a triplet: the difference of the positive and each negative, or all scores
+TeacherLabels = Literal["margins", "scores"]
 
 # (value, location for messages, texts of the row) -> label
 LabelReader = Callable[[object, str, list[str | None]], Label]
@@ -85,17 +88,35 @@ def _number(value: object, name: str, location: str) -> float:
     return number
 
 
-def _read_margins(value: object, location: str, texts: list[str | None]) -> list[float]:
-    """The margins of one triplet: one for each negative, NaN where the row lacks the negative."""
-    values = value if isinstance(value, list) else [value]
-    negatives = texts[2:]
-    count = sum(text is not None for text in negatives)
-    if len(values) != count:
-        raise InputError(
-            f"{location}: {len(values)} margins for {count} negatives; one for each is needed"
+class _TeacherReader:
+    """Reads a teacher's margins or scores of triplets; their number says which, as `label_kind`.
+
+    A row gives one margin for each negative, or a score for the positive and for each negative.
+    Where it lacks a negative, NaN stands.
+    """
+
+    def __init__(self):
+        self.kind: TeacherLabels | None = None  # of the first row
+
+    def __call__(self, value: object, location: str, texts: list[str | None]) -> list[float]:
+        values = value if isinstance(value, list) else [value]
+        negatives = sum(text is not None for text in texts[2:])
+        kinds: dict[int, TeacherLabels] = {negatives: "margins", negatives + 1: "scores"}
+        kind = kinds.get(len(values))
+        require(
+            kind,
+            f"{location}: {len(values)} labels for {negatives} negatives; needed is a margin for "
+            "each negative, or a score for the positive and for each negative",
         )
-    margins = (_number(margin, "margin", location) for margin in values)
-    return [math.nan if text is None else next(margins) for text in negatives]
+        self.kind = self.kind or kind
+        require(
+            kind == self.kind,
+            f"{location}: {kind}, {len(values)} for {negatives} negatives; the lines before have "
+            f"{self.kind}",
+        )
+        numbers = (_number(one, kind.removesuffix("s"), location) for one in values)
+        labelled = texts[1:] if kind == "scores" else texts[2:]
+        return [math.nan if text is None else next(numbers) for text in labelled]
 
 
 class TaskLabels(NamedTuple):
@@ -112,12 +133,12 @@ TASK_LABELS: dict[TaskName, TaskLabels] = {
     "nli": TaskLabels("label", np.int64, _class_reader),
     "rerank": TaskLabels("score", np.float64, lambda config: read_relevance),
     "pair": TaskLabels(None, np.float32, None),
-    "triplet": TaskLabels(None, np.float32, lambda config: _read_margins),
+    "triplet": TaskLabels(None, np.float32, lambda config: _TeacherReader()),
 }
 
 
 def stack_labels(labels: list[Label], task: TaskName) -> np.ndarray:
-    """Labels of N rows as an array (N,), or margins as (N, C - 2), NaN where a row has fewer."""
+    """Labels of N rows as an array (N,), or of triplets (N, K), NaN where a row has fewer."""
     if task == "triplet":
         labels = list(zip(*zip_longest(*labels, fillvalue=math.nan), strict=True))
     return np.array(labels, TASK_LABELS[task].dtype)

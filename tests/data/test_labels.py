@@ -143,20 +143,43 @@ def test_null_relevance_is_refused(put):
 
 def test_margins_stand_at_their_negatives(put):
     rows = [query(["a", "", "c"]) | {"margin": [0.5, -1]}, query(["a"]) | {"margin": 2}]
-    margins = read_dataset(DatasetConfig(as_json(put, *rows), label="margin")).labels
-    assert margins.dtype == np.float32
-    np.testing.assert_array_equal(margins, [[0.5, np.nan, -1], [2, np.nan, np.nan]])
+    read = read_dataset(DatasetConfig(as_json(put, *rows), label="margin"))
+    assert (read.label_kind, read.labels.dtype) == ("margins", np.float32)
+    np.testing.assert_array_equal(read.labels, [[0.5, np.nan, -1], [2, np.nan, np.nan]])
+
+
+def test_scores_stand_at_the_positive_and_the_negatives(put):
+    rows = [query(["a", "", "c"]) | {"y": [9, 0.5, -1]}, query(["a"]) | {"y": [8, 2]}]
+    read = read_dataset(DatasetConfig(as_json(put, *rows), label="y"))
+    assert (read.label_kind, read.labels.dtype) == ("scores", np.float32)
+    np.testing.assert_array_equal(read.labels, [[9, 0.5, np.nan, -1], [8, 2, np.nan, np.nan]])
+
+
+def test_other_labels_have_no_kind(put):
+    assert read_dataset(DatasetConfig(put(PAIRS))).label_kind is None
+
+
+NEEDED = "needed is a margin for each negative, or a score for the positive and for each negative"
 
 
 @pytest.mark.parametrize(
-    ("margin", "said"),
+    ("labels", "said"),
     [
-        ([0.5], "1 margins for 2 negatives; one for each is needed"),
+        ([0.5], f"1 labels for 2 negatives; {NEEDED}"),
+        ([1, 2, 3, 4], f"4 labels for 2 negatives; {NEEDED}"),
         (["high", 1], "the margin 'high' is not a finite number"),
         ([1, None], "the margin 'None' is not a finite number"),
+        ([1, None, 3], "the score 'None' is not a finite number"),
         ([float("nan"), 1], "the margin 'nan' is not a finite number"),
     ],
 )
-def test_bad_margins_are_named_with_their_line(put, margin, said):
-    path = as_json(put, query(["a", "", "c"]) | {"margin": margin})
+def test_bad_labels_of_a_teacher_are_named_with_their_line(put, labels, said):
+    path = as_json(put, query(["a", "", "c"]) | {"margin": labels})
     assert refusal(path, label="margin") == f"{path}, line 1: {said}"
+
+
+def test_margins_and_scores_in_one_file(put):
+    path = as_json(put, query(["a"]) | {"y": [1, 2]}, query(["a"]) | {"y": [1]})
+    assert refusal(path, label="y") == (
+        f"{path}, line 2: margins, 1 for 1 negatives; the lines before have scores"
+    )
