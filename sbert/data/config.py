@@ -52,6 +52,10 @@ class DatasetConfig:
             group, by its number in the file, so that translations, row by row, have the same folds.
         teacher: for silver data, the cross-encoder (its folder or fingerprint) that must have
             labelled every row; the column teacher is checked.
+        prompts: names of the model's prompts: one for all text columns, or one for each, such as
+            [query, document]; of triplets the last one is also for the negatives that follow. An
+            empty name is for no prompt. Default: the model's query and document prompts for
+            retrieval and rerank, its default prompt, if it has one, for the other tasks.
         weight: the share of this dataset in an epoch, relative to the other training datasets; set
             it for all of them or for none.
         skip_empty: skip and count rows with an empty text, instead of stopping with an error.
@@ -76,6 +80,7 @@ class DatasetConfig:
     part: Literal["rest", "fold"] = "rest"
     group: str | None = None
     teacher: str | None = None
+    prompts: str | list[str] | None = None
     weight: float | None = None
     skip_empty: bool = False
     format: Literal[tuple(READERS)] | None = None

@@ -15,7 +15,7 @@ from sbert.data.config import DatasetConfig, TaskName
 from sbert.data.labels import read_relevance
 from sbert.data.origin import corpus_folder, data_dir, find_table, qrels_file, queries_file
 from sbert.data.readers import READERS, Line, file_format
-from sbert.data.schema import check_columns, check_text
+from sbert.data.schema import check_columns, check_text, prompt_names
 from sbert.data.subset import select_rows
 from sbert.errors import InputError, require
 
@@ -23,7 +23,7 @@ from sbert.errors import InputError, require
 _BEIR_COLUMNS = {"_id": "id", "query-id": "query_id", "corpus-id": "doc_id", "score": "relevance"}
 
 # the options of a dataset that apply to retrieval
-_OPTIONS = ["path", "split", "task", "limit", "limit_seed", "beyond", "name"]
+_OPTIONS = ["path", "split", "task", "limit", "limit_seed", "beyond", "prompts", "name"]
 
 
 class Qrels(NamedTuple):
@@ -38,7 +38,8 @@ class Qrels(NamedTuple):
 class Retrieval:
     """Q queries, each with at least one relevant document, and a corpus of N documents.
 
-    Documents may be empty texts.
+    Documents may be empty texts. `prompts`: the names of the model's prompts of queries and of
+    documents; None: not declared.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Retrieval:
     queries: list[str]
     qrels: Qrels
     skipped: Counter = field(default_factory=Counter)
+    prompts: list[str] | None = None
     task: ClassVar[TaskName] = "retrieval"
 
     def __len__(self) -> int:
@@ -87,14 +89,16 @@ def read_retrieval(config: DatasetConfig) -> Retrieval:
     qrels = _read_qrels(qrels_path, queries, corpus)
     skipped = Counter()
     keep = _select_queries(config, qrels, len(queries.ids), qrels_path, skipped)
+    name = config.name or "-".join(filter(None, [folder.resolve().name, config.split]))
     return Retrieval(
-        name=config.name or "-".join(filter(None, [folder.resolve().name, config.split])),
+        name=name,
         corpus_ids=corpus.ids,
         corpus=corpus.texts,
         query_ids=[queries.ids[i] for i in keep],
         queries=[queries.texts[i] for i in keep],
         qrels=_renumber(qrels, keep),
         skipped=+skipped,  # without counts of 0
+        prompts=prompt_names(config, "retrieval", 2, name),
     )
 
 

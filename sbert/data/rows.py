@@ -30,6 +30,7 @@ from sbert.data.schema import (
     check_teacher,
     find_schema,
     find_text_schema,
+    prompt_names,
     required_columns,
     skip_reason,
     text_fields,
@@ -53,6 +54,7 @@ class Rows:
         file: the file, or the hub dataset, that the rows were read from.
         lines: (N,) line number of each row in the file.
         groups: N groups of rows that stay in one fold, of a dataset with folds.
+        prompts: C names of the model's prompts, one for each text column; None: not declared.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Rows:
     file: str = ""
     lines: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     groups: list[str | int] | None = None
+    prompts: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts[0])
@@ -169,11 +172,13 @@ def _to_columns(config: DatasetConfig, file: str, table: _Table, keep: np.ndarra
     rows = [table.rows[i] for i in keep]
     sources = [row.source for row in rows]
     has_labels = rows[0].label is not None
+    # N rows of up to C texts -> C columns of N texts
+    texts = [list(column) for column in zip_longest(*[row.texts for row in rows])]
+    name = dataset_name(config)
     return Rows(
-        name=dataset_name(config),
+        name=name,
         task=table.task,
-        # N rows of up to C texts -> C columns of N texts
-        texts=[list(column) for column in zip_longest(*[row.texts for row in rows])],
+        texts=texts,
         labels=stack_labels([row.label for row in rows], table.task) if has_labels else None,
         sources=sources if any(sources) else None,
         classes=config.classes or NLI_CLASSES if table.task == "nli" else None,
@@ -183,6 +188,7 @@ def _to_columns(config: DatasetConfig, file: str, table: _Table, keep: np.ndarra
         file=file if config.path.startswith("hf:") else str(Path(file).resolve()),
         lines=np.array([row.number for row in rows]),
         groups=[table.groups[row.index] for row in rows] if config.folds else None,
+        prompts=prompt_names(config, table.task, len(texts), name),
     )
 
 

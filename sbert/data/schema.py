@@ -113,6 +113,26 @@ def _check_schema(schema: Schema, location: str) -> None:
     )
 
 
+def prompt_names(
+    config: DatasetConfig, task: TaskName, columns: int, name: str
+) -> list[str] | None:
+    """The names of the prompts of C text columns; None where the dataset names none.
+
+    Raises:
+        InputError: another number of names.
+    """
+    if config.prompts is None:
+        return None
+    names = [config.prompts] * columns if isinstance(config.prompts, str) else config.prompts
+    further = columns - len(names)  # negatives of triplets
+    require(
+        further == 0 or (task == "triplet" and len(names) > 1 and further > 0),
+        f"dataset {name}: prompts is {names}; give one name for all {columns} text columns, or a "
+        "list with one for each",
+    )
+    return [*names, *names[-1:] * further]
+
+
 def required_columns(config: DatasetConfig, schema: Schema) -> list[str]:
     """The columns that every line must have."""
     group = None if config.group == ROW else config.group

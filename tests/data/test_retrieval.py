@@ -254,7 +254,7 @@ def test_bad_lines_of_json(data_folder, row, message):
             (
                 {"split": "test", name: value},
                 f"dataset small: {name} does not apply to task retrieval; its options are "
-                "path, split, task, limit, limit_seed, beyond, name",
+                "path, split, task, limit, limit_seed, beyond, prompts, name",
             )
             for name, value in {
                 "texts": ["id"],

@@ -8,6 +8,7 @@ from data_inputs import PAIRS, RERANK, as_json, query, refusal
 
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
+from sbert.data.schema import prompt_names
 from sbert.errors import InputError
 
 RECOGNISED = {
@@ -298,3 +299,40 @@ def test_rerank_reads_two_texts(put, texts):
     path = put(RERANK)
     said = f"task rerank reads 2 text columns; texts names {', '.join(texts)}"
     assert refusal(path, task="rerank", texts=texts) == f"{path}, line 2: {said}"
+
+
+# prompts
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "prompts", "expected"),
+    [
+        ("sts", 2, None, None),
+        ("sts", 2, "query", ["query", "query"]),
+        ("sts", 2, ["query", ""], ["query", ""]),
+        ("triplet", 4, ["query", "document"], ["query", "document", "document", "document"]),
+        ("triplet", 3, ["a", "b", "c"], ["a", "b", "c"]),
+        ("retrieval", 2, ["query", "document"], ["query", "document"]),
+    ],
+)
+def test_each_text_column_has_the_name_of_a_prompt(task, columns, prompts, expected):
+    assert prompt_names(DatasetConfig("x.tsv", prompts=prompts), task, columns, "x") == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "prompts"),
+    [("sts", 2, ["a", "b", "c"]), ("sts", 2, []), ("triplet", 3, ["a"]), ("rerank", 2, ["a"])],
+)
+def test_another_number_of_prompts_is_refused(task, columns, prompts):
+    with pytest.raises(InputError) as caught:
+        prompt_names(DatasetConfig("x.tsv", prompts=prompts), task, columns, "x-test")
+    assert str(caught.value) == (
+        f"dataset x-test: prompts is {prompts}; give one name for all {columns} text columns, or a "
+        "list with one for each"
+    )
+
+
+def test_rows_carry_the_names_of_prompts(put):
+    assert read_dataset(DatasetConfig(put(PAIRS), prompts="query")).prompts == ["query", "query"]
+    assert read_dataset(DatasetConfig(put(PAIRS))).prompts is None
+    assert "all 2 text columns" in refusal(put(PAIRS), prompts=["a", "b", "c"])
