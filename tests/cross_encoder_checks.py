@@ -9,10 +9,9 @@ import torch
 from safetensors.torch import load_file
 from tiny_models import SIZE, roberta_tokenizer
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    RobertaConfig,
-    RobertaForSequenceClassification,
 )
 
 from sbert import InputError
@@ -37,11 +36,12 @@ def change(path: Path, **keys) -> None:
     path.write_text(json.dumps((load(path) if path.exists() else {}) | keys), "utf-8")
 
 
-def write_roberta(folder: Path, labels: int = 1) -> Path:
-    """A RoBERTa classifier: a head of two layers, one token type, shifted positions."""
+def write_roberta(folder: Path, labels: int = 1, model_type: str = "roberta") -> Path:
+    """A classifier like RoBERTa: a head of two layers, one token type, shifted positions."""
     torch.manual_seed(0)
     tokenizer = roberta_tokenizer()
-    config = RobertaConfig(
+    config = AutoConfig.for_model(
+        model_type,
         vocab_size=len(tokenizer),
         max_position_embeddings=34,
         type_vocab_size=1,
@@ -52,7 +52,7 @@ def write_roberta(folder: Path, labels: int = 1) -> Path:
         eos_token_id=2,
         **SIZE,
     )
-    model = RobertaForSequenceClassification(config)
+    model = AutoModelForSequenceClassification.from_config(config)
     torch.nn.init.normal_(model.classifier.out_proj.bias)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -53,9 +53,10 @@ def reset_head(model: nn.Module, num_labels: int) -> None:
     output = find_output_layer(model)[1]
     set_class_names(model.config, [f"LABEL_{k}" for k in range(num_labels)])
     model.num_labels = output.out_features = num_labels
-    weight = torch.randn(num_labels, output.in_features) * model.config.initializer_range
-    output.weight = nn.Parameter(weight)
-    output.bias = nn.Parameter(torch.zeros(num_labels))
+    scale = getattr(model.config, "initializer_range", 0.02)
+    output.weight = nn.Parameter(torch.randn(num_labels, output.in_features) * scale)
+    if output.bias is not None:
+        output.bias = nn.Parameter(torch.zeros(num_labels))
 
 
 def set_class_names(config, names: list[str]) -> None:
@@ -65,15 +66,26 @@ def set_class_names(config, names: list[str]) -> None:
 
 
 def find_output_layer(transformer: nn.Module) -> tuple[str, nn.Linear]:
-    """The name of the last linear layer, which gives the logits, and the layer."""
-    modules = transformer.named_modules()
-    name, layer = [(name, m) for name, m in modules if isinstance(m, nn.Linear)][-1]
+    """The name of the layer that gives the logits, and the layer.
+
+    It is the one linear layer outside the base model with as many outputs as the model has labels.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    labels = transformer.config.num_labels
+    inside = set(transformer.base_model.modules())
+    found = []
+    for name, module in transformer.named_modules():
+        if module not in inside and isinstance(module, nn.Linear) and module.out_features == labels:
+            found.append((name, module))
+    names = ", ".join(name for name, _ in found) or "none"
     require(
-        layer.out_features == transformer.config.num_labels,
-        f"{type(transformer).__name__}: its last layer {name} has {layer.out_features} outputs "
-        f"for {transformer.config.num_labels} labels; such a model is not supported here",
+        len(found) == 1,
+        f"{type(transformer).__name__}: its output layer is not known; one linear layer outside "
+        f"the base model should have {labels} outputs, one a label, and found are: {names}",
     )
-    return name, layer
+    return found[0]
 
 
 class Fp32Linear(nn.Linear):
@@ -84,7 +96,7 @@ class Fp32Linear(nn.Linear):
             return F.linear(x.float(), self.weight, self.bias)
 
 
-def keep_head_in_fp32(transformer: nn.Module) -> tuple[str, str]:
+def keep_head_in_fp32(transformer: nn.Module) -> tuple[str, ...]:
     """Make the output layer an `Fp32Linear` in place -> the names of its weights.
 
     A logit in bf16 has 8 bits: similar pairs would get equal scores, which cannot be ranked. The
@@ -93,7 +105,7 @@ def keep_head_in_fp32(transformer: nn.Module) -> tuple[str, str]:
     """
     name, output = find_output_layer(transformer)
     output.__class__ = Fp32Linear
-    return f"{name}.weight", f"{name}.bias"
+    return tuple(f"{name}.{weight}" for weight, _ in output.named_parameters())
 
 
 def compute_first_position_only(transformer: nn.Module) -> None:

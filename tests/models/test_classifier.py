@@ -7,6 +7,7 @@ import pytest
 import torch
 from cross_encoder_checks import (
     change,
+    one_by_one,
     said_by,
     weights_of,
     write_roberta,
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from tiny_models import bert_tokenizer, write_classifier, write_tiny
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
     BertModel,
     RobertaModel,
@@ -164,12 +166,46 @@ def test_new_head_of_a_roberta_is_its_last_layer_alone(tmp_path):
     assert model.predict([("a", "cat")]).shape == (1, 3)
 
 
-def test_a_model_whose_last_layer_gives_no_labels_is_refused(tiny_folder):
+@pytest.mark.parametrize("model_type", ["xlm-roberta", "camembert"])
+@pytest.mark.parametrize("new_head", [False, True])
+def test_a_head_defined_before_its_encoder_is_found(tmp_path, model_type, new_head):
+    folder = write_roberta(tmp_path, model_type=model_type)
+    model = CrossEncoder.from_pretrained(folder, new_head=new_head)
+    assert next(iter(model.transformer.named_children()))[0] == "classifier"
+    assert model.fp32_weights == ("classifier.out_proj.weight", "classifier.out_proj.bias")
+    old, new = weights_of(folder), model.transformer.state_dict()
+    fresh = {name for name in old if not torch.equal(old[name], new[name])}
+    assert fresh == (set(model.fp32_weights) if new_head else set())
+    some = [("a cat sits", "the dog runs"), ("red", "a man")]
+    model.save_pretrained(tmp_path / "saved")
+    np.testing.assert_allclose(
+        model.predict(some, logits=True, precision="fp32"),
+        one_by_one(tmp_path / "saved", some, 32)[:, 0],
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("model_type", ["xlm-roberta", "camembert"])
+def test_a_plain_encoder_whose_head_is_defined_first_gets_a_head(tmp_path, model_type):
+    folder = write_roberta(tmp_path, model_type=model_type)
+    AutoModel.from_pretrained(folder).save_pretrained(folder)
+    model = CrossEncoder.from_pretrained(folder, 3)
+    assert model.predict([("a", "cat")]).shape == (1, 3)
+    assert model.fp32_weights == ("classifier.out_proj.weight", "classifier.out_proj.bias")
+
+
+def test_a_model_without_an_output_layer_is_refused(tiny_folder):
     transformer = BertModel.from_pretrained(tiny_folder)
-    said = said_by(CrossEncoder, transformer, bert_tokenizer(), 64, "sigmoid")
-    assert said == (
-        "BertModel: its last layer pooler.dense has 32 outputs for 2 labels; "
-        "such a model is not supported here"
+    assert said_by(CrossEncoder, transformer, bert_tokenizer(), 64, "sigmoid") == (
+        "BertModel: its output layer is not known; one linear layer outside the base model should "
+        "have 2 outputs, one a label, and found are: none"
+    )
+
+
+def test_a_model_with_two_possible_output_layers_is_refused(tmp_path):
+    folder = write_roberta(tmp_path, labels=32)  # as many as the hidden layer of the head
+    assert said_by(CrossEncoder.from_pretrained, folder).endswith(
+        "should have 32 outputs, one a label, and found are: classifier.dense, classifier.out_proj"
     )
 
 

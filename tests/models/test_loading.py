@@ -1,7 +1,10 @@
 """Teachers: what they are loaded from, what is refused, and their identity."""
 
 import pytest
+from cross_encoder_checks import write_roberta
+from support import write_config
 from tiny_models import write_classifier
+from transformers import AutoModel
 
 from sbert import CrossEncoder
 from sbert.errors import InputError
@@ -55,3 +58,15 @@ def test_the_identity_of_a_teacher(cross, tmp_path):
     teacher.activation = "sigmoid"
     teacher.transformer.classifier.bias.data += 1e-3
     assert teacher.fingerprint != before
+
+
+def test_a_plain_camembert_becomes_a_teacher(tmp_path, pairs_file, train_command):
+    """The first step of the French recipe, configs/augsbert/stsb_fr.yaml."""
+    folder = write_roberta(tmp_path / "encoder", model_type="camembert")
+    AutoModel.from_pretrained(folder).save_pretrained(folder)
+    optim = {"lr": 1e-3, "batch_size": 8, "epochs": 1}
+    config = write_config(tmp_path, folder, pairs_file, loss="BinaryCrossEntropyLoss", optim=optim)
+    train_command(config)
+    teacher = load_teacher(str(tmp_path / "runs/run/best"))
+    score = teacher.predict([("a cat", "the house")])[0]
+    assert 0 < score < 1
