@@ -6,6 +6,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_t
 
 from sbert.data.config import DatasetConfig
 from sbert.device import Precision
+from sbert.losses.base import Loss
 
 # documents retrieved for each query: as far as the metrics of retrieval look
 RETRIEVAL_DEPTH = 100
@@ -26,6 +27,8 @@ class EvaluateConfig:
         pooling: of a bi-encoder, as for training; null for the one it was saved with.
         layer: the hidden layer that is pooled, as for training.
         max_length: tokens a text (of a cross-encoder: a pair) keeps; null for the saved setting.
+        loss: the class of the trained head, for NLI, where it is one of your own: my_losses.MyLoss.
+            Its module is imported because you name it; what a model folder names is not.
         symmetric: of a cross-encoder, average the scores of both orders of each pair.
         reranker: a cross-encoder that re-ranks what the model retrieves; for retrieval datasets.
         depth: how many retrieved documents of each query are re-ranked.
@@ -46,6 +49,7 @@ class EvaluateConfig:
     pooling: str | list[str] | None = None
     layer: int = -1
     max_length: int | None = None
+    loss: type[Loss] | None = None
     symmetric: bool = False
     reranker: str | None = None
     depth: PositiveInt = RETRIEVAL_DEPTH

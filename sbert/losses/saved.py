@@ -1,15 +1,16 @@
 """A trained loss beside its model: loss.safetensors holds its class, options and weights."""
 
-import importlib
 import inspect
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sbert import losses
-from sbert.errors import require
+from sbert.errors import InputError, require
 from sbert.losses.base import Loss
 
 LOSS_FILE = "loss.safetensors"
@@ -20,11 +21,11 @@ def save_loss(folder: Path, loss: Loss, classes: list[str] | None) -> None:
 
     classes: the names of the classes that the loss tells apart, if it does.
     """
-    if not any(weight.requires_grad for weight in loss.parameters()):
+    options = saved_options(loss)
+    if options is None:
         return
     name = type(loss).__qualname__
     listed = getattr(losses, name, None) is type(loss)
-    options = {name: getattr(loss, name) for name in inspect.signature(type(loss)).parameters}
     facts = {
         "class": name if listed else f"{type(loss).__module__}.{name}",
         "options": options,
@@ -34,14 +35,41 @@ def save_loss(folder: Path, loss: Loss, classes: list[str] | None) -> None:
     save_file(weights, folder / LOSS_FILE, {"format": "pt", "facts": json.dumps(facts)})
 
 
+def saved_options(loss: Loss) -> dict[str, Any] | None:
+    """The options that a loss with trained weights is built again from; None for other losses.
+
+    Raises:
+        InputError: an option that the loss does not keep, or that JSON cannot hold.
+    """
+    if not any(weight.requires_grad for weight in loss.parameters()):
+        return None
+    name = type(loss).__name__
+    options = {}
+    for option in inspect.signature(type(loss)).parameters:
+        require(
+            hasattr(loss, option),
+            f"{name} does not keep its option {option}, so it could not be saved; set "
+            f"self.{option} in __init__",
+        )
+        options[option] = getattr(loss, option)
+    try:
+        json.dumps(options)
+    except TypeError as error:
+        raise InputError(f"{name}: options {options} cannot be saved: {error}") from None
+    return options
+
+
 def load_loss(folder: Path, dim: int) -> tuple[Loss, list[str] | None]:
     """Read what `save_loss` wrote, for embeddings of size `dim`.
+
+    The file names the class: one of `sbert.losses`, or of a module that is already imported. No
+    module is imported because a file names it, since that would run it.
 
     Returns:
         The loss in evaluation mode, and the names of its classes.
 
     Raises:
-        InputError: no such file, or its class cannot be imported or is no loss.
+        InputError: no such file, or its class is not imported or is no loss.
     """
     path = folder / LOSS_FILE
     require(
@@ -51,21 +79,19 @@ def load_loss(folder: Path, dim: int) -> tuple[Loss, list[str] | None]:
     )
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
-    loss = _import_class(facts["class"], path)(**facts["options"]).bind(dim)
+    loss = _imported_class(facts["class"], path)(**facts["options"]).bind(dim)
     loss.load_state_dict(load_file(path))
     return loss.eval(), facts["classes"]
 
 
-def _import_class(class_path: str, path: Path) -> type[Loss]:
+def _imported_class(class_path: str, path: Path) -> type[Loss]:
     module, _, name = class_path.rpartition(".")
-    try:
-        loss = getattr(importlib.import_module(module or losses.__name__), name)
-    except (ImportError, AttributeError):
-        loss = None
+    loss = getattr(sys.modules.get(module or losses.__name__), name, None)
     # the name comes from a file: nothing but a loss may be called
     require(
         inspect.isclass(loss) and issubclass(loss, Loss),
-        f"{path}: loss class {class_path} not found; "
-        "it must be a subclass of sbert.losses.Loss in a module on PYTHONPATH",
+        f"{path}: the loss {class_path} is neither in sbert.losses nor imported, and a file "
+        "imports nothing; import its module before, or name it: evaluate.py --loss "
+        "my_module.MyLoss",
     )
     return loss

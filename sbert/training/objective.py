@@ -13,6 +13,7 @@ from sbert.data.rows import Rows
 from sbert.errors import require
 from sbert.losses.base import Loss
 from sbert.losses.cross_encoder import PairLoss
+from sbert.losses.saved import saved_options
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.dropout import replace_dropout
@@ -71,7 +72,9 @@ def make_objective(
             f"model.new_head is for a cross-encoder; {name} trains a bi-encoder",
         )
         model = BiEncoder.from_pretrained(path, config.pooling, max_length, config.layer)
-    return Objective(model, loss)
+    objective = Objective(model, loss)
+    saved_options(objective.loss.full_loss)  # refused now, not when best/ is written
+    return objective
 
 
 def prepare_for_device(objective: Objective, device: torch.device, compiled: bool) -> None:

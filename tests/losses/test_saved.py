@@ -9,18 +9,20 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from support import fails, saved_state, write_config
+from support import copied, fails, saved_state, write_config
 
 from sbert.errors import InputError
 from sbert.losses.saved import LOSS_FILE, load_loss, save_loss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
+from sbert.training.config import ModelConfig
+from sbert.training.objective import make_objective
 
 MY_LOSSES = '''
 import torch.nn.functional as F
 from torch import nn
 
-from sbert.losses import Loss
+from sbert.losses import Loss, SoftmaxLoss
 
 
 class MyLoss(Loss):
@@ -43,6 +45,13 @@ class MyLoss(Loss):
     def compute(self, columns, labels):
         u, v = columns
         return (self.head(u * v).squeeze(-1) - labels).abs().pow(self.power).mean()
+
+
+class MyHead(SoftmaxLoss):
+    """A classifier of |u - v| alone."""
+
+    def __init__(self, num_labels: int = 3):
+        super().__init__(num_labels, ["|u-v|"])
 
 
 class NotALoss:
@@ -118,10 +127,59 @@ def test_class_that_cannot_be_found_is_one_line(tmp_path, my_losses, monkeypatch
     with pytest.raises(InputError) as error:
         load_loss(tmp_path, 4)
     assert str(error.value) == (
-        f"{tmp_path / LOSS_FILE}: loss class {name} not found; "
-        "it must be a subclass of sbert.losses.Loss in a module on PYTHONPATH"
+        f"{tmp_path / LOSS_FILE}: the loss {name} is neither in sbert.losses nor imported, and a "
+        "file imports nothing; import its module before, or name it: evaluate.py --loss "
+        "my_module.MyLoss"
     )
     assert not calls
+
+
+def test_file_imports_no_module(tmp_path, monkeypatch):
+    """Not even one that the model folder brings, below a folder on sys.path."""
+    folder = tmp_path / "downloaded"
+    folder.mkdir()
+    (folder / "payload.py").write_text("raise SystemExit('executed')", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = {"class": "downloaded.payload.MyLoss", "options": {}, "classes": None}
+    save_file({"a": torch.ones(1)}, folder / LOSS_FILE, {"facts": json.dumps(content)})
+    with pytest.raises(InputError, match=r"the loss downloaded.payload.MyLoss is neither"):
+        load_loss(folder, 4)
+
+
+class Forgetful(SoftmaxLoss):
+    """Does not keep its option."""
+
+    def __init__(self, rate: float = 0.1):
+        super().__init__()
+
+
+class Unwritable(SoftmaxLoss):
+    """Its option is no JSON."""
+
+    def __init__(self, device=None):
+        super().__init__()
+        self.device = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (
+            Forgetful(),
+            "Forgetful does not keep its option rate, so it could not be saved; set self.rate in "
+            "__init__",
+        ),
+        (
+            Unwritable(),
+            "Unwritable: options {'device': device(type='cpu')} cannot be saved: Object of type "
+            "device is not JSON serializable",
+        ),
+    ],
+)
+def test_loss_that_cannot_be_built_again_is_refused_before_training(tiny_folder, loss, message):
+    with pytest.raises(InputError) as error:
+        make_objective(ModelConfig(str(tiny_folder)), loss, None, seed=0)
+    assert str(error.value) == message
 
 
 def test_own_loss_trains_and_is_read_back(
@@ -138,6 +196,31 @@ def test_own_loss_trains_and_is_read_back(
     assert any("head.weight" in name for name in saved_state(run))
     torch.manual_seed(0)
     assert not torch.equal(saved["head.weight"], my_losses.MyLoss().bind(32).head.weight)
+
+
+def test_own_head_is_evaluated_and_resumed(
+    tmp_path, tiny_folder, my_losses, train_command, evaluate_command, capsys
+):
+    """Training reads best/ back; a new process has to be told the class."""
+    lines = ["premise\thypothesis\tlabel", *["the cat\ta dog\tneutral"] * 4]
+    file = tmp_path / "nli.tsv"
+    file.write_text("\n".join(lines), "utf-8")
+    test = copied(file)
+    data = {"train": [{"path": str(file)}], "test": [{"path": str(test)}]}
+    loop = {"precision": "fp32", "evaluate_steps": 2}
+    config = write_config(
+        tmp_path, tiny_folder, file, data=data, loop=loop, loss="my_losses.MyHead"
+    )
+    train_command(config, "--optim.batch_size", "2")
+    run = tmp_path / "runs/run"
+    [result] = json.loads((run / "result.json").read_text("utf-8"))["results"]
+    assert set(result["after"]) == {"accuracy", "macro_f1"}
+    train_command(config, "--optim.batch_size", "2", "--resume")
+    del sys.modules["my_losses"]
+    line = fails(evaluate_command, capsys, "--model", run / "best", "--data", test)
+    assert "the loss my_losses.MyHead is neither in sbert.losses nor imported" in line
+    evaluate_command("--model", run / "best", "--data", test, "--loss", "my_losses.MyHead")
+    assert f"{100 * result['after']['accuracy']:.2f}" in capsys.readouterr().out
 
 
 def test_configuration_names_an_own_loss(
