@@ -72,9 +72,7 @@ class GradientCache:
         """
         if len(batches) == 1:  # one graph fits into memory: one forward pass does steps 1 and 3
             embeddings = objective(batches[0], embed_only=True)
-            # in autocast, unlike below: it lowers the precision of the backward pass of the loss
-            with self.accelerator.autocast():
-                self.compute_gradient(embeddings.detach()[: len(self.own_rows[0])])
+            self.compute_gradient(embeddings.detach()[: len(self.own_rows[0])])
             self.accelerator.backward(self.surrogate(0, embeddings))
             return self.loss_value
         self.compute_gradient(self.embed_parts(objective, batches))

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from support import metrics, saved_state, train_with_two_processes, write_config
 from torch import nn
 
@@ -95,6 +96,32 @@ def test_parts_give_the_gradient_of_the_whole(tiny, accumulate, loss):
             gradient, whole[name], atol=1e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
         )
     objective.zero_grad()
+
+
+@pytest.fixture
+def bf16():
+    """An Accelerator in bf16; its precision is forgotten afterwards."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield Accelerator(cpu=True, mixed_precision="bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_loss_is_differentiated_in_fp32(tiny, bf16, accumulate):
+    """Also where the encoder computes in bf16, in one part or several."""
+    data = TrainingSet.from_datasets([triplets()], tiny)
+    objective = bf16.prepare(Objective(tiny, MultipleNegativesRankingLoss()))
+    batches = [data.batch(part) for part in parts_of(7, accumulate)]
+    texts, labels = data.texts_and_labels(np.arange(7))
+    cache = GradientCache(objective.loss, texts, labels, bf16, accumulate)
+    embeddings = cache.embed_parts(objective, batches)  # of the parts, one after the other
+    order = np.argsort(np.concatenate(cache.own_rows))
+    embeddings = embeddings[order].requires_grad_()
+    [expected] = torch.autograd.grad(objective.loss(embeddings.unbind(1), None, texts), embeddings)
+    cache.random_states.clear()
+    cache.backward(objective, batches)
+    assert cache.gradient.dtype == torch.float32
+    assert torch.equal(cache.gradient, expected)
 
 
 def test_the_second_pass_draws_the_dropout_of_the_first(tiny):
