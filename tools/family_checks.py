@@ -1,0 +1,249 @@
+"""What must hold for every family of models, as encoder and as classifier.
+
+A check takes a family and an empty folder, and raises an error where the family fails it. The tests
+run the checks, and `tools/family_matrix.py` prints them as a table.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from families import POSITIONS, WINDOW, Family, write_classifier, write_encoder
+from family_tokenizers import KINDS, SENTENCES
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from sbert import BiEncoder, CrossEncoder, InputError
+from sbert.data.rows import Rows
+from sbert.losses import BinaryCrossEntropyLoss, CosineSimilarityLoss
+from sbert.training.config import LoopConfig, OptimConfig
+from sbert.training.loop import Training
+from sbert.training.objective import Objective, TrainingSet
+
+WORDS = " ".join(SENTENCES[::37]).split()
+TEXTS = [
+    "a",
+    "The cat eats.",
+    " ".join(WORDS[: 2 * WINDOW]),
+    "naïve café 😀",
+    " ".join(WORDS[: 3 * POSITIONS]),
+    "两个人",
+    " ".join(WORDS[20 : 20 + WINDOW]),
+]
+PAIRS = [*zip(TEXTS, TEXTS[3:] + TEXTS[:3], strict=True), ("le chat", "le chat")]
+TOLERANCE = 1e-5  # of fp32, as a share of the largest number
+STEPS = 5
+
+
+def has_sentence_transformers() -> bool:
+    return importlib.util.find_spec("sentence_transformers") is not None
+
+
+def require_close(found: np.ndarray, right: np.ndarray, what: str) -> None:
+    gap = np.abs(found - right).max() / np.abs(right).max()
+    if not gap <= TOLERANCE:  # also where it is not a number
+        raise AssertionError(f"{what}: a gap of {gap:.1e}")
+
+
+def texts_for(family: Family) -> list[str]:
+    """The texts, with the empty one where the family puts special tokens around it."""
+    return TEXTS if KINDS[family.tokenizer].single == "$A" else ["", *TEXTS]
+
+
+# encoders
+
+
+def load(family: Family, folder: Path, **options) -> BiEncoder:
+    folder = write_encoder(family, folder, **options)
+    return BiEncoder.from_pretrained(folder, family.pooling)
+
+
+def loads(family: Family, root: Path) -> None:
+    """Reads a folder, embeds with ids equal to the tokenizer's own, saves and reads again."""
+    model = load(family, root / "plain")
+    tokenizer = AutoTokenizer.from_pretrained(root / "plain")
+    table = model.text_tokenizer.tokenize(TEXTS)
+    own = tokenizer(TEXTS, truncation=True, max_length=model.max_length)["input_ids"]
+    if np.concatenate(own).tolist() != table.ids.tolist():
+        raise AssertionError("the ids are not the tokenizer's own")
+    embeddings = model.encode(TEXTS, precision="fp32")
+    if model.dim != embeddings.shape[1] or not np.isfinite(embeddings).all():
+        raise AssertionError("the embeddings are not finite or of another size")
+    model.save_pretrained(root / "saved")
+    again = BiEncoder.from_pretrained(root / "saved")
+    require_close(again.encode(TEXTS, precision="fp32"), embeddings, "saved and loaded")
+
+
+def equals_sentence_transformers(family: Family, root: Path) -> None:
+    """In both directions: it loads what is saved here, and what it saves is loaded here."""
+    from sentence_transformers import SentenceTransformer, models
+
+    texts = texts_for(family)
+    ours = load(family, root / "plain")
+    ours.save_pretrained(root / "ours")
+    theirs = SentenceTransformer(str(root / "ours"), device="cpu")
+    # a batch of one, because theirs may depend on the batch
+    right = theirs.encode(texts, batch_size=1)
+    require_close(ours.encode(texts, precision="fp32"), right, "theirs of ours")
+    plain = models.Transformer(str(root / "plain"))
+    pooling = ours.pooling[0].replace("_", "")
+    SentenceTransformer(modules=[plain, models.Pooling(ours.dim, pooling)], device="cpu").save(
+        str(root / "theirs")
+    )
+    again = BiEncoder.from_pretrained(root / "theirs")
+    require_close(again.encode(texts, precision="fp32"), right, "ours of theirs")
+
+
+def same_alone_and_in_a_batch(family: Family, root: Path) -> None:
+    """Whatever the padding side of the tokenizer."""
+    texts = texts_for(family)
+    right, left = (load(family, root / side, padding_side=side) for side in ("right", "left"))
+    alone = np.concatenate([right.encode([text], precision="fp32") for text in texts])
+    for model in (right, left):
+        side = model.tokenizer.padding_side
+        require_close(model.encode(texts, precision="fp32"), alone, f"{side} in a batch")
+
+
+def close_in_bf16(family: Family, root: Path) -> None:
+    model = load(family, root / "plain")
+    exact = model.encode(TEXTS, precision="fp32", normalize=True)
+    cosines = (exact * model.encode(TEXTS, precision="bf16", normalize=True)).sum(axis=1)
+    if not cosines.min() > 0.98:
+        raise AssertionError(f"a cosine of {cosines.min():.3f} between bf16 and fp32")
+
+
+def reads_long_texts(family: Family, root: Path) -> None:
+    """Learned positions limit the length, others do not; beyond a limit is refused, or cut."""
+    folder = write_encoder(family, root / "plain", max_length=2 * POSITIONS)
+    (folder / "sentence_bert_config.json").write_text(f'{{"max_seq_length": {2 * POSITIONS}}}')
+    longest = family.positions or 2 * POSITIONS
+    model = BiEncoder.from_pretrained(folder, family.pooling)
+    model.encode(TEXTS, precision="fp32")
+    if model.max_length != longest:
+        raise AssertionError(f"max_length {model.max_length} where {longest} are right")
+    if family.positions is None:
+        return
+    try:
+        BiEncoder.from_pretrained(folder, max_length=longest + 1)
+    except InputError:
+        return
+    raise AssertionError(f"max_length {longest + 1} is not refused")
+
+
+def trains(family: Family, root: Path) -> None:
+    model = load(family, root / "plain")
+    labels = np.linspace(0, 1, len(PAIRS), dtype=np.float32)
+    rows = Rows("pairs", "sts", [list(column) for column in zip(*PAIRS, strict=True)], labels)
+    _train(model, lambda: load(family, root / "plain"), CosineSimilarityLoss(), rows, root)
+    again = BiEncoder.from_pretrained(root / "whole" / "best")
+    require_close(
+        again.encode(TEXTS, precision="fp32"), model.encode(TEXTS, precision="fp32"), "reloaded"
+    )
+
+
+def _train(model, load_again: Callable, loss, rows: Rows, root: Path) -> None:
+    """Train some steps, in one go and interrupted -> the same weights, other than before."""
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    _fit(model, loss, rows, root / "whole")
+    _fit(load_again(), loss, rows, root / "cut", stop=STEPS - 2)
+    resumed = load_again()
+    _fit(resumed, loss, rows, root / "cut")
+    weights = model.state_dict()
+    if all(torch.equal(weights[name], before[name]) for name in before):
+        raise AssertionError("no weight has changed")
+    for name, weight in resumed.state_dict().items():
+        if not torch.equal(weight, weights[name]):
+            raise AssertionError(f"resumed: {name} differs")
+
+
+def _fit(model, loss, rows: Rows, folder: Path, stop: int | None = None) -> None:
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)  # for the dropout
+    training = Training(
+        Objective(model, loss),
+        TrainingSet.from_datasets([rows], model),
+        OptimConfig(lr=1e-3, batch_size=4, steps=STEPS),
+        LoopConfig(precision="fp32", save_steps=STEPS - 2),
+        folder,
+        Accelerator(cpu=True),
+        evaluate=list,
+        save_best=model.save_pretrained,
+        resume=True,
+    )
+    with closing(training):
+        training.fit(stop)
+
+
+# classifiers
+
+
+def load_classifier(family: Family, folder: Path, labels: int = 1, **options) -> CrossEncoder:
+    return CrossEncoder.from_pretrained(write_classifier(family, folder, labels, **options))
+
+
+def equals_transformers(family: Family, root: Path) -> None:
+    """The logits of transformers' own classifier, a pair at a time, with 1 label and with 3."""
+    for labels in (1, 3):
+        folder = root / str(labels)
+        ours = load_classifier(family, folder, labels)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        theirs = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        right = []
+        for pair in PAIRS:
+            cut = {"truncation": True, "max_length": ours.max_length, "return_tensors": "pt"}
+            with torch.no_grad():
+                right.append(theirs(**tokenizer(*pair, **cut)).logits.numpy())
+        found = ours.predict(PAIRS, logits=True, precision="fp32").reshape(len(PAIRS), labels)
+        require_close(found, np.concatenate(right), f"{labels} labels")
+
+
+def pairs_same_alone_and_in_a_batch(family: Family, root: Path) -> None:
+    right, left = (
+        load_classifier(family, root / side, padding_side=side) for side in ("right", "left")
+    )
+    alone = [right.predict([pair], logits=True, precision="fp32") for pair in PAIRS]
+    for model in (right, left):
+        together = model.predict(PAIRS, logits=True, precision="fp32")
+        side = model.tokenizer.padding_side
+        require_close(together, np.concatenate(alone), f"{side} in a batch")
+
+
+def pairs_close_in_bf16(family: Family, root: Path) -> None:
+    model = load_classifier(family, root / "plain")
+    exact = model.predict(PAIRS, logits=True, precision="fp32")
+    gap = np.abs(exact - model.predict(PAIRS, logits=True, precision="bf16")).max()
+    if not gap < 0.2:
+        raise AssertionError(f"a gap of {gap:.2f} between bf16 and fp32")
+
+
+def pairs_train(family: Family, root: Path) -> None:
+    model = load_classifier(family, root / "plain")
+    labels = np.linspace(0, 1, len(PAIRS), dtype=np.float32)
+    rows = Rows("pairs", "sts", [list(column) for column in zip(*PAIRS, strict=True)], labels)
+    _train(
+        model, lambda: load_classifier(family, root / "plain"), BinaryCrossEntropyLoss(), rows, root
+    )
+    again = CrossEncoder.from_pretrained(root / "whole" / "best")
+    found = again.predict(PAIRS, logits=True, precision="fp32")
+    require_close(found, model.predict(PAIRS, logits=True, precision="fp32"), "reloaded")
+
+
+Check = Callable[[Family, Path], None]
+
+ENCODER_CHECKS: dict[str, Check] = {
+    "loads": loads,
+    "as sentence-transformers": equals_sentence_transformers,
+    "alone as in a batch": same_alone_and_in_a_batch,
+    "bf16": close_in_bf16,
+    "long texts": reads_long_texts,
+    "trains, resumes, reloads": trains,
+}
+CLASSIFIER_CHECKS: dict[str, Check] = {
+    "scores as transformers": equals_transformers,
+    "pairs alone as in a batch": pairs_same_alone_and_in_a_batch,
+    "pairs in bf16": pairs_close_in_bf16,
+    "classifier trains": pairs_train,
+}
