@@ -4,6 +4,8 @@
 `compute_first_position_only`.
 """
 
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,7 +15,40 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from sbert.errors import require
+from sbert.models.adapter_folder import is_adapter, load_with_adapter, read_full_weights
 from sbert.models.hf_folder import is_classifier, load_weights, read_config
+
+
+def load_classifier_with_adapter(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
+    """`load_classifier`; of an adapter's folder its base, with the adapter merged into it.
+
+    Raises:
+        InputError: as `load_classifier` and `load_with_adapter`; neither the adapter nor its base
+            has a head; `new_head` with an adapter.
+    """
+    if not is_adapter(path):
+        return load_classifier(path, num_labels, new_head)
+    require(not new_head, f"{path}: new_head: merge the adapter first, and start from the result")
+    head = read_full_weights(path)
+    # the last layer has fewer outputs than any other
+    head_labels = min((len(weight) for weight in head.values()), default=None)
+
+    def load(base: Path) -> nn.Module:
+        if is_classifier(base):
+            # a new head has the size of the adapter's, which then replaces it
+            return load_classifier(base, num_labels or head_labels, new_head=bool(head))
+        require(head, f"{path}: neither the adapter nor its base {base} has a classifier's head")
+        config = read_config(base)
+        config.num_labels = num_labels or head_labels
+        in_adapter = partial(_ends_one_of, head)
+        return load_weights(base, AutoModelForSequenceClassification, config, in_adapter)
+
+    return load_with_adapter(path, load)
+
+
+def _ends_one_of(names: Collection[str], key: str, model: nn.Module) -> bool:
+    # older versions of transformers give the names without the prefix of the encoder
+    return any(name.endswith(key) for name in names)
 
 
 def load_classifier(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from sbert.errors import require
-from sbert.models.classifier import load_classifier
+from sbert.models.classifier import load_classifier_with_adapter
 from sbert.models.hf_folder import (
     ST_CONFIG,
     Backbone,
@@ -33,7 +33,9 @@ def read_cross_encoder_folder(
         InputError: a file is missing or broken, or a module or setting is not supported.
     """
     backbone = read_backbone(
-        name_or_path, lambda path: load_classifier(path, num_labels, new_head), max_length
+        name_or_path,
+        lambda path: load_classifier_with_adapter(path, num_labels, new_head),
+        max_length,
     )
     root, config = backbone.root, backbone.transformer.config
     settings = load_json(root / ST_CONFIG, default={})

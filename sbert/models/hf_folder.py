@@ -45,8 +45,10 @@ def is_local(name_or_path: str | Path) -> bool:
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists()
 
 
-def locate_folder(name_or_path: str | Path) -> Path:
+def locate_folder(name_or_path: str | Path, revision: str | None = None) -> Path:
     """The local folder of a path or hub name; weights, JSON and vocabulary files are downloaded.
+
+    revision: of a hub model, None for the newest.
 
     Raises:
         InputError: no such folder, and none on the hub.
@@ -57,7 +59,8 @@ def locate_folder(name_or_path: str | Path) -> Path:
     require(not is_local(name_or_path), f"model {name_or_path}: no such folder")
     try:
         patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
-        return Path(snapshot_download(str(name_or_path), allow_patterns=patterns))
+        name = str(name_or_path)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
         raise InputError(
             f"model {name_or_path}: no such folder, and the download from the hub failed: "
@@ -128,7 +131,7 @@ def read_backbone(
     path = modules[0][1] if modules else root
     with name_folder_in_errors(path):
         transformer = load(path)
-        tokenizer = _load_tokenizer(path)
+        tokenizer = _load_tokenizer(path, transformer)
     saved_length, lower_case = _read_text_settings(path, tokenizer)
     max_length = saved_length if max_length is None else max_length
     max_length = min(max_length, _count_positions(transformer.config))
@@ -139,14 +142,17 @@ def read_backbone(
     return Backbone(root, transformer, tokenizer, max_length, lower_case, modules[1:])
 
 
-def _load_tokenizer(path: Path):
-    names = [file.name for file in path.iterdir()]
-    require(
-        any(name in _TOKENIZER_FILES or name.endswith(".model") for name in names),
-        f"{path}: no tokenizer: {_TOKENIZER_FILES[0]} is missing",
-    )
+def _load_tokenizer(path: Path, transformer: nn.Module):
+    if not _has_tokenizer(path):
+        path = Path(transformer.name_or_path)  # an adapter leaves the tokenizer to its base
+    require(_has_tokenizer(path), f"{path}: no tokenizer: {_TOKENIZER_FILES[0]} is missing")
     with quiet_transformers():
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+
+
+def _has_tokenizer(path: Path) -> bool:
+    names = [file.name for file in path.iterdir()]
+    return any(name in _TOKENIZER_FILES or name.endswith(".model") for name in names)
 
 
 def _count_positions(config: transformers.PretrainedConfig) -> int:
@@ -183,6 +189,8 @@ def read_config(path: Path) -> transformers.PretrainedConfig:
 
 def is_classifier(root: Path) -> bool:
     """Whether a folder holds a sequence classifier, which every cross-encoder is."""
+    if load_json(root / "adapter_config.json", default={}).get("task_type") == "SEQ_CLS":
+        return True
     names = load_json(root / "config.json", default={}).get("architectures") or []
     return any(name.endswith("ForSequenceClassification") for name in names)
 

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AutoModel
 
 from sbert.errors import require
+from sbert.models.adapter_folder import load_with_adapter
 from sbert.models.hf_folder import (
     Backbone,
     dump_json,
@@ -54,7 +55,11 @@ def read_st_folder(
     Raises:
         InputError: a file is missing or broken, or a module or setting is not supported.
     """
-    backbone = read_backbone(name_or_path, lambda path: _load_layers(path, layer), max_length)
+    backbone = read_backbone(
+        name_or_path,
+        lambda path: load_with_adapter(path, lambda base: _load_layers(base, layer)),
+        max_length,
+    )
     pooling, head = ["mean"], []
     for i, (module, path) in enumerate(backbone.modules):
         with name_folder_in_errors(path):
