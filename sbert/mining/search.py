@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
 from sbert.errors import InputError, require
+from sbert.mining.distances import DISTANCES, nearest
 from sbert.mining.exact import (
     CorpusBlock,
     ExactScorer,
@@ -50,7 +51,7 @@ def top_k(
     corpus: Vectors,
     k: int,
     exclude: Exclude = None,
-    similarity: SearchSimilarity = "cosine",
+    similarity: str = "cosine",
     precision: Precision = "auto",
     device: torch.device | str = "cpu",
     query_block: int | None = None,
@@ -60,10 +61,26 @@ def top_k(
     """The k best of a corpus (N, H) for each query (Q, H): scores (Q, k) float32 and indices
     (Q, k) int64, best first.
 
-    The arguments are those of `Corpus` and of its method `top_k`, which serves several calls.
+    The arguments are those of `Corpus` and of its method `top_k`, which serves several calls; the
+    similarity may also be a negative distance, euclidean or manhattan, which takes no fast pass.
     """
+    if similarity in DISTANCES:
+        check_search(queries, corpus, k)
+        excluded = exclusion_matrix(exclude, len(queries), len(corpus))
+        return nearest(queries, corpus, k, excluded, similarity, device)
     searched = Corpus(corpus, similarity, precision, device, query_block, corpus_block)
     return searched.top_k(queries, k, exclude, progress)
+
+
+def check_search(queries: Vectors, corpus: Vectors, k: int) -> None:
+    """Refuse an empty corpus, k below 1, and shapes that do not fit."""
+    require(len(corpus), "top_k: the corpus is empty")
+    require(k >= 1, f"top_k: k is {k}; it must be 1 or more")
+    require(
+        queries.ndim == corpus.ndim == 2 and queries.shape[1] == corpus.shape[1],
+        f"top_k: queries and corpus are {tuple(queries.shape)} and {tuple(corpus.shape)}; "
+        "they must be (Q, H) and (N, H)",
+    )
 
 
 class Corpus:
@@ -92,7 +109,8 @@ class Corpus:
     ):
         require(
             similarity in ("cosine", "dot"),
-            f"top_k: unknown similarity '{similarity}'; known: cosine, dot",
+            f"top_k: unknown similarity '{similarity}'; known: cosine, dot (of top_k itself also "
+            "euclidean, manhattan)",
         )
         device = torch.device(device)
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
@@ -134,13 +152,7 @@ class Corpus:
                 that is not in the corpus, a dot product beyond fp32.
         """
         vectors = self.vectors.vectors
-        require(len(vectors), "top_k: the corpus is empty")
-        require(k >= 1, f"top_k: k is {k}; it must be 1 or more")
-        require(
-            queries.ndim == vectors.ndim == 2 and queries.shape[1] == vectors.shape[1],
-            f"top_k: queries and corpus are {tuple(queries.shape)} and {tuple(vectors.shape)}; "
-            "they must be (Q, H) and (N, H)",
-        )
+        check_search(queries, vectors, k)
         search = TopKSearch(self, queries, k, exclude)
         total = len(queries) * len(vectors)
         hide = None if progress is None else not progress

@@ -228,7 +228,7 @@ def test_a_query_whose_every_candidate_is_excluded():
         ),
         ({"exclude": [[0], [2]]}, "query 1 excludes 2; the corpus has 0 to 1"),
         ({"exclude": [[0]]}, "exclude has 1 entries for 2 queries"),
-        ({"similarity": "euclidean"}, "unknown similarity 'euclidean'; known: cosine, dot"),
+        ({"similarity": "hamming"}, "unknown similarity 'hamming'; known: cosine, dot"),
         (
             {
                 "queries": torch.full((2, 2), 1e30),
