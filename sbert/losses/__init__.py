@@ -9,7 +9,7 @@ from sbert.losses.cross_encoder import (
     MSELoss,
     PairLoss,
 )
-from sbert.losses.distillation import MarginMSELoss
+from sbert.losses.distillation import DistillKLDivLoss, MarginMSELoss
 from sbert.losses.matryoshka import MatryoshkaLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import AnglELoss, CoSENTLoss, CosineSimilarityLoss
@@ -25,6 +25,7 @@ __all__ = [
     "CoSENTLoss",
     "ContrastiveLoss",
     "CosineSimilarityLoss",
+    "DistillKLDivLoss",
     "MarginMSELoss",
     "MatryoshkaLoss",
     "MultipleNegativesRankingLoss",

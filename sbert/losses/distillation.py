@@ -1,7 +1,16 @@
-"""Losses that learn from the scores of a teacher model."""
+"""Losses that learn from the scores of a teacher model.
+
+Labels are margins: by how much the teacher scores the positive above each negative. Scores
+themselves would say no more: a softmax does not change when all scores of a query are shifted, so
+that of 0 for the positive and minus the margins for the negatives is the teacher's.
+"""
+
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from sbert.errors import require
 from sbert.losses.base import DotSimilarity, Loss, check_choice, normalize_columns
 
 
@@ -26,12 +35,72 @@ class MarginMSELoss(Loss):
         self.similarity = check_choice(self, "similarity", similarity, DotSimilarity)
 
     def compute(self, columns, labels):
-        columns = normalize_columns(columns, self.similarity)
-        query, positive, *negatives = columns  # (B, H)
-        negative_scores = [(query * negative).sum(-1) for negative in negatives]  # (B,) each
-        positive_scores = (query * positive).sum(-1, keepdim=True)  # (B, 1)
-        margins = positive_scores - torch.stack(negative_scores, dim=1)  # (B, C - 2)
-        labels = labels.to(query.dtype).view(margins.shape)
+        scores = candidate_scores(columns, self.similarity)  # (B, C - 1)
+        margins = scores[:, :1] - scores[:, 1:]  # (B, C - 2)
+        labels = labels.to(margins.dtype).view(margins.shape)
         present = ~labels.isnan()
         errors = margins - labels.nan_to_num()
         return ((errors.square() * present).sum(1) / present.sum(1)).mean()
+
+
+class DistillKLDivLoss(Loss):
+    """T^2 mean_i KL(softmax(t_i / T_t) || softmax(s_i / T)), over the positive and the negatives.
+
+    Distillation of the distribution over the candidates of a query (Lin, Yang and Lin 2020, arXiv
+    2010.11386, equation 4): s_ij is the similarity of query i and candidate j, t_ij the teacher's
+    score, and KL(p || r) = sum_j p_j log(p_j / r_j). T^2 keeps the size of the gradient as T rises
+    (Hinton et al. 2015, arXiv 1503.02531, section 2). Columns and labels are those of
+    `MarginMSELoss`; t_ij is 0 for the positive and -y_ik for the negatives.
+
+    Args:
+        similarity: s.
+        temperature: T; about 0.05 for cosine.
+        teacher_temperature: T_t; null for T.
+
+    Raises:
+        InputError: a temperature that is not above 0.
+    """
+
+    columns = 3
+    ragged = True
+    target = "margin"
+
+    def __init__(
+        self,
+        similarity: DotSimilarity = "dot",
+        temperature: float = 1.0,
+        teacher_temperature: float | None = None,
+    ):
+        super().__init__()
+        self.similarity = check_choice(self, "similarity", similarity, DotSimilarity)
+        self.temperature = temperature
+        self.teacher_temperature = teacher_temperature
+        for name in ("temperature", "teacher_temperature"):
+            value = getattr(self, name)
+            require(
+                value is None or value > 0, f"DistillKLDivLoss.{name} is {value}; it must be > 0"
+            )
+
+    def compute(self, columns, labels):
+        scores = candidate_scores(columns, self.similarity)  # (B, C - 1)
+        margins = labels.to(scores.dtype).view(len(scores), -1)  # (B, C - 2)
+        teacher_scores = torch.cat([torch.zeros_like(scores[:, :1]), -margins], dim=1)
+        missing = teacher_scores.isnan()
+        log_p = self._log_softmax(teacher_scores, self.teacher_temperature, missing)
+        log_r = self._log_softmax(scores, self.temperature, missing)
+        ratios = (log_p - log_r).masked_fill(missing, 0)  # not inf - inf
+        return self.temperature**2 * (log_p.exp() * ratios).sum(dim=1).mean()
+
+    def _log_softmax(self, scores: Tensor, temperature: float | None, missing: Tensor) -> Tensor:
+        """(B, C - 1) -> (B, C - 1), -inf for a missing candidate."""
+        scores = scores / (temperature or self.temperature)
+        return scores.masked_fill(missing, -torch.inf).log_softmax(dim=1)
+
+
+def candidate_scores(columns: Sequence[Tensor], similarity: DotSimilarity) -> Tensor:
+    """The similarity of each query and its candidates: query and candidates (B, H) -> (B, C - 1).
+
+    Candidate 0 is the positive, the others are the negatives.
+    """
+    query, *candidates = normalize_columns(columns, similarity)
+    return torch.stack([(query * candidate).sum(-1) for candidate in candidates], dim=1)

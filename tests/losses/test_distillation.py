@@ -1,4 +1,4 @@
-"""Margins of a teacher's scores: plain loop, hand arithmetic, missing negatives."""
+"""Margins of a teacher's scores: plain loops, hand arithmetic, missing negatives."""
 
 import math
 
@@ -17,7 +17,7 @@ from loss_checks import (
 )
 
 from sbert.errors import InputError
-from sbert.losses.distillation import MarginMSELoss
+from sbert.losses.distillation import DistillKLDivLoss, MarginMSELoss
 
 # rows 1 and 3 have one negative; what stands in the place of the other must not count
 MISSING = [[0, 1, 2, 3], [4, 5, 6, -1], [8, 9, 10, 11], [12, 13, 14, -1], [16, 17, 18, 19]]
@@ -38,11 +38,46 @@ def margin_loop(loss, columns, labels, texts):
     return total / len(labels)
 
 
+def kl_loop(loss, columns, labels, texts):
+    similarity = cos if loss.similarity == "cosine" else dot
+    query, positive, *negatives = columns
+    total = 0.0
+    for i, margins in enumerate(labels):
+        student, teacher = [similarity(query[i], positive[i])], [10.0]  # any score of the positive
+        for negative, margin in zip(negatives, margins, strict=True):
+            if not math.isnan(margin):
+                student.append(similarity(query[i], negative[i]))
+                teacher.append(10.0 - margin)
+        p = softmax(teacher, loss.teacher_temperature or loss.temperature)
+        r = softmax(student, loss.temperature)
+        total += sum(a * math.log(a / b) for a, b in zip(p, r, strict=True))
+    return loss.temperature**2 * total / len(labels)
+
+
+def softmax(scores, temperature):
+    powers = [math.exp(score / temperature) for score in scores]
+    return [power / sum(powers) for power in powers]
+
+
+def kl(**options):
+    return lambda: DistillKLDivLoss(**options)
+
+
 CASES = [
     LossCase("all texts present", MarginMSELoss, margin_loop, FOUR_TEXTS, MARGINS),
     LossCase("dot", MarginMSELoss, margin_loop, MISSING, MARGINS),
     LossCase("cosine", lambda: MarginMSELoss("cosine"), margin_loop, MISSING, MARGINS),
     LossCase("one negative", MarginMSELoss, margin_loop, THREE_TEXTS, [row[:1] for row in MARGINS]),
+    LossCase("KL", DistillKLDivLoss, kl_loop, FOUR_TEXTS, MARGINS),
+    LossCase("KL, missing", kl(temperature=2.0), kl_loop, MISSING, MARGINS),
+    LossCase(
+        "KL, cosine",
+        kl(similarity="cosine", temperature=0.5, teacher_temperature=0.3),
+        kl_loop,
+        MISSING,
+        MARGINS,
+    ),
+    LossCase("KL, one", DistillKLDivLoss, kl_loop, THREE_TEXTS, [row[:1] for row in MARGINS]),
 ]
 
 
@@ -69,8 +104,54 @@ def test_margins_by_hand():
 
 
 def test_margins_of_one_negative_may_be_a_vector():
-    columns, labels, _ = CASES[-1].batch()
+    columns, labels, _ = CASES[3].batch()
     assert torch.equal(MarginMSELoss()(columns, labels), MarginMSELoss()(columns, labels[:, 0]))
+
+
+def test_divergence_by_hand():
+    # the student sees no difference, the teacher has three times the odds for the positive
+    query, positive, negative = rows([1, 0]), rows([2, 5]), rows([2, -3])
+    value = DistillKLDivLoss()([query, positive, negative], torch.tensor([[math.log(3)]]))
+    assert value.item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    # of the positive alone there is nothing to learn
+    assert DistillKLDivLoss()([query, positive, negative], torch.tensor([[math.nan]])).item() == 0
+
+
+@pytest.mark.parametrize("margin", [1e4, -1e4])
+def test_certain_teacher_has_a_finite_loss_and_gradient(margin):
+    columns = [column.requires_grad_() for column in (rows([1, 2]), rows([3, 1]), rows([0, 2]))]
+    value = DistillKLDivLoss()(columns, torch.tensor([[margin]]))
+    value.backward()
+    assert value.isfinite()
+    assert all(column.grad.isfinite().all() for column in columns)
+    assert columns[0].grad.any()
+
+
+@pytest.mark.parametrize("temperatures", [(1.0, None), (2.0, None), (0.5, 4.0)])
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_divergence_equals_sentence_transformers(temperatures, similarity):
+    theirs = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    util = pytest.importorskip("sentence_transformers.util")
+    temperature, teacher_temperature = temperatures
+    loss = theirs.DistillKLDivLoss(
+        None,
+        getattr(util, {"dot": "pairwise_dot_score", "cosine": "pairwise_cos_sim"}[similarity]),
+        temperature,
+        teacher_temperature=teacher_temperature,
+    )
+    columns, _, _ = CASES[0].batch()
+    scores = torch.randn(5, 3, dtype=torch.float64)
+    expected = loss.compute_loss_from_embeddings(columns, scores)
+    mine = DistillKLDivLoss(similarity, temperature, teacher_temperature)
+    margins = scores[:, :1] - scores[:, 1:]
+    assert mine(columns, margins).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["temperature", "teacher_temperature"])
+def test_temperature_of_0_is_refused(name):
+    with pytest.raises(InputError) as error:
+        DistillKLDivLoss(**{name: 0.0})
+    assert str(error.value) == f"DistillKLDivLoss.{name} is 0.0; it must be > 0"
 
 
 def test_unknown_similarity_is_refused():
