@@ -89,7 +89,7 @@ class BiEncoder(Encoder):
         """Rows (B, C) -> ids and mask (T, L) of the texts present, column by column."""
         texts = rows.T[rows.T >= 0]  # (T,), column after column
         tokenizer = self.text_tokenizer
-        ids, mask = pad_rows(table, texts, tokenizer.pad_id, tokenizer.pad_left)
+        ids, mask = pad_rows(table, texts, tokenizer.pad_id)
         return {"input_ids": ids, "attention_mask": mask}
 
     def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:

@@ -72,11 +72,9 @@ class PairTokenizer(BaseTokenizer):
         sizes = np.empty((5, len(pairs)), np.int64)
         sizes[0::2] = np.array([len(ids) for ids in self.special_ids])[:, None]
         sizes[1::2] = self.kept_lengths(table, pairs)
-        totals = sizes.sum(axis=0)  # (P,)
-        width = totals.max(initial=1)  # at least one column: a model cannot read a row of none
+        # at least one column: a model cannot read a row of none
+        width = sizes.sum(axis=0).max(initial=1)
         starts = np.cumsum(sizes, axis=0) - sizes  # (5, P), column where each part starts
-        if self.pad_left:
-            starts += width - totals
         ids = np.full((len(pairs), width), self.pad_id, np.int64)  # (P, L)
         mask, types = np.zeros_like(ids), np.zeros_like(ids)
         for part in range(5):

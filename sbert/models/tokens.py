@@ -69,7 +69,6 @@ class BaseTokenizer(abc.ABC):
         self.suffix = np.array(suffix, np.int32)
         self.lower_case = lower_case
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self.pad_left = tokenizer.padding_side == "left"
         self.truncate_left = tokenizer.truncation_side == "left"
 
     def tokenize(self, texts: Sequence[str]) -> TokenTable:
@@ -159,15 +158,16 @@ def find_special_ids(backend: Tokenizer) -> tuple[list[int], list[int]]:
     )
 
 
-def pad_rows(
-    table: TokenTable, texts: np.ndarray, pad_id: int, pad_left: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Texts (B,) of a table as a padded batch: ids (B, L) and attention mask (B, L), both int64."""
+def pad_rows(table: TokenTable, texts: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:
+    """Texts (B,) of a table as a padded batch: ids (B, L) and attention mask (B, L), both int64.
+
+    The padding comes last, whatever the tokenizer's padding_side says: so the positions of every
+    text start at 0, and its results do not depend on the others of its batch.
+    """
     starts, lengths = table.starts[texts], table.lengths[texts]
     width = lengths.max(initial=1)  # at least one column: a model cannot read a row of none
-    padding = width - lengths if pad_left else np.zeros_like(lengths)  # (B,), before the text
-    position = np.arange(width) - padding[:, None]  # (B, L), of a token in its text
-    mask = (position >= 0) & (position < lengths[:, None])  # (B, L)
+    position = np.arange(width)  # (L,)
+    mask = position < lengths[:, None]  # (B, L)
     ids = np.full(mask.shape, pad_id, np.int64)
     ids[mask] = table.ids[(starts[:, None] + position)[mask]]
     return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))

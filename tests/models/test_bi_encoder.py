@@ -1,10 +1,12 @@
 """The bi-encoder against a loop of one text at a time, and similarity against its formulas."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from model_folders import rewrite
 from transformers import AutoModel
 
 from sbert import BiEncoder, InputError, similarity
@@ -39,21 +41,15 @@ def test_encode_is_a_loop_over_texts(tiny, sentences, batch_tokens):
 
 
 @pytest.mark.parametrize("padding_side", ["left", "right"])
-def test_encode_at_both_padding_sides(tiny_folder, sentences, padding_side):
-    encoder = BiEncoder.from_pretrained(tiny_folder)
-    encoder.tokenizer.padding_side = padding_side
-    padded = BiEncoder(encoder.transformer, encoder.tokenizer, ["mean"], 64).eval()
-    assert padded.text_tokenizer.pad_left == (padding_side == "left")
-    # BERT counts positions from the left edge, so padding moves them: only the mask is tested
-    table = padded.text_tokenizer.tokenize(["a", "the cat sits on the mat"])
-    ids, mask = pad_rows(
-        table, np.arange(2), padded.text_tokenizer.pad_id, padded.text_tokenizer.pad_left
-    )
-    with torch.no_grad():
-        expected = padded(ids, mask).numpy()
-    np.testing.assert_allclose(
-        padded.encode(["a", "the cat sits on the mat"], "fp32"), expected, atol=2e-6
-    )
+def test_encode_at_both_padding_sides(tiny_folder, tmp_path, sentences, padding_side):
+    """BERT counts positions from the start of its input: padding there would move them."""
+    shutil.copytree(tiny_folder, tmp_path, dirs_exist_ok=True)
+    rewrite("tokenizer_config.json", padding_side=padding_side)(tmp_path)
+    encoder = BiEncoder.from_pretrained(tmp_path)
+    expected = one_by_one(encoder, sentences)
+    np.testing.assert_allclose(encoder.encode(sentences, "fp32"), expected, atol=2e-6)
+    encoder.save_pretrained(tmp_path / "saved")
+    assert BiEncoder.from_pretrained(tmp_path / "saved").tokenizer.padding_side == padding_side
 
 
 def test_encode_keeps_the_order_of_texts(tiny, sentences):

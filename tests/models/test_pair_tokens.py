@@ -77,7 +77,8 @@ def joined(ours: PairTokenizer, pairs: Pairs) -> dict[str, list]:
 
 
 def assert_as_the_tokenizer_itself(tokenizer, pairs: Pairs, max_length: int) -> None:
-    theirs = tokenizer(*columns(pairs), truncation=True, max_length=max_length, padding=True)
+    cut = {"truncation": True, "max_length": max_length}
+    theirs = tokenizer(*columns(pairs), **cut, padding=True, padding_side="right")
     sequences = [theirs.sequence_ids(i) for i in range(len(pairs))]
     whole = [len(ids) for ids in tokenizer(*columns(pairs))["input_ids"]]
 

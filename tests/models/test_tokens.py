@@ -67,8 +67,15 @@ def test_ids_are_the_tokenizers_own_on_any_text(tokenizer, texts, max_length):
 def test_rectangles_are_the_tokenizers_own(tokenizer):
     texts = ["a cat", "the", "a dog sits on a mat in the park and eats", "red red red red"]
     ours = TextTokenizer(tokenizer, 8)
-    ids, mask = pad_rows(ours.tokenize(texts), np.arange(4), ours.pad_id, ours.pad_left)
-    theirs = tokenizer(texts, padding=True, truncation=True, max_length=8, return_tensors="pt")
+    ids, mask = pad_rows(ours.tokenize(texts), np.arange(4), ours.pad_id)
+    theirs = tokenizer(
+        texts,
+        padding=True,
+        padding_side="right",
+        truncation=True,
+        max_length=8,
+        return_tensors="pt",
+    )
     assert ids.tolist() == theirs["input_ids"].tolist()
     assert mask.tolist() == theirs["attention_mask"].tolist()
 
@@ -171,19 +178,17 @@ def some_table(lengths: list[int]) -> TokenTable:
     return TokenTable(np.arange(100, 100 + sum(lengths), dtype=np.int32), np.append(0, ends), none)
 
 
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.data(), st.booleans())
-def test_pad(lengths, data, left):
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.data())
+def test_pad(lengths, data):
     table = some_table(lengths)
     which = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=10))
-    ids, mask = pad_rows(table, np.array(which), 7, left)
+    ids, mask = pad_rows(table, np.array(which), 7)
     longest = max(1, *(lengths[i] for i in which))  # a model cannot read rows of no column
     assert ids.shape == mask.shape == (len(which), longest)
     for row, i in enumerate(which):
         own, fill = ids_of(table, i), longest - lengths[i]
-        assert ids[row].tolist() == ([7] * fill + own if left else own + [7] * fill)
-        assert mask[row].tolist() == (
-            [0] * fill + [1] * len(own) if left else [1] * len(own) + [0] * fill
-        )
+        assert ids[row].tolist() == own + [7] * fill
+        assert mask[row].tolist() == [1] * len(own) + [0] * fill
 
 
 @given(st.lists(st.integers(0, 12), max_size=30), st.integers(1, 40))
