@@ -1,6 +1,6 @@
 """The sequence classifier under a cross-encoder: how it is loaded, and how it is changed.
 
-`CrossEncoder` changes it in its constructor, by `keep_head_in_fp32` and
+`CrossEncoder` changes it in its constructor, by `settle_padding`, `keep_head_in_fp32` and
 `compute_first_position_only`.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import normalizers
@@ -17,6 +18,7 @@ from transformers import AutoModelForSequenceClassification
 from sbert.errors import require
 from sbert.models.adapter_folder import is_adapter, load_with_adapter, read_full_weights
 from sbert.models.hf_folder import is_classifier, load_weights, read_config
+from sbert.models.pair_tokens import PairTokenizer
 
 
 def load_classifier_with_adapter(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
@@ -60,9 +62,15 @@ def load_classifier(path: Path, num_labels: int | None, new_head: bool) -> nn.Mo
 
     Raises:
         InputError: weights are missing; the saved head has another number of labels than
-            `num_labels`.
+            `num_labels`; the head reads the padding of a batch.
     """
     config = read_config(path)
+    summary = getattr(config, "summary_type", None)
+    require(
+        summary not in ("last", "mean"),
+        f"{path}: the head of {config.model_type} with summary_type {summary} reads the padding of "
+        "a batch; such a model is not supported here",
+    )
     if not is_classifier(path):
         config.num_labels = num_labels or 1
         return load_weights(path, AutoModelForSequenceClassification, config, _is_outside_encoder)
@@ -153,9 +161,38 @@ def compute_first_position_only(transformer: nn.Module) -> None:
     """
     known = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
     if transformer.config.model_type in known:
-        transformer.base_model.encoder.layer[-1].attention.output.register_forward_pre_hook(
-            lambda module, states: tuple(state[:, :1] for state in states)  # (B, L, H) -> (B, 1, H)
+        attention = transformer.base_model.encoder.layer[-1].attention
+        attention.output.register_forward_pre_hook(_first_position)
+
+
+def _first_position(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """(B, L, H) -> (B, 1, H), each. A function of the module: a model with it can be pickled."""
+    return tuple(state[:, :1] for state in states)
+
+
+def settle_padding(transformer: nn.Module, tokenizer, text_tokenizer: PairTokenizer) -> None:
+    """Pad with the token that the head takes for padding.
+
+    The head of a decoder reads the last token that is not `pad_token_id` of its configuration. A
+    model that names none gets a special token that no pair contains by itself, in its tokenizer
+    too: of a token that ends every pair, the head would read the one before it.
+
+    Raises:
+        InputError: there is no such token.
+    """
+    config = transformer.config
+    if getattr(config, "pad_token_id", None) is None:
+        used = set(np.concatenate(text_tokenizer.special_ids).tolist())
+        special = [tokenizer.pad_token_id, *tokenizer.all_special_ids]
+        free = [token for token in special if token is not None and token not in used]
+        require(
+            free,
+            f"{type(transformer).__name__}: no pad_token_id in config.json, and the tokenizer has "
+            "no special token that could pad; name one in both",
         )
+        config.pad_token_id = free[0]
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(free[0])
+    text_tokenizer.pad_id = config.pad_token_id
 
 
 def lower_case_in_tokenizer(tokenizer) -> None:

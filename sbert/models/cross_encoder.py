@@ -14,6 +14,7 @@ from sbert.models.classifier import (
     keep_head_in_fp32,
     lower_case_in_tokenizer,
     set_class_names,
+    settle_padding,
 )
 from sbert.models.cross_encoder_folder import read_cross_encoder_folder, write_cross_encoder_folder
 from sbert.models.encoder import Encoder
@@ -33,7 +34,8 @@ class CrossEncoder(Encoder):
 
     Args:
         transformer: a sequence classifier of transformers. It is changed: see `keep_head_in_fp32`
-            and `compute_first_position_only`.
+            and `compute_first_position_only`. A decoder without a padding token gets one: see
+            `settle_padding`.
         tokenizer: its fast tokenizer. `lower_case` changes it: see `lower_case_in_tokenizer`.
         max_length: tokens a pair keeps, special ones included.
         activation: a name in ACTIVATIONS.
@@ -54,6 +56,7 @@ class CrossEncoder(Encoder):
             lower_case_in_tokenizer(tokenizer)
         super().__init__(transformer, tokenizer, PairTokenizer(tokenizer, max_length))
         self.activation = activation
+        settle_padding(transformer, tokenizer, self.text_tokenizer)
         self.fp32_weights = keep_head_in_fp32(transformer)
         compute_first_position_only(transformer)
 

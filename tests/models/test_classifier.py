@@ -12,13 +12,16 @@ from cross_encoder_checks import (
     weights_of,
     write_roberta,
 )
+from families import FAMILIES, Family
+from families import write_classifier as write_family
 from safetensors.torch import save_file
-from tiny_models import bert_tokenizer, write_classifier, write_tiny
+from tiny_models import bare_tokenizer, bert_tokenizer, write_classifier, write_tiny
 from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
     BertModel,
+    PreTrainedTokenizerFast,
     RobertaModel,
 )
 
@@ -292,16 +295,20 @@ def test_a_new_head_has_no_names_of_classes(tiny_folder, tmp_path):
     assert CrossEncoder.from_pretrained(tmp_path, num_labels=3, new_head=True).classes is None
 
 
-def test_the_last_layer_computes_the_first_position_alone_and_exactly(tiny_folder):
+def family(name: str) -> Family:
+    return next(family for family in FAMILIES if family.name == name)
+
+
+@pytest.mark.parametrize("name", ["BERT", "RoBERTa", "XLM-R", "CamemBERT", "ELECTRA"])
+def test_the_last_layer_computes_the_first_position_alone_and_exactly(tmp_path, name):
     """The model with the shortcut against transformers' own: equal gradients of all weights."""
-    torch.manual_seed(0)
-    model = CrossEncoder.from_pretrained(tiny_folder, num_labels=2)
+    folder = write_family(family(name), tmp_path)
+    model = CrossEncoder.from_pretrained(folder)
     shapes = []
-    last = model.transformer.bert.encoder.layer[-1]
+    last = model.transformer.base_model.encoder.layer[-1]
     last.intermediate.register_forward_hook(lambda module, given, made: shapes.append(made.shape))
-    theirs = AutoModelForSequenceClassification.from_pretrained(tiny_folder, num_labels=2)
-    theirs.load_state_dict(model.transformer.state_dict())
-    inputs = bert_tokenizer()(
+    theirs = AutoModelForSequenceClassification.from_pretrained(folder)
+    inputs = model.tokenizer(
         ["a cat sits", "the dog"], ["a", "the man runs fast"], padding=True, return_tensors="pt"
     )
     for own, other in (
@@ -313,3 +320,62 @@ def test_the_last_layer_computes_the_first_position_alone_and_exactly(tiny_folde
     assert shapes == [(2, 1, 64)]
     for (name, p), q in zip(model.transformer.named_parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+# what pads a batch of a decoder
+
+
+PAIRS = [("the cat eats", "a dog"), ("two men", "le chat mange the red mat today"), ("a", "pizza")]
+
+
+@pytest.mark.parametrize(
+    ("name", "pad_token"), [("Qwen2", None), ("Llama", None), ("GPT-2", None), ("Llama", "</s>")]
+)
+def test_a_decoder_without_a_padding_token(tmp_path, name, pad_token):
+    """The token that it gets never is the one that ends a pair, as </s> does for this Llama."""
+    folder = write_family(family(name), tmp_path / "theirs", pad_token=pad_token)
+    change(folder / "config.json", pad_token_id=None)
+    model = CrossEncoder.from_pretrained(folder)
+    expected = one_by_one(folder, PAIRS)[:, 0]
+    np.testing.assert_allclose(
+        model.predict(PAIRS, logits=True, precision="fp32"), expected, atol=1e-5
+    )
+    model.save_pretrained(tmp_path / "ours")
+    again = CrossEncoder.from_pretrained(tmp_path / "ours")
+    assert again.tokenizer.pad_token_id == again.transformer.config.pad_token_id is not None
+    np.testing.assert_allclose(
+        again.predict(PAIRS, logits=True, precision="fp32"), expected, atol=1e-5
+    )
+
+
+def test_the_padding_is_that_of_the_configuration(tmp_path):
+    folder = write_family(family("Qwen2"), tmp_path, padding_side="right")
+    tokenizer = CrossEncoder.from_pretrained(folder).tokenizer
+    others = [token for token in tokenizer.all_special_tokens if token != tokenizer.pad_token]
+    change(folder / "tokenizer_config.json", pad_token=others[0])
+    model = CrossEncoder.from_pretrained(folder)
+    assert model.tokenizer.pad_token == others[0]
+    np.testing.assert_allclose(
+        model.predict(PAIRS, logits=True, precision="fp32"),
+        one_by_one(folder, PAIRS)[:, 0],
+        atol=1e-5,
+    )
+
+
+def test_a_decoder_that_nothing_could_pad_is_refused(tmp_path):
+    folder = write_family(family("GPT-2"), tmp_path)
+    change(folder / "config.json", pad_token_id=None)
+    backend = bare_tokenizer().backend_tokenizer
+    PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=64).save_pretrained(folder)
+    assert said_by(CrossEncoder.from_pretrained, folder) == (
+        "GPT2ForSequenceClassification: no pad_token_id in config.json, and the tokenizer has no "
+        "special token that could pad; name one in both"
+    )
+
+
+def test_a_head_that_reads_padding_is_refused(tmp_path):
+    folder = write_family(family("XLNet"), tmp_path)
+    assert said_by(CrossEncoder.from_pretrained, folder) == (
+        f"{folder}: the head of xlnet with summary_type last reads the padding of a batch; "
+        "such a model is not supported here"
+    )

@@ -1,6 +1,9 @@
 """The cross-encoder against transformers, a pair at a time."""
 
+import io
+import pickle
 import warnings
+from copy import deepcopy
 from itertools import permutations
 
 import numpy as np
@@ -16,6 +19,7 @@ from cross_encoder_checks import (
 from tiny_models import WORDS
 
 from sbert import CrossEncoder, InputError
+from sbert.models.cross_encoder import ACTIVATIONS
 from sbert.models.tokens import token_batches, tokenize_columns
 
 
@@ -30,7 +34,27 @@ def spy_on(model: CrossEncoder, monkeypatch) -> list[torch.Tensor]:
     return seen
 
 
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def torch_saved(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
 # predict
+
+
+@pytest.mark.parametrize("again", [pickled, torch_saved, deepcopy])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_copy_of_the_object_gives_the_same(folders, pairs, again, activation):
+    model = CrossEncoder.from_pretrained(folders[1 if activation != "softmax" else 3])
+    model.activation = activation
+    found, expected = (m.predict(pairs, precision="fp32") for m in (again(model), model))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 200, 4096])
