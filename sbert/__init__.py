@@ -10,7 +10,7 @@ _MODULES = {
     "BiEncoder": "sbert.models.bi_encoder",
     "CrossEncoder": "sbert.models.cross_encoder",
     "InputError": "sbert.errors",
-    "similarity": "sbert.models.bi_encoder",
+    "similarity": "sbert.models.similarity",
 }
 __all__ = sorted(_MODULES)
 

@@ -10,6 +10,7 @@ function and list it in `POOLING`. `pool` calls it in fp32 for half types.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -44,12 +45,15 @@ def mean_sqrt_len(tokens: Tensor, mask: Tensor) -> Tensor:
     return weighted_sum(tokens, mask) / count.to(tokens.dtype).sqrt()
 
 
-def weighted_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+def weighted_mean(tokens: Tensor, mask: Tensor, text: Tensor | None = None) -> Tensor:
     """sum_t w_t x_t / sum_t w_t, w_t = 1, 2, 3, ... over the real tokens: -> (B, H).
 
     For causal models, whose later tokens have seen more (SGPT, arXiv 2202.08904, section 3.2).
+
+    text: (B, L), the tokens over which w_t counts, where the mask leaves some out; None: the mask.
     """
-    weights = mask.cumsum(dim=1) * mask  # (B, L)
+    position = (mask if text is None else text).cumsum(dim=1)
+    weights = position * mask  # (B, L)
     return weighted_sum(tokens, weights) / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
 
@@ -102,15 +106,21 @@ def check_modes(modes: str | Sequence[str]) -> list[str]:
     return names
 
 
-def pool(tokens: Tensor, mask: Tensor, modes: Sequence[str]) -> Tensor:
+def pool(
+    tokens: Tensor, mask: Tensor, modes: Sequence[str], pooled: Tensor | None = None
+) -> Tensor:
     """The poolings of these names side by side: (B, L, H), (B, L) -> (B, len(modes) * H).
 
     Half types are pooled in fp32: a bf16 sum over 100 tokens loses two digits.
+
+    pooled: (B, L), the tokens of `mask` that are pooled, such as those after a prompt; None: all.
     """
     if tokens.dtype in (torch.float16, torch.bfloat16):
         tokens = tokens.float()
     with torch.autocast(tokens.device.type, enabled=False):  # it would sum in bf16 again
-        return torch.cat([POOLING[mode](tokens, mask) for mode in modes], dim=-1)
+        known = POOLING | {"weighted_mean": partial(weighted_mean, text=mask)}
+        mask = mask if pooled is None else pooled
+        return torch.cat([known[mode](tokens, mask) for mode in modes], dim=-1)
 
 
 class Dense(nn.Module):

@@ -1,10 +1,9 @@
 """The bi-encoder: a transformer, pooling and a head (Sentence-BERT, arXiv 1908.10084, figure 1)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,12 +11,19 @@ from sbert.device import Precision
 from sbert.errors import require
 from sbert.models import st_folder
 from sbert.models.encoder import Encoder
-from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows
+from sbert.models.prompts import Prompted
+from sbert.models.similarity import check_similarity, similarity
+from sbert.models.tokens import (
+    TextTokenizer,
+    TokenTable,
+    pad_rows,
+    without_prompts,
+)
 from sbert.pooling import Dense, check_modes, pool
 from sbert.texts import unique
 
 
-class BiEncoder(Encoder):
+class BiEncoder(Encoder, Prompted):
     """Texts to embeddings: `forward` on padded ids, for training; `encode` on texts, for inference.
 
     Args:
@@ -27,6 +33,11 @@ class BiEncoder(Encoder):
         max_length: tokens a text keeps, special ones included.
         head: modules after the pooling, such as `Dense` and `Normalize`.
         lower_case: lower-case texts before they are tokenised.
+        include_prompt: pool the tokens of a prompt, too.
+        prompts: name -> the text that is put before each text.
+        default_prompt_name: the prompt of `encode` where none is asked for.
+        similarity_fn_name: how its embeddings are compared, a name in SIMILARITIES.
+        truncate_dim: `encode` keeps so many first numbers of each embedding; None: all.
     """
 
     progress_label = "encode"
@@ -40,10 +51,20 @@ class BiEncoder(Encoder):
         max_length: int,
         head: Sequence[nn.Module] = (),
         lower_case: bool = False,
+        include_prompt: bool = True,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        similarity_fn_name: str = "cosine",
+        truncate_dim: int | None = None,
     ):
         super().__init__(transformer, tokenizer, TextTokenizer(tokenizer, max_length, lower_case))
         self.pooling = check_modes(pooling)
+        self.include_prompt = include_prompt
         self.head = nn.Sequential(*head)
+        self.declare_prompts(prompts, default_prompt_name)
+        self.similarity_fn_name = check_similarity(similarity_fn_name)
+        self.truncate_dim = truncate_dim
+        self.embedding_dim(truncate_dim)
         freeze_pooler(transformer)
 
     @classmethod
@@ -53,6 +74,10 @@ class BiEncoder(Encoder):
         pooling: str | Sequence[str] | None = None,
         max_length: int | None = None,
         layer: int = -1,
+        *,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        truncate_dim: int | None = None,
     ) -> "BiEncoder":
         """Load a Hugging Face encoder or a sentence-transformers model, by folder or hub name.
 
@@ -64,19 +89,30 @@ class BiEncoder(Encoder):
             layer: pool this hidden layer (0 the embeddings, 1 the first layer, -1 the last, -2 the
                 one before it). The layers above are not loaded: the model is the shorter one, and
                 is saved as such. A model that ends with a norm of its own applies it there too.
+            prompts: name -> the text that is put before each text; None: as saved. If given, they
+                replace the saved ones.
+            default_prompt_name: the prompt of `encode` where none is asked for; None: as saved.
+            truncate_dim: numbers that embeddings keep; None: as saved.
 
         Raises:
             InputError: no such folder, no safetensors weights in it, an unsupported module or
                 setting.
         """
-        backbone, saved_pooling, head = st_folder.read_st_folder(name_or_path, max_length, layer)
+        saved = st_folder.read_st_folder(name_or_path, max_length, layer)
+        backbone, usage = saved.backbone, saved.usage
+        if prompts is not None:
+            usage |= {"prompts": prompts, "default_prompt_name": None}
+        given = {"default_prompt_name": default_prompt_name, "truncate_dim": truncate_dim}
+        usage |= {name: value for name, value in given.items() if value is not None}
         return cls(
             backbone.transformer,
             backbone.tokenizer,
-            saved_pooling if pooling is None else pooling,
+            saved.pooling if pooling is None else pooling,
             backbone.max_length,
-            head if pooling is None else [],
+            saved.head if pooling is None else [],
             backbone.lower_case,
+            saved.include_prompt,
+            **usage,
         ).eval()
 
     @property
@@ -85,12 +121,32 @@ class BiEncoder(Encoder):
         sizes = [module.linear.out_features for module in self.head if isinstance(module, Dense)]
         return sizes[-1] if sizes else self.transformer.config.hidden_size * len(self.pooling)
 
+    def embedding_dim(self, truncate_dim: int | None = None) -> int:
+        """Numbers of an embedding of `encode`: `truncate_dim`, else the model's own, else all.
+
+        Raises:
+            InputError: more than there are.
+        """
+        size = self.truncate_dim if truncate_dim is None else truncate_dim
+        size = self.dim if size is None else size
+        require(
+            isinstance(size, int) and 1 <= size <= self.dim,
+            f"truncate_dim {size!r}: the model's embeddings have 1 to {self.dim} numbers",
+        )
+        return size
+
     def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
-        """Rows (B, C) -> ids and mask (T, L) of the texts present, column by column."""
+        """Rows (B, C) -> ids and mask (T, L) of the texts present, column by column.
+
+        With `pooling_mask` where pooling leaves the prompt out.
+        """
         texts = rows.T[rows.T >= 0]  # (T,), column after column
         tokenizer = self.text_tokenizer
         ids, mask = pad_rows(table, texts, tokenizer.pad_id)
-        return {"input_ids": ids, "attention_mask": mask}
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if not self.include_prompt:
+            inputs["pooling_mask"] = without_prompts(mask, table.prompt_lengths[texts])
+        return inputs
 
     def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:
         return np.where(rows >= 0, table.lengths[rows], 0).max(axis=1)
@@ -99,20 +155,28 @@ class BiEncoder(Encoder):
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
+        pooling_mask: Tensor | None = None,
         weights: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """(B, L), (B, L) -> embeddings (B, H), fp32. `weights` replace those of the transformer."""
+        """(B, L), (B, L) -> embeddings (B, H), fp32. `weights` replace those of the transformer.
+
+        pooling_mask: (B, L), the tokens that are pooled; None: all that are attended to.
+        """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         tokens = self.run_transformer(inputs, weights).last_hidden_state  # (B, L, its H)
-        return self.head(pool(tokens, attention_mask, self.pooling))
+        return self.head(pool(tokens, attention_mask, self.pooling, pooling_mask))
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         precision: Precision = "auto",
         normalize: bool = False,
         progress: bool | None = False,
         batch_tokens: int = 4096,
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate_dim: int | None = None,
     ) -> np.ndarray:
         """Embeddings of N texts as a float32 array (N, H), in the order given.
 
@@ -122,41 +186,59 @@ class BiEncoder(Encoder):
         Args:
             precision: type of the transformer's weights and products; pooling and head are fp32.
                 bf16 keeps the cosine to the fp32 embedding above 0.9995.
-            normalize: scale every embedding to length 1.
+            normalize: scale every embedding to length 1, after `truncate_dim`.
             progress: show a bar, in tokens; None: only on a terminal.
             batch_tokens: tokens in a batch at most, padding included.
+            prompt: put before each text; "": none.
+            prompt_name: a name in `prompts`, instead. Neither: the default prompt, if any.
+            truncate_dim: numbers that an embedding keeps, its first; None: as the model declares.
 
         Raises:
-            InputError: `texts` is one text instead of a list, or holds something else than a str;
-                an unknown precision.
+            InputError: `texts` is one text instead of several, or holds something else than a str;
+                an unknown precision or prompt; a prompt longer than `max_length`; a `truncate_dim`
+                above the size of the embeddings.
         """
+        prompt = self.find_prompt(prompt, prompt_name)
+        size = self.embedding_dim(truncate_dim)
         require(
             not isinstance(texts, str),
             "encode: takes a list of texts, not one text; write encode([text])",
         )
+        texts = list(texts)
         for i, text in enumerate(texts):
             require(isinstance(text, str), f"encode: text {i} is {text!r}, not a str")
         distinct, index = unique(texts)
-        table = self.text_tokenizer.tokenize(distinct)
+        table = self.text_tokenizer.tokenize(distinct, [prompt] * len(distinct))
         self._warn_cut(table.cut_tokens, "texts")
         rows = np.arange(len(distinct))[:, None]  # (U, 1)
-        embeddings = self.infer(table, rows, precision, progress, batch_tokens)  # (U, H)
+        embeddings = self.infer(table, rows, precision, progress, batch_tokens)[:, :size]
         if normalize:
             embeddings = F.normalize(embeddings, dim=-1)
+        embeddings = embeddings.contiguous().numpy()  # (U, H)
         # without duplicates, the index would only copy
-        return embeddings.numpy() if len(distinct) == len(index) else embeddings.numpy()[index]
+        return embeddings if len(distinct) == len(index) else embeddings[index]
+
+    def encode_query(
+        self, texts: Iterable[str], prompt: str | None = None, **options
+    ) -> np.ndarray:
+        """`encode` with the prompt "query" of the model, if it declares one, else without."""
+        prompt = self.query_prompt if prompt is None else prompt
+        return self.encode(texts, prompt=prompt, **options)
+
+    def encode_document(
+        self, texts: Iterable[str], prompt: str | None = None, **options
+    ) -> np.ndarray:
+        """`encode` with the prompt "document" (else "passage", else "corpus"), else without."""
+        prompt = self.document_prompt if prompt is None else prompt
+        return self.encode(texts, prompt=prompt, **options)
+
+    def similarity(self, a: np.ndarray | Tensor, b: np.ndarray | Tensor) -> Tensor:
+        """(Q, H), (N, H) -> (Q, N) by the similarity that the model declares."""
+        return similarity(a, b, self.similarity_fn_name)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Save a folder that sentence-transformers 2 to 6 also load, with the same embeddings."""
-        st_folder.write_st_folder(
-            path,
-            self.transformer,
-            self.tokenizer,
-            self.pooling,
-            self.max_length,
-            self.head,
-            self.text_tokenizer.lower_case,
-        )
+        st_folder.write_st_folder(path, self)
 
 
 def freeze_pooler(transformer: nn.Module) -> None:
@@ -167,30 +249,3 @@ def freeze_pooler(transformer: nn.Module) -> None:
     """
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler.requires_grad_(False)
-
-
-SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cosine": lambda a, b: F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T,
-    "dot": lambda a, b: a @ b.T,
-    "euclidean": lambda a, b: -torch.cdist(a, b, p=2),
-    "manhattan": lambda a, b: -torch.cdist(a, b, p=1),
-}
-
-
-def similarity(
-    a: np.ndarray | Tensor, b: np.ndarray | Tensor, similarity: str = "cosine"
-) -> Tensor:
-    """The similarity of all pairs, (Q, H) and (N, H) -> (Q, N), in fp32; larger is closer.
-
-    Args:
-        similarity: a name in SIMILARITIES: cosine, dot, or a negative distance, euclidean or
-            manhattan.
-
-    Raises:
-        InputError: an unknown similarity.
-    """
-    require(
-        similarity in SIMILARITIES,
-        f"similarity: unknown value '{similarity}'; known: {', '.join(SIMILARITIES)}",
-    )
-    return SIMILARITIES[similarity](torch.as_tensor(a).float(), torch.as_tensor(b).float())

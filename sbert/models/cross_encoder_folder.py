@@ -40,6 +40,11 @@ def read_cross_encoder_folder(
     root, config = backbone.root, backbone.transformer.config
     settings = load_json(root / ST_CONFIG, default={})
     require(
+        not settings.get("default_prompt_name"),
+        f"{root / ST_CONFIG}: a prompt before every text (default_prompt_name) is not supported "
+        "in a cross-encoder",
+    )
+    require(
         not backbone.modules or settings.get("model_type") != "CrossEncoder",
         f"{root}: a cross-encoder of several modules is not supported here",
     )

@@ -2,6 +2,7 @@
 
 import abc
 import hashlib
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -139,8 +140,16 @@ class Encoder(nn.Module, abc.ABC):
             warnings.warn(
                 f"{cut:,} of {len(cut_tokens):,} distinct {what} are cut at "
                 f"max_length {self.max_length}",
-                stacklevel=3,
+                stacklevel=_caller_level(),
             )
+
+
+def _caller_level() -> int:
+    """The `stacklevel` of a warning that is shown at the line that called into this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals["__name__"].startswith("sbert."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 @contextmanager

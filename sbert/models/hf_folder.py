@@ -135,10 +135,6 @@ def read_backbone(
     saved_length, lower_case = _read_text_settings(path, tokenizer)
     max_length = saved_length if max_length is None else max_length
     max_length = min(max_length, _count_positions(transformer.config))
-    require(
-        not load_json(root / ST_CONFIG, default={}).get("default_prompt_name"),
-        f"{root / ST_CONFIG}: a prompt before every text (default_prompt_name) is not supported",
-    )
     return Backbone(root, transformer, tokenizer, max_length, lower_case, modules[1:])
 
 

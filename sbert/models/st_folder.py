@@ -5,7 +5,7 @@ sentence_bert_config.json); the 6.x layout, which renamed the keys. Written: the
 every later version loads.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -15,6 +15,7 @@ from transformers import AutoModel
 from sbert.errors import require
 from sbert.models.adapter_folder import load_with_adapter
 from sbert.models.hf_folder import (
+    ST_CONFIG,
     Backbone,
     dump_json,
     load_json,
@@ -24,6 +25,8 @@ from sbert.models.hf_folder import (
     read_config,
     save_backbone,
 )
+from sbert.models.prompts import check_prompts
+from sbert.models.similarity import check_similarity
 from sbert.pooling import POOLING, Dense, Normalize
 
 # our pooling names -> the booleans of the 2.x layout, in its fixed order
@@ -41,16 +44,31 @@ _NAMES_6X = {
     "weightedmean": "weighted_mean",
     "lasttoken": "last_token",
 }
+# of config_sentence_transformers.json, under the names of the attributes of a BiEncoder
+_USAGE = ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim")
 _ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU")
 
 
-def read_st_folder(
-    name_or_path: str | Path, max_length: int | None, layer: int
-) -> tuple[Backbone, list[str], list[nn.Module]]:
-    """Load a folder, with the transformer up to `layer`.
+@dataclass
+class SavedBiEncoder:
+    """What a folder holds of a bi-encoder.
 
-    Returns:
-        The transformer with its tokenizer, the pooling modes, and the modules after the pooling.
+    Args:
+        pooling: the modes.
+        include_prompt: whether the tokens of a prompt are pooled.
+        head: the modules after the pooling.
+        usage: prompts, default_prompt_name, similarity_fn_name and truncate_dim, where declared.
+    """
+
+    backbone: Backbone
+    pooling: list[str]
+    include_prompt: bool
+    head: list[nn.Module]
+    usage: dict
+
+
+def read_st_folder(name_or_path: str | Path, max_length: int | None, layer: int) -> SavedBiEncoder:
+    """Load a folder, with the transformer up to `layer`.
 
     Raises:
         InputError: a file is missing or broken, or a module or setting is not supported.
@@ -60,11 +78,11 @@ def read_st_folder(
         lambda path: load_with_adapter(path, lambda base: _load_layers(base, layer)),
         max_length,
     )
-    pooling, head = ["mean"], []
+    pooling, include_prompt, head = ["mean"], True, []
     for i, (module, path) in enumerate(backbone.modules):
         with name_folder_in_errors(path):
             if module == "Pooling" and i == 0:
-                pooling = _read_pooling(path / "config.json")
+                pooling, include_prompt = _read_pooling(path / "config.json")
             elif module == "Normalize" and i > 0:
                 head.append(Normalize())
             elif module == "Dense" and i > 0:
@@ -76,7 +94,23 @@ def read_st_folder(
                     f"{path}: module {module} is not supported here; "
                     "known: Transformer, then Pooling, Dense, Normalize",
                 )
-    return backbone, pooling, head
+    usage = _read_usage(backbone.root / ST_CONFIG)
+    return SavedBiEncoder(backbone, pooling, include_prompt, head, usage)
+
+
+def _read_usage(path: Path) -> dict:
+    """Prompts, similarity and size of the embeddings, where config_sentence_transformers.json says.
+
+    A folder of another kind of model, such as a cross-encoder, declares them for its own use.
+    """
+    settings = load_json(path, default={})
+    if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
+        return {}
+    usage = {name: settings[name] for name in _USAGE if settings.get(name) is not None}
+    name = usage.get("default_prompt_name")
+    check_prompts(usage.get("prompts", {}), name, place=f"{path}: ")
+    check_similarity(usage.get("similarity_fn_name", "cosine"), f"{path}: similarity_fn_name")
+    return usage
 
 
 def _load_layers(path: Path, layer: int) -> nn.Module:
@@ -91,7 +125,8 @@ def _load_layers(path: Path, layer: int) -> nn.Module:
     return load_weights(path, AutoModel, config, lambda key, _: key.startswith("pooler."))
 
 
-def _read_pooling(path: Path) -> list[str]:
+def _read_pooling(path: Path) -> tuple[list[str], bool]:
+    """The modes, and whether a prompt is pooled."""
     config = load_json(path)
     if "pooling_mode" in config:
         modes = config["pooling_mode"]
@@ -103,7 +138,7 @@ def _read_pooling(path: Path) -> list[str]:
         names and set(names) <= set(POOLING),
         f"{path}: no known pooling mode in {config}; known: {', '.join(POOLING)}",
     )
-    return names
+    return names, config.get("include_prompt", True)
 
 
 def _read_dense(path: Path) -> Dense:
@@ -127,43 +162,44 @@ def _read_dense(path: Path) -> Dense:
     return dense
 
 
-def write_st_folder(
-    path: str | Path,
-    transformer: nn.Module,
-    tokenizer,
-    pooling: Sequence[str],
-    max_length: int,
-    head: Sequence[nn.Module],
-    lower_case: bool,
-) -> None:
-    """Write the 2.x layout, with `max_length` also where the 6.x layout looks for it."""
+def write_st_folder(path: str | Path, model) -> None:
+    """Write a `BiEncoder` in the 2.x layout.
+
+    `max_length` is also where the 6.x layout looks for it.
+    """
     root = Path(path)
-    save_backbone(root, transformer, tokenizer, max_length)
+    save_backbone(root, model.transformer, model.tokenizer, model.max_length)
+    lower_case = model.text_tokenizer.lower_case
     dump_json(
         root / "sentence_bert_config.json",
-        {"max_seq_length": max_length, "do_lower_case": lower_case},
+        {"max_seq_length": model.max_length, "do_lower_case": lower_case},
     )
+    usage = {name: getattr(model, name) for name in _USAGE}
+    dump_json(root / ST_CONFIG, {"model_type": "SentenceTransformer", **usage})
     modules = []
-    for i, name in enumerate(["Transformer", "Pooling", *(type(m).__name__ for m in head)]):
+    for i, name in enumerate(["Transformer", "Pooling", *(type(m).__name__ for m in model.head)]):
         folder = f"{i}_{name}" if i else ""
         class_name = f"sentence_transformers.models.{name}"
         (root / folder).mkdir(exist_ok=True)
         modules.append({"idx": i, "name": str(i), "path": folder, "type": class_name})
     dump_json(root / "modules.json", modules)
-    _write_pooling(root / "1_Pooling" / "config.json", transformer.config.hidden_size, pooling)
-    for i, module in enumerate(head, start=2):
+    _write_pooling(root / "1_Pooling" / "config.json", model)
+    for i, module in enumerate(model.head, start=2):
         if isinstance(module, Dense):
             _write_dense(root / f"{i}_Dense", module)
 
 
-def _write_pooling(path: Path, hidden_size: int, pooling: Sequence[str]) -> None:
-    if list(pooling) == [name for name in _KEYS_2X if name in pooling]:
-        flags = {key: name in pooling for name, key in _KEYS_2X.items()}
-        dump_json(path, {"word_embedding_dimension": hidden_size, **flags})
+def _write_pooling(path: Path, model) -> None:
+    size = model.transformer.config.hidden_size
+    config = {} if model.include_prompt else {"include_prompt": False}
+    if model.pooling == [name for name in _KEYS_2X if name in model.pooling]:
+        config |= {"word_embedding_dimension": size}
+        config |= {key: name in model.pooling for name, key in _KEYS_2X.items()}
     else:  # another order, or another pooling, needs the key of the 6.x layout
         names = {ours: theirs for theirs, ours in _NAMES_6X.items()}
-        modes = [names.get(name, name) for name in pooling]
-        dump_json(path, {"embedding_dimension": hidden_size, "pooling_mode": modes})
+        modes = [names.get(name, name) for name in model.pooling]
+        config |= {"embedding_dimension": size, "pooling_mode": modes}
+    dump_json(path, config)
 
 
 def _write_dense(path: Path, module: Dense) -> None:

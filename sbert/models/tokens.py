@@ -25,12 +25,14 @@ class TokenTable:
     """The token ids of U distinct texts in one array: text t is `ids[starts[t] : starts[t + 1]]`.
 
     Special tokens are included where the tokenizer adds them to single texts. `cut_tokens` counts
-    what truncation removed from each text.
+    what truncation removed from each text, `prompt_lengths` the tokens of the prompt at its start,
+    with the special tokens before it; 0 without a prompt.
     """
 
     ids: np.ndarray  # (sum of lengths,) int32
     starts: np.ndarray  # (U + 1,) int64
     cut_tokens: np.ndarray  # (U,) int64
+    prompt_lengths: np.ndarray  # (U,) int64
 
     @property
     def lengths(self) -> np.ndarray:
@@ -70,9 +72,20 @@ class BaseTokenizer(abc.ABC):
         self.lower_case = lower_case
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.truncate_left = tokenizer.truncation_side == "left"
+        self.all_special_ids = frozenset(tokenizer.all_special_ids)
 
-    def tokenize(self, texts: Sequence[str]) -> TokenTable:
-        """Tokenise texts, which should be distinct, into one table."""
+    def tokenize(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> TokenTable:
+        """Tokenise texts, which should be distinct, into one table.
+
+        Args:
+            prompts: what is put before each text. Prompt and text are tokenised as one string.
+
+        Raises:
+            InputError: a prompt leaves no room for a token of text.
+        """
+        prompts = [""] * len(texts) if prompts is None else prompts
+        lengths_of = {prompt: self.prompt_length(prompt) for prompt in set(prompts)}
+        texts = [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
         parts: list[np.ndarray] = []
         full_lengths = np.empty(len(texts), np.int64)
         for start in range(0, len(texts), CHUNK):
@@ -90,7 +103,26 @@ class BaseTokenizer(abc.ABC):
             ids=np.concatenate(parts) if parts else np.empty(0, np.int32),
             starts=np.append(0, np.cumsum(lengths)),
             cut_tokens=full_lengths - text_lengths,
+            prompt_lengths=np.array([lengths_of[prompt] for prompt in prompts], np.int64),
         )
+
+    def prompt_length(self, prompt: str) -> int:
+        """Tokens of a prompt alone, special ones included but for a last one; 0 for none.
+
+        So sentence-transformers counts them. A last token of the prompt that merges with the first
+        of the text counts for the prompt.
+        """
+        if not prompt:
+            return 0
+        lowered = prompt.lower() if self.lower_case else prompt
+        ids = self.backend.encode(lowered, add_special_tokens=False).ids
+        require(
+            len(ids) < self.text_room,
+            f"prompt {prompt!r}: its {len(ids)} tokens leave no room for a text: "
+            f"max_length {self.max_length} holds {self.text_room} beside the special tokens",
+        )
+        alone = [*self.prefix, *ids, *self.suffix]
+        return len(alone) - (alone[-1:] != [] and alone[-1] in self.all_special_ids)
 
     @abc.abstractmethod
     def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
@@ -173,6 +205,12 @@ def pad_rows(table: TokenTable, texts: np.ndarray, pad_id: int) -> tuple[Tensor,
     return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
+def without_prompts(mask: Tensor, prompt_lengths: np.ndarray) -> Tensor:
+    """The mask (B, L) without the first `prompt_lengths` (B,) real tokens of each text."""
+    position = mask.cumsum(dim=1)  # (B, L), 1 at the first real token
+    return mask * (position > torch.from_numpy(prompt_lengths)[:, None])
+
+
 def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     """Indices in batches, longest first: rows x longest row <= `budget` tokens, at least one row.
 
@@ -189,12 +227,25 @@ def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
 
 
 def tokenize_columns(
-    tokenizer: BaseTokenizer, columns: Sequence[Sequence[str | None]]
+    tokenizer: BaseTokenizer,
+    columns: Sequence[Sequence[str | None]],
+    prompts: Sequence[str] | None = None,
 ) -> tuple[TokenTable, np.ndarray]:
-    """C columns of N texts -> a table of the distinct ones, and rows (N, C) in it; -1 for None."""
-    texts = [text for column in columns for text in column]
-    present = np.array([text is not None for text in texts], bool)
-    distinct, index = unique(text for text in texts if text is not None)
-    cells = np.full(len(texts), -1)
+    """C columns of N texts -> a table of the distinct ones, and rows (N, C) in it; -1 for None.
+
+    Args:
+        prompts: what is put before each text of each column, C texts. The same text with two
+            prompts counts as two texts.
+    """
+    prompts = [""] * len(columns) if prompts is None else prompts
+    present = np.array([text is not None for column in columns for text in column], bool)
+    distinct, index = unique(
+        (prompt, text)
+        for prompt, column in zip(prompts, columns, strict=True)
+        for text in column
+        if text is not None
+    )
+    cells = np.full(len(present), -1)
     cells[present] = index
-    return tokenizer.tokenize(distinct), cells.reshape(len(columns), len(columns[0])).T
+    table = tokenizer.tokenize([text for _, text in distinct], [prompt for prompt, _ in distinct])
+    return table, cells.reshape(len(columns), len(columns[0])).T

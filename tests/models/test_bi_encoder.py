@@ -1,4 +1,4 @@
-"""The bi-encoder against a loop of one text at a time, and similarity against its formulas."""
+"""The bi-encoder against a loop of one text at a time, and what `encode` promises."""
 
 import math
 import shutil
@@ -9,7 +9,7 @@ import torch
 from model_folders import rewrite
 from transformers import AutoModel
 
-from sbert import BiEncoder, InputError, similarity
+from sbert import BiEncoder, InputError
 from sbert.models.tokens import pad_rows
 from sbert.pooling import POOLING, Dense, Normalize
 
@@ -66,7 +66,9 @@ def test_encode_computes_a_distinct_text_once(tiny, monkeypatch):
     seen = []
     table = tiny.text_tokenizer.tokenize
     monkeypatch.setattr(
-        tiny.text_tokenizer, "tokenize", lambda texts: seen.append(list(texts)) or table(texts)
+        tiny.text_tokenizer,
+        "tokenize",
+        lambda texts, prompts: seen.append(texts) or table(texts, prompts),
     )
     embeddings = tiny.encode(["a cat", "the dog", "a cat", "a cat"], "fp32")
     assert seen == [["a cat", "the dog"]]
@@ -290,75 +292,6 @@ def test_max_length_is_at_most_what_the_model_has_positions_for(tiny_folder, giv
 def test_max_length_without_room(tiny_folder, length):
     with pytest.raises(InputError, match=f"max_length {length} leaves no room"):
         BiEncoder.from_pretrained(tiny_folder, max_length=length)
-
-
-# similarity
-
-
-def loop(a: list[float], b: list[float], name: str) -> float:
-    dot = sum(x * y for x, y in zip(a, b, strict=True))
-    if name == "dot":
-        return dot
-    if name == "cosine":
-        lengths = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(x * x for x in b))
-        return dot / lengths if lengths else 0.0
-    gaps = [abs(x - y) for x, y in zip(a, b, strict=True)]
-    return -sum(gaps) if name == "manhattan" else -math.sqrt(sum(gap * gap for gap in gaps))
-
-
-@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
-@pytest.mark.parametrize("tensors", [True, False])
-def test_similarity_is_a_loop(name, tensors):
-    generator = np.random.default_rng(0)
-    a, b = (
-        generator.normal(size=(4, 5)).astype(np.float32),
-        generator.normal(size=(3, 5)).astype(np.float32),
-    )
-    a[2] = 0
-    given = (torch.from_numpy(a), torch.from_numpy(b)) if tensors else (a, b)
-    expected = [[loop(x, y, name) for y in b.tolist()] for x in a.tolist()]
-    made = similarity(*given, name)
-    assert made.dtype == torch.float32
-    assert made.shape == (4, 3)
-    np.testing.assert_allclose(made, expected, atol=1e-5)
-    if name == "cosine":
-        assert torch.equal(similarity(*given), made)
-
-
-@pytest.mark.parametrize("name", ["euclidean", "manhattan"])
-def test_distance_of_a_row_to_itself_is_zero(name):
-    # enough rows for torch to compute Euclidean distances by products, with coarse rounding
-    rows = np.random.default_rng(0).normal(size=(60, 384)).astype(np.float32)
-    assert similarity(rows, rows, name).diagonal().abs().max() < 0.05
-    assert (similarity(rows, rows, name).argmax(dim=1) == torch.arange(60)).all()
-
-
-def test_similarity_by_hand():
-    a, b = [[3.0, 4.0]], [[6.0, 8.0], [4.0, -3.0], [0.0, 0.0]]
-    by_hand = {
-        "cosine": [1, 0, 0],
-        "dot": [50, 0, 0],
-        "euclidean": [-5, -(50**0.5), -5],
-        "manhattan": [-7, -8, -7],
-    }
-    for name, expected in by_hand.items():
-        assert similarity(np.array(a), np.array(b), name)[0].tolist() == pytest.approx(
-            expected, abs=1e-5
-        )
-
-
-def test_similarity_of_half_precision_is_computed_in_fp32():
-    rows = torch.randn(4, 64, generator=torch.Generator().manual_seed(0)).half()
-    made = similarity(rows, rows, "dot")
-    assert made.dtype == torch.float32
-    np.testing.assert_allclose(made, rows.float() @ rows.float().T, rtol=1e-6)
-
-
-def test_unknown_similarity():
-    with pytest.raises(
-        InputError, match="unknown value 'cos'; known: cosine, dot, euclidean, manhattan"
-    ):
-        similarity(np.ones((1, 2)), np.ones((1, 2)), "cos")
 
 
 # what is cut

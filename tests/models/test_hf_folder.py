@@ -67,13 +67,12 @@ BROKEN = {
         replace("config_sentence_transformers.json", "{"),
         "config_sentence_transformers.json: not JSON",
     ),
-    "a default prompt": (
+    "an unknown default prompt": (
         replace(
             "config_sentence_transformers.json",
-            '{"prompts": {"query": "query: "}, "default_prompt_name": "query"}',
+            '{"prompts": {"query": "query: "}, "default_prompt_name": "passage"}',
         ),
-        "config_sentence_transformers.json: a prompt before every text (default_prompt_name) "
-        "is not supported",
+        "default_prompt_name: no prompt 'passage'; the model declares: query",
     ),
 }
 

@@ -175,7 +175,8 @@ def some_table(lengths: list[int]) -> TokenTable:
     """A table of the given lengths with the ids 100, 101, ..."""
     ends = np.cumsum(lengths, dtype=np.int64)
     none = np.zeros(len(lengths), np.int64)
-    return TokenTable(np.arange(100, 100 + sum(lengths), dtype=np.int32), np.append(0, ends), none)
+    ids = np.arange(100, 100 + sum(lengths), dtype=np.int32)
+    return TokenTable(ids, np.append(0, ends), none, none)
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.data())

@@ -1,0 +1,173 @@
+"""Prompts and the other declared settings, with sentence-transformers as the witness."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import ids_of
+
+from sbert import BiEncoder, InputError
+from sbert.models.tokens import tokenize_columns
+from sbert.pooling import Normalize
+
+E5 = {"query": "query : ", "document": "passage : "}
+TEXTS = ["the cat", "", "a man runs fast in the park", "dog", "the cat"]
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("sentence_transformers").SentenceTransformer
+
+
+def load_theirs(theirs, folder: Path):
+    return theirs(str(folder), device="cpu", local_files_only=True)
+
+
+def declare(tiny: BiEncoder, **settings) -> BiEncoder:
+    """The tiny encoder with other settings."""
+    pooling = settings.pop("pooling", ["mean"])
+    return BiEncoder(tiny.transformer, tiny.tokenizer, pooling, 40, **settings).eval()
+
+
+SETTINGS = {
+    "query and document": {"prompts": E5},
+    "a default": {"prompts": E5, "default_prompt_name": "document"},
+    "an empty query": {
+        "prompts": {"query": "", "document": "a "},
+        "default_prompt_name": "document",
+    },
+    "a default of another name": {"prompts": {"sts": "is "}, "default_prompt_name": "sts"},
+    "none": {},
+    "cut": {"prompts": E5, "truncate_dim": 5, "head": [Normalize()]},
+    "without the prompt": {"prompts": E5, "include_prompt": False},
+    "cls without the prompt": {"prompts": E5, "include_prompt": False, "pooling": ["cls"]},
+    "all poolings without the prompt": {
+        "prompts": E5,
+        "include_prompt": False,
+        "pooling": ["mean", "cls", "max", "mean_sqrt_len", "weighted_mean", "last_token"],
+    },
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_equal_to_sentence_transformers_both_ways(theirs, tiny, tmp_path, settings):
+    ours = declare(tiny, **settings)
+    ours.save_pretrained(tmp_path / "ours")
+    model = load_theirs(theirs, tmp_path / "ours")
+    model.save_pretrained(str(tmp_path / "theirs"), create_model_card=False)
+    for again in (ours, BiEncoder.from_pretrained(tmp_path / "theirs")):
+        for name in ("encode", "encode_query", "encode_document"):
+            expected = getattr(model, name)(TEXTS, show_progress_bar=False)
+            made = getattr(again, name)(TEXTS, precision="fp32")
+            np.testing.assert_allclose(made, expected, atol=1e-5, err_msg=name)
+    for options in ({"prompt": "the red "}, {"truncate_dim": 3}):
+        expected = model.encode(TEXTS, normalize_embeddings=True, **options)
+        made = ours.encode(TEXTS, "fp32", normalize=True, **options)
+        np.testing.assert_allclose(made, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_settings_are_kept(tiny, tmp_path, settings):
+    ours = declare(tiny, similarity_fn_name="dot", **settings)
+    ours.save_pretrained(tmp_path)
+    again = BiEncoder.from_pretrained(tmp_path)
+    for name in ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim"):
+        assert getattr(again, name) == getattr(ours, name)
+    assert again.include_prompt == ours.include_prompt
+
+
+def test_a_prompt_is_put_before_each_text(tiny):
+    ours = declare(tiny, prompts=E5, default_prompt_name="query")
+    plain = declare(tiny)
+    expected = {prompt: plain.encode([prompt + text for text in TEXTS]) for prompt in E5.values()}
+    by_name = ours.encode(TEXTS, prompt_name="document")
+    for made, prompt in [
+        (ours.encode(TEXTS), "query : "),
+        (ours.encode_query(TEXTS), "query : "),
+        (ours.encode_document(TEXTS), "passage : "),
+        (by_name, "passage : "),
+        (plain.encode(TEXTS, prompt="passage : "), "passage : "),
+    ]:
+        np.testing.assert_allclose(made, expected[prompt], atol=2e-6)
+    np.testing.assert_allclose(ours.encode(TEXTS, prompt=""), plain.encode(TEXTS), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "query", "document"),
+    [
+        ({"query": "q ", "document": "d "}, "q ", "d "),
+        ({"query": "q ", "passage": "p "}, "q ", "p "),
+        ({"corpus": "c ", "passage": "p "}, "", "p "),
+        ({"document": "", "passage": "p "}, "", ""),
+        ({"sts": "s "}, "", ""),
+        ({}, "", ""),
+    ],
+)
+def test_query_and_document_prompts(tiny, prompts, query, document):
+    ours = declare(tiny, prompts=prompts)
+    assert (ours.query_prompt, ours.document_prompt) == (query, document)
+    assert ours.declares_prompts == any(prompts.values())
+
+
+def test_a_prompt_that_is_not_declared(tiny):
+    ours = declare(tiny, prompts=E5)
+    said = "prompt_name: no prompt 'passage'; the model declares: query, document"
+    with pytest.raises(InputError, match=said):
+        ours.encode(TEXTS, prompt_name="passage")
+    with pytest.raises(InputError, match="the model declares: none"):
+        tiny.encode(TEXTS, prompt_name="query")
+    with pytest.raises(InputError, match="'a ' and prompt_name 'query' are both given"):
+        ours.encode(TEXTS, prompt="a ", prompt_name="query")
+    with pytest.raises(InputError, match="default_prompt_name: no prompt 'x'"):
+        declare(tiny, prompts=E5, default_prompt_name="x")
+    with pytest.raises(InputError, match="prompts: 'query' is 3, not a text"):
+        declare(tiny, prompts={"query": 3})
+
+
+@pytest.mark.parametrize("size", [0, 33, -1])
+def test_truncate_dim_above_the_size(tiny, size):
+    said = f"truncate_dim {size}: the model's embeddings have 1 to 32 numbers"
+    with pytest.raises(InputError, match=said):
+        tiny.encode(TEXTS, truncate_dim=size)
+    with pytest.raises(InputError, match=said):
+        declare(tiny, truncate_dim=size)
+
+
+def test_a_prompt_without_room_for_a_text(tiny):
+    ours = declare(tiny)
+    assert ours.encode(["cat"], prompt="a " * 37).shape == (1, 32)
+    with pytest.raises(InputError, match="its 38 tokens leave no room .* max_length 40 holds 38"):
+        ours.encode(["cat"], prompt="a " * 38)
+
+
+def test_columns_with_a_prompt_each(tiny):
+    tokenizer = tiny.text_tokenizer
+    columns = [["the cat", "dog", None], ["dog", "dog", "the cat"]]
+    table, rows = tokenize_columns(tokenizer, columns, ["is ", ""])
+    assert rows.tolist() == [[0, 2], [1, 2], [-1, 3]], "a text with two prompts is two texts"
+    for which, text in enumerate(["is the cat", "is dog", "dog", "the cat"]):
+        assert ids_of(table, which) == tiny.tokenizer(text)["input_ids"]
+    assert table.prompt_lengths.tolist() == [2, 2, 0, 0], "[CLS] is"
+
+
+def test_from_pretrained_replaces_what_is_saved(tiny, tmp_path):
+    declare(tiny, prompts=E5, default_prompt_name="query").save_pretrained(tmp_path)
+    given = BiEncoder.from_pretrained(tmp_path, prompts={"sts": "is "}, truncate_dim=4)
+    assert (given.prompts, given.default_prompt_name, given.truncate_dim) == (
+        {"sts": "is "},
+        None,
+        4,
+    )
+    given = BiEncoder.from_pretrained(tmp_path, default_prompt_name="document")
+    assert (given.prompts, given.default_prompt_name) == (E5, "document")
+
+
+def test_similarity_is_the_declared_one(tiny):
+    a, b = np.array([[3.0, 4.0]]), np.array([[6.0, 8.0]])
+    assert tiny.similarity(a, b).item() == pytest.approx(1)
+    assert declare(tiny, similarity_fn_name="dot").similarity(a, b).item() == 50
+    with pytest.raises(InputError, match="similarity: unknown value 'cos'"):
+        declare(tiny, similarity_fn_name="cos")
