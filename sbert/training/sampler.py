@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -19,6 +20,8 @@ class Sampler:
     section 7, "smart batching"). The last batch of an epoch may be short.
 
     lengths: (N,) tokens of the longest sequence of each row. sizes: rows of each dataset, N in all.
+    separate: each batch is of one dataset, and the batches of all datasets are shuffled.
+    in_turn: separate, and the datasets take turns; each is dealt the same number of rows.
     """
 
     lengths: np.ndarray
@@ -28,34 +31,54 @@ class Sampler:
     sizes: tuple[int, ...] = ()
     weights: tuple[float, ...] = ()
     pool: int = 50
+    separate: bool = False
+    in_turn: bool = False
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(len(self._rows(0)) / self.batch_size)
+        return sum(math.ceil(len(rows) / self.batch_size) for rows in self._rows(0))
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch in order, each an array of row indices."""
-        rows = self._rows(epoch)
+        random = self._generator(2, epoch)
+        parts = [self._batches(rows, random) for rows in self._rows(epoch)]
+        if self.in_turn:
+            return list(chain.from_iterable(zip(*parts, strict=True)))
+        batches = list(chain.from_iterable(parts))
+        if self.separate:
+            batches = [batches[i] for i in random.permutation(len(batches))]
+        return batches
+
+    def _batches(self, rows: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+        """Shuffled rows as batches."""
         if not self.group_by_length:
             return self._cut(rows, self.batch_size)
         batches = []
         for pool in self._cut(rows, self.batch_size * self.pool):
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
             batches += self._cut(by_length, self.batch_size)
-        return [batches[i] for i in self._generator(2, epoch).permutation(len(batches))]
+        return [batches[i] for i in random.permutation(len(batches))]
 
-    def _rows(self, epoch: int) -> np.ndarray:
-        """The rows of an epoch in shuffled order."""
+    def _rows(self, epoch: int) -> list[np.ndarray]:
+        """The rows of an epoch in shuffled order: of all datasets or, if separate, of each."""
+        random = self._generator(0, epoch)
+        parts = self._dealt(epoch)
+        if not (self.separate or self.in_turn):
+            parts = [np.concatenate(parts)]
+        return [rows[random.permutation(len(rows))] for rows in parts]
+
+    def _dealt(self, epoch: int) -> list[np.ndarray]:
+        """The rows of an epoch that each dataset is dealt."""
         total = len(self.lengths)
-        if not self.weights:
-            return self._generator(0, epoch).permutation(total)
+        weights = (1,) * len(self.sizes) if self.in_turn else self.weights
+        if not weights:
+            return np.split(np.arange(total), np.cumsum(self.sizes)[:-1].astype(int))
         dealt, first = [], 0
-        for dataset, (size, weight) in enumerate(zip(self.sizes, self.weights, strict=True)):
-            count = max(1, round(total * weight / sum(self.weights)))
+        for dataset, (size, weight) in enumerate(zip(self.sizes, weights, strict=True)):
+            count = max(1, round(total * weight / sum(weights)))
             dealt.append(first + self._deal(dataset, size, count, epoch))
             first += size
-        rows = np.concatenate(dealt)
-        return rows[self._generator(0, epoch).permutation(len(rows))]
+        return dealt
 
     def _deal(self, dataset: int, size: int, count: int, epoch: int) -> np.ndarray:
         """The `count` rows, of `size`, that an epoch takes from one dataset.

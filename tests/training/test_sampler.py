@@ -135,6 +135,72 @@ def test_weights_deal_by_share_and_without_repeats(datasets, epochs):
     assert all(len(sampler.epoch(e)) == sampler.steps_per_epoch for e in range(epochs))
 
 
+DATASETS = st.lists(st.integers(1, 40), min_size=1, max_size=4)
+
+
+def dataset_of(batch: np.ndarray, sizes: list[int]) -> int:
+    """The one dataset that all rows of a batch are of."""
+    [dataset] = set(np.searchsorted(np.cumsum(sizes), batch, side="right").tolist())
+    return dataset
+
+
+@settings(max_examples=50, deadline=None)
+@given(DATASETS, st.integers(1, 9), st.booleans(), st.integers(0, 3))
+def test_separate_batches_hold_every_row_once(sizes, batch_size, grouped, epoch):
+    lengths = LENGTHS[: sum(sizes)]
+    sampler = Sampler(lengths, batch_size, 1, grouped, tuple(sizes), separate=True)
+    batches = sampler.epoch(epoch)
+    assert sorted(flat(sampler, epoch)) == list(range(sum(sizes)))
+    assert len(batches) == sampler.steps_per_epoch
+    counts = Counter(dataset_of(batch, sizes) for batch in batches)
+    assert [counts[i] for i in range(len(sizes))] == [-(-size // batch_size) for size in sizes]
+
+
+def test_separate_batches_are_shuffled():
+    for grouped in (True, False):
+        sampler = Sampler(LENGTHS[:80], 4, 0, grouped, (40, 40), separate=True)
+        orders = [[dataset_of(b, [40, 40]) for b in sampler.epoch(e)] for e in range(2)]
+        assert orders[0] != orders[1]
+        assert sorted(orders[0]) not in (orders[0], orders[0][::-1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(DATASETS, st.integers(1, 9), st.booleans(), st.integers(0, 3))
+def test_datasets_take_turns(sizes, batch_size, grouped, epoch):
+    lengths = LENGTHS[: sum(sizes)]
+    sampler = Sampler(lengths, batch_size, 1, grouped, tuple(sizes), in_turn=True)
+    batches = sampler.epoch(epoch)
+    order = [dataset_of(batch, sizes) for batch in batches]
+    assert order == [i % len(sizes) for i in range(len(order))]
+    assert len(batches) == sampler.steps_per_epoch
+    # each is dealt the same number of rows, one pass after the other
+    share = max(1, round(sum(sizes) / len(sizes)))
+    counts = Counter(row for e in range(3) for row in flat(sampler, e))
+    first = 0
+    for size in sizes:
+        own = [counts[row] for row in range(first, first + size)]
+        assert sum(own) == 3 * share
+        assert max(own) - min(own) <= 1
+        first += size
+
+
+def test_weights_deal_separate_batches():
+    sampler = Sampler(LENGTHS[:80], 10, 0, sizes=(60, 20), weights=(1, 3), separate=True)
+    counts = Counter(dataset_of(batch, [60, 20]) for batch in sampler.epoch(0))
+    assert counts == {0: 2, 1: 6}
+
+
+@pytest.mark.parametrize("mix", ["separate", "in_turn"])
+def test_separate_epochs_are_a_function_of_seed_and_number(mix):
+    first, second, other = (
+        Sampler(LENGTHS[:80], 8, seed, sizes=(60, 20), **{mix: True}) for seed in (3, 3, 4)
+    )
+    in_order = [as_lists(first.epoch(e)) for e in range(3)]
+    assert [as_lists(second.epoch(e)) for e in (2, 0, 1)] == [in_order[e] for e in (2, 0, 1)]
+    assert as_lists(other.epoch(0)) not in in_order
+    assert in_order[0] != in_order[1]
+
+
 def test_weights_by_hand():
     # 80 rows an epoch, a quarter and three quarters: 20 of the 60 and each of the 20 three times
     sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(60, 20), weights=(1, 3))
