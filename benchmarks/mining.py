@@ -118,9 +118,9 @@ def sentence_transformers_pairs(queries, corpus, k=10):
 
 def sbert_clusters(queries, corpus, k=10):
     from sbert.mining.clusters import communities
-    from sbert.mining.similar_pairs import similar_pairs
+    from sbert.mining.similar_pairs import distinct_pairs
 
-    return communities(len(corpus), *similar_pairs(corpus, 0.75, 20_000_000), 10)
+    return communities(*distinct_pairs(corpus, 0.75, 20_000_000), 10)
 
 
 def sentence_transformers_clusters(queries, corpus, k=10):

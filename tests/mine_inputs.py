@@ -41,3 +41,18 @@ def close(rows, expected):
         for some in (rows, expected)
     ]
     np.testing.assert_allclose(*numbers, atol=2e-6)
+
+
+def plain_communities(products, threshold, least):
+    """From the text with the most neighbours on: all of those that are left, if they are enough."""
+    near = [
+        sorted((-s, j) for j, s in enumerate(row) if j != i and s >= threshold)
+        for i, row in enumerate(products)
+    ]
+    taken, groups = set(), []
+    for i in sorted(range(len(near)), key=lambda i: -len(near[i])):
+        group = [] if i in taken else [i, *(j for _, j in near[i] if j not in taken)]
+        if len(group) >= least:
+            taken |= set(group)
+            groups.append(group)
+    return sorted(groups, key=len, reverse=True)

@@ -127,11 +127,13 @@ class PairsConfig(MineConfig):
         texts: the collection.
         threshold: the lowest cosine; null for any.
         limit: the largest number of pairs, the best ones; it bounds the memory too.
+        distinct: pair each distinct text once; false: exact duplicates are pairs of cosine 1.
     """
 
     texts: CollectionConfig
     threshold: float | None = None
     limit: PositiveInt = 500_000
+    distinct: bool = False
 
     def __post_init__(self):
         check_threshold(self.threshold)

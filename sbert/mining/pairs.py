@@ -8,6 +8,7 @@ from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
 from sbert.errors import require
 from sbert.markdown import markdown_table
+from sbert.mining.duplicates import Duplicates, find_duplicates
 from sbert.mining.embed import task_embeddings
 from sbert.mining.similar_pairs import SimilarPairs
 from sbert.mining.task import MiningTask
@@ -19,16 +20,20 @@ PAIR_RECORD = np.dtype([("pair", "<i8", 2), ("score", "<f4")])
 
 def find_pairs(
     task: MiningTask, texts: Collection, threshold: float | None, limit: int
-) -> tuple[Tensor, Tensor]:
-    """The result of `similar_pairs` for a collection, unit by unit; an interrupted search is
-    resumed."""
+) -> tuple[Duplicates, Tensor, Tensor]:
+    """The exact duplicates of a collection, and the best pairs of distinct vectors with their
+    scores, by `SimilarPairs`, unit by unit; an interrupted search is resumed."""
     done = task.open_output(task.settings(texts=texts))
-    corpus = task.make_corpus(task_embeddings(task, texts))
+    vectors = task_embeddings(task, texts)
+    duplicates = find_duplicates(task.make_corpus(vectors).vectors, texts.texts)
+    if duplicates.exist:
+        task.print(duplicates.describe(texts.texts or texts.ids))
+    corpus = task.make_corpus(duplicates.select_distinct(vectors))
     search = SimilarPairs(corpus, threshold, limit)
     if done and task.output:  # the pairs of former units are known to the main process alone
         records = np.frombuffer(task.output.read(), PAIR_RECORD)
         search.add(from_numpy(records["score"].copy()), from_numpy(records["pair"].copy()))
-    for unit in task.remaining_units(len(texts), UNIT_ROWS, done, "compare"):
+    for unit in task.remaining_units(len(duplicates), UNIT_ROWS, done, "compare"):
         unit_search = SimilarPairs(corpus, threshold, limit)
         unit_search.floor = search.floor
         unit_search.search(_process_share(task, unit))
@@ -37,7 +42,7 @@ def find_pairs(
         if task.output:
             records = np.rec.fromarrays([pairs.numpy(), scores.numpy()], dtype=PAIR_RECORD)
             task.output.append(records.tobytes())
-    return search.best()
+    return duplicates, *search.best()
 
 
 def _process_share(task: MiningTask, unit: slice) -> slice:
@@ -51,12 +56,22 @@ def mine_pairs(task: MiningTask) -> None:
     config = task.config
     texts = task.read(config.texts)
     require(len(texts) >= 2, f"{texts.name}: has {len(texts)} text; pairs need two")
-    scores, pairs = find_pairs(task, texts, config.threshold, config.limit)
+    duplicates, scores, pairs = find_pairs(task, texts, config.threshold, config.limit)
+    if config.distinct:
+        pairs = from_numpy(duplicates.first[pairs.numpy()])
+    else:
+        scores, pairs = duplicates.expand_pairs(scores, pairs, config.limit)
     print_best_pairs(task, texts, scores[:5], pairs[:5])
     at_least = "" if config.threshold is None else f" of cosine {config.threshold} or more"
-    more = f"; limit is reached, so there may be more{at_least}"
     summary = f"{len(pairs):,} pairs of {len(texts):,} texts{at_least}"
-    task.print(summary + more if len(pairs) == config.limit else summary)
+    if len(pairs) == config.limit:
+        summary += f"; limit is reached, so there may be more{at_least}"
+    task.print(summary)
+    if duplicates.exist and not config.distinct:
+        task.print(
+            f"{duplicates.pair_count:,} pairs are of exact duplicates; --distinct true leaves "
+            "them out"
+        )
     task.finish(encode_lines(_pair_rows(texts, scores, pairs), config.output, header=True))
 
 

@@ -1,6 +1,7 @@
 """All similar pairs of one collection, exactly (paraphrase mining).
 
-The definition is the plain loop over all pairs i < j with the scores of exact.py. A fast pass
+The definition is the plain loop over all pairs i < j with the scores of exact.py, of which one
+beyond 1 is 1; exact duplicates, which are searched once (duplicates.py), have 1. A fast pass
 computes every unordered pair once. It keeps a `floor`: a score that `limit` pairs are known to
 reach, or the threshold. A pair with fast score s' and error bound e lies between s' - e and s' + e:
 if s' + e is below the floor, the pair is dropped, otherwise it is scored again exactly. So the
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from sbert.errors import require
 from sbert.mining.config import check_threshold
+from sbert.mining.duplicates import Duplicates, find_duplicates
 from sbert.mining.exact import (
     GROUP,
     CorpusBlock,
@@ -45,7 +47,7 @@ class PairBounds(NamedTuple):
 
 
 class SimilarPairs:
-    """The best pairs so far: cosine at least `threshold`, at most `limit` of them.
+    """The best pairs of distinct vectors so far: cosine at least `threshold`, `limit` at most.
 
     `search(rows)` compares some vectors with all that follow them. When all rows have been
     searched, in any order, `best()` is the result.
@@ -128,7 +130,7 @@ class SimilarPairs:
         """Raise the floor to what `limit` pairs are known to reach; (P,), one bound a pair."""
         if len(lower_bounds) >= self.limit:
             least = lower_bounds.topk(self.limit, sorted=False)[0].min()
-            self.floor = max(self.floor, least.item())
+            self.floor = max(self.floor, min(1.0, least.item()))
 
     def _score_candidates(self, block: CorpusBlock) -> None:
         # only after all rows were compared with the block: the floor is above many of them then
@@ -138,7 +140,8 @@ class SimilarPairs:
                 self.corpus.vectors.load(part.rows), part.row, block.fp32, part.column
             )
             row, column = part.row + part.rows.start, part.column + block.columns.start
-            self.add(scores.cpu(), torch.stack([row, column], dim=1).cpu())
+            # the vectors' lengths are rounded, so that a cosine may pass 1 by its last digit
+            self.add(scores.clamp(-1, 1).cpu(), torch.stack([row, column], dim=1).cpu())
         self.unscored = []
 
     def add(self, scores: Tensor, pairs: Tensor) -> None:
@@ -168,7 +171,8 @@ def similar_pairs(
     """The unordered pairs of N vectors (N, H) with a cosine of at least `threshold`, the best
     `limit` of them: scores (P,) float32 and pairs (P, 2) int64.
 
-    i < j; best first, of equal scores the lower i and j first. The scores are exact (exact.py).
+    i < j; best first, of equal scores the lower i and j first. The scores are exact (exact.py);
+    exact duplicates have a cosine of 1.
 
     Args:
         options: those of `Corpus`.
@@ -176,6 +180,16 @@ def similar_pairs(
     Raises:
         InputError: NaN or infinity in a vector, a threshold outside [-1, 1], a limit below 1.
     """
-    search = SimilarPairs(Corpus(vectors, **options), threshold, limit)
-    search.search(slice(0, len(vectors)))
-    return search.best()
+    duplicates, scores, pairs = distinct_pairs(vectors, threshold, limit, **options)
+    return duplicates.expand_pairs(scores, pairs, limit)
+
+
+def distinct_pairs(
+    vectors: Vectors, threshold: float | None, limit: int, **options
+) -> tuple[Duplicates, Tensor, Tensor]:
+    """The exact duplicates among N vectors (N, H), and of the U distinct vectors what
+    `similar_pairs` gives: scores (P,), and pairs (P, 2) of their numbers."""
+    duplicates = find_duplicates(Corpus(vectors, **options).vectors)
+    search = SimilarPairs(Corpus(duplicates.select_distinct(vectors), **options), threshold, limit)
+    search.search(slice(0, len(duplicates)))
+    return duplicates, *search.best()

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from mine_inputs import plain_communities
 from sentence_transformers.util import community_detection
 from vectors import generator, scaled
 
 from sbert.mining.clusters import communities
-from sbert.mining.similar_pairs import similar_pairs
+from sbert.mining.similar_pairs import distinct_pairs
 
 
 def communities_of(vectors, threshold, min_size):
-    return communities(len(vectors), *similar_pairs(vectors, threshold), min_size)
+    return communities(*distinct_pairs(vectors, threshold, 500_000), min_size)
 
 
 def test_communities_by_hand():
@@ -46,3 +47,25 @@ def test_no_vector_is_in_two_communities_and_all_are_near_their_centre():
     unit = scaled(vectors).double()
     for centre, *others in found:
         assert (unit[others] @ unit[centre]).min() >= 0.9 - 1e-6
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exact_duplicates_as_in_the_loop_over_all_rows(seed):
+    """Each of 40 vectors is there up to 30 times, in any order."""
+    g = generator(seed)
+    centres = torch.randn(5, 6, generator=g).repeat_interleave(8, 0)
+    distinct = centres + 0.6 * torch.randn(40, 6, generator=g)
+    times = torch.randint(0, 30, (40,), generator=g) // torch.randint(1, 9, (40,), generator=g)
+    rows = distinct.repeat_interleave(times, 0)
+    vectors = rows[torch.randperm(len(rows), generator=g)]
+    unit = scaled(vectors).double()
+    products = (unit @ unit.T).float().clamp(-1, 1)
+    products[(unit[:, None] == unit).all(-1)] = 1
+    for threshold in (0.5, 0.75, 0.9, 1.0):
+        for min_size in (1, 2, 7, 25):
+            expected = plain_communities(products.tolist(), threshold, min_size)
+            assert communities_of(vectors, threshold, min_size) == expected
+
+
+def test_vectors_of_zeros_are_no_duplicates():
+    assert communities_of(torch.zeros(5, 3), 0.5, 1) == [[0], [1], [2], [3], [4]]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from mine_inputs import QUERIES, TEXTS, close, table, write_texts
+from mine_inputs import QUERIES, TEXTS, close, plain_communities, table, write_texts
 from tiny_models import write_classifier
 
 from sbert import BiEncoder, CrossEncoder
@@ -178,21 +178,6 @@ def test_pairs(made, mine_command, vectors, threshold, limit, ending, capsys):
     assert ("limit is reached" in said) == (len(best) == limit)
     if best:  # a training set of silver pairs
         assert read_dataset(DatasetConfig(str(folder / f"x.{ending}"), range=(-1, 1))).task == "sts"
-
-
-def plain_communities(products, threshold, least):
-    """From the text with the most neighbours on: all of those that are left, if they are enough."""
-    near = [
-        sorted((-s, j) for j, s in enumerate(row) if j != i and s >= threshold)
-        for i, row in enumerate(products)
-    ]
-    taken, groups = set(), []
-    for i in sorted(range(len(near)), key=lambda i: -len(near[i])):
-        group = [] if i in taken else [i, *(j for _, j in near[i] if j not in taken)]
-        if len(group) >= least:
-            taken |= set(group)
-            groups.append(group)
-    return sorted(groups, key=len, reverse=True)
 
 
 @pytest.mark.parametrize(("threshold", "least"), [(0.95, 2), (0.97, 4), (0.98, 1), (0.999, 9)])

@@ -13,9 +13,11 @@ from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
 
 
 def plain(vectors, threshold=None, limit=500_000):
-    """A loop over pairs: fp64 products, rounded to fp32; by score, then by index."""
+    """A loop over pairs: fp64 products, rounded to fp32, 1 for equal vectors and at most 1 for
+    others; by score, then by index."""
     vectors = scaled(vectors).double()
-    products = (vectors @ vectors.T).float()
+    products = (vectors @ vectors.T).float().clamp(-1, 1)
+    products[(vectors[:, None] == vectors).all(-1) & vectors.any(-1)] = 1
     found = []
     for i in range(len(vectors)):
         for j in range(i + 1, len(vectors)):
@@ -80,6 +82,40 @@ def test_ties_at_the_limit_are_cut_by_index(seed, count, limit, query_block, cor
         vectors, None, limit, precision="bf16", query_block=query_block, corpus_block=corpus_block
     )
     assert equal(found, plain(vectors, None, limit))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_exact_duplicates_reach_any_threshold(precision):
+    """Some have a cosine with themselves that rounds to less than 1."""
+    vectors = vectors_of(1, count=60, width=5)
+    own = (scaled(vectors).double() ** 2).sum(1).float()
+    assert (own < 1).any()
+    doubled = torch.cat([vectors, vectors, 2 * vectors])
+    scores, pairs = similar_pairs(doubled, threshold=1.0, precision=precision)
+    assert scores.tolist() == [1.0] * 180
+    assert pairs.tolist() == sorted(
+        pair for i in range(60) for pair in ([i, i + 60], [i, i + 120], [i + 60, i + 120])
+    )
+
+
+@pytest.mark.parametrize("limit", [1, 17, 200, 1000, 10**6])
+@pytest.mark.parametrize("threshold", [None, 0.6, 1.0])
+def test_many_duplicates_as_in_the_loop(limit, threshold):
+    """Vectors on a coarse grid: duplicates, and ties between pairs of unlike groups."""
+    for seed in range(4):
+        vectors = torch.randint(-1, 3, (90, 3), generator=generator(seed)).float()
+        vectors = vectors * torch.tensor([1.0, 0.37, 1e-3])
+        found = similar_pairs(vectors, threshold, limit, query_block=7, corpus_block=20)
+        assert equal(found, plain(vectors, threshold, limit))
+
+
+def test_a_limit_bounds_the_pairs_of_duplicates():
+    """100,000 equal vectors have 5e9 pairs."""
+    vectors = torch.ones(100_001, 2)
+    vectors[500] = torch.tensor([1.0, 0.9])
+    scores, pairs = similar_pairs(vectors, limit=40)
+    assert scores.tolist() == [1.0] * 40
+    assert pairs.tolist() == [[0, j] for j in range(1, 41)]
 
 
 def test_near_ties_are_told_apart():

@@ -1,0 +1,168 @@
+"""Exact duplicates of a collection: one vector with a count, which is searched once.
+
+Rows are duplicates if their texts are equal, or their vectors scaled to length 1. Their cosine is 1
+by definition, where rounding would make it 0.99999994 and lose it at a threshold of 1. A vector of
+zeros, whose cosine with any other is 0, has no duplicate but by its text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sbert.mining.exact import Vectors, VectorSet, blocks_of
+from sbert.texts import unique
+
+ROWS_AT_ONCE = 4096  # that are read and hashed together
+
+
+class SelectedRows:
+    """Some rows of vectors (N, H), read where they are needed: the file may exceed the memory."""
+
+    def __init__(self, vectors: Vectors, rows: np.ndarray):
+        self.vectors = vectors
+        self.rows = rows
+        self.shape = (len(rows), vectors.shape[1])
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, selected: slice | np.ndarray) -> Vectors:
+        return self.vectors[self.rows[selected]]
+
+
+@dataclass
+class Duplicates:
+    """N rows in U groups of exact duplicates.
+
+    group: (N,), the group of each row. The groups are numbered in the order of their first rows.
+    """
+
+    group: np.ndarray
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """(U,), the first row of each group."""
+        return np.unique(self.group, return_index=True)[1]
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(U,), the number of rows of each group."""
+        return np.bincount(self.group)
+
+    @cached_property
+    def _grouped_rows(self) -> np.ndarray:
+        """(N,), all rows, those of group 0 first."""
+        return np.argsort(self.group, kind="stable")
+
+    @cached_property
+    def _stop(self) -> np.ndarray:
+        """(U,), where each group ends in `_grouped_rows`."""
+        return np.cumsum(self.counts)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def exist(self) -> bool:
+        return len(self) < len(self.group)
+
+    @property
+    def pair_count(self) -> int:
+        """How many pairs of rows are exact duplicates."""
+        return int((self.counts * (self.counts - 1) // 2).sum())
+
+    def describe(self, names: Sequence[str]) -> str:
+        """How many there are and the most frequent one; `names` of the N rows."""
+        most = int(self.counts.argmax())
+        name = names[self.first[most]][:80]
+        return (
+            f"{len(self.group) - len(self):,} of {len(self.group):,} are exact duplicates of one "
+            f"before; the most frequent, {self.counts[most]:,} times: {name}"
+        )
+
+    def select_distinct(self, vectors: Vectors) -> Vectors | SelectedRows:
+        """The vectors (U, H) of the groups, of all vectors (N, H)."""
+        return SelectedRows(vectors, self.first) if self.exist else vectors
+
+    def rows_of(self, groups: np.ndarray) -> np.ndarray:
+        """The rows of some groups, one group after the other."""
+        counts = self.counts[groups]
+        return self._grouped_rows[_ranges(self._stop[groups] - counts, counts)]
+
+    def expand_pairs(self, scores: Tensor, pairs: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+        """Pairs of groups (P, 2) with scores (P,), in the order of `SimilarPairs.best` -> the pairs
+        of their rows and those within a group, in the same order, `limit` at most.
+
+        If `limit` pairs of groups are given, they need not be all: each holds a pair of rows.
+        """
+        if not self.exist:
+            return scores, pairs
+        repeated = np.flatnonzero(self.counts > 1)
+        links = np.concatenate([np.stack([repeated, repeated], 1), pairs.numpy()])
+        values = np.append(np.ones(len(repeated), np.float32), scores.numpy())
+        one, other = self.counts[links].T
+        sizes = np.where(links[:, 0] == links[:, 1], one * (one - 1) // 2, one * other)
+        kept = values >= values[_place_of(limit, sizes)]
+        return self._expand_links(values[kept], links[kept], limit)
+
+    def _expand_links(
+        self, scores: np.ndarray, links: np.ndarray, limit: int
+    ) -> tuple[Tensor, Tensor]:
+        """The pairs of the rows of linked groups (L, 2); a group linked with itself: within it."""
+        between = links[:, 0] != links[:, 1]
+        owner, target = np.concatenate([links, links[between][:, ::-1]]).T
+        scores = np.append(scores, scores[between])
+        # each row of the owner, with the rows of the target that follow it
+        row = self.rows_of(owner)
+        scores = np.repeat(scores, self.counts[owner])
+        target = np.repeat(target, self.counts[owner])
+        rows = self._grouped_rows
+        start = np.searchsorted(
+            self.group[rows] * len(rows) + rows, target * len(rows) + row, side="right"
+        )
+        count = self._stop[target] - start
+        order = np.lexsort((row, -scores))
+        row, scores, start, count = (part[order] for part in (row, scores, start, count))
+        last = _place_of(limit, count)  # with all others of the same score and row
+        stop = np.flatnonzero((scores == scores[last]) & (row == row[last]))[-1] + 1
+        partner = rows[_ranges(start[:stop], count[:stop])]
+        row, scores = (np.repeat(part[:stop], count[:stop]) for part in (row, scores))
+        best = np.lexsort((partner, row, -scores))[:limit]
+        pairs = np.stack([row[best], partner[best]], axis=1)
+        return torch.from_numpy(scores[best]), torch.from_numpy(pairs)
+
+
+def _ranges(start: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """start[0], start[0] + 1, ... (counts[0] numbers), start[1], ..."""
+    before = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) + np.repeat(start - before, counts)
+
+
+def _place_of(limit: int, sizes: np.ndarray) -> int:
+    """The first place up to which `sizes` sum to `limit`; the last place if they do not."""
+    return min(int(np.searchsorted(np.cumsum(sizes), limit)), len(sizes) - 1)
+
+
+def find_duplicates(vectors: VectorSet, texts: Sequence[str] = ()) -> Duplicates:
+    """The exact duplicates among N vectors, and the texts that they belong to, if there are some.
+
+    Raises:
+        InputError: NaN or infinity in a vector.
+    """
+    of_texts = Duplicates(unique(texts)[1] if texts else np.arange(len(vectors)))
+    _, group = unique(_row_keys(vectors, of_texts.first))
+    return Duplicates(group[of_texts.group])
+
+
+def _row_keys(vectors: VectorSet, rows: np.ndarray) -> Iterator[bytes | int]:
+    """A key of each of these rows, equal where the scaled vectors are: a hash of 128 bits."""
+    for part in blocks_of(len(rows), ROWS_AT_ONCE):
+        loaded = vectors.load(rows[part]).cpu().numpy() + 0.0  # -0 becomes 0
+        for row, vector in zip(rows[part].tolist(), loaded, strict=True):
+            yield blake2b(vector, digest_size=16).digest() if vector.any() else row
