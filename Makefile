@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEIGHTS := models/all-MiniLM-L6-v2
 
-.PHONY: demo test lint package benchmark clean
+.PHONY: demo test lint package benchmark gpu clean
 
 # torch comes first and alone: resolving it with the rest may bring another build of it
 $(VENV)/installed: setup.cfg constraints.txt
@@ -45,6 +45,16 @@ benchmark: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python benchmarks/cross_encoder.py train
 	$(BIN)/python benchmarks/mining.py search
 	$(BIN)/python benchmarks/mining.py pairs
+
+# on a machine with a GPU
+gpu: $(VENV)/installed $(WEIGHTS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]'
+	SBERT_TEST_GPU=1 $(BIN)/python -m pytest tests/gpu
+	$(BIN)/python benchmarks/encode.py
+	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/cross_encoder.py predict
+	$(BIN)/python benchmarks/cross_encoder.py train
+	$(BIN)/python benchmarks/mining.py search --size 100000
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -18,6 +18,7 @@ from sentence_transformers import SentenceTransformer
 from sbert import BiEncoder
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
+from sbert.device import default_device
 from sbert.evaluation.metrics import spearman
 from sbert.evaluation.scorers import pair_scores
 from sbert.markdown import markdown_table
@@ -34,7 +35,7 @@ def main() -> None:
     args = options.parse_args()
     rows = read_dataset(DatasetConfig(args.data, args.split))
     texts = [text for column in rows.texts for text in column]
-    ours = BiEncoder.from_pretrained(args.model)
+    ours = BiEncoder.from_pretrained(args.model).to(default_device())
     theirs = SentenceTransformer(args.model, device=str(ours.device))
     low = SentenceTransformer(
         args.model, device=str(ours.device), model_kwargs={"torch_dtype": torch.bfloat16}

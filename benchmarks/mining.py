@@ -51,17 +51,19 @@ def load_vectors(count: int) -> np.ndarray:
     """The embeddings (N, H) of `count` sentences; made where the file has fewer."""
     if not EMBEDDINGS.exists() or len(np.load(EMBEDDINGS, mmap_mode="r")) < count:
         from sbert import BiEncoder
+        from sbert.device import default_device
 
         EMBEDDINGS.parent.mkdir(exist_ok=True)
-        model = BiEncoder.from_pretrained(MODEL)
+        model = BiEncoder.from_pretrained(MODEL).to(default_device())
         np.save(EMBEDDINGS, model.encode(read_sentences(count), progress=None))
     return np.array(np.load(EMBEDDINGS, mmap_mode="r")[:count])
 
 
 def sbert_search(queries, corpus, k=10):
+    from sbert.device import default_device
     from sbert.mining.search import top_k
 
-    return top_k(queries, corpus, k)[1]
+    return top_k(queries, corpus, k, device=default_device())[1]
 
 
 def faiss_search(queries, corpus, k=10):
@@ -83,18 +85,27 @@ def sentence_transformers_search(queries, corpus, k=10):
 
 
 def torch_search(queries, corpus, k=10):
-    queries = torch.nn.functional.normalize(torch.from_numpy(queries))
-    corpus = torch.nn.functional.normalize(torch.from_numpy(corpus))
-    return torch.cat([(block @ corpus.T).topk(k)[1] for block in queries.split(256)])
+    from sbert.device import default_device
+
+    device = default_device()
+    queries = torch.nn.functional.normalize(torch.from_numpy(queries).to(device))
+    corpus = torch.nn.functional.normalize(torch.from_numpy(corpus).to(device))
+    block = 256 if device.type == "cpu" else 4096
+    return torch.cat([(part @ corpus.T).topk(k)[1] for part in queries.split(block)]).cpu()
 
 
 def bf16_products(queries, corpus, k=10):
     """The lower limit: the products in bf16 alone."""
-    queries = torch.from_numpy(queries).bfloat16()
-    corpus = torch.from_numpy(corpus).bfloat16()
-    scores = torch.empty(256, len(corpus), dtype=torch.bfloat16)
-    for block in queries.split(256):
+    from sbert.device import default_device
+
+    device = default_device()
+    queries = torch.from_numpy(queries).to(device, torch.bfloat16)
+    corpus = torch.from_numpy(corpus).to(device, torch.bfloat16)
+    size = 256 if device.type == "cpu" else 4096
+    scores = torch.empty(size, len(corpus), dtype=torch.bfloat16, device=device)
+    for block in queries.split(size):
         torch.mm(block, corpus.T, out=scores[: len(block)])
+    scores[0, 0].item()  # waits for the device
     return []
 
 

@@ -16,8 +16,14 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def default_device() -> torch.device:
-    """The accelerator that torch sees (CUDA, MPS, XPU, ...), else the CPU."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
+    """The accelerator of this machine (CUDA, MPS, XPU, ...), else the CPU.
+
+    ACCELERATE_USE_CPU=1 in the environment chooses the CPU.
+    """
+    # what torch was built for need not be in the machine
+    if parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available():
+        return torch.device("cpu")
+    return torch.accelerator.current_accelerator()
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
@@ -42,7 +48,7 @@ def make_accelerator(precision: Precision) -> Accelerator:
         InputError: fp16 on a CPU.
     """
     # without this Accelerate does not group processes on CPUs, and each would train alone
-    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    cpu = default_device().type == "cpu"
     device = PartialState(cpu=cpu).device
     dtype = resolve_precision(precision, device)
     if dtype == torch.float16 and device.type == "cpu":

@@ -1,5 +1,10 @@
-"""Fixtures shared by all tests: a tiny random encoder, sentences, the commands in this process."""
+"""Fixtures shared by all tests: a tiny random encoder, sentences, the commands in this process.
 
+The tests compute on the CPU, where many results are equal bit for bit; `make gpu` runs those of
+tests/gpu on the GPU.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +15,10 @@ from support import ROOT
 from tiny_models import WORDS, write_tiny
 
 from sbert import BiEncoder
+
+if not os.environ.get("SBERT_TEST_GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read at the first use of CUDA, also by subprocesses
+    os.environ["ACCELERATE_USE_CPU"] = "1"  # for other accelerators
 
 # tiny tensors: a second thread costs more than it brings, and sums keep one order
 torch.set_num_threads(1)
