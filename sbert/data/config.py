@@ -58,6 +58,8 @@ class DatasetConfig:
             retrieval and rerank, its default prompt, if it has one, for the other tasks.
         weight: the share of this dataset in an epoch, relative to the other training datasets; set
             it for all of them or for none.
+        keep_identical_ids: for retrieval, whether a query may find the document with its own id. By
+            default this document is left out of its ranking, as BEIR does.
         skip_empty: skip and count rows with an empty text, instead of stopping with an error.
         format: the file format, if the extension does not say it.
         name: the name in tables (default: path and split, such as stsb-dev).
@@ -82,6 +84,7 @@ class DatasetConfig:
     teacher: str | None = None
     prompts: str | list[str] | None = None
     weight: float | None = None
+    keep_identical_ids: bool = False
     skip_empty: bool = False
     format: Literal[tuple(READERS)] | None = None
     name: str | None = None

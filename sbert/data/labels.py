@@ -39,7 +39,7 @@ def _score_reader(config: DatasetConfig, binary: bool = False) -> LabelReader:
     )
 
     def read_score(value: object, location: str, texts: list[str | None]) -> float:
-        number = _number(value, "score", location)
+        number = read_number(value, "score", location)
         if not low <= number <= high:
             raise InputError(
                 f"{location}: the score {value} is outside [{low:g}, {high:g}]; "
@@ -70,7 +70,7 @@ def _class_reader(config: DatasetConfig) -> LabelReader:
 
 def read_relevance(value: object, location: str, texts: Sequence[str] = ()) -> float:
     """A grade from 0 (not relevant) upwards."""
-    number = _number(value, "relevance", location)
+    number = read_number(value, "relevance", location)
     if number < 0:
         raise InputError(
             f"{location}: the relevance {value} is not a number from 0 (not relevant) upwards"
@@ -78,7 +78,8 @@ def read_relevance(value: object, location: str, texts: Sequence[str] = ()) -> f
     return number
 
 
-def _number(value: object, name: str, location: str) -> float:
+def read_number(value: object, name: str, location: str) -> float:
+    """A finite number; `name` is what messages call it."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -114,7 +115,7 @@ class _TeacherReader:
             f"{location}: {kind}, {len(values)} for {negatives} negatives; the lines before have "
             f"{self.kind}",
         )
-        numbers = (_number(one, kind.removesuffix("s"), location) for one in values)
+        numbers = (read_number(one, kind.removesuffix("s"), location) for one in values)
         labelled = texts[1:] if kind == "scores" else texts[2:]
         return [math.nan if text is None else next(numbers) for text in labelled]
 

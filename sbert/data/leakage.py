@@ -111,7 +111,7 @@ def _pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, str, str]]:
     """(index of the unit, text, text) of every pair."""
     if isinstance(rows, Retrieval):
         for query, document, relevance in zip(*rows.qrels, strict=True):
-            if relevance > 0:
+            if relevance > 0 and document >= 0:
                 yield int(query), rows.queries[query], rows.corpus[document]
         return
     first, *others = rows.texts
@@ -145,7 +145,7 @@ class Contamination:
 def check_contamination(rows: Rows | Retrieval, seen: SeenTexts) -> Contamination:
     """Look up every pair and sentence of a test set in the texts seen in training."""
     found = list(normalised_pairs(rows))
-    units = 1 + max(unit for unit, _ in found)
+    units = len(unique(rows.texts[0])[0]) if rows.task == "rerank" else len(rows)
     pair_seen = np.zeros(units, bool)
     sentence_seen = np.zeros(units, bool)
     for unit, pair in found:

@@ -6,7 +6,7 @@ Each file is TSV or JSONL, plain or .gz; its columns have the names of either la
     corpus                        id text                    _id text, title (prepended to text)
     queries or queries_<split>    id text                    _id text
     qrels or qrels_<split>        query_id doc_id relevance  query-id corpus-id score
-    or qrels/<split>
+    or qrels/<split>              (or TREC's four fields, also as .txt)
 """
 
 import os
@@ -20,7 +20,7 @@ from sbert.errors import InputError, require
 
 BUILT_IN = Path(__file__).parent / "demo"  # written by tools/demo_corpus.py
 
-_QRELS = re.compile(r"qrels(?:[_/](.+?))?\.(?:tsv|jsonl)(?:\.gz)?")
+_QRELS = re.compile(r"qrels(?:[_/.](.+?))?\.(?:tsv|jsonl|txt)(?:\.gz)?")
 
 
 def data_dir() -> Path:

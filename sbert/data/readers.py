@@ -50,6 +50,12 @@ def _tab_fields(path: Path) -> Iterator[Fields]:
             yield number, line.split("\t")
 
 
+def _space_fields(path: Path) -> Iterator[Fields]:
+    for number, line in _numbered_lines(path):
+        if line.strip():
+            yield number, line.split()
+
+
 def _csv_fields(path: Path) -> Iterator[Fields]:
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
@@ -121,6 +127,8 @@ READERS: dict[str, Callable[[Path], Iterator[Line]]] = {
     ),
     # stsb-multi-mt as published: no header, quoted
     "stsb-multi-mt": _table_reader(_csv_fields, ["sentence1", "sentence2", "score"]),
+    # judgements of TREC: no header, spaces or tabs
+    "trec": _table_reader(_space_fields, ["query_id", "iteration", "doc_id", "relevance"]),
 }
 
 

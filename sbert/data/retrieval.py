@@ -4,42 +4,44 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
-from sbert.data.labels import read_relevance
 from sbert.data.origin import corpus_folder, data_dir, find_table, qrels_file, queries_file
-from sbert.data.readers import READERS, Line, file_format
-from sbert.data.schema import check_columns, check_text, prompt_names
+from sbert.data.retrieval_files import Qrels, read_identified, read_qrels
+from sbert.data.schema import prompt_names
 from sbert.data.subset import select_rows
 from sbert.errors import InputError, require
 
-# BEIR's column names, and those of this project
-_BEIR_COLUMNS = {"_id": "id", "query-id": "query_id", "corpus-id": "doc_id", "score": "relevance"}
-
 # the options of a dataset that apply to retrieval
-_OPTIONS = ["path", "split", "task", "limit", "limit_seed", "beyond", "prompts", "name"]
-
-
-class Qrels(NamedTuple):
-    """M judgements."""
-
-    query: np.ndarray  # (M,) int64, indices of queries
-    document: np.ndarray  # (M,) int64, indices of documents
-    relevance: np.ndarray  # (M,) float64, 0 for not relevant
+_OPTIONS = [
+    "path",
+    "split",
+    "task",
+    "limit",
+    "limit_seed",
+    "beyond",
+    "prompts",
+    "keep_identical_ids",
+    "name",
+]
 
 
 @dataclass
 class Retrieval:
     """Q queries, each with at least one relevant document, and a corpus of N documents.
 
-    Documents may be empty texts. `prompts`: the names of the model's prompts of queries and of
-    documents; None: not declared.
+    Documents may be empty texts.
+
+    Attributes:
+        prompts: the names of the model's prompts of queries and of documents; None: not declared.
+        own_documents: (Q,) int64, the document with the id of each query, which its ranking leaves
+            out, -1 for none; None: nothing is left out.
+        notes: what a reader of the results must know about the files.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Retrieval:
     qrels: Qrels
     skipped: Counter = field(default_factory=Counter)
     prompts: list[str] | None = None
+    own_documents: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
     task: ClassVar[TaskName] = "retrieval"
 
     def __len__(self) -> int:
@@ -68,7 +72,7 @@ class Retrieval:
         line += f", {len(self.qrels.query):,} judgements, {self.task}"
         for reason, count in self.skipped.items():
             line += f"; {count:,} queries skipped: {reason}"
-        return line
+        return "; ".join([line, *self.notes])
 
 
 def read_retrieval(config: DatasetConfig) -> Retrieval:
@@ -77,20 +81,20 @@ def read_retrieval(config: DatasetConfig) -> Retrieval:
     Queries without a relevant document are skipped and counted; `limit` chooses among the others.
 
     Raises:
-        InputError: an option that does not apply, a missing file or split, a duplicate or unknown
-            id, an empty query, a relevance that is not a number from 0 upwards, no document, no
-            query with a relevant document.
+        InputError: an option that does not apply, a missing file or split, a duplicate id, an empty
+            query, a relevance that is not a number, no document, judgements of other queries or
+            documents, no query with a relevant document.
     """
     folder = corpus_folder(config)
     _check_options(config, folder)
     qrels_path = qrels_file(config, folder)
-    queries = _read_texts(queries_file(config, folder), "query")
-    corpus = _read_texts(find_table(folder, "corpus"), "document")
-    qrels = _read_qrels(qrels_path, queries, corpus)
+    queries = read_identified(queries_file(config, folder), "query")
+    corpus = read_identified(find_table(folder, "corpus"), "document")
+    qrels, notes = read_qrels(qrels_path, queries, corpus)
     skipped = Counter()
     keep = _select_queries(config, qrels, len(queries.ids), qrels_path, skipped)
     name = config.name or "-".join(filter(None, [folder.resolve().name, config.split]))
-    return Retrieval(
+    rows = Retrieval(
         name=name,
         corpus_ids=corpus.ids,
         corpus=corpus.texts,
@@ -99,7 +103,32 @@ def read_retrieval(config: DatasetConfig) -> Retrieval:
         qrels=_renumber(qrels, keep),
         skipped=+skipped,  # without counts of 0
         prompts=prompt_names(config, "retrieval", 2, name),
+        notes=notes,
     )
+    if not config.keep_identical_ids:
+        _leave_out_identical_ids(rows)
+    return rows
+
+
+def _leave_out_identical_ids(rows: Retrieval) -> None:
+    """Leave out of each ranking the document with the id of the query, as BEIR does.
+
+    In its datasets ArguAna and Quora the queries are documents themselves.
+    """
+    index = {identifier: i for i, identifier in enumerate(rows.corpus_ids)}
+    own = np.array([index.get(identifier, -1) for identifier in rows.query_ids])  # (Q,)
+    if (own < 0).all():
+        return
+    rows.own_documents = own
+    note = f"{(own >= 0).sum():,} queries have the id of a document, which is left out for them"
+    judged = (own[rows.qrels.query] == rows.qrels.document) & (rows.qrels.document >= 0)
+    relevant = int((judged & (rows.qrels.relevance > 0)).sum())
+    if relevant:
+        note += (
+            f", {relevant:,} times though judged relevant (if their ids are equal by chance, set "
+            "keep_identical_ids)"
+        )
+    rows.notes.append(note)
 
 
 def _check_options(config: DatasetConfig, folder: Path | None) -> None:
@@ -120,84 +149,6 @@ def _check_options(config: DatasetConfig, folder: Path | None) -> None:
             f"{dataset}: {option.name} does not apply to task retrieval; its options are "
             f"{', '.join(_OPTIONS)}",
         )
-
-
-def _lines(path: Path) -> Iterator[Line]:
-    """The lines of a file, with the column names of this project."""
-    for number, line in READERS[file_format(path)](path):
-        for beir_name, name in _BEIR_COLUMNS.items():
-            if beir_name in line:
-                line.setdefault(name, line[beir_name])
-        yield number, line
-
-
-def _identifier(line: dict, column: str, location: str) -> str:
-    check_columns([column], line, location)
-    value = line[column]
-    if not isinstance(value, (str, int)) or not str(value).strip():
-        raise InputError(f"{location}: {column} {value!r} is neither a text nor a whole number")
-    return str(value)
-
-
-class _Texts(NamedTuple):
-    """The queries or the documents of a file."""
-
-    file: str
-    ids: list[str]
-    texts: list[str]
-
-
-def _read_texts(path: Path, kind: Literal["query", "document"]) -> _Texts:
-    """Read queries, of which none may be empty, or documents."""
-    first_line: dict[str, int] = {}  # by id
-    texts = []
-    for number, line in _lines(path):
-        location = f"{path}, line {number}"
-        identifier = _identifier(line, "id", location)
-        if identifier in first_line:
-            raise InputError(
-                f"{location}: duplicate id '{identifier}', also on line {first_line[identifier]}; "
-                f"every {kind} needs its own"
-            )
-        first_line[identifier] = number
-        check_columns(["text"], line, location)
-        title, text = line.get("title") or "", line["text"]
-        check_text("title", title, location)
-        check_text("text", text, location)
-        if kind == "query" and not text.strip():
-            raise InputError(
-                f"{location}: the text of query '{identifier}' is empty; fill it or remove it"
-            )
-        texts.append(f"{title} {text}".strip() if title.strip() else text)
-    require(texts, f"{path}: contains no {kind}")
-    return _Texts(path.name, list(first_line), texts)
-
-
-def _read_qrels(path: Path, queries: _Texts, corpus: _Texts) -> Qrels:
-    query_index = {identifier: index for index, identifier in enumerate(queries.ids)}
-    document_index = {identifier: index for index, identifier in enumerate(corpus.ids)}
-    relevance: dict[tuple[int, int], float] = {}  # by the indices of query and document
-    for number, line in _lines(path):
-        location = f"{path}, line {number}"
-        query = _identifier(line, "query_id", location)
-        document = _identifier(line, "doc_id", location)
-        if query not in query_index:
-            raise InputError(f"{location}: query_id '{query}' is not in {queries.file}")
-        if document not in document_index:
-            raise InputError(f"{location}: doc_id '{document}' is not in {corpus.file}")
-        pair = query_index[query], document_index[document]
-        if pair in relevance:
-            raise InputError(
-                f"{location}: query '{query}' and document '{document}' are judged twice; "
-                "keep one judgement"
-            )
-        check_columns(["relevance"], line, location)
-        relevance[pair] = read_relevance(line["relevance"], location)
-    require(relevance, f"{path}: contains no judgement")
-    return Qrels(
-        *np.array(list(relevance), np.int64).T,  # (M, 2) -> twice (M,)
-        np.array(list(relevance.values())),
-    )
 
 
 def _select_queries(

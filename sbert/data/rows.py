@@ -107,6 +107,10 @@ def read_dataset(
     """
     if config.task == "retrieval" or corpus_folder(config):
         return read_retrieval(config)
+    require(
+        not config.keep_identical_ids,
+        f"dataset {config.path}: keep_identical_ids is for retrieval folders",
+    )
     check_folds(config)
     file, lines = open_lines(config, labels)
     teacher = config.teacher and fingerprint_of(config.teacher)

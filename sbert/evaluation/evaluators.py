@@ -109,7 +109,10 @@ def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
 
 def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
     """Search of a whole corpus: nDCG@10 by trec_eval's formula, as BEIR (arXiv 2104.08663)."""
-    _, report.retrieved = scorer.search(rows.queries, rows.corpus, scorer.depth)
+    report.notes += [f"{rows.name}: {note}" for note in rows.notes]
+    own = rows.own_documents
+    exclude = None if own is None else own[:, None]  # (Q, 1)
+    _, report.retrieved = scorer.search(rows.queries, rows.corpus, scorer.depth, exclude)
     report.add_row_metrics(
         metrics.retrieval_metrics(report.retrieved, *rows.qrels), scorer.score_name
     )

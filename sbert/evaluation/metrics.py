@@ -168,8 +168,9 @@ def retrieval_metrics(
     relevant document.
 
     retrieved: (Q, K) documents of each query, best first, -1 where there are no more. The
-    judgements are query, document and relevance, (M,) each, no pair twice; a document is relevant
-    where its relevance is above 0, and one that is not judged is not relevant. With r_i the
+    judgements are query, document and relevance, (M,) each, no pair twice, -1 for a document that
+    no search can find; a document is relevant where its relevance is above 0, and one that is not
+    judged is not relevant. With r_i the
     relevance of the document at rank i, R the number of relevant documents of the query, hits_k =
     |{i <= k: r_i > 0}|:
 
@@ -213,6 +214,8 @@ def _relevance_of(retrieved: Array, query: Array, document: Array, relevance: Ar
 
     Looked up among the M judged pairs: a table of Q x N would be too large.
     """
+    present = document >= 0  # (M,)
+    query, document, relevance = query[present], document[present], relevance[present]
     if not len(query):
         return np.zeros(retrieved.shape)
     width = max(retrieved.max(initial=0), document.max(initial=0)) + 1

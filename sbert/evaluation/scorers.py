@@ -25,8 +25,9 @@ class Scorer:
     score_name: of the score that counts, "cosine" or "logit".
     score: {score name: (N,)}, larger is more similar.
     classify: logits (N, K) of K classes. classes: their names, where they are known.
-    search: Q queries, N documents and k to the scores (Q, k) and the indices (Q, k) of the k best
-        documents, best first; index -1 where there are no more.
+    search: Q queries, N documents, k, and the documents (Q, E) that a query does not find, -1 for
+        none, or None; to the scores (Q, k) and the indices (Q, k) of the k best documents, best
+        first; index -1 where there are no more.
     depth: the k of a search.
     """
 
@@ -34,7 +35,7 @@ class Scorer:
     score: Callable[[list[str], list[str]], dict[str, Array]] | None
     classify: Callable[[list[str], list[str]], Array] | None = None
     classes: list[str] | None = None
-    search: Callable[[list[str], list[str], int], tuple[Array, Array]] | None = None
+    search: Callable[[list[str], list[str], int, Array | None], tuple[Array, Array]] | None = None
     depth: int = RETRIEVAL_DEPTH
 
 
@@ -65,9 +66,11 @@ def bi_encoder_scorer(
         embeddings = torch.from_numpy(encode_distinct(left + right)).to(weight.device, weight.dtype)
         return head.logits(*embeddings.chunk(2)).cpu().numpy()  # of (N, H) each
 
-    def search(queries: list[str], corpus: list[str], k: int) -> tuple[Array, Array]:
+    def search(
+        queries: list[str], corpus: list[str], k: int, exclude: Array | None
+    ) -> tuple[Array, Array]:
         embeddings = np.split(encode_distinct(queries + corpus), [len(queries)])  # (Q, H), (N, H)
-        scores, indices = top_k(*embeddings, k, device=device)
+        scores, indices = top_k(*embeddings, k, exclude=exclude, device=device)
         return scores.numpy(), indices.numpy()
 
     return Scorer("cosine", score, classify if head else None, classes, search, depth)

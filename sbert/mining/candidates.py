@@ -1,6 +1,6 @@
 """Queries with known positives, and the candidates for their negatives: the nearest other texts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
 
@@ -21,12 +21,14 @@ from sbert.texts import unique
 class LabelledQueries:
     """Q distinct queries, N distinct texts to search, and the positives of each query among them.
 
-    positives: for each query the indices of its positives in `corpus`.
+    positives: for each query the indices of its positives in `corpus`. own: for each query that has
+    them, the indices of the documents with its id.
     """
 
     queries: list[str]
     corpus: list[str]
     positives: list[list[int]]
+    own: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def from_data(cls, data: Rows | Retrieval, corpus: Collection | None) -> "LabelledQueries":
@@ -44,15 +46,16 @@ class LabelledQueries:
         positives: list[list[int]] = [[] for _ in distinct]
         for query, positive in unique(zip(index.tolist(), relevant, strict=True))[0]:
             positives[query].append(positive)
-        return cls(distinct, texts, positives)
+        own = _own_documents(data, texts) if isinstance(data, Retrieval) else {}
+        return cls(distinct, texts, positives, own)
 
     def excluded(self) -> list[list[int]]:
-        """For each query the indices of what is no negative: its positives, the query itself, and
-        empty texts."""
+        """For each query the indices of what is no negative: its positives, the query itself, the
+        documents with its id, and empty texts."""
         index = {text: [i] for i, text in enumerate(self.corpus)}
         empty = [i for i, text in enumerate(self.corpus) if not text.strip()]
         return [
-            sorted({*positives, *index.get(query, []), *empty})
+            sorted({*positives, *index.get(query, []), *self.own.get(query, []), *empty})
             for query, positives in zip(self.queries, self.positives, strict=True)
         ]
 
@@ -61,12 +64,25 @@ def _relevant_documents(data: Retrieval) -> tuple[list[str], list[str], list[int
     texts, index = unique(data.corpus)
     present = np.array([bool(text.strip()) for text in data.corpus])
     qrels = data.qrels
-    relevant = (qrels.relevance > 0) & present[qrels.document]
+    relevant = (qrels.relevance > 0) & (qrels.document >= 0) & present[qrels.document]
     require(
-        relevant.any(), f"{data.name}: every relevant document is empty, so no query has a positive"
+        relevant.any(),
+        f"{data.name}: every relevant document is empty or not there, so no query has a positive",
     )
     queries = [data.queries[i] for i in qrels.query[relevant]]
     return queries, texts, index[qrels.document[relevant]].tolist()
+
+
+def _own_documents(data: Retrieval, texts: list[str]) -> dict[str, list[int]]:
+    """By query, the indices in `texts` of the documents with its id."""
+    index = {text: i for i, text in enumerate(texts)}
+    own: dict[str, list[int]] = {}
+    if data.own_documents is None:
+        return own
+    for query, document in zip(data.queries, data.own_documents, strict=True):
+        if document >= 0:
+            own.setdefault(query, []).append(index[data.corpus[document]])
+    return own
 
 
 def _positive_rows(rows: Rows, corpus: Collection | None) -> tuple[list[str], list[str], list[int]]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from data_inputs import PAIRS
 from retrieval_inputs import (
     CORPUS,
     KEPT,
@@ -103,17 +104,47 @@ def test_limit_is_of_queries_and_the_corpus_stays_whole(data_folder):
     assert "; 1 queries skipped: beyond limit 2" in some.describe()
 
 
+def test_the_document_with_the_id_of_a_query_is_left_out(data_folder):
+    folder = write_project_layout(data_folder / "own", end=".tsv")
+    write_file(folder / "corpus.tsv", tsv("id text", [*CORPUS.items(), ("q2", "e"), ("q5", "f")]))
+    rows = read_dataset(DatasetConfig("own", split="test"))
+    assert rows.own_documents.tolist() == [-1, 5, -1], "of q1, q2, q4; q5 is not judged"
+    note = "1 queries have the id of a document, which is left out for them"
+    assert rows.notes == [note]
+    assert rows.describe().endswith(f"; {note}")
+    kept = read_dataset(DatasetConfig("own", split="test", keep_identical_ids=True))
+    assert (kept.own_documents, kept.notes) == (None, [])
+
+
+def test_a_relevant_document_that_is_left_out_is_said(data_folder):
+    folder = write_project_layout(data_folder / "own", end=".tsv")
+    write_file(folder / "corpus.tsv", tsv("id text", [*CORPUS.items(), ("q2", "e")]))
+    write_file(
+        folder / "qrels_test.tsv", tsv("query_id doc_id relevance", [("q2", "q2", 1), *QRELS])
+    )
+    [note] = read_dataset(DatasetConfig("own", split="test")).notes
+    assert note.endswith(
+        "left out for them, 1 times though judged relevant (if their ids are equal by chance, "
+        "set keep_identical_ids)"
+    )
+
+
+def test_identical_ids_are_a_matter_of_retrieval(put):
+    with pytest.raises(InputError, match="keep_identical_ids is for retrieval folders"):
+        read_dataset(DatasetConfig(put(PAIRS), keep_identical_ids=True))
+
+
 # file: its new content, None to delete it; and the message, {} the file
 BAD = {
-    "query that is unknown": (
+    "other queries": (
         "qrels_test.tsv",
-        tsv("query_id doc_id relevance", [("q1", "d1", 1), ("q9", "d1", 1)]),
-        "{}, line 3: query_id 'q9' is not in queries_test.tsv",
+        tsv("query_id doc_id relevance", [("q8", "d1", 1), ("q9", "d1", 1)]),
+        "{}: judges none of the queries in {.parent}/queries_test.tsv; their ids differ",
     ),
-    "document that is unknown": (
+    "other documents": (
         "qrels_test.tsv",
-        tsv("query_id doc_id relevance", [("q1", "d9", 1)]),
-        "{}, line 2: doc_id 'd9' is not in corpus.tsv",
+        tsv("query_id doc_id relevance", [("q1", "d9", 1), ("q9", "d1", 1)]),
+        "{}: judges none of the documents in {.parent}/corpus.tsv; their ids differ",
     ),
     "pair judged twice": (
         "qrels_test.tsv",
@@ -125,10 +156,10 @@ BAD = {
         tsv("query_id doc_id relevance", [("q1", "d1", "high")]),
         "{}, line 2: the relevance 'high' is not a finite number",
     ),
-    "negative relevance": (
+    "nothing but negative judgements": (
         "qrels_test.tsv",
         tsv("query_id doc_id relevance", [("q1", "d1", -1)]),
-        "{}, line 2: the relevance -1 is not a number from 0 (not relevant) upwards",
+        "{}: no query has a relevant document (relevance above 0)",
     ),
     "NaN relevance": (
         "qrels_test.tsv",
@@ -254,7 +285,8 @@ def test_bad_lines_of_json(data_folder, row, message):
             (
                 {"split": "test", name: value},
                 f"dataset small: {name} does not apply to task retrieval; its options are "
-                "path, split, task, limit, limit_seed, beyond, prompts, name",
+                "path, split, task, limit, limit_seed, beyond, prompts, keep_identical_ids, "
+                "name",
             )
             for name, value in {
                 "texts": ["id"],

@@ -75,6 +75,19 @@ def test_a_bi_encoder_searches_by_cosine_in_one_call():
     assert set(report.metrics) == {f"{name}_cosine" for name in metrics_by_loop(*random_search(0))}
 
 
+def test_a_query_does_not_find_the_document_with_its_id():
+    rows = by_hand()
+    rows.own_documents = np.array([0, -1])
+    rows.notes = ["said"]
+    report = evaluate_rows(rows, bi_encoder_scorer(Lookup()))
+    assert report.retrieved[:, :5].tolist() == [[4, 3, 1, 2, -1], [2, 1, 3, 0, 4]]
+    dcg = 2 + 1 / math.log2(4)
+    assert report.primary == pytest.approx((dcg / (2 + 1 / math.log2(3)) + 1 / 2) / 2)
+    assert report.notes == ["vectors: said"]
+    scorer = Predict(**dict.fromkeys(rows.corpus, 0)).scorer()
+    assert rerank(rows, report, scorer, 3).retrieved[0, :5].tolist() == [4, 3, 1, 2, -1]
+
+
 @pytest.mark.parametrize("classes", [1, 3])
 def test_a_cross_encoder_alone_cannot_search(classes):
     with pytest.raises(InputError) as error:

@@ -4,8 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from retrieval_inputs import metrics_by_loop, metrics_by_trec_eval, random_search
+import pytrec_eval
+from retrieval_inputs import (
+    jsonl,
+    metrics_by_loop,
+    metrics_by_trec_eval,
+    random_search,
+    tsv,
+    write_file,
+)
 
+from sbert.data.config import DatasetConfig
+from sbert.data.rows import read_dataset
 from sbert.evaluation.metrics import mean_defined, retrieval_metrics
 
 
@@ -60,3 +70,29 @@ def test_queries_without_a_relevant_document_do_not_count():
     none = means(found, np.array([0]), np.array([0]), np.array([0.0]))
     assert all(math.isnan(value) for value in none.values())
     assert all(math.isnan(value) for value in means(found, *np.zeros((3, 0), int)).values())
+
+
+def test_absent_documents_and_negative_judgements_are_those_of_trec_eval(tmp_path):
+    generator = np.random.default_rng(0)
+    queries, documents = [f"q{i}" for i in range(8)], [f"d{i}" for i in range(40)]
+    judged = [
+        (query, f"d{d}", int(generator.integers(-2, 4)))
+        for query in [*queries, "q99"]
+        for d in generator.permutation(60)[:15]  # 20 of the 60 are not in the corpus
+    ]
+    write_file(tmp_path / "corpus.jsonl", jsonl({"_id": d, "text": d} for d in documents))
+    write_file(tmp_path / "queries.jsonl", jsonl({"_id": q, "text": q} for q in queries))
+    write_file(tmp_path / "qrels/test.tsv", tsv("query-id corpus-id score", judged))
+    rows = read_dataset(DatasetConfig(str(tmp_path), split="test"))
+    found = np.stack([generator.permutation(40)[:30] for _ in rows.queries])
+    run, qrels = {}, {}
+    for query, row in zip(rows.query_ids, found, strict=True):
+        run[query] = {documents[d]: float(-rank) for rank, d in enumerate(row)}
+    for query, document, relevance in judged:
+        qrels.setdefault(query, {})[document] = relevance
+    names = {"ndcg@10": "ndcg_cut_10", "map@100": "map_cut_100", "recall@10": "recall_10"}
+    wanted = {"ndcg_cut_10", "map_cut_100", "recall_10"}
+    expected = pytrec_eval.RelevanceEvaluator(qrels, wanted).evaluate(run)
+    values = retrieval_metrics(found, *rows.qrels)
+    for ours, theirs in names.items():
+        assert values[ours] == pytest.approx([expected[q][theirs] for q in rows.query_ids])

@@ -95,6 +95,18 @@ def test_retrieval_data():
         LabelledQueries.from_data(retrieval(["a", ""], ["q"], [(0, 1, 1), (0, 0, 0)]), None)
 
 
+def test_the_document_with_the_id_of_a_query_is_no_negative():
+    data = retrieval(["title q", "r", "a", "b"], ["q", "r", "q"], [(0, 2, 1), (1, 3, 1)])
+    data.own_documents = np.array([0, -1, 3])
+    labelled = LabelledQueries.from_data(data, None)
+    assert labelled.excluded() == [[0, 2, 3], [1, 3]]
+
+
+def test_a_document_that_is_not_there_is_no_positive():
+    data = retrieval(["a", "b"], ["q"], [(0, -1, 1), (0, 0, 1)])
+    assert positives_of(LabelledQueries.from_data(data, None)) == {"q": ["a"]}
+
+
 def test_cosines_against_numpy():
     generator = np.random.default_rng(0)
     query, vectors = (
