@@ -30,8 +30,8 @@ class DatasetConfig:
             negatives after the first may be empty, and a JSONL column may hold a list of them.
         label: the column of the score, class or relevance. In triplets, for a loss that reads them:
             the column of a teacher's margins, score(positive) - score(negative), one number or, in
-            JSONL, a list with one number for each negative; or a list with its scores of the
-            positive and of each negative.
+            JSONL, a list with one number for each negative; or a list of its scores of the positive
+            and of each negative, of which the margins are computed.
         range: the lowest and highest possible score, for example [0, 5]; scores are scaled from it
             to [0, 1]. Known for stsb, stsb_multi_mt, sts12 to sts16 and afs; otherwise [0, 1].
         classes: the class labels in the file, in the order of their numbers 0 to K-1 (default:

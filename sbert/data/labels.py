@@ -1,4 +1,4 @@
-"""Labels: how a field of a line becomes a score, a class, a relevance, or a teacher's scores.
+"""Labels: how a field of a line becomes a score in [0, 1], a class, a relevance or margins.
 
 `TASK_LABELS` says for each task which column holds the label, its type and its reader. An invalid
 label stops the reading with one line that names the file, the line, the value and what is expected.
@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from sbert.data.config import DatasetConfig, TaskName
 from sbert.errors import InputError, require
 
 Label = float | int | list[float]
-
-# what a teacher says of a triplet: the difference of the positive and each negative, or all scores
-TeacherLabels = Literal["margins", "scores"]
 
 # (value, location for messages, texts of the row) -> label
 LabelReader = Callable[[object, str, list[str | None]], Label]
@@ -89,35 +86,26 @@ def read_number(value: object, name: str, location: str) -> float:
     return number
 
 
-class _TeacherReader:
-    """Reads a teacher's margins or scores of triplets; their number says which, as `label_kind`.
+def _read_margins(value: object, location: str, texts: list[str | None]) -> list[float]:
+    """The margins of one triplet: one for each negative, NaN where the row lacks the negative.
 
-    A row gives one margin for each negative, or a score for the positive and for each negative.
-    Where it lacks a negative, NaN stands.
+    They are given as such, or as a teacher's scores: of the positive, then of each negative.
     """
-
-    def __init__(self):
-        self.kind: TeacherLabels | None = None  # of the first row
-
-    def __call__(self, value: object, location: str, texts: list[str | None]) -> list[float]:
-        values = value if isinstance(value, list) else [value]
-        negatives = sum(text is not None for text in texts[2:])
-        kinds: dict[int, TeacherLabels] = {negatives: "margins", negatives + 1: "scores"}
-        kind = kinds.get(len(values))
-        require(
-            kind,
-            f"{location}: {len(values)} labels for {negatives} negatives; needed is a margin for "
-            "each negative, or a score for the positive and for each negative",
-        )
-        self.kind = self.kind or kind
-        require(
-            kind == self.kind,
-            f"{location}: {kind}, {len(values)} for {negatives} negatives; the lines before have "
-            f"{self.kind}",
-        )
-        numbers = (read_number(one, kind.removesuffix("s"), location) for one in values)
-        labelled = texts[1:] if kind == "scores" else texts[2:]
-        return [math.nan if text is None else next(numbers) for text in labelled]
+    values = value if isinstance(value, list) else [value]
+    negatives = texts[2:]
+    count = sum(text is not None for text in negatives)
+    require(
+        len(values) in (count, count + 1),
+        f"{location}: {len(values)} labels for {count} negatives; needed is a margin for each "
+        "negative, or a score for the positive and for each negative",
+    )
+    name = "margin" if len(values) == count else "score"
+    numbers = [read_number(one, name, location) for one in values]
+    if name == "score":
+        positive, *scores = numbers
+        numbers = [positive - score for score in scores]
+    margins = iter(numbers)
+    return [math.nan if text is None else next(margins) for text in negatives]
 
 
 class TaskLabels(NamedTuple):
@@ -134,12 +122,12 @@ TASK_LABELS: dict[TaskName, TaskLabels] = {
     "nli": TaskLabels("label", np.int64, _class_reader),
     "rerank": TaskLabels("score", np.float64, lambda config: read_relevance),
     "pair": TaskLabels(None, np.float32, None),
-    "triplet": TaskLabels(None, np.float32, lambda config: _TeacherReader()),
+    "triplet": TaskLabels(None, np.float32, lambda config: _read_margins),
 }
 
 
 def stack_labels(labels: list[Label], task: TaskName) -> np.ndarray:
-    """Labels of N rows as an array (N,), or of triplets (N, K), NaN where a row has fewer."""
+    """Labels of N rows as an array (N,), or margins as (N, C - 2), NaN where a row has fewer."""
     if task == "triplet":
         labels = list(zip(*zip_longest(*labels, fillvalue=math.nan), strict=True))
     return np.array(labels, TASK_LABELS[task].dtype)

@@ -18,7 +18,6 @@ from sbert.data.labels import (
     NLI_CLASSES,
     TASK_LABELS,
     Label,
-    TeacherLabels,
     stack_labels,
 )
 from sbert.data.origin import corpus_folder, dataset_name, open_lines
@@ -46,9 +45,8 @@ class Rows:
     Attributes:
         texts: C lists of N strings; None for a negative that a row lacks.
         labels: (N,) float32 in [0, 1] (sts, binary), (N,) int64 classes (nli), (N,) float64 from 0
-            upwards (rerank); of triplets float32, NaN for a negative that a row lacks: (N, C - 2)
-            a teacher's margins, score(positive) - score(negative), or (N, C - 1) its scores of the
-            positive and each negative; None without labels.
+            upwards (rerank), or (N, C - 2) float32 margins of triplets, NaN for a negative that a
+            row lacks; None without labels.
         sources: N names of the parts of the dataset that the rows come from.
         skipped: how many rows were left out on purpose, by reason.
         file: the file, or the hub dataset, that the rows were read from.
@@ -72,13 +70,6 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts[0])
-
-    @property
-    def label_kind(self) -> TeacherLabels | None:
-        """Which of the two the labels of triplets are, by their number; None for other labels."""
-        if self.labels is None or self.labels.ndim == 1:
-            return None
-        return "scores" if self.labels.shape[1] == len(self.texts) - 1 else "margins"
 
     def describe(self) -> str:
         rows = f"{self.name}: {len(self):,} rows, {self.task}"

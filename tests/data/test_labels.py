@@ -143,20 +143,15 @@ def test_null_relevance_is_refused(put):
 
 def test_margins_stand_at_their_negatives(put):
     rows = [query(["a", "", "c"]) | {"margin": [0.5, -1]}, query(["a"]) | {"margin": 2}]
-    read = read_dataset(DatasetConfig(as_json(put, *rows), label="margin"))
-    assert (read.label_kind, read.labels.dtype) == ("margins", np.float32)
-    np.testing.assert_array_equal(read.labels, [[0.5, np.nan, -1], [2, np.nan, np.nan]])
+    margins = read_dataset(DatasetConfig(as_json(put, *rows), label="margin")).labels
+    assert margins.dtype == np.float32
+    np.testing.assert_array_equal(margins, [[0.5, np.nan, -1], [2, np.nan, np.nan]])
 
 
-def test_scores_stand_at_the_positive_and_the_negatives(put):
+def test_scores_of_the_positive_and_the_negatives_become_margins(put):
     rows = [query(["a", "", "c"]) | {"y": [9, 0.5, -1]}, query(["a"]) | {"y": [8, 2]}]
-    read = read_dataset(DatasetConfig(as_json(put, *rows), label="y"))
-    assert (read.label_kind, read.labels.dtype) == ("scores", np.float32)
-    np.testing.assert_array_equal(read.labels, [[9, 0.5, np.nan, -1], [8, 2, np.nan, np.nan]])
-
-
-def test_other_labels_have_no_kind(put):
-    assert read_dataset(DatasetConfig(put(PAIRS))).label_kind is None
+    margins = read_dataset(DatasetConfig(as_json(put, *rows), label="y")).labels
+    np.testing.assert_array_equal(margins, [[8.5, np.nan, 10], [6, np.nan, np.nan]])
 
 
 NEEDED = "needed is a margin for each negative, or a score for the positive and for each negative"
@@ -176,10 +171,3 @@ NEEDED = "needed is a margin for each negative, or a score for the positive and 
 def test_bad_labels_of_a_teacher_are_named_with_their_line(put, labels, said):
     path = as_json(put, query(["a", "", "c"]) | {"margin": labels})
     assert refusal(path, label="margin") == f"{path}, line 1: {said}"
-
-
-def test_margins_and_scores_in_one_file(put):
-    path = as_json(put, query(["a"]) | {"y": [1, 2]}, query(["a"]) | {"y": [1]})
-    assert refusal(path, label="y") == (
-        f"{path}, line 2: margins, 1 for 1 negatives; the lines before have scores"
-    )
