@@ -86,26 +86,33 @@ def read_number(value: object, name: str, location: str) -> float:
     return number
 
 
-def _read_margins(value: object, location: str, texts: list[str | None]) -> list[float]:
-    """The margins of one triplet: one for each negative, NaN where the row lacks the negative.
+class _MarginReader:
+    """Reads the margins of triplets: one for each negative, NaN where a row lacks the negative.
 
-    They are given as such, or as a teacher's scores: of the positive, then of each negative.
+    They are given as such, or as a teacher's scores: of the positive, then of each negative. The
+    number of labels says which, and all rows give the same.
     """
-    values = value if isinstance(value, list) else [value]
-    negatives = texts[2:]
-    count = sum(text is not None for text in negatives)
-    require(
-        len(values) in (count, count + 1),
-        f"{location}: {len(values)} labels for {count} negatives; needed is a margin for each "
-        "negative, or a score for the positive and for each negative",
-    )
-    name = "margin" if len(values) == count else "score"
-    numbers = [read_number(one, name, location) for one in values]
-    if name == "score":
-        positive, *scores = numbers
-        numbers = [positive - score for score in scores]
-    margins = iter(numbers)
-    return [math.nan if text is None else next(margins) for text in negatives]
+
+    def __init__(self):
+        self.kind: str | None = None  # margin or score, as in the first row
+
+    def __call__(self, value: object, location: str, texts: list[str | None]) -> list[float]:
+        values = value if isinstance(value, list) else [value]
+        negatives = texts[2:]
+        count = sum(text is not None for text in negatives)
+        kind = {count: "margin", count + 1: "score"}.get(len(values))
+        self.kind = self.kind or kind
+        require(
+            kind and kind == self.kind,
+            f"{location}: {len(values)} labels for {count} negatives; in every row a margin for "
+            "each negative, or else a score for the positive and for each negative, is needed",
+        )
+        numbers = [read_number(one, kind, location) for one in values]
+        if kind == "score":
+            positive, *scores = numbers
+            numbers = [positive - score for score in scores]
+        margins = iter(numbers)
+        return [math.nan if text is None else next(margins) for text in negatives]
 
 
 class TaskLabels(NamedTuple):
@@ -122,7 +129,7 @@ TASK_LABELS: dict[TaskName, TaskLabels] = {
     "nli": TaskLabels("label", np.int64, _class_reader),
     "rerank": TaskLabels("score", np.float64, lambda config: read_relevance),
     "pair": TaskLabels(None, np.float32, None),
-    "triplet": TaskLabels(None, np.float32, lambda config: _read_margins),
+    "triplet": TaskLabels(None, np.float32, lambda config: _MarginReader()),
 }
 
 

@@ -14,12 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
-from sbert.data.labels import (
-    NLI_CLASSES,
-    TASK_LABELS,
-    Label,
-    stack_labels,
-)
+from sbert.data.labels import NLI_CLASSES, TASK_LABELS, Label, stack_labels
 from sbert.data.origin import corpus_folder, dataset_name, open_lines
 from sbert.data.readers import Line
 from sbert.data.retrieval import Retrieval, read_retrieval

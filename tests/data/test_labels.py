@@ -154,14 +154,17 @@ def test_scores_of_the_positive_and_the_negatives_become_margins(put):
     np.testing.assert_array_equal(margins, [[8.5, np.nan, 10], [6, np.nan, np.nan]])
 
 
-NEEDED = "needed is a margin for each negative, or a score for the positive and for each negative"
+NEEDED = (
+    "; in every row a margin for each negative, or else a score for the positive and for each "
+    "negative, is needed"
+)
 
 
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([0.5], f"1 labels for 2 negatives; {NEEDED}"),
-        ([1, 2, 3, 4], f"4 labels for 2 negatives; {NEEDED}"),
+        ([0.5], f"1 labels for 2 negatives{NEEDED}"),
+        ([1, 2, 3, 4], f"4 labels for 2 negatives{NEEDED}"),
         (["high", 1], "the margin 'high' is not a finite number"),
         ([1, None], "the margin 'None' is not a finite number"),
         ([1, None, 3], "the score 'None' is not a finite number"),
@@ -171,3 +174,8 @@ NEEDED = "needed is a margin for each negative, or a score for the positive and 
 def test_bad_labels_of_a_teacher_are_named_with_their_line(put, labels, said):
     path = as_json(put, query(["a", "", "c"]) | {"margin": labels})
     assert refusal(path, label="margin") == f"{path}, line 1: {said}"
+
+
+def test_margins_and_scores_in_one_file(put):
+    path = as_json(put, query(["a"]) | {"y": [1, 2]}, query(["a", "b"]) | {"y": [1, 2]})
+    assert refusal(path, label="y") == f"{path}, line 2: 2 labels for 2 negatives{NEEDED}"
