@@ -41,7 +41,7 @@ class BiEncoder(Encoder, Prompted):
     """
 
     progress_label = "encode"
-    output_setting = "pooling"
+    unused_weights = "transformer.pooler."
 
     def __init__(
         self,
@@ -120,6 +120,19 @@ class BiEncoder(Encoder, Prompted):
         """H, the size of an embedding."""
         sizes = [module.linear.out_features for module in self.head if isinstance(module, Dense)]
         return sizes[-1] if sizes else self.transformer.config.hidden_size * len(self.pooling)
+
+    @property
+    def result_settings(self) -> dict:
+        # an empty prompt is none, unless it is the first of the prompts of documents
+        prompts = {name: text for name, text in self.prompts.items() if text}
+        return {
+            "pooling": self.pooling,
+            "include_prompt": self.include_prompt,
+            "head": str(self.head),
+            "prompts": [prompts, self.find_prompt(), self.document_prompt],
+            "similarity": self.similarity_fn_name,
+            "size": self.embedding_dim(),
+        }
 
     def embedding_dim(self, truncate_dim: int | None = None) -> int:
         """Numbers of an embedding of `encode`: `truncate_dim`, else the model's own, else all.

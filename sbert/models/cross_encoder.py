@@ -42,7 +42,6 @@ class CrossEncoder(Encoder):
     """
 
     progress_label = "predict"
-    output_setting = "activation"
 
     def __init__(
         self,
@@ -97,6 +96,10 @@ class CrossEncoder(Encoder):
     def dim(self) -> int:
         """K, logits a pair."""
         return self.transformer.config.num_labels
+
+    @property
+    def result_settings(self) -> dict:
+        return {"activation": self.activation}
 
     @property
     def classes(self) -> list[str] | None:

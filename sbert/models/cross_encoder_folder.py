@@ -75,6 +75,3 @@ def write_cross_encoder_folder(
     transformer.config.sentence_transformers = {"activation_fn": _CLASSES[activation]}
     transformer.config.sbert_ce_default_activation_function = _CLASSES[activation]
     save_backbone(root, transformer, tokenizer, max_length)
-    # files of another model that was saved here before
-    for stale in ("modules.json", "sentence_bert_config.json", ST_CONFIG):
-        (root / stale).unlink(missing_ok=True)

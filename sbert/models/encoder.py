@@ -2,6 +2,7 @@
 
 import abc
 import hashlib
+import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -28,7 +30,7 @@ class Encoder(nn.Module, abc.ABC):
     """
 
     progress_label: str
-    output_setting: str  # the attribute that enters the fingerprint: pooling or activation
+    unused_weights: str | None = None  # prefix of weights that no result depends on
     fp32_weights: tuple[str, ...] = ()  # of the transformer: stay fp32 in every precision
 
     def __init__(self, transformer: nn.Module, tokenizer, text_tokenizer: BaseTokenizer):
@@ -46,6 +48,11 @@ class Encoder(nn.Module, abc.ABC):
     @abc.abstractmethod
     def dim(self) -> int:
         """Numbers that `forward` gives for one row."""
+
+    @property
+    @abc.abstractmethod
+    def result_settings(self) -> dict:
+        """What results depend on beside the transformer and the tokenizer, for JSON."""
 
     @abc.abstractmethod
     def inputs(self, table: TokenTable, rows: np.ndarray) -> dict[str, Tensor]:
@@ -66,12 +73,22 @@ class Encoder(nn.Module, abc.ABC):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that results depend on: weights, pooling or activation, max_length."""
-        setting = getattr(self, self.output_setting)
-        digest = hashlib.sha256(f"{type(self).__name__} {setting} {self.max_length}".encode())
+        """SHA-256 of all that results depend on: weights, settings and tokenizer."""
+        tokenizer = self.text_tokenizer
+        settings = {
+            "class": type(self).__name__,
+            "config": _architecture(self.transformer.config),
+            "tokenizer": tokenizer.backend.to_str(),
+            "max_length": self.max_length,
+            "lower_case": tokenizer.lower_case,
+            "truncate_left": tokenizer.truncate_left,
+            **self.result_settings,
+        }
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, weight in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            if self.unused_weights is None or not name.startswith(self.unused_weights):
+                digest.update(name.encode())
+                digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def run_transformer(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None):
@@ -142,6 +159,29 @@ class Encoder(nn.Module, abc.ABC):
                 f"max_length {self.max_length}",
                 stacklevel=_caller_level(),
             )
+
+
+# settings of a transformer that its results in inference do not depend on
+_NO_RESULT = ("architectures", "dtype", "gradient_checkpointing", "id2label", "label2id")
+_NO_RESULT += ("initializer_factor", "initializer_range", "problem_type", "return_dict")
+_NO_RESULT += ("sbert_ce_default_activation_function", "sentence_transformers", "torch_dtype")
+_NO_RESULT += ("transformers_version", "use_cache")
+
+
+def _architecture(config: transformers.PretrainedConfig) -> dict:
+    """What the transformer's configuration sets that its results depend on."""
+    return _drop_settings(json.loads(config.to_json_string(use_diff=True)))
+
+
+def _drop_settings(settings: object) -> object:
+    """The settings without those of _NO_RESULT, of dropout, and private ones; nested ones too."""
+    if not isinstance(settings, dict):
+        return settings
+    kept = {}
+    for name, value in settings.items():
+        if name not in _NO_RESULT and not name.startswith("_") and "drop" not in name:
+            kept[name] = _drop_settings(value)
+    return kept
 
 
 def _caller_level() -> int:

@@ -19,6 +19,15 @@ from sbert.errors import InputError, require
 
 ST_CONFIG = "config_sentence_transformers.json"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
+# what transformers, sentence-transformers and this package read of a model's folder
+_MODEL_FILES = (
+    *("config.json", "generation_config.json", "modules.json", "sentence_*_config.json", ST_CONFIG),
+    *("model*.safetensors*", "pytorch_model*", "tf_model*", "flax_model*", "loss.safetensors"),
+    *("adapter_config.json", "adapter_model.*"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "*.model", "chat_template.*"),
+    *("processor_config.json", "preprocessor_config.json"),
+)
 
 
 @dataclass
@@ -223,9 +232,29 @@ def load_weights(
 
 
 def save_backbone(root: Path, transformer: nn.Module, tokenizer, max_length: int) -> None:
-    """Write a Hugging Face folder, with `max_length` among the settings of its tokenizer."""
+    """Write a Hugging Face folder, with `max_length` among the settings of its tokenizer.
+
+    Nothing stays of a model that the folder held before.
+    """
     root.mkdir(parents=True, exist_ok=True)
+    remove_model(root)
     with quiet_transformers():
         transformer.save_pretrained(root)
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(root)
+
+
+def remove_model(root: Path) -> None:
+    """Remove every file that a loader would read of a model, and no other, from a folder."""
+    folders = [root]
+    with contextlib.suppress(InputError, TypeError, KeyError):  # a broken file lists no modules
+        for module in load_json(root / "modules.json", default=[]):
+            folder = root / module["path"]
+            if folder.parent == root and folder.is_dir() and not folder.is_symlink():
+                folders.append(folder)
+    for folder in folders:
+        for pattern in _MODEL_FILES:
+            for file in folder.glob(pattern):
+                file.unlink()
+        if folder != root and not any(folder.iterdir()):
+            folder.rmdir()

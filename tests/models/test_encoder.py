@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from tiny_models import bert_tokenizer, sided, write_classifier, write_tiny
 
-from sbert import InputError
+from sbert import BiEncoder, CrossEncoder, InputError
 from sbert.device import resolve_precision
+from sbert.pooling import Dense, Normalize
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -111,3 +113,91 @@ def test_attention_follows_the_length_and_not_the_result(tiny, monkeypatch, sent
     assert used == ["sdpa", "eager", "eager"]  # the last batch is the shortest
     for result in results[1:]:
         np.testing.assert_allclose(result, results[0], atol=1e-5)
+
+
+# fingerprint
+
+
+def build(folder, tokenizer=None, max_length=20, **options) -> BiEncoder:
+    """The tiny encoder; a head is made from the same seed."""
+    plain = BiEncoder.from_pretrained(folder)
+    torch.manual_seed(0)
+    options["head"] = [make() for make in options.get("head", [])]
+    options = {"pooling": ["mean"]} | options
+    made = BiEncoder(
+        plain.transformer, tokenizer or plain.tokenizer, max_length=max_length, **options
+    )
+    return made.eval()
+
+
+def dense(activation: str):
+    return lambda: Dense(32, 32, activation=activation)
+
+
+CHANGES = {
+    "pooling": {"pooling": ["cls"]},
+    "pooling of the prompt": {"include_prompt": False},
+    "max_length": {"max_length": 21},
+    "lower case": {"lower_case": True},
+    "Normalize": {"head": [Normalize]},
+    "Dense": {"head": [dense("Tanh")]},
+    "another activation": {"head": [dense("ReLU")]},
+    "Dense and Normalize": {"head": [dense("Tanh"), Normalize]},
+    "the other way round": {"head": [Normalize, dense("Tanh")]},
+    "truncate_dim": {"truncate_dim": 16},
+    "similarity": {"similarity_fn_name": "dot"},
+    "a prompt": {"prompts": {"query": "a "}},
+    "another prompt": {"prompts": {"query": "the "}},
+    "a default prompt": {"prompts": {"query": "a "}, "default_prompt_name": "query"},
+    "a prompt of documents": {"prompts": {"passage": "a "}},
+    "an empty one before it": {"prompts": {"document": "", "passage": "a "}},
+    "truncation side": {"tokenizer": sided(bert_tokenizer(), truncation="left")},
+}
+
+
+def test_the_fingerprint_covers_what_changes_a_result(tiny_folder, tmp_path):
+    prints = {name: build(tiny_folder, **change).fingerprint for name, change in CHANGES.items()}
+    prints["as it is"] = build(tiny_folder).fingerprint
+    prints["weights"] = build(write_tiny(tmp_path, seed=1)).fingerprint
+    tokenizer = bert_tokenizer()
+    tokenizer.add_tokens(["catdog"])
+    prints["tokenizer"] = build(tiny_folder, tokenizer).fingerprint
+    other = build(tiny_folder)
+    other.transformer.config.layer_norm_eps = 1e-3
+    prints["a setting of the transformer"] = other.fingerprint
+    assert len(set(prints.values())) == len(prints)
+
+
+NO_CHANGES = {
+    "the same again": {},
+    "padding side": {"tokenizer": sided(bert_tokenizer(), padding="left")},
+    "the whole size": {"truncate_dim": 32},
+    "empty prompts": {"prompts": {"query": "", "document": ""}, "default_prompt_name": "query"},
+}
+
+
+@pytest.mark.parametrize("options", NO_CHANGES.values(), ids=NO_CHANGES)
+def test_the_fingerprint_covers_nothing_else(tiny_folder, tmp_path, options):
+    expected = build(tiny_folder).fingerprint
+    other = build(tiny_folder, **options)
+    torch.nn.init.normal_(other.transformer.pooler.dense.weight)  # no result depends on it
+    other.transformer.config.hidden_dropout_prob = 0.3
+    assert other.fingerprint == expected
+    other.save_pretrained(tmp_path)
+    assert BiEncoder.from_pretrained(tmp_path).fingerprint == expected
+
+
+def test_the_fingerprint_of_a_cross_encoder(tmp_path):
+    model = CrossEncoder.from_pretrained(write_classifier(tmp_path / "a"))
+    prints = [model.fingerprint]
+    model.save_pretrained(tmp_path / "again")
+    again = CrossEncoder.from_pretrained(tmp_path / "again")
+    assert again.fingerprint == prints[0]
+    again.activation = "identity"
+    prints.append(again.fingerprint)
+    prints.append(CrossEncoder.from_pretrained(tmp_path / "a", max_length=30).fingerprint)
+    other = CrossEncoder(model.transformer, model.tokenizer, 64, "sigmoid", lower_case=True)
+    prints.append(other.fingerprint)
+    torch.nn.init.normal_(model.transformer.bert.pooler.dense.weight)  # its head reads the pooler
+    prints.append(model.fingerprint)
+    assert len(set(prints)) == len(prints)

@@ -9,7 +9,7 @@ import torch
 from model_folders import dump, headed, load, pickled_only, replace, rewrite
 from safetensors.torch import load_file, save_file
 
-from sbert import BiEncoder, InputError
+from sbert import BiEncoder, CrossEncoder, InputError
 
 # refusals
 
@@ -193,3 +193,62 @@ def test_a_pickle_beside_the_weights_is_not_opened(tiny_folder, tmp_path, senten
     assert not mark.exists()
     torch.load(root / "pytorch_model.bin", weights_only=False)
     assert mark.exists(), "the trap itself does not work"
+
+
+# saving over another model
+
+
+STALE = [
+    "pytorch_model.bin",
+    "model-00001-of-00002.safetensors",
+    "model.safetensors.index.json",
+    "sentence_roberta_config.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "loss.safetensors",
+    "vocab.txt",
+    "spiece.model",
+    "added_tokens.json",
+    "chat_template.jinja",
+]
+NOTES = ["README.md", "notes.txt", "eval/table.json", "2_Dense/notes.txt"]
+
+
+@pytest.mark.parametrize("kind", [BiEncoder, CrossEncoder])
+def test_nothing_stays_of_the_model_that_a_folder_held(kind, tiny, tiny_folder, tmp_path):
+    root = headed(tmp_path / "m", tiny_folder)
+    settings = {"prompts": {"query": "query: "}, "similarity_fn_name": "dot"}
+    dump(root / "config_sentence_transformers.json", settings)
+    for name in [*STALE, *NOTES]:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(name)
+    model = kind.from_pretrained(tiny_folder)
+    model.save_pretrained(root)
+    model.save_pretrained(tmp_path / "new")
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    fresh = tmp_path / "new"
+    expected = {path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file()}
+    assert files == expected | set(NOTES)
+    assert kind.from_pretrained(root).fingerprint == model.fingerprint
+    assert all((root / name).read_text() == name for name in NOTES)
+
+
+def test_a_model_is_saved_over_its_own_folder(tiny, tmp_path, sentences):
+    tiny.save_pretrained(tmp_path)
+    expected = tiny.encode(sentences, "fp32")
+    again = BiEncoder.from_pretrained(tmp_path)
+    again.save_pretrained(tmp_path)
+    np.testing.assert_array_equal(again.encode(sentences, "fp32"), expected)
+    made = BiEncoder.from_pretrained(tmp_path).encode(sentences, "fp32")
+    np.testing.assert_array_equal(made, expected)
+
+
+@pytest.mark.parametrize("listed", ['[{"path": "../other"}]', '[{"path": ".."}]', "{", "[1]"])
+def test_saving_reaches_no_other_folder(tiny, tmp_path, listed):
+    dump(tmp_path / "other" / "config.json", {})
+    root = tmp_path / "m"
+    root.mkdir()
+    (root / "modules.json").write_text(listed)
+    tiny.save_pretrained(root)
+    assert (tmp_path / "other" / "config.json").exists()
+    BiEncoder.from_pretrained(root)
