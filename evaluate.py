@@ -5,6 +5,7 @@ python evaluate.py --model models/all-MiniLM-L6-v2 --data stsb_multi_mt/fr mrpc 
 python evaluate.py --model runs/nli/best --data snli my/pairs.tsv --output result.json
 python evaluate.py --model runs/cross_stsb/best --data stsb --symmetric true
 python evaluate.py --model runs/stsb/best --data stsb --baseline runs/nli/best --seen stsb nli.tsv
+python evaluate.py --model runs/stsb_matryoshka/best --data stsb --truncate_dim 384 192 96 48
 python evaluate.py --model runs/msmarco/best --data scifact --reranker runs/ranker/best --depth 50
 
 All numbers are x 100. The correlations of a cross-encoder are those of its logits. The columns and
@@ -21,6 +22,8 @@ occur in training data, and adds the score without them.
 import shlex
 import sys
 
+from jsonargparse.typing import PositiveInt
+
 from sbert.cli import parse_command
 from sbert.data.config import DatasetConfig
 from sbert.errors import one_line_errors
@@ -31,6 +34,11 @@ LISTS = {
         str | DatasetConfig,
         "Names of datasets (stsb stsb:dev stsb_multi_mt/fr), files, folders with a corpus; in "
         "YAML with all their options.",
+    ),
+    "truncate_dim": (
+        PositiveInt,
+        "Of a bi-encoder: the first numbers of each embedding that are kept. Several sizes: a "
+        "table of all; the other tables are of the first.",
     ),
     "seen": (
         str | DatasetConfig,

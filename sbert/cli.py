@@ -69,6 +69,7 @@ _REWORDINGS = [
         r'Parser key "(.+?)"; Not of type \w+: does not conform to restriction (.*); (\S+)',
         r"\1 is \3; it must be \2",
     ),
+    (r"^'int' object is not iterable$", "a number where a list is needed, such as [96]"),
     (r"\bv([<>=]+)(?=[-\d])", r"\1 "),
     (
         r'Parser key "(.+?)"; Expected a dot import path string: (\S+)',

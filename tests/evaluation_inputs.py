@@ -16,7 +16,7 @@ class Lookup:
         self.calls = []
         self.dtype = dtype
 
-    def __call__(self, texts):
+    def __call__(self, texts, prompt=""):
         self.calls.append(texts)
         return np.array([[float(x) for x in text.split()] for text in texts], self.dtype)
 

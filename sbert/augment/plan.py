@@ -60,7 +60,8 @@ class RecipePlan:
         on_gold = self._training("gold", GOLD, axes, self.options["bi_encoder"], data)
         if shared_silver:
             return [on_gold, *(self._augmented(axes, gold, on_gold, s) for s in shared_silver)]
-        teacher = self._training("teacher", TEACHER, axes, self.options["teacher"], data)
+        teacher_data = {part: list(map(_without_prompts, sets)) for part, sets in data.items()}
+        teacher = self._training("teacher", TEACHER, axes, self.options["teacher"], teacher_data)
         stages = [on_gold, teacher]
         for strategy in self.config.silver.strategies:
             silver = self._silver(strategy, axes, gold, on_gold, teacher)
@@ -108,6 +109,7 @@ class RecipePlan:
             "path": str(silver.result),
             "name": f"silver-{silver.row}",
             "teacher": silver.config.teacher,
+            "prompts": self.options["gold"][0]["prompts"],
         }
         train = _mix(gold, dataset, self.config.augmented.share)
         data = {"train": train, "dev": dev, "test": test}
@@ -167,6 +169,11 @@ def _with_limit(dataset: Options, size: int | float | None) -> Options:
         f"sizes: size {size} exceeds the limit of {limit} in gold; use sizes of 1 to {limit}",
     )
     return dataset | {"limit": size}
+
+
+def _without_prompts(dataset: Options) -> Options:
+    """The dataset for a cross-encoder, which has no prompts."""
+    return dataset | {"prompts": None}
 
 
 def _mix(gold: list[Options], silver: Options, share: float | None) -> list[Options]:

@@ -61,8 +61,8 @@ class Retrieval:
 
     @property
     def texts(self) -> list[list[str]]:
-        """All texts that a model encodes, as one column: queries, then documents (Q + N)."""
-        return [self.queries + self.corpus]
+        """All texts that a model encodes, in two columns: queries (Q) and documents (N)."""
+        return [self.queries, self.corpus]
 
     def describe(self) -> str:
         line = f"{self.name}: {len(self):,} queries, {len(self.corpus):,} documents"

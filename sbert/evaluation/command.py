@@ -20,8 +20,10 @@ from sbert.evaluation.config import RETRIEVAL_DEPTH, EvaluateConfig
 from sbert.evaluation.evaluators import evaluate_rows, rerank
 from sbert.evaluation.loading import EvaluatedModel, load_models
 from sbert.evaluation.page import check_output, write_report
+from sbert.evaluation.prompts import column_prompts, describe_cut
 from sbert.evaluation.report import Report
 from sbert.evaluation.results import DatasetResults, Evaluation, bootstrap_reports
+from sbert.evaluation.scorers import Columns
 from sbert.evaluation.tables import evaluation_tables
 from sbert.models.loading import teacher_fingerprint
 from sbert.models.tokens import tokenize_columns
@@ -99,7 +101,11 @@ def evaluate_dataset(evaluation: Evaluation, rows: Rows | Retrieval, origin: str
         reports += _dataset_reports(evaluation, rows, models["baseline"])
     results = bootstrap_reports(reports, config.resamples, config.seed, rows.name)
     contamination = check_contamination(rows, evaluation.seen) if evaluation.seen else None
-    return DatasetResults(rows, origin, results[:count], results[count:], contamination)
+    by_size = {}
+    for size, scorer in models["model"].by_size.items():
+        is_first = scorer is models["model"].scorer
+        by_size[size] = reports[0] if is_first else evaluate_rows(rows, scorer, reports[0].prompts)
+    return DatasetResults(rows, origin, results[:count], results[count:], contamination, by_size)
 
 
 def _dataset_reports(
@@ -107,25 +113,25 @@ def _dataset_reports(
 ) -> list[Report]:
     """The report of a model; for retrieval with a reranker also that of the re-ranked order."""
     reranker = evaluation.models.get("reranker")
-    print_cut(model, rows.texts)
+    prompts = column_prompts(rows, model.model)
+    print_cut(model, describe_cut(rows, model.model, prompts))
     with warnings.catch_warnings():
         # the encoders warn of the texts they cut: `print_cut` has said it
         warnings.filterwarnings("ignore", ".* are cut at max_length", UserWarning)
-        report = evaluate_rows(rows, model.scorer)
+        report = evaluate_rows(rows, model.scorer, prompts)
         if reranker is None or rows.task != "retrieval":
             return [report]
 
-        def score(queries: list[str], documents: list[str]) -> dict[str, np.ndarray]:
-            print_cut(reranker, [queries, documents])
-            return reranker.scorer.score(queries, documents)
+        def score(columns: Columns, prompts: Sequence[str]) -> dict[str, np.ndarray]:
+            tokenizer = reranker.model.text_tokenizer
+            print_cut(reranker, tokenizer.describe_cut(*tokenize_columns(tokenizer, columns)))
+            return reranker.scorer.score(columns, prompts)
 
         scorer = replace(reranker.scorer, score=score)
         return [report, rerank(rows, report, scorer, evaluation.config.depth)]
 
 
-def print_cut(model: EvaluatedModel, columns: Sequence[Sequence[str | None]]) -> None:
-    """Say how much of C columns of N texts the model's max_length cuts, if anything."""
-    tokenizer = model.model.text_tokenizer
-    cut = tokenizer.describe_cut(*tokenize_columns(tokenizer, columns))
+def print_cut(model: EvaluatedModel, cut: str | None) -> None:
+    """Say how much of the texts the model's max_length cuts, if anything."""
     if cut:
         print(f"{model.role}: {cut}", file=sys.stderr)

@@ -27,6 +27,13 @@ class EvaluateConfig:
         pooling: of a bi-encoder, as for training; null for the one it was saved with.
         layer: the hidden layer that is pooled, as for training.
         max_length: tokens a text (of a cross-encoder: a pair) keeps; null for the saved setting.
+        prompts: of a bi-encoder, texts that are put before others, by name, such as {query:
+            "query: ", document: "passage: "}; null for those of its folder. Re-ranking and
+            retrieval use the query and document prompts, other tasks the default one, unless a
+            dataset names its own.
+        default_prompt_name: the name of the default prompt; null for the one of its folder, if any.
+        truncate_dim: of a bi-encoder, the first numbers of each embedding that are kept; several
+            sizes for a table of all, where the other tables are of the first.
         loss: the class of the trained head, for NLI, where it is one of your own: my_losses.MyLoss.
             Its module is imported because you name it; what a model folder names is not.
         symmetric: of a cross-encoder, average the scores of both orders of each pair.
@@ -34,7 +41,8 @@ class EvaluateConfig:
         depth: how many retrieved documents of each query are re-ranked.
         precision: of matrix products; auto is bf16 where the hardware multiplies it natively.
         baseline: a second model to compare with on the same rows. It is evaluated as it was saved:
-            pooling, layer and max_length apply to the model alone.
+            pooling, layer, max_length, prompts, default_prompt_name and truncate_dim apply to the
+            model alone.
         seen: training data of the model, given like data, names with the split train. Counts how
             much of each dataset it contains, and scores the rest.
         resamples: of the bootstrap, for intervals and comparisons; 10,000 is usual, 0 for none.
@@ -49,6 +57,9 @@ class EvaluateConfig:
     pooling: str | list[str] | None = None
     layer: int = -1
     max_length: int | None = None
+    prompts: dict[str, str] | None = None
+    default_prompt_name: str | None = None
+    truncate_dim: list[PositiveInt] = field(default_factory=list)
     loss: type[Loss] | None = None
     symmetric: bool = False
     reranker: str | None = None

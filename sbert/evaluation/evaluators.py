@@ -5,6 +5,8 @@ columns of tables, and the primary metric of each task, are in `report.py`. `rer
 second order of retrieved documents, by a cross-encoder.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sbert.data.retrieval import Retrieval
@@ -12,7 +14,7 @@ from sbert.data.rows import Rows
 from sbert.errors import InputError, require
 from sbert.evaluation import metrics
 from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman
-from sbert.evaluation.report import Report
+from sbert.evaluation.report import NO_PROMPT, Prompt, Report
 from sbert.evaluation.scorers import Scorer, check_supported
 from sbert.texts import unique
 
@@ -23,7 +25,7 @@ def evaluate_sts(rows: Rows, scorer: Scorer, report: Report) -> None:
     One correlation over all rows, the setting "all" of SimCSE (arXiv 2104.08821, appendix B). The
     means over the sources of the rows, "mean" and "wmean" there, are given beside it.
     """
-    scores = scorer.score(*rows.texts)
+    scores = _pair_scores(rows, scorer, report)
     for name, values in scores.items():
         report.metrics[f"spearman_{name}"] = metrics.spearman(values, rows.labels)
         report.metrics[f"pearson_{name}"] = metrics.pearson(values, rows.labels)
@@ -56,7 +58,7 @@ def evaluate_binary(rows: Rows, scorer: Scorer, report: Report) -> None:
 
     As MTEB (arXiv 2210.07316, section 3.2). The thresholds are chosen on the data itself.
     """
-    for name, scores in scorer.score(*rows.texts).items():
+    for name, scores in _pair_scores(rows, scorer, report).items():
         f1, f1_threshold = metrics.best_f1(scores, rows.labels)
         accuracy, accuracy_threshold = metrics.best_accuracy(scores, rows.labels)
         report.metrics |= {
@@ -79,7 +81,7 @@ def evaluate_nli(rows: Rows, scorer: Scorer, report: Report) -> None:
         not (rows.classes and scorer.classes) or rows.classes == scorer.classes,
         f"{rows.name}: classes {rows.classes}; the model was trained on {scorer.classes}",
     )
-    logits = scorer.classify(*rows.texts)  # (N, K)
+    logits = scorer.classify(rows.texts, report.prompt_texts)  # (N, K)
     if rows.classes and logits.shape[1] != len(rows.classes):
         raise InputError(
             f"{rows.name}: {len(rows.classes)} classes; the model has {logits.shape[1]}"
@@ -103,7 +105,7 @@ def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
             f"{unanswered:,} of {len(queries):,} queries have no relevant candidate and are left "
             "out"
         )
-    for name, scores in scorer.score(*rows.texts).items():
+    for name, scores in _pair_scores(rows, scorer, report).items():
         report.add_row_metrics(metrics.ranking_metrics(scores, rows.labels, groups), name)
 
 
@@ -112,7 +114,7 @@ def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
     report.notes += [f"{rows.name}: {note}" for note in rows.notes]
     own = rows.own_documents
     exclude = None if own is None else own[:, None]  # (Q, 1)
-    _, report.retrieved = scorer.search(rows.queries, rows.corpus, scorer.depth, exclude)
+    _, report.retrieved = scorer.search(rows.texts, report.prompt_texts, scorer.depth, exclude)
     report.add_row_metrics(
         metrics.retrieval_metrics(report.retrieved, *rows.qrels), scorer.score_name
     )
@@ -124,16 +126,17 @@ def evaluate_triplet(rows: Rows, scorer: Scorer, report: Report) -> None:
 
     A tie counts as wrong. A missing negative (None) is left out.
     """
-    anchors, *candidates = rows.texts  # the positives, then the negatives
-    present = np.array([[text is not None for text in column] for column in candidates])
-    column, row = np.nonzero(present)  # of P pairs among (C - 1, N)
-    left = [anchors[r] for r in row]
-    right = [candidates[c][r] for c, r in zip(column, row, strict=True)]
-    for name, values in scorer.score(left, right).items():
-        scores = np.full(present.shape, -np.inf)
-        scores[column, row] = values
+    missing = np.array([[text is None for text in column] for column in rows.texts[1:]])
+    for name, scores in scorer.score(rows.texts, report.prompt_texts).items():
+        scores[missing] = -np.inf  # (C - 1, N), of the positives, then of the negatives
         correct = scores[0] > scores[1:].max(axis=0)  # (N,)
         report.add_row_metrics({"accuracy": correct}, name)
+
+
+def _pair_scores(rows: Rows, scorer: Scorer, report: Report) -> dict[str, np.ndarray]:
+    """The scores (N,) of N pairs, by name."""
+    scores = scorer.score(rows.texts, report.prompt_texts)
+    return {name: values for name, (values,) in scores.items()}
 
 
 EVALUATORS = {
@@ -146,15 +149,20 @@ EVALUATORS = {
 }
 
 
-def evaluate_rows(rows: Rows | Retrieval, scorer: Scorer) -> Report:
+def evaluate_rows(
+    rows: Rows | Retrieval, scorer: Scorer, prompts: Sequence[Prompt] | None = None
+) -> Report:
     """Score all pairs of a dataset, or search for all its queries, in one call, and compute its
     metrics.
+
+    prompts: that of each column, from `column_prompts`; None: no prompt.
 
     Raises:
         InputError: a task that the model cannot do, other classes than the model's.
     """
     check_supported(rows, scorer)
     report = Report(rows.name, rows.task, len(rows), score_name=scorer.score_name)
+    report.prompts = [NO_PROMPT] * len(rows.texts) if prompts is None else list(prompts)
     reason = undefined_metric(rows)
     if reason:
         report.notes.append(reason)
@@ -189,7 +197,7 @@ def rerank(rows: Retrieval, first: Report, scorer: Scorer, depth: int) -> Report
     queries = [rows.queries[q] for q in query]
     documents = [rows.corpus[d] for d in top[query, rank]]
     logits = np.full(top.shape, -np.inf)
-    logits[query, rank] = scorer.score(queries, documents)["logit"]
+    [logits[query, rank]] = scorer.score([queries, documents], ["", ""])["logit"]
     undefined = np.isnan(logits).any(axis=1)  # (Q,)
     if undefined.any():
         query_id = rows.query_ids[undefined.argmax()]

@@ -1,7 +1,7 @@
 """The models of one call of `evaluate.py`: loaded, checked against the data, described."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError, require
 from sbert.evaluation.config import RETRIEVAL_DEPTH, EvaluateConfig
+from sbert.evaluation.prompts import column_prompts, format_prompts
 from sbert.evaluation.scorers import (
+    KeptEmbeddings,
     Scorer,
     bi_encoder_scorer,
     check_supported,
@@ -26,15 +28,29 @@ from sbert.models.loading import load_scorer
 
 Datasets = Sequence[Rows | Retrieval]
 
+# what applies to a bi-encoder alone, with the values of a model as it was saved
+BI_ENCODER_OPTIONS = {
+    "pooling": None,
+    "layer": -1,
+    "prompts": None,
+    "default_prompt_name": None,
+    "truncate_dim": [],
+}
+
 
 @dataclass
 class EvaluatedModel:
-    """A model, where it was loaded from, and its scorer. `role`: model, baseline or reranker."""
+    """A model, where it was loaded from, and its scorer. `role`: model, baseline or reranker.
+
+    by_size: the scorer at each size of truncate_dim, where there are several; `scorer` is the
+    first of them.
+    """
 
     role: str
     path: str
     model: Encoder
     scorer: Scorer
+    by_size: dict[int, Scorer] = field(default_factory=dict)
 
     @property
     def pooling(self) -> str | None:
@@ -42,8 +58,27 @@ class EvaluatedModel:
         return "+".join(self.model.pooling) if isinstance(self.model, BiEncoder) else None
 
     def describe(self) -> str:
-        name = f"{self.pooling} pooling" if self.pooling else "cross-encoder"
-        return f"{name}, max_length {self.model.max_length}"
+        settings = [
+            f"{self.pooling} pooling" if self.pooling else "cross-encoder",
+            f"max_length {self.model.max_length}",
+        ]
+        facts = self.bi_encoder_facts()
+        if facts.get("prompts"):
+            facts["prompts"] = format_prompts(facts["prompts"])
+        settings += [f"{name} {value}" for name, value in facts.items() if value is not None]
+        return ", ".join(settings)
+
+    def bi_encoder_facts(self) -> dict[str, object]:
+        """What a bi-encoder declares of its use; None for what it does not."""
+        model = self.model
+        if not isinstance(model, BiEncoder):
+            return {}
+        return {
+            "similarity": model.similarity_fn_name,
+            "truncate_dim": model.truncate_dim,
+            "prompts": {name: text for name, text in model.prompts.items() if text} or None,
+            "default_prompt_name": model.default_prompt_name,
+        }
 
     def facts(self) -> dict[str, object]:
         """What identifies the model, for reports; None for what it does not have."""
@@ -55,6 +90,7 @@ class EvaluatedModel:
             "pooling": self.pooling,
             "layers": self.model.transformer.config.num_hidden_layers,
             "max_length": self.model.max_length,
+            **self.bi_encoder_facts(),
             "fingerprint": self.model.fingerprint,
         }
 
@@ -79,42 +115,75 @@ def _load_model(
     config: EvaluateConfig, datasets: Datasets, device: torch.device, role: str = "model"
 ) -> EvaluatedModel:
     root = locate_folder(config.model)
-    load = _cross_encoder_and_scorer if is_classifier(root) else _bi_encoder_and_scorer
-    model, scorer = load(root, config, datasets, device)
+    load = _load_cross_encoder if is_classifier(root) else _load_bi_encoder
+    model = load(role, root, config, datasets, device)
     for rows in datasets:
-        check_supported(rows, scorer)
-    return EvaluatedModel(role, config.model, model, scorer)
+        check_supported(rows, model.scorer)
+        column_prompts(rows, model.model)
+    return model
 
 
-def _bi_encoder_and_scorer(
-    root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
-) -> tuple[BiEncoder, Scorer]:
+def _load_bi_encoder(
+    role: str, root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
+) -> EvaluatedModel:
     require(
         not config.symmetric,
         f"symmetric is for a cross-encoder; {config.model} is a bi-encoder, whose scores are "
         "symmetric",
     )
-    model = BiEncoder.from_pretrained(root, config.pooling, config.max_length, config.layer)
-    model.to(device)
+    sizes = config.truncate_dim
+    model = BiEncoder.from_pretrained(
+        root,
+        config.pooling,
+        config.max_length,
+        config.layer,
+        prompts=config.prompts,
+        default_prompt_name=config.default_prompt_name,
+        truncate_dim=sizes[0] if sizes else None,
+    ).to(device)
     head = classes = None
     if any(rows.task == "nli" for rows in datasets):
         head, classes = load_loss(Path(config.model), model.dim)  # the trained classifier of pairs
         head.to(device)
+        check_whole_embeddings(model, sizes)
+    make_scorer = partial(
+        bi_encoder_scorer,
+        head=head,
+        classes=classes,
+        device=device,
+        depth=max(RETRIEVAL_DEPTH, config.depth),
+        similarity=model.similarity_fn_name,
+    )
     encode = partial(model.encode, precision=config.precision, progress=None)
-    return model, bi_encoder_scorer(
-        encode, head, classes, device, depth=max(RETRIEVAL_DEPTH, config.depth)
+    if len(sizes) < 2:
+        return EvaluatedModel(role, config.model, model, make_scorer(encode))
+    largest = max(model.embedding_dim(size) for size in sizes)
+    kept = KeptEmbeddings(partial(encode, truncate_dim=largest))
+    by_size = {size: make_scorer(partial(kept, size=size)) for size in sizes}
+    return EvaluatedModel(role, config.model, model, by_size[sizes[0]], by_size)
+
+
+def check_whole_embeddings(model: BiEncoder, sizes: Sequence[int] = ()) -> None:
+    """Refuse a trained classifier on embeddings that are truncated.
+
+    sizes: those that are evaluated beside the model's own.
+    """
+    require(
+        {model.embedding_dim(), *sizes} == {model.dim},
+        f"truncate_dim: the head of SoftmaxLoss reads all {model.dim} numbers of an embedding",
     )
 
 
-def _cross_encoder_and_scorer(
-    root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
-) -> tuple[CrossEncoder, Scorer]:
+def _load_cross_encoder(
+    role: str, root: Path, config: EvaluateConfig, datasets: Datasets, device: torch.device
+) -> EvaluatedModel:
+    given = [name for name, saved in BI_ENCODER_OPTIONS.items() if getattr(config, name) != saved]
     require(
-        config.pooling is None and config.layer == -1,
-        f"pooling and layer are for a bi-encoder; {config.model} is a cross-encoder",
+        not given,
+        f"{', '.join(given)}: only for a bi-encoder; {config.model} is a cross-encoder",
     )
     model = CrossEncoder.from_pretrained(root, max_length=config.max_length).to(device)
-    return model, _logit_scorer(model, config, config.symmetric)
+    return EvaluatedModel(role, config.model, model, _logit_scorer(model, config, config.symmetric))
 
 
 def _logit_scorer(model: CrossEncoder, config: EvaluateConfig, symmetric: bool) -> Scorer:
@@ -132,7 +201,7 @@ def _load_baseline(
     config: EvaluateConfig, datasets: Datasets, device: torch.device
 ) -> EvaluatedModel:
     """The model to compare with: as saved, in the precision, depth and symmetry of the other."""
-    own_config = replace(config, model=config.baseline, pooling=None, layer=-1, max_length=None)
+    own_config = replace(config, model=config.baseline, max_length=None, **BI_ENCODER_OPTIONS)
     try:
         if not is_classifier(locate_folder(config.baseline)):
             own_config.symmetric = False

@@ -8,6 +8,7 @@ from sbert.atomic import file_name, write_whole
 from sbert.cli import versions
 from sbert.errors import InputError, require
 from sbert.evaluation import figures
+from sbert.evaluation.prompts import format_prompts
 from sbert.evaluation.report import Report
 from sbert.evaluation.results import (
     DatasetResults,
@@ -56,6 +57,7 @@ def json_report(evaluation: Evaluation) -> dict[str, object]:
         "baseline": config.baseline,
         "baseline_results": [_result_facts(result) for result in evaluation.baseline] or None,
         "comparison": [_difference_facts(one) for one in evaluation.differences] or None,
+        "by_size": _sizes_facts(evaluation) or None,
         "contamination": _contamination_facts(evaluation) if evaluation.seen else None,
         "notes": evaluation.notes(),
         "models": [model.facts() for model in evaluation.models.values()],
@@ -88,7 +90,16 @@ def _result_facts(result: Result) -> dict[str, object]:
         "metrics": report.metrics,
         "intervals": result.intervals or None,
         "ceiling": result.ceiling,
+        "prompts": report.prompt_texts if any(report.prompt_texts) else None,
     }
+
+
+def _sizes_facts(evaluation: Evaluation) -> list[dict[str, object]]:
+    facts = []
+    for dataset in evaluation.datasets:
+        for size, report in dataset.by_size.items():
+            facts.append({"truncate_dim": size, **_result_facts(Result(report))})
+    return facts
 
 
 def _difference_facts(difference: Difference) -> dict[str, object]:
@@ -177,12 +188,14 @@ def _join(values: dict[str, object]) -> str:
 
 
 def _models_table(evaluation: Evaluation) -> str:
-    header = ["role", "path", "kind", "weights", "layers", "pooling", "max_length", "fingerprint"]
+    header = ["role", "path", "kind", "weights", "layers", "pooling", "max_length", "similarity"]
+    header += ["truncate_dim", "prompts", "fingerprint"]
     rows = []
     for model in evaluation.models.values():
         facts = model.facts()
         facts["fingerprint"] = facts["fingerprint"][:12]
-        rows.append([facts[name] or "-" for name in header])
+        facts["prompts"] = format_prompts(facts.get("prompts") or {})
+        rows.append([facts.get(name) or "-" for name in header])
     return markdown_table(header, rows)
 
 

@@ -1,6 +1,7 @@
 """The report on one dataset, and the metrics of each task."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,11 +9,13 @@ from sbert.evaluation.bootstrap import BootstrapMetric, Mean
 from sbert.evaluation.metrics import mean_defined
 
 # For each task its metrics by their column in tables. The first one is the primary metric, which a
-# model is chosen by. {} is the name of the score, in columns and in metrics.
+# model is chosen by. {} is the name of the score that counts, in columns and in metrics; a metric
+# that this makes equal to an earlier one has no second column.
 COLUMNS = {
     "sts": {
         "Spearman": "spearman_{}",
         "Pearson": "pearson_{}",
+        "cosine": "spearman_cosine",
         "dot": "spearman_dot",
         "Euclidean": "spearman_euclidean",
         "Manhattan": "spearman_manhattan",
@@ -38,11 +41,22 @@ COLUMNS = {
     },
     "triplet": {
         "accuracy, {}": "accuracy_{}",
+        "cosine": "accuracy_cosine",
         "dot": "accuracy_dot",
         "Euclidean": "accuracy_euclidean",
         "Manhattan": "accuracy_manhattan",
     },
 }
+
+
+class Prompt(NamedTuple):
+    """A prompt of a model: its name, and the text that is put before other texts."""
+
+    name: str
+    text: str
+
+
+NO_PROMPT = Prompt("none", "")
 
 
 @dataclass
@@ -53,8 +67,10 @@ class Report:
     retrieved: (Q, K) documents of each query, best first, for retrieval; a reranker reads them.
     bootstrap_metrics: the metrics that can be resampled, the primary one among them. Their rows are
         those of the dataset; for rerank and retrieval they are queries.
-    score_name: the score that the primary metric is of, "cosine" or "logit".
+    score_name: the score that the primary metric is of: "logit", or the similarity that a
+        bi-encoder declares.
     notes: what a reader of the metrics must know.
+    prompts: that of each column of texts, C of them.
     """
 
     name: str
@@ -67,6 +83,7 @@ class Report:
     bootstrap_metrics: dict[str, BootstrapMetric] = field(default_factory=dict)
     score_name: str = "cosine"
     notes: list[str] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
 
     @property
     def primary_metric(self) -> str:
@@ -82,6 +99,11 @@ class Report:
     def primary(self) -> float:
         """Its value."""
         return self.metrics[self.primary_metric]
+
+    @property
+    def prompt_texts(self) -> list[str]:
+        """What is put before the texts of each column, C texts, "" for nothing."""
+        return [prompt.text for prompt in self.prompts]
 
     def add_row_metrics(self, by_row: dict[str, np.ndarray], score_name: str) -> None:
         """Add metrics of N rows, or queries, (N,) each, as their means where they are defined."""

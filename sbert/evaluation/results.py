@@ -12,6 +12,7 @@ from sbert.data.rows import Rows
 from sbert.evaluation.bootstrap import resample
 from sbert.evaluation.config import EvaluateConfig
 from sbert.evaluation.loading import EvaluatedModel
+from sbert.evaluation.prompts import unused_prompts_note
 from sbert.evaluation.report import Report
 from sbert.evaluation.significance import (
     ALPHA,
@@ -177,6 +178,7 @@ class DatasetResults:
     origin: the file, or the name on the hub, that it was read from.
     results: of the model; with a reranker, of the search and of the re-ranked order.
     baseline: of the baseline, in the same order.
+    by_size: the report at each of several sizes of truncate_dim; the first is that of the results.
     """
 
     rows: Rows | Retrieval
@@ -184,6 +186,7 @@ class DatasetResults:
     results: list[Result]
     baseline: list[Result]
     contamination: Contamination | None
+    by_size: dict[int, Report] = field(default_factory=dict)
 
     def differences(self) -> list[Difference]:
         pairs = zip(self.results, self.baseline, strict=False)  # there may be no baseline
@@ -227,6 +230,10 @@ class Evaluation:
     def notes(self) -> list[str]:
         """What a reader must know, each note once."""
         notes = [note for result in self.results + self.baseline for note in result.notes()]
+        model = self.models["model"].model
+        searched = [dataset.results[0].report for dataset in self.datasets]
+        without = [report.name for report in searched if not any(report.prompt_texts)]
+        notes += filter(None, [unused_prompts_note(without, model)])
         differences = self.differences
         notes += [one.note() for one in differences if not one.significant]
         if differences and self.config.resamples:

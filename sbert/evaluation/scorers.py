@@ -1,7 +1,7 @@
-"""Scorers: what a model says of pairs of texts, as arrays. Evaluators need no model, only a
-scorer."""
+"""Scorers: what a model says of the texts of a dataset, as arrays. Evaluators need no model, only
+a scorer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,62 +18,109 @@ from sbert.texts import unique
 Array = np.ndarray
 
 
+# C lists of texts, of pairs N each; None for a text that a row lacks
+Columns = Sequence[list[str | None]]
+
+
 @dataclass
 class Scorer:
-    """What a model says of N pairs, given as two lists of texts; None for what it cannot say.
+    """What a model says of C columns of texts, given with the C prompts that are put before them;
+    None for what it cannot say.
 
-    score_name: of the score that counts, "cosine" or "logit".
-    score: {score name: (N,)}, larger is more similar.
+    score_name: of the score that counts: "logit", or the similarity that the model declares.
+    score: {score name: (C - 1, N)} of the first text of each row with each other one, larger is
+        more similar; of no meaning where a row lacks the text.
     classify: logits (N, K) of K classes. classes: their names, where they are known.
-    search: Q queries, N documents, k, and the documents (Q, E) that a query does not find, -1 for
-        none, or None; to the scores (Q, k) and the indices (Q, k) of the k best documents, best
-        first; index -1 where there are no more.
+    search: Q queries and N documents, their prompts, k, and the documents (Q, E) that a query does
+        not find, -1 for none, or None; to the scores (Q, k) and the indices (Q, k) of the k best
+        documents, best first; index -1 where there are no more.
     depth: the k of a search.
     """
 
     score_name: str
-    score: Callable[[list[str], list[str]], dict[str, Array]] | None
-    classify: Callable[[list[str], list[str]], Array] | None = None
+    score: Callable[[Columns, Sequence[str]], dict[str, Array]] | None
+    classify: Callable[[Columns, Sequence[str]], Array] | None = None
     classes: list[str] | None = None
-    search: Callable[[list[str], list[str], int, Array | None], tuple[Array, Array]] | None = None
+    search: Callable[[Columns, Sequence[str], int, Array | None], tuple[Array, Array]] | None = None
     depth: int = RETRIEVAL_DEPTH
 
 
 def bi_encoder_scorer(
-    encode: Callable[[list[str]], Array],
+    encode: Callable[..., Array],
     head: SoftmaxLoss | None = None,
     classes: list[str] | None = None,
     device: torch.device | str = "cpu",
     depth: int = RETRIEVAL_DEPTH,
+    similarity: str = "cosine",
 ) -> Scorer:
     """The scorer of a bi-encoder.
 
-    encode: N texts to embeddings (N, H); called once, with all distinct texts.
+    encode: `encode(texts, prompt=prompt)` gives the embeddings (N, H) of N texts.
     head: the trained classifier of pairs, and its classes.
     device: where a corpus is searched.
+    similarity: that of `pair_scores` which counts, and by which a corpus is searched.
     """
 
-    def encode_distinct(texts: list[str]) -> Array:
-        distinct, index = unique(texts)
-        return encode(distinct)[index]
-
-    def score(left: list[str], right: list[str]) -> dict[str, Array]:
-        return pair_scores(*np.split(encode_distinct(left + right), 2))  # (N, H) each
+    def score(columns: Columns, prompts: Sequence[str]) -> dict[str, Array]:
+        first, *others = embed_columns(encode, columns, prompts)
+        by_column = [pair_scores(first, other) for other in others]
+        return {name: np.stack([scores[name] for scores in by_column]) for name in by_column[0]}
 
     @torch.inference_mode()
-    def classify(left: list[str], right: list[str]) -> Array:
+    def classify(columns: Columns, prompts: Sequence[str]) -> Array:
         weight = next(head.parameters())
-        embeddings = torch.from_numpy(encode_distinct(left + right)).to(weight.device, weight.dtype)
-        return head.logits(*embeddings.chunk(2)).cpu().numpy()  # of (N, H) each
+        embeddings = [
+            torch.from_numpy(one).to(weight.device, weight.dtype)
+            for one in embed_columns(encode, columns, prompts)
+        ]
+        return head.logits(*embeddings).cpu().numpy()
 
     def search(
-        queries: list[str], corpus: list[str], k: int, exclude: Array | None
+        columns: Columns, prompts: Sequence[str], k: int, exclude: Array | None
     ) -> tuple[Array, Array]:
-        embeddings = np.split(encode_distinct(queries + corpus), [len(queries)])  # (Q, H), (N, H)
-        scores, indices = top_k(*embeddings, k, exclude=exclude, device=device)
+        queries, corpus = embed_columns(encode, columns, prompts)  # (Q, H), (N, H)
+        scores, indices = top_k(
+            queries, corpus, k, exclude=exclude, similarity=similarity, device=device
+        )
         return scores.numpy(), indices.numpy()
 
-    return Scorer("cosine", score, classify if head else None, classes, search, depth)
+    return Scorer(similarity, score, classify if head else None, classes, search, depth)
+
+
+class KeptEmbeddings:
+    """An `encode` that keeps the embeddings of the last texts of each prompt, for several sizes."""
+
+    def __init__(self, encode: Callable[..., Array]):
+        self.encode = encode
+        self.kept: dict[str, tuple[list[str], Array]] = {}  # by prompt
+
+    def __call__(self, texts: list[str], prompt: str, size: int) -> Array:
+        """The first `size` numbers of the embeddings, (N, size)."""
+        if prompt not in self.kept or self.kept[prompt][0] != texts:
+            self.kept[prompt] = texts, self.encode(texts, prompt=prompt)
+        return self.kept[prompt][1][:, :size]
+
+
+def embed_columns(
+    encode: Callable[..., Array], columns: Columns, prompts: Sequence[str]
+) -> list[Array]:
+    """The embeddings of the texts of each column, (N, H) each; zeros where a row lacks the text.
+
+    `encode` is called once for each prompt, with all distinct texts that it is put before.
+    """
+    items = [
+        (prompt, text) for prompt, column in zip(prompts, columns, strict=True) for text in column
+    ]
+    distinct, index = unique(items)
+    embeddings = None  # (U, H)
+    for prompt in dict.fromkeys(prompts):
+        rows = [i for i, (own, text) in enumerate(distinct) if own == prompt and text is not None]
+        part = encode([distinct[i][1] for i in rows], prompt=prompt)
+        if embeddings is None:
+            embeddings = np.zeros((len(distinct), part.shape[1]), part.dtype)
+        embeddings[rows] = part
+    ends = np.cumsum([len(column) for column in columns])
+    return np.split(embeddings[index], ends[:-1])
 
 
 def cross_encoder_scorer(
@@ -81,11 +128,22 @@ def cross_encoder_scorer(
 ) -> Scorer:
     """The scorer of a cross-encoder; `predict` gives the logits of N pairs, (N,) or (N, dim)."""
 
-    def classify(left: list[str], right: list[str]) -> Array:
-        return predict(list(zip(left, right, strict=True)))
+    def classify(columns: Columns, prompts: Sequence[str]) -> Array:
+        return predict(list(zip(*columns, strict=True)))
 
-    def score(left: list[str], right: list[str]) -> dict[str, Array]:
-        return {"logit": classify(left, right)}
+    def score(columns: Columns, prompts: Sequence[str]) -> dict[str, Array]:
+        first, *others = columns
+        present = np.array([[text is not None for text in column] for column in others])
+        pairs = [
+            pair
+            for column in others
+            for pair in zip(first, column, strict=True)
+            if pair[1] is not None
+        ]
+        logits = predict(pairs)
+        scores = np.zeros(present.shape, logits.dtype)
+        scores[present] = logits
+        return {"logit": scores}
 
     if dim > 1:
         return Scorer("logit", None, classify, classes)

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 
 from sbert.data.leakage import Contamination
+from sbert.evaluation.prompts import describe_prompts
 from sbert.evaluation.report import COLUMNS
 from sbert.evaluation.results import (
     DatasetResults,
@@ -43,6 +45,8 @@ SCORES_BY_OVERLAP = [
 def evaluation_tables(evaluation: Evaluation) -> dict[str, str]:
     """The tables of an evaluation, by title."""
     tables = {"results": results_table(evaluation.results)}
+    if any(dataset.by_size for dataset in evaluation.datasets):
+        tables["by size"] = sizes_table(evaluation.datasets)
     if evaluation.baseline:
         tables[f"baseline {evaluation.config.baseline}"] = results_table(evaluation.baseline)
     if evaluation.differences:
@@ -71,14 +75,17 @@ def results_table(results: Sequence[Result]) -> str:
 def _task_table(task: str, results: list[Result]) -> str:
     """One row a report; columns of metrics that no report has are left out."""
     reports = [result.report for result in results]
-    columns = []
+    score_name = reports[0].score_name
+    columns = {}  # metrics by column
     for column, metric in COLUMNS[task].items():
+        is_shown = metric.format(score_name) in [one.format(score_name) for one in columns.values()]
         # of each report's own score: a re-ranked order has another than the search before it
-        if any(metric.format(report.score_name) in report.metrics for report in reports):
-            columns.append((column.format(reports[0].score_name), metric))
+        is_known = any(metric.format(report.score_name) in report.metrics for report in reports)
+        if is_known and not is_shown:
+            columns[column.format(score_name)] = metric
     rows = []
     for report in reports:
-        names = [metric.format(report.score_name) for _, metric in columns]
+        names = [metric.format(report.score_name) for metric in columns.values()]
         values = [100 * report.metrics.get(name, math.nan) for name in names]
         rows.append([report.name, report.rows, *values])
     replicates = [result.primary_replicates for result in results]
@@ -86,11 +93,28 @@ def _task_table(task: str, results: list[Result]) -> str:
         _, counts, *values = zip(*rows, strict=True)
         rows.append(["average", sum(counts), *(sum(column) / len(column) for column in values)])
         replicates.append(np.mean(replicates, axis=0))
-    header = [task, "rows", *(column for column, _ in columns)]
+    # what a reader takes for granted is not named
+    title = task if score_name in ("cosine", "logit") else f"{task} by {score_name}"
+    header = [title, "rows", *columns]
+    if any(any(report.prompt_texts) for report in reports):
+        header.append("prompt")
+        labels = [describe_prompts(report.prompts) for report in reports]
+        for row, label in zip_longest(rows, labels, fillvalue=""):  # an average has none
+            row.append(label)
     if len(replicates[0]):
         header.insert(3, INTERVAL)
         for row, values in zip(rows, replicates, strict=True):
             row.insert(3, format_interval(bootstrap_interval(values), 1))
+    return markdown_table(header, rows)
+
+
+def sizes_table(datasets: Sequence[DatasetResults]) -> str:
+    """The main metric of each dataset at each of several sizes of the embeddings."""
+    header = ["truncate_dim"]
+    header += [f"{one.rows.name}, {one.results[0].report.primary_column}" for one in datasets]
+    rows = []
+    for size in datasets[0].by_size:
+        rows.append([size, *(100 * one.by_size[size].primary for one in datasets)])
     return markdown_table(header, rows)
 
 

@@ -22,6 +22,11 @@ class ModelConfig:
         layer: the hidden layer that is pooled: -1 for the last, -2 for the second to last. Of a
             bi-encoder.
         max_length: tokens kept of a text (of a cross-encoder: of a pair); null: as saved.
+        prompts: texts that are put before others, by name, such as {query: "query: ", document:
+            "passage: "}; they are saved with the model. null: as saved. Of a bi-encoder; the
+            option prompts of a dataset says which it uses.
+        default_prompt_name: the prompt of the datasets that name none, but for re-ranking and
+            retrieval, which use the query and document prompts; null: as saved, if any.
         new_head: initialise the last layer of a cross-encoder although the folder has one.
     """
 
@@ -29,6 +34,8 @@ class ModelConfig:
     pooling: str | list[str] | None = None
     layer: int = -1
     max_length: int | None = None
+    prompts: dict[str, str] | None = None
+    default_prompt_name: str | None = None
     new_head: bool = False
 
 

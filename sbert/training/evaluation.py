@@ -2,11 +2,12 @@
 result.json and the last table say of both."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from accelerate import Accelerator
 
 from sbert.data.retrieval import Retrieval
@@ -14,6 +15,8 @@ from sbert.data.rows import Rows
 from sbert.device import Precision
 from sbert.distributed import broadcast, compute_shared
 from sbert.evaluation.evaluators import evaluate_rows
+from sbert.evaluation.loading import check_whole_embeddings
+from sbert.evaluation.prompts import column_prompts
 from sbert.evaluation.report import Report
 from sbert.evaluation.scorers import (
     Scorer,
@@ -42,25 +45,33 @@ class RunEvaluator:
 
     def make_scorer(self, model: Encoder, loss: Loss) -> Scorer:
         """The scorer of a model; a bi-encoder classifies by the head of its loss, if it has one."""
-        share, classes = partial(partial, compute_shared, self.accelerator), self.data.classes
+        classes, device = self.data.classes, self.accelerator.device
+
+        def share(compute: Callable[..., np.ndarray], items: list, **options) -> np.ndarray:
+            compute = partial(compute, precision=self.precision, **options)
+            return compute_shared(self.accelerator, compute, items)
+
         if isinstance(model, CrossEncoder):
-            predict = share(partial(model.predict, logits=True, precision=self.precision))
+            predict = partial(share, partial(model.predict, logits=True))
             return cross_encoder_scorer(predict, model.dim, classes)
         head = loss.full_loss if isinstance(loss.full_loss, SoftmaxLoss) else None
-        encode = share(partial(model.encode, precision=self.precision))
-        return bi_encoder_scorer(encode, head, classes, self.accelerator.device)
+        if head:
+            check_whole_embeddings(model)
+        encode = partial(share, model.encode)
+        return bi_encoder_scorer(encode, head, classes, device, similarity=model.similarity_fn_name)
 
     def check_supported(self, objective: Objective) -> None:
-        """Refuse a dataset whose task the model cannot do, before training starts."""
+        """Refuse a dataset whose task or prompts the model does not have, before training."""
         scorer = self.make_scorer(objective.model, objective.loss)
         for rows in self.data.evaluated:
             check_supported(rows, scorer)
+            column_prompts(rows, objective.model)
 
     def evaluate(
         self, datasets: Sequence[Rows | Retrieval], model: Encoder, loss: Loss
     ) -> list[Report]:
         scorer = self.make_scorer(model, loss)
-        return [evaluate_rows(rows, scorer) for rows in datasets]
+        return [evaluate_rows(rows, scorer, column_prompts(rows, model)) for rows in datasets]
 
     def evaluate_saved(self, folder: Path, objective: Objective) -> list[Report]:
         """Evaluate a model like that of `objective`, read back from disk, on dev and test."""
@@ -116,6 +127,8 @@ def dataset_results(
                 "after": _undefined_as_none(report.metrics),
             }
         )
+        if any(report.prompt_texts):
+            results[-1]["prompts"] = report.prompt_texts
     return results
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from sbert.data.rows import Rows
 from sbert.errors import require
+from sbert.evaluation.prompts import column_prompts
 from sbert.losses.base import Loss
 from sbert.losses.cross_encoder import PairLoss
 from sbert.losses.saved import saved_options
@@ -62,6 +64,11 @@ def make_objective(
             config.pooling is None and config.layer == -1,
             f"model.pooling and model.layer are for a bi-encoder; {name} trains a cross-encoder",
         )
+        require(
+            config.prompts is None and config.default_prompt_name is None,
+            f"model.prompts and model.default_prompt_name are for a bi-encoder; {name} trains a "
+            "cross-encoder",
+        )
         model = CrossEncoder.from_pretrained(path, loss.num_labels, max_length, config.new_head)
         model.activation = loss.activation
         if classes:
@@ -71,7 +78,14 @@ def make_objective(
             not config.new_head,
             f"model.new_head is for a cross-encoder; {name} trains a bi-encoder",
         )
-        model = BiEncoder.from_pretrained(path, config.pooling, max_length, config.layer)
+        model = BiEncoder.from_pretrained(
+            path,
+            config.pooling,
+            max_length,
+            config.layer,
+            prompts=config.prompts,
+            default_prompt_name=config.default_prompt_name,
+        )
     objective = Objective(model, loss)
     saved_options(objective.loss.full_loss)  # refused now, not when best/ is written
     return objective
@@ -103,14 +117,12 @@ class TrainingSet:
 
     @classmethod
     def from_datasets(cls, datasets: Sequence[Rows], model: Encoder) -> "TrainingSet":
-        """Tokenise the texts of several datasets, each distinct one once."""
-        width = max(len(rows.texts) for rows in datasets)
-        columns: list[list[str | None]] = [[] for _ in range(width)]
-        for rows in datasets:
-            missing = [[None] * len(rows)] * (width - len(rows.texts))
-            for column, texts in zip(columns, [*rows.texts, *missing], strict=True):
-                column += texts
-        table, index = tokenize_columns(model.text_tokenizer, columns)
+        """Tokenise the texts of several datasets with their prompts, each distinct one once.
+
+        Raises:
+            InputError: a prompt that the model does not have, or that leaves no room for a text.
+        """
+        table, index = _tokenize_datasets(datasets, model)
         labels = _concatenate_labels([rows.labels for rows in datasets])
         sizes = tuple(len(rows) for rows in datasets)
         weights = tuple(rows.weight for rows in datasets if rows.weight is not None)
@@ -133,6 +145,25 @@ class TrainingSet:
         """The indices of the texts, (R, C), and the labels of R rows."""
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
         return torch.from_numpy(self.texts[rows]), labels
+
+
+def _tokenize_datasets(datasets: Sequence[Rows], model: Encoder) -> tuple[TokenTable, np.ndarray]:
+    """The table of all texts, and the rows (N, C) of all datasets in it."""
+    parts = []  # the texts of each dataset by their column and its prompt
+    for rows in datasets:
+        prompts = [prompt.text for prompt in column_prompts(rows, model)]
+        parts.append(dict(zip(enumerate(prompts), rows.texts, strict=True)))
+    keys = list(dict.fromkeys(chain(*parts)))
+    columns: dict[tuple[int, str], list[str | None]] = {key: [] for key in keys}
+    for part, rows in zip(parts, datasets, strict=True):
+        for key, column in columns.items():
+            column += part.get(key) or [None] * len(rows)
+    texts_and_prompts = list(columns.values()), [prompt for _, prompt in keys]
+    table, cells = tokenize_columns(model.text_tokenizer, *texts_and_prompts)
+    index = np.full((len(cells), max(len(rows.texts) for rows in datasets)), -1)
+    for (column, _), own in zip(keys, cells.T, strict=True):  # each cell is in one of them
+        index[:, column] = np.maximum(index[:, column], own)
+    return table, index
 
 
 def _concatenate_labels(labels: Sequence[np.ndarray | None]) -> np.ndarray | None:

@@ -11,10 +11,15 @@ from typing import Any
 from sbert.atomic import recover_folder, write_whole
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.evaluation import figures
+from sbert.evaluation.prompts import (
+    column_prompts,
+    describe_cut,
+    describe_prompts,
+    unused_prompts_note,
+)
 from sbert.evaluation.report import Report, mean_primary
 from sbert.losses.saved import save_loss
 from sbert.models.cross_encoder import CrossEncoder
-from sbert.models.tokens import tokenize_columns
 from sbert.training.checkpoint import Progress
 from sbert.training.config import TrainConfig, changed_options
 from sbert.training.datasets import read_run_data
@@ -152,14 +157,24 @@ class Run:
         write_whole(self.folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
 
     def print_datasets(self) -> None:
-        """The size of every dataset, and how much of its texts the model's max_length cuts."""
+        """The size and the prompts of every dataset, and how much of it max_length cuts."""
         data, model = self.data, self.objective.model
-        tokenizer = model.text_tokenizer
+        without_prompt = []
         for part, datasets in (("train", data.train), ("dev", data.dev), ("test", data.test)):
             for rows in datasets:
-                cut = tokenizer.describe_cut(*tokenize_columns(tokenizer, rows.texts))
-                truncation = f"; max_length {model.max_length}: {cut}" if cut else ""
-                self.print(f"{part:5} {rows.describe()}{truncation}")
+                facts = [rows.describe()]
+                prompts = column_prompts(rows, model)
+                if any(prompt.text for prompt in prompts):
+                    facts.append(f"prompt {describe_prompts(prompts)}")
+                else:
+                    without_prompt.append(rows.name)
+                cut = describe_cut(rows, model, prompts)
+                if cut:
+                    facts.append(f"max_length {model.max_length}: {cut}")
+                self.print(f"{part:5} {'; '.join(facts)}")
+        note = unused_prompts_note(without_prompt, model)
+        if note:
+            self.print(f"note: {note}")
         if not data.dev:
             self.print("dev   none: the last model will be taken for the best")
         if "sts" in [rows.task for rows in data.dev] and not figures.matplotlib_available():

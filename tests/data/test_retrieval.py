@@ -42,7 +42,7 @@ def test_both_layouts_are_read_alike(data_folder, layout, end, task):
     ]
     assert judged == [row for row in QRELS if row[0] in KEPT]
     assert [part.dtype for part in rows.qrels] == [np.int64, np.int64, np.float64]
-    assert rows.texts == [rows.queries + rows.corpus]
+    assert rows.texts == [rows.queries, rows.corpus]
     file = "qrels_test" + end if layout is write_project_layout else "test.tsv"
     assert rows.describe() == (
         "small-test: 3 queries, 5 documents (1 of them empty), 5 judgements, retrieval; "

@@ -41,7 +41,7 @@ class Lookup:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, texts):
+    def __call__(self, texts, prompt=""):
         self.calls.append(texts)
         return np.array([[float(x) for x in text.split()] for text in texts], np.float32)
 

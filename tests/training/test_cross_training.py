@@ -418,7 +418,7 @@ def test_options_of_evaluate_that_do_not_fit(
         "--pooling",
         "mean",
     )
-    assert "pooling and layer are for a bi-encoder" in line
+    assert "pooling: only for a bi-encoder; " in line
     line = fails(
         evaluate_command, capsys, "--model", tiny_folder, "--data", scores, "--symmetric", "true"
     )
