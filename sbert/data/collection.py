@@ -10,7 +10,7 @@ import numpy as np
 from sbert.data.config import CollectionConfig
 from sbert.data.origin import is_dataset_name, split_file, split_files
 from sbert.data.readers import READERS, file_format, read_text
-from sbert.data.schema import check_columns, check_text
+from sbert.data.schema import check_columns, check_text, column_names, read_field
 from sbert.errors import InputError, require
 from sbert.texts import digest
 
@@ -104,14 +104,15 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
             yield str(number), line.strip()
     else:
         id_column = config.id or "id"
-        required = [config.column, config.id] if config.id else [config.column]
+        required = column_names(config.column) + ([config.id] if config.id else [])
         for number, line in READERS[extension](path):
             location = f"{path}, line {number}"
             check_columns(required, line, location)
             identifier = str(line.get(id_column, number))
-            check_text(config.column, line[config.column], location)
+            name, text = read_field(line, config.column, location)
+            check_text(name, text, location)
             check_text(id_column, identifier, location)
-            yield identifier, line[config.column]
+            yield identifier, text
 
 
 def _read_embeddings(config: CollectionConfig) -> Collection:

@@ -7,6 +7,8 @@ from sbert.data.readers import READERS
 
 TaskName = Literal["sts", "binary", "nli", "pair", "triplet", "rerank", "retrieval"]
 
+TextColumn = str | list[str]  # a column, or several that are joined into one text
+
 
 @dataclass
 class DatasetConfig:
@@ -26,8 +28,11 @@ class DatasetConfig:
             positive and one or more negatives. rerank: a query, one candidate document and its
             relevance. retrieval: a folder of queries and a corpus, for evaluation only. By default
             recognised from the header or the folder.
-        texts: the text columns, in the order in which the loss reads them; needs task. In triplets,
-            negatives after the first may be empty, and a JSONL column may hold a list of them.
+        texts: the text columns, in the order in which the loss reads them; needs task. A list of
+            columns, as in [query, [title, body]], is joined into one text by spaces, without its
+            empty parts. In triplets, negatives after the first may be empty, and a JSONL column may
+            hold a list of them. A JSONL column of the positives of pairs or triplets may hold a
+            list too: each becomes a row.
         label: the column of the score, class or relevance. In triplets, for a loss that reads them:
             the column of a teacher's margins, score(positive) - score(negative), one number or, in
             JSONL, a list with one number for each negative; or a list of its scores of the positive
@@ -68,7 +73,7 @@ class DatasetConfig:
     path: str
     split: str | None = None
     task: TaskName | None = None
-    texts: list[str] | None = None
+    texts: list[TextColumn] | None = None
     label: str | None = None
     range: tuple[float, float] | None = None
     classes: list[str] | None = None
@@ -99,7 +104,8 @@ class CollectionConfig:
             or .gz; a name such as tatoeba_pool_en in the data folder (SBERT_DATA); or a .npy file
             of embeddings (N, H), where results then have no texts.
         split: the split of a name with several, for example corpus of scifact.
-        column: the text column.
+        column: the text column, or a list of columns, as [title, body], that are joined by spaces
+            without the empty ones.
         id: the id column (default: id, if there is one; otherwise the line number, and for .npy the
             row number from 0).
         limit: use only this many texts, the first ones.
@@ -109,7 +115,7 @@ class CollectionConfig:
 
     path: str
     split: str | None = None
-    column: str = "text"
+    column: TextColumn = "text"
     id: str | None = None
     limit: int | None = None
     embeddings: str | None = None

@@ -9,6 +9,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sbert.errors import InputError, require
@@ -16,6 +17,8 @@ from sbert.errors import InputError, require
 Line = tuple[int, dict[str, object]]
 
 Fields = tuple[int, list[str]]
+
+_LONGEST_FIELD = 2**31 - 1  # characters of a CSV field: what a C long can hold everywhere
 
 
 def read_text(path: Path) -> str:
@@ -58,12 +61,22 @@ def _space_fields(path: Path) -> Iterator[Fields]:
 
 def _csv_fields(path: Path) -> Iterator[Fields]:
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    with _fields_of_any_length():
+        try:
+            lines = [(reader.line_num, fields) for fields in reader if fields]
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+    yield from lines
+
+
+@contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    """Lift the limit that the module csv has for the whole process, and restore it."""
+    limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
-        for fields in reader:
-            if fields:
-                yield reader.line_num, fields
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _table_reader(
@@ -103,7 +116,20 @@ def _read_jsonl(path: Path) -> Iterator[Line]:
             raise InputError(
                 f"{path}, line {number}: expected a JSON object, not {type(row).__name__}"
             )
+        if "\\u" in line:
+            _check_unicode(row, f"{path}, line {number}")
         yield number, row
+
+
+def _check_unicode(row: dict, location: str) -> None:
+    """Refuse lone surrogates: JSON can write them, UTF-8 has none."""
+    for key, value in row.items():
+        try:
+            json.dumps([key, value], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{location}: {key} contains a lone surrogate: not valid text"
+            ) from None
 
 
 def _read_txt(path: Path) -> Iterator[Line]:

@@ -24,10 +24,10 @@ from sbert.data.schema import (
     check_teacher,
     find_schema,
     find_text_schema,
+    line_rows,
     prompt_names,
     required_columns,
     skip_reason,
-    text_fields,
 )
 from sbert.data.subset import check_folds, rows_in_part, select_rows
 from sbert.errors import require
@@ -103,14 +103,15 @@ def read_dataset(
     table = _read_table(config, file, lines, labels, teacher)
     in_part = None
     if config.folds:
-        used_lines = [row.index for row in table.rows]
+        used_lines = [rows[0].index for rows in table.lines]
         in_part = rows_in_part(config, table.groups, file)[used_lines]
-    keep = select_rows(config, len(table.rows), table.skipped, in_part)
-    return _to_columns(config, file, table, keep)
+    keep = select_rows(config, len(table.lines), table.skipped, in_part)
+    rows = [row for i in keep for row in table.lines[i]]
+    return _to_columns(config, file, table, rows)
 
 
 class _Row(NamedTuple):
-    """A line that is used."""
+    """A row of a line that is used."""
 
     index: int  # among all lines, skipped ones too
     number: int  # of the line in the file
@@ -120,10 +121,10 @@ class _Row(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """The contents of a file, before limit and folds choose among its rows."""
+    """The contents of a file, before limit and folds choose among its lines."""
 
     task: TaskName
-    rows: list[_Row]
+    lines: list[list[_Row]]  # the rows of each line that has any
     groups: list[str | int]  # of all lines, skipped ones too
     skipped: Counter
 
@@ -143,23 +144,25 @@ def _read_table(
         location = f"{file}, line {number}"
         check_columns(required, line, location)
         table.groups.append(index if config.group in (None, ROW) else str(line[config.group]))
-        fields = text_fields(line, schema)
-        reason = skip_reason(line, fields, schema, config, location)
-        if reason:
-            table.skipped[reason] += 1
-            continue
-        if teacher:
-            check_teacher(line, teacher, location)
-        texts = [text if text and text.strip() else None for _, text in fields]
-        label = read_label(line[schema.label], location, texts) if read_label else None
         source = str(line.get(config.source or "source", ""))
-        table.rows.append(_Row(index, number, texts, label, source))
-    require(table.rows, f"{file}: no rows to use ({'; '.join(_describe_skipped(table.skipped))})")
+        rows = []
+        for fields, label in line_rows(line, schema, location):
+            reason = skip_reason(line, fields, schema, config, location)
+            if reason:
+                table.skipped[reason] += 1
+                continue
+            if teacher:
+                check_teacher(line, teacher, location)
+            texts = [text if text and text.strip() else None for _, text in fields]
+            label = read_label(label, location, texts) if read_label else None
+            rows.append(_Row(index, number, texts, label, source))
+        if rows:
+            table.lines.append(rows)
+    require(table.lines, f"{file}: no rows to use ({'; '.join(_describe_skipped(table.skipped))})")
     return table
 
 
-def _to_columns(config: DatasetConfig, file: str, table: _Table, keep: np.ndarray) -> Rows:
-    rows = [table.rows[i] for i in keep]
+def _to_columns(config: DatasetConfig, file: str, table: _Table, rows: list[_Row]) -> Rows:
     sources = [row.source for row in rows]
     has_labels = rows[0].label is not None
     # N rows of up to C texts -> C columns of N texts

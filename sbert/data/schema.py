@@ -7,7 +7,7 @@ is expected.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sbert.data.config import DatasetConfig, TaskName
+from sbert.data.config import DatasetConfig, TaskName, TextColumn
 from sbert.data.labels import TASK_LABELS
 from sbert.errors import InputError, require
 
@@ -17,7 +17,7 @@ class Schema:
     """What a file's columns mean: the part of a `DatasetConfig` that a known header can supply."""
 
     task: TaskName
-    texts: list[str]
+    texts: list[TextColumn]
     label: str | None
 
 
@@ -109,7 +109,7 @@ def _check_schema(schema: Schema, location: str) -> None:
     require(
         count == required or (count > required and schema.task == "triplet"),
         f"{location}: task {schema.task} reads {required} text columns; "
-        f"texts names {', '.join(schema.texts)}",
+        f"texts names {', '.join('+'.join(column_names(column)) for column in schema.texts)}",
     )
 
 
@@ -135,9 +135,10 @@ def prompt_names(
 
 def required_columns(config: DatasetConfig, schema: Schema) -> list[str]:
     """The columns that every line must have."""
+    columns = [name for column in schema.texts for name in column_names(column)]
     group = None if config.group == ROW else config.group
     teacher = TEACHER_COLUMN if config.teacher else None
-    columns = [*schema.texts, schema.label, config.source, *(config.where or {}), group, teacher]
+    columns += [schema.label, config.source, *(config.where or {}), group, teacher]
     return [name for name in columns if name is not None]
 
 
@@ -151,15 +152,58 @@ def check_columns(required: list[str], columns: Collection[str], location: str) 
 TextField = tuple[str, object]  # (column, text)
 
 
-def text_fields(line: dict, schema: Schema) -> list[TextField]:
+def column_names(column: TextColumn) -> list[str]:
+    """The columns of a file that a text is made of."""
+    return [column] if isinstance(column, str) else column
+
+
+def read_field(line: dict, column: TextColumn, location: str) -> TextField:
+    """A field, or several joined by spaces without the empty ones, with its name for messages."""
+    if isinstance(column, str):
+        return column, line[column]
+    parts = [(name, line[name] or "") for name in column]
+    for name, part in parts:
+        check_text(name, part, location)
+    return "+".join(column), " ".join(part for _, part in parts if part.strip())
+
+
+Row = tuple[list[TextField], object]  # texts, label
+
+
+def line_rows(line: dict, schema: Schema, location: str) -> list[Row]:
+    """The rows of a line: one, or one for each positive where there is a list of them.
+
+    Raises:
+        InputError: several positives without a label for each.
+    """
+    fields = _text_fields(line, schema, location)
+    label = line[schema.label] if schema.label else None
+    has_positive = schema.task in ("pair", "triplet") and len(fields) > 1
+    if not has_positive or not isinstance(fields[1][1], list):
+        return [(fields, label)]
+    anchor, (column, positives), *negatives = fields
+    positives = positives or [""]
+    labels = label if schema.label else [None] * len(positives)
+    require(
+        isinstance(labels, list) and len(labels) == len(positives),
+        f"{location}: {column} has {len(positives)} texts, so {schema.label} needs a list of as "
+        "many labels",
+    )
+    return [
+        ([anchor, (column, positive), *negatives], label)
+        for positive, label in zip(positives, labels, strict=True)
+    ]
+
+
+def _text_fields(line: dict, schema: Schema, location: str) -> list[TextField]:
     """The text fields of a line; a list of negatives becomes one field per negative."""
     fields: list[TextField] = []
     for index, column in enumerate(schema.texts):
-        value = line[column]
+        name, value = read_field(line, column, location)
         if schema.task == "triplet" and index > 1 and isinstance(value, list):
-            fields += [(column, text) for text in value or [""]]
+            fields += [(name, text) for text in value or [""]]
         else:
-            fields.append((column, value))
+            fields.append((name, value))
     return fields
 
 
@@ -191,15 +235,9 @@ def skip_reason(
 
 
 def check_text(column: str, text: object, location: str) -> None:
-    """Raise `InputError` unless a field is a string that UTF-8 can encode."""
+    """Raise `InputError` unless a field is a string."""
     if not isinstance(text, str):
         raise InputError(f"{location}: {column} is {text!r}, not a text")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InputError(
-            f"{location}: {column} contains a lone surrogate: not valid text"
-        ) from None
 
 
 def check_teacher(line: dict, fingerprint: str, location: str) -> None:

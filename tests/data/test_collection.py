@@ -53,6 +53,14 @@ def test_identifiers_and_columns_are_chosen(tmp_path):
     assert found.cells(0, "_query") == {"id_query": "b", "text_query": "a dog"}
 
 
+def test_several_columns_are_one_text(tmp_path):
+    path = written(tmp_path / "x.tsv", "id\ttitle\ttext\n7\ta\tcat\n8\t\tdog\n9\t \t\n")
+    found = read_collection(CollectionConfig(path, column=["title", "text"]))
+    assert (found.texts, found.ids, found.empty) == (["a cat", "dog"], ["7", "8"], 1)
+    with pytest.raises(InputError, match="line 2: no column 'body'; available: id, title, text"):
+        read_collection(CollectionConfig(path, column=["title", "body"]))
+
+
 def test_lines_of_text_end_at_line_breaks_alone(tmp_path):
     assert read_collection(
         CollectionConfig(written(tmp_path / "x.txt", "a\u2028b\nlast"))

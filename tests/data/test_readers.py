@@ -109,6 +109,24 @@ def test_reads(put, reader, content, expected):
     assert list(READERS[reader](put(content))) == expected
 
 
+def test_a_csv_field_of_any_length(put):
+    text = "word " * 40_000
+    limit = csv.field_size_limit()
+    assert list(READERS["csv"](put(f'a,b\n"{text}",1\n'))) == [(2, {"a": text, "b": "1"})]
+    with pytest.raises(InputError):
+        list(READERS["csv"](put('a\n"b"c\n')))
+    assert csv.field_size_limit() == limit, "the limit of the process is as before"
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', '["a", "b\\uDC00"]', '{"x": "\\ud83d\\ud83d"}'])
+def test_a_lone_surrogate_is_named_with_its_line(put, value):
+    path = put(f'{{"a": "\\ud83d\\ude00"}}\n{{"a": 1, "b": {value}}}\n')
+    lines = READERS["jsonl"](path)
+    assert next(lines) == (1, {"a": "😀"})
+    with pytest.raises(InputError, match="line 2: b contains a lone surrogate: not valid text$"):
+        next(lines)
+
+
 # what str.splitlines takes for line ends and a file of lines does not
 @pytest.mark.parametrize(
     "separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"], ids=ascii

@@ -215,14 +215,74 @@ def test_other_tasks_read_no_lists(put, texts):
     )
 
 
-@pytest.mark.parametrize("column", ["query", "positive"])
-def test_a_list_of_queries_or_positives_moves_no_text_into_another_column(put, column):
-    path = as_json(put, query(["n"]) | {column: ["one", "two"]})
-    try:
-        rows = read_dataset(DatasetConfig(path))
-    except InputError:
-        return  # a refusal is as good
-    assert rows.texts[2:] == [["n"]]
+def test_a_list_of_queries_is_no_text(put):
+    path = as_json(put, query(["n"]) | {"query": ["one", "two"]})
+    assert refusal(path) == f"{path}, line 1: query is ['one', 'two'], not a text"
+
+
+def test_each_positive_of_a_list_is_a_row(put):
+    path = as_json(put, query(["n", "m"]) | {"positive": ["p", "r"]}, query(["k"]))
+    rows = read_dataset(DatasetConfig(path))
+    assert rows.texts == [["q"] * 3, ["p", "r", "p"], ["n", "n", "k"], ["m", "m", None]]
+    assert rows.lines.tolist() == [1, 1, 2]
+    pairs = read_dataset(DatasetConfig(path, task="pair"))
+    assert (pairs.texts, pairs.labels) == ([["q"] * 3, ["p", "r", "p"]], None)
+
+
+def test_an_empty_list_of_positives_is_an_empty_positive(put):
+    path = as_json(put, query(["n"]) | {"positive": []}, query(["n"]))
+    assert refusal(path).startswith(
+        f"{path}, line 1: positive is empty; fill it, or set skip_empty"
+    )
+    assert read_dataset(DatasetConfig(path, skip_empty=True)).skipped == {"empty positive": 1}
+
+
+def test_several_positives_need_a_label_each(put):
+    row = query(["n"]) | {"positive": ["p", "r"]}
+    path = as_json(put, row | {"y": [0.5, [9, 7]]})
+    refused = "2 labels for 1 negatives"
+    assert refused in refusal(path, label="y"), "margins, then scores"
+    path = as_json(put, row | {"y": [[8, 7], [9, 7]]})
+    assert read_dataset(DatasetConfig(path, label="y")).labels.tolist() == [[1], [2]]
+    path = as_json(put, row | {"y": [1, 2, 3]})
+    assert refusal(path, label="y") == (
+        f"{path}, line 1: positive has 2 texts, so y needs a list of as many labels"
+    )
+
+
+def test_limit_and_folds_keep_the_positives_of_a_line_together(put):
+    path = as_json(put, *[query([f"n{i}"]) | {"positive": ["p", "r"]} for i in range(6)])
+    options = {"limit": 4}, {"beyond": 4}, {"folds": 3, "fold": 1, "group": "row"}
+    for option, lines in zip(options, (4, 2, 4), strict=True):
+        rows = read_dataset(DatasetConfig(path, **option))
+        assert (len(rows), len(set(rows.lines))) == (2 * lines, lines)
+
+
+@pytest.mark.parametrize(
+    ("title", "body", "text"),
+    [("a", "b c", "a b c"), ("", "b", "b"), ("a", " ", "a"), ("a", None, "a")],
+)
+def test_several_columns_are_one_text(put, title, body, text):
+    path = as_json(put, {"query": "q", "title": title, "body": body, "score": 1})
+    config = DatasetConfig(path, task="sts", texts=["query", ["title", "body"]])
+    assert read_dataset(config).texts == [["q"], [text]]
+
+
+def test_bad_columns_of_a_joined_text(put):
+    options = {"task": "pair", "texts": ["query", ["title", "body"]]}
+    row = {"query": "q", "title": "t", "body": "b"}
+    path = as_json(put, row, row | {"body": 3})
+    assert refusal(path, **options) == f"{path}, line 2: body is 3, not a text"
+    path = as_json(put, row, {"query": "q", "title": "t"})
+    assert refusal(path, **options) == (
+        f"{path}, line 2: no column 'body'; available: query, title"
+    )
+    path = as_json(put, row | {"title": "", "body": " "})
+    assert refusal(path, **options).startswith(f"{path}, line 1: title+body is empty;")
+    path = as_json(put, row)
+    assert refusal(path, task="triplet", texts=options["texts"]) == (
+        f"{path}, line 1: task triplet reads 3 text columns; texts names query, title+body"
+    )
 
 
 BAD_COLUMNS = {
