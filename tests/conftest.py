@@ -4,6 +4,7 @@ The tests compute on the CPU, where many results are equal bit for bit; `make gp
 tests/gpu on the GPU.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ if not os.environ.get("SBERT_TEST_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read at the first use of CUDA, also by subprocesses
     os.environ["ACCELERATE_USE_CPU"] = "1"  # for other accelerators
 
+# a training ends with a collection, which need not search all that was imported: it is the half of
+# the time of a tiny one
+gc.freeze()
 # tiny tensors: a second thread costs more than it brings, and sums keep one order
 torch.set_num_threads(1)
 

@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from sbert import BiEncoder, CrossEncoder, InputError
 from sbert.data.rows import Rows
 from sbert.losses import BinaryCrossEntropyLoss, CosineSimilarityLoss
+from sbert.models.tokens import tokenize_columns
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
 from sbert.training.objective import Objective, TrainingSet
@@ -185,19 +186,40 @@ def load_classifier(family: Family, folder: Path, labels: int = 1, **options) ->
 
 
 def equals_transformers(family: Family, root: Path) -> None:
-    """The logits of transformers' own classifier, a pair at a time, with 1 label and with 3."""
-    for labels in (1, 3):
-        folder = root / str(labels)
-        ours = load_classifier(family, folder, labels)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        theirs = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        right = []
-        for pair in PAIRS:
-            cut = {"truncation": True, "max_length": ours.max_length, "return_tensors": "pt"}
-            with torch.no_grad():
-                right.append(theirs(**tokenizer(*pair, **cut)).logits.numpy())
-        found = ours.predict(PAIRS, logits=True, precision="fp32").reshape(len(PAIRS), labels)
-        require_close(found, np.concatenate(right), f"{labels} labels")
+    """The logits of transformers' own classifier of 3 labels, a pair at a time."""
+    ours = load_classifier(family, root, labels=3)
+    tokenizer = AutoTokenizer.from_pretrained(root)
+    theirs = AutoModelForSequenceClassification.from_pretrained(root).eval()
+    right = []
+    for pair in PAIRS:
+        cut = {"truncation": True, "max_length": ours.max_length, "return_tensors": "pt"}
+        with torch.no_grad():
+            right.append(theirs(**tokenizer(*pair, **cut)).logits.numpy())
+    found = ours.predict(PAIRS, logits=True, precision="fp32")
+    require_close(found, np.concatenate(right), "logits")
+
+
+def pairs_equal_sentence_transformers(family: Family, root: Path) -> None:
+    """In both directions, with the ids that the tokenizer itself gives to pairs."""
+    from sentence_transformers import CrossEncoder as TheirCrossEncoder
+
+    ours = load_classifier(family, root / "plain")
+    table, pairs = tokenize_columns(ours.text_tokenizer, list(zip(*PAIRS, strict=True)))
+    for i, pair in enumerate(PAIRS):
+        own = ours.tokenizer(*pair, truncation=True, max_length=ours.max_length)
+        joined = ours.text_tokenizer.join(table, pairs[i : i + 1])
+        if any(joined[name][0].tolist() != own[name] for name in joined):
+            raise AssertionError(f"pair {i}: the ids are not the tokenizer's own")
+    found = ours.predict(PAIRS, precision="fp32")
+    ours.save_pretrained(root / "ours")
+    theirs = TheirCrossEncoder(str(root / "ours"), device="cpu")
+    # a batch of one, because theirs may depend on the batch
+    right = theirs.predict(PAIRS, batch_size=1, show_progress_bar=False)
+    require_close(found, right, "theirs of ours")
+    plain = TheirCrossEncoder(str(root / "plain"), device="cpu")
+    plain.save_pretrained(str(root / "theirs"), create_model_card=False)
+    again = CrossEncoder.from_pretrained(root / "theirs")
+    require_close(again.predict(PAIRS, precision="fp32"), right, "ours of theirs")
 
 
 def pairs_same_alone_and_in_a_batch(family: Family, root: Path) -> None:
@@ -243,6 +265,7 @@ ENCODER_CHECKS: dict[str, Check] = {
 }
 CLASSIFIER_CHECKS: dict[str, Check] = {
     "scores as transformers": equals_transformers,
+    "scores as sentence-transformers": pairs_equal_sentence_transformers,
     "pairs alone as in a batch": pairs_same_alone_and_in_a_batch,
     "pairs in bf16": pairs_close_in_bf16,
     "classifier trains": pairs_train,

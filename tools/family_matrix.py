@@ -23,7 +23,10 @@ from family_checks import (
     Check,
     equals_sentence_transformers,
     has_sentence_transformers,
+    pairs_equal_sentence_transformers,
 )
+
+NEEDS_SENTENCE_TRANSFORMERS = (equals_sentence_transformers, pairs_equal_sentence_transformers)
 
 
 def main() -> None:
@@ -60,7 +63,7 @@ def run_check(name: str, check: Check, family: Family, notes: list[str]) -> str:
         return "-"
     if name in CLASSIFIER_CHECKS and not family.has_classifier:
         return "-"
-    if check is equals_sentence_transformers and not has_sentence_transformers():
+    if check in NEEDS_SENTENCE_TRANSFORMERS and not has_sentence_transformers():
         return "-"
     try:
         with tempfile.TemporaryDirectory() as root:
