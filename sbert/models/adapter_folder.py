@@ -14,23 +14,16 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers.utils import is_peft_available
 
 from sbert.errors import InputError, require
+from sbert.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, KEY_PREFIX, require_peft
 from sbert.models.hf_folder import load_json, locate_folder
 
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-KEY_PREFIX = "base_model.model."  # of the weights' names in an adapter's file
 _NOT_PEFT = ("auto_mapping", "peft_version")  # about the file, and of some versions of peft only
 
 
 def is_adapter(path: Path) -> bool:
     return (path / ADAPTER_CONFIG).exists()
-
-
-def require_peft(what: str) -> None:
-    require(is_peft_available(), f"{what} needs peft: pip install -e '.[peft]'")
 
 
 def load_with_adapter(path: Path, load: Callable[[Path], nn.Module]) -> nn.Module:

@@ -5,10 +5,12 @@ from pathlib import Path
 from torch import nn
 
 from sbert.errors import require
+from sbert.models.adapter_folder import is_adapter
 from sbert.models.classifier import load_classifier_with_adapter
 from sbert.models.hf_folder import (
     ST_CONFIG,
     Backbone,
+    dump_json,
     load_json,
     read_backbone,
     save_backbone,
@@ -75,3 +77,20 @@ def write_cross_encoder_folder(
     transformer.config.sentence_transformers = {"activation_fn": _CLASSES[activation]}
     transformer.config.sbert_ce_default_activation_function = _CLASSES[activation]
     save_backbone(root, transformer, tokenizer, max_length)
+    if is_adapter(root):
+        _write_settings(root, activation)
+
+
+def _write_settings(root: Path, activation: str) -> None:
+    """What config.json would say: in the layout of sentence-transformers 6, as an adapter has none.
+
+    An earlier version knows no adapters of cross-encoders.
+    """
+    settings = {"model_type": "CrossEncoder", "activation_fn": _CLASSES[activation]}
+    dump_json(root / ST_CONFIG, settings)
+    transformer = "sentence_transformers.base.modules.transformer.Transformer"
+    dump_json(root / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": transformer}])
+    output = {"text": {"method": "forward", "method_output_name": "logits"}}
+    names = {"modality_config": output, "module_output_name": "scores"}
+    task = {"transformer_task": "sequence-classification"}
+    dump_json(root / "sentence_bert_config.json", task | names)

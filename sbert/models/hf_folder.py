@@ -16,6 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from sbert.errors import InputError, require
+from sbert.models.adapters import save_transformer
 
 ST_CONFIG = "config_sentence_transformers.json"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
@@ -239,7 +240,7 @@ def save_backbone(root: Path, transformer: nn.Module, tokenizer, max_length: int
     root.mkdir(parents=True, exist_ok=True)
     remove_model(root)
     with quiet_transformers():
-        transformer.save_pretrained(root)
+        save_transformer(root, transformer)
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(root)
 

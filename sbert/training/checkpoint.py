@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sbert import distributed
 from sbert.atomic import sync
 from sbert.errors import InputError, require
+from sbert.training.trained import fingerprint_frozen, trained_state
 
 STATE = "state.safetensors"
 
@@ -40,16 +41,24 @@ def save_training(
     total: int,
     accelerator: Accelerator,
 ) -> None:
-    """Write weights, optimiser state, progress and the random states of all W processes."""
+    """Write trained weights, optimiser state, progress and the random states of all W processes.
+
+    Of frozen weights only a fingerprint.
+    """
     random_states = distributed.random_states(accelerator)
     if accelerator.is_main_process:
         tensors = {
-            **_add_prefix("objective.", objective.state_dict()),
+            **_add_prefix("objective.", trained_state(objective)),
             **_add_prefix("optimizer.", optimizer_tensors(optimizer)),
             **_add_prefix("random.", random_states),
         }
-        scaler = accelerator.scaler and accelerator.scaler.state_dict()
-        save_state(folder, tensors, {"progress": vars(progress), "total": total, "scaler": scaler})
+        facts = {
+            "progress": vars(progress),
+            "total": total,
+            "scaler": accelerator.scaler and accelerator.scaler.state_dict(),
+            "frozen": fingerprint_frozen(objective.model),
+        }
+        save_state(folder, tensors, facts)
     accelerator.wait_for_everyone()
 
 
@@ -59,7 +68,8 @@ def load_training(
     """Restore what `save_training` wrote.
 
     Raises:
-        InputError: the state cannot be read, or was written by another number of processes.
+        InputError: the state cannot be read, or was written by another number of processes, or
+            with other frozen weights.
     """
     tensors, facts = load_state(folder)
     random_states = _with_prefix("random.", tensors)
@@ -69,7 +79,12 @@ def load_training(
         f"{folder} was written by {processes} processes, now there are "
         f"{accelerator.num_processes}; resume with {processes}",
     )
-    objective.load_state_dict(_with_prefix("objective.", tensors))
+    require(
+        facts["frozen"] == fingerprint_frozen(objective.model),
+        f"{folder} was written with other frozen weights: it fits another base model than that of "
+        "this run; resume with the model that model.path named then",
+    )
+    objective.load_state_dict(_with_prefix("objective.", tensors), strict=False)
     load_optimizer_tensors(optimizer, _with_prefix("optimizer.", tensors))
     distributed.set_random_states(accelerator, random_states)
     if accelerator.scaler and facts["scaler"]:

@@ -9,6 +9,7 @@ from jsonargparse.typing import OpenUnitInterval, PositiveFloat, PositiveInt
 from sbert.data.config import DatasetConfig
 from sbert.device import Precision
 from sbert.losses import Loss
+from sbert.models.config import LoraConfig
 
 
 @dataclass
@@ -28,6 +29,10 @@ class ModelConfig:
         default_prompt_name: the prompt of the datasets that name none, but for re-ranking and
             retrieval, which use the query and document prompts; null: as saved, if any.
         new_head: initialise the last layer of a cross-encoder although the folder has one.
+        lora: train low-rank updates of the weights instead of the weights; null: train in full.
+            Needs peft.
+        freeze: parts of the encoder that are not trained, by the start of their weights' names:
+            [embeddings, encoder.layer.0].
     """
 
     path: str
@@ -37,6 +42,8 @@ class ModelConfig:
     prompts: dict[str, str] | None = None
     default_prompt_name: str | None = None
     new_head: bool = False
+    lora: LoraConfig | None = None
+    freeze: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -100,6 +107,8 @@ class LoopConfig:
             the rows.
         precision: of matrix products; auto is bf16 where the hardware multiplies it natively,
             otherwise fp32. Weights and losses are always fp32.
+        gradient_checkpointing: compute the layers a second time in the backward pass instead of
+            keeping their intermediate results: less memory, more time, the same gradients.
         compile: torch.compile the transformer; pays off in long runs.
         group_by_length: batches of rows of similar length, which have less padding.
         evaluate_epochs: evaluate on dev at every multiple of this many epochs, for example 0.25.
@@ -112,6 +121,7 @@ class LoopConfig:
 
     seed: int = 42
     precision: Precision = "auto"
+    gradient_checkpointing: bool = False
     compile: bool = False
     group_by_length: bool = True
     evaluate_epochs: PositiveFloat = 1.0

@@ -22,6 +22,7 @@ from sbert.models.dropout import replace_dropout
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import TokenTable, tokenize_columns
 from sbert.training.config import ModelConfig
+from sbert.training.trained import choose_trained
 
 
 class Objective(nn.Module):
@@ -86,7 +87,12 @@ def make_objective(
             prompts=config.prompts,
             default_prompt_name=config.default_prompt_name,
         )
+    choose_trained(model, config)
     objective = Objective(model, loss)
+    require(
+        any(weight.requires_grad for weight in objective.parameters()),
+        "model.freeze: nothing is left to train",
+    )
     saved_options(objective.loss.full_loss)  # refused now, not when best/ is written
     return objective
 

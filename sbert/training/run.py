@@ -28,6 +28,7 @@ from sbert.training.loop import Training
 from sbert.training.objective import Objective, TrainingSet, make_objective
 from sbert.training.seed_selection import SeedScores, choose_seed
 from sbert.training.tracking import open_run
+from sbert.training.trained import enable_gradient_checkpointing
 
 
 class Run:
@@ -97,7 +98,10 @@ class Run:
 
     def make_objective(self, seed: int) -> Objective:
         config = self.config
-        return make_objective(config.model, config.loss, self.data.classes, seed)
+        objective = make_objective(config.model, config.loss, self.data.classes, seed)
+        if config.loop.gradient_checkpointing:
+            enable_gradient_checkpointing(objective.model.transformer)
+        return objective
 
     def train_seed(self, seed: int, folder: Path) -> tuple[float, int]:
         """Train with a seed up to the step of the comparison -> the dev score, and the step."""

@@ -11,7 +11,7 @@ from tiny_models import SIZE, bert_tokenizer, write_classifier
 from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig, BertModel
 
 from sbert import BiEncoder, CrossEncoder, InputError
-from sbert.models import adapter_folder
+from sbert.models import adapters
 
 peft = pytest.importorskip("peft")
 st = pytest.importorskip("sentence_transformers")
@@ -122,7 +122,7 @@ def test_adapter_without_the_head_that_its_base_lacks(tmp_path, tiny_folder):
 def test_without_peft(adapter, tiny_folder, monkeypatch, beside):
     if beside:
         shutil.copytree(tiny_folder, adapter, dirs_exist_ok=True)
-    monkeypatch.setattr(adapter_folder, "is_peft_available", lambda: False)
+    monkeypatch.setattr(adapters, "is_peft_available", lambda: False)
     for encoder in (BiEncoder, CrossEncoder):
         with pytest.raises(InputError) as caught:
             encoder.from_pretrained(adapter)

@@ -1,0 +1,76 @@
+"""Which weights of a model are trained, and what a checkpoint holds of both kinds."""
+
+import hashlib
+
+import torch
+from torch import Tensor, nn
+
+from sbert.errors import require
+from sbert.models.adapters import ADAPTER_CONFIG, add_lora
+from sbert.models.cross_encoder import CrossEncoder
+from sbert.models.encoder import Encoder
+from sbert.models.frozen import freeze_weights
+from sbert.models.hf_folder import is_local, locate_folder
+from sbert.training.config import ModelConfig
+
+
+def choose_trained(model: Encoder, config: ModelConfig) -> None:
+    """Freeze what is not trained of a model: what `model.lora` and `model.freeze` say."""
+    lora, transformer = config.lora, model.transformer
+    require(
+        lora is None or not config.freeze,
+        "model.freeze: model.lora freezes the whole encoder; leave one of the two out",
+    )
+    freeze_weights(transformer, config.freeze)
+    if lora is None:
+        return
+    if lora.save == "adapter":
+        _check_adapter_is_readable(model, config)
+    # a folder is named by where its weights lie
+    base = transformer.name_or_path if is_local(config.path) else config.path
+    add_lora(transformer, lora, base)
+
+
+def _check_adapter_is_readable(model: Encoder, config: ModelConfig) -> None:
+    """Refuse what a folder of an adapter alone cannot say."""
+    where, instead = "model.lora.save: adapter", "use merged"
+    require(config.layer == -1, f"{where} names a base with all its layers, not model.layer")
+    adapters = any(locate_folder(config.path).rglob(ADAPTER_CONFIG))
+    require(not adapters, f"{where}: {config.path} is an adapter itself; {instead}")
+    several = isinstance(model, CrossEncoder) and model.dim > 1
+    require(not several, f"{where} cannot hold the number and names of classes; {instead}")
+
+
+def enable_gradient_checkpointing(transformer: nn.Module) -> None:
+    """Keep only the inputs of each layer in training, and compute the layer again for its gradient.
+
+    The gradients stay the same: dropout draws the same numbers again.
+
+    Raises:
+        InputError: the transformer cannot.
+    """
+    require(
+        transformer.supports_gradient_checkpointing,
+        f"loop.gradient_checkpointing: {type(transformer).__name__} does not support it",
+    )
+    # its name before and from transformers 5.23 on
+    enable = getattr(transformer, "activation_checkpointing_enable", None)
+    enable = enable or transformer.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
+def trained_state(objective: nn.Module) -> dict[str, Tensor]:
+    """The state of an objective without its frozen weights."""
+    frozen = {name for name, weight in objective.named_parameters() if not weight.requires_grad}
+    return {name: t for name, t in objective.state_dict().items() if name not in frozen}
+
+
+def fingerprint_frozen(model: Encoder) -> str:
+    """SHA-256 of the frozen weights that results depend on."""
+    digest = hashlib.sha256()
+    unused = model.unused_weights
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad and (unused is None or not name.startswith(unused)):
+            digest.update(name.encode())
+            digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
