@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeFloat, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 
 @dataclass
@@ -24,6 +24,6 @@ class LoraConfig:
 
     rank: PositiveInt = 16
     alpha: PositiveInt = 32
-    dropout: NonNegativeFloat = 0.05
+    dropout: ClosedUnitInterval = 0.05
     target_modules: list[str] | Literal["all-linear"] | None = None
     save: Literal["merged", "adapter"] = "merged"

@@ -198,7 +198,9 @@ def _changed_fields(config: object, prefix: str) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for option in fields(config):
         name, value = prefix + option.name, getattr(config, option.name)
-        if is_dataclass(value):
+        if is_dataclass(value) and option.default is None:  # it is set at all: lora
+            changed |= {f"{name}.{part}": choice for part, choice in vars(value).items()}
+        elif is_dataclass(value):
             changed |= _changed_fields(value, f"{name}.")
         elif isinstance(value, list) and value and is_dataclass(value[0]):
             for i, item in enumerate(value):

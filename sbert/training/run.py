@@ -190,10 +190,13 @@ class Run:
     def print_training(self, training: Training) -> None:
         accelerator = self.accelerator
         kind = "cross-encoder" if isinstance(self.objective.model, CrossEncoder) else "bi-encoder"
-        weights = sum(p.numel() for p in self.objective.parameters() if p.requires_grad)
+        total, trained = 0, 0
+        for weight in self.objective.parameters():
+            total += weight.numel()
+            trained += weight.numel() * weight.requires_grad
         precision = accelerator.mixed_precision.replace("no", "fp32")
         self.print(
             f"{training.total:,} steps of {self.config.optim.batch_size} rows, "
-            f"{kind} of {weights / 1e6:.1f} M weights, "
+            f"{kind} of {total / 1e6:.1f} M weights, {trained / 1e6:.2f} M trained, "
             f"{precision} on {accelerator.num_processes} x {accelerator.device.type}"
         )

@@ -323,7 +323,8 @@ def test_without_dev_the_last_model_is_best(
     train_command(write_config(tmp_path, tiny_folder, pairs_file, data=data))
     best = BiEncoder.from_pretrained(tmp_path / "runs/run/best").state_dict()
     state = saved_state(tmp_path / "runs/run")
-    assert all(torch.equal(t, state[f"objective.model.{name}"]) for name, t in best.items())
+    trained = {name: t for name, t in best.items() if ".pooler." not in name}
+    assert all(torch.equal(t, state[f"objective.model.{name}"]) for name, t in trained.items())
     assert "the last model will be taken for the best" in capsys.readouterr().out
 
 
