@@ -126,19 +126,42 @@ def pool(
 class Dense(nn.Module):
     """activation(W x + b), which some published encoders have after the pooling.
 
-    activation: the name of a module of torch.nn.
+    activation: the name of a module of torch.nn. residual: add x, or V x where the sizes differ.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, activation: str = "Tanh"
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        activation: str = "Tanh",
+        residual: bool = False,
     ):
         super().__init__()
         self.linear = nn.Linear(in_features, out_features, bias=bias)
         self.activation = getattr(nn, activation)()
+        self.residual: nn.Module | None = None
+        if residual and in_features == out_features:
+            self.residual = nn.Identity()
+        elif residual:
+            self.residual = nn.Linear(in_features, out_features, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_features) -> (B, out_features)."""
-        return self.activation(self.linear(x))
+        out = self.activation(self.linear(x))
+        return out if self.residual is None else out + self.residual(x)
+
+
+class LayerNorm(nn.Module):
+    """(x - mean(x)) / sqrt(var(x) + 1e-5) * weight + bias, over the numbers of an embedding."""
+
+    def __init__(self, dimension: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(dimension)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H) -> (B, H)."""
+        return self.norm(x)
 
 
 class Normalize(nn.Module):

@@ -11,6 +11,7 @@ from sbert.device import Precision
 from sbert.errors import require
 from sbert.models import st_folder
 from sbert.models.encoder import Encoder
+from sbert.models.json_files import prefix_errors
 from sbert.models.prompts import Prompted
 from sbert.models.similarity import check_similarity, similarity
 from sbert.models.tokens import (
@@ -104,16 +105,17 @@ class BiEncoder(Encoder, Prompted):
             usage |= {"prompts": prompts, "default_prompt_name": None}
         given = {"default_prompt_name": default_prompt_name, "truncate_dim": truncate_dim}
         usage |= {name: value for name, value in given.items() if value is not None}
-        return cls(
-            backbone.transformer,
-            backbone.tokenizer,
-            saved.pooling if pooling is None else pooling,
-            backbone.max_length,
-            saved.head if pooling is None else [],
-            backbone.lower_case,
-            saved.include_prompt,
-            **usage,
-        ).eval()
+        with prefix_errors(backbone.root):
+            return cls(
+                backbone.transformer,
+                backbone.tokenizer,
+                saved.pooling if pooling is None else pooling,
+                backbone.max_length,
+                saved.head if pooling is None else [],
+                backbone.lower_case,
+                saved.include_prompt,
+                **usage,
+            ).eval()
 
     @property
     def dim(self) -> int:

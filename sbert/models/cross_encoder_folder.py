@@ -7,14 +7,8 @@ from torch import nn
 from sbert.errors import require
 from sbert.models.adapter_folder import is_adapter
 from sbert.models.classifier import load_classifier_with_adapter
-from sbert.models.hf_folder import (
-    ST_CONFIG,
-    Backbone,
-    dump_json,
-    load_json,
-    read_backbone,
-    save_backbone,
-)
+from sbert.models.hf_folder import Backbone, read_backbone, save_backbone
+from sbert.models.json_files import ST_CONFIG, dump_json, read_model_settings
 
 # our activations -> the classes that folders name
 _CLASSES = {
@@ -40,16 +34,18 @@ def read_cross_encoder_folder(
         max_length,
     )
     root, config = backbone.root, backbone.transformer.config
-    settings = load_json(root / ST_CONFIG, default={})
-    require(
-        not settings.get("default_prompt_name"),
-        f"{root / ST_CONFIG}: a prompt before every text (default_prompt_name) is not supported "
-        "in a cross-encoder",
-    )
-    require(
-        not backbone.modules or settings.get("model_type") != "CrossEncoder",
-        f"{root}: a cross-encoder of several modules is not supported here",
-    )
+    settings = read_model_settings(root)
+    if settings.get("model_type") == "CrossEncoder":  # a bi-encoder's are not for pairs
+        prompts = [name for name, text in (settings.get("prompts") or {}).items() if text]
+        require(
+            not prompts,
+            f"{root / ST_CONFIG}: prompts of a cross-encoder are not supported: "
+            f"{', '.join(prompts)}",
+        )
+        require(
+            not backbone.modules,
+            f"{root}: a cross-encoder of several modules is not supported here",
+        )
     # where versions 6, 4 and 2 of sentence-transformers save it
     saved = (
         settings.get("activation_fn")

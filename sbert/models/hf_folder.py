@@ -4,7 +4,6 @@ No code that a folder brings is executed, and no other weights than safetensors 
 """
 
 import contextlib
-import json
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +16,14 @@ from transformers import AutoConfig, AutoTokenizer
 
 from sbert.errors import InputError, require
 from sbert.models.adapters import save_transformer
+from sbert.models.json_files import (
+    ST_CONFIG,
+    list_modules,
+    load_json,
+    name_folder_in_errors,
+    read_transformer_settings,
+)
 
-ST_CONFIG = "config_sentence_transformers.json"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 # what transformers, sentence-transformers and this package read of a model's folder
 _MODEL_FILES = (
@@ -78,34 +83,6 @@ def locate_folder(name_or_path: str | Path, revision: str | None = None) -> Path
         ) from error
 
 
-def load_json(path: Path, default: dict | None = None) -> dict:
-    """The content of a JSON file; `default`, if given, where there is no such file."""
-    if not path.exists():
-        require(default is not None, f"{path}: no such file")
-        return default
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:  # of the encoding or of the JSON
-        raise InputError(f"{path}: not JSON: {error}") from None
-
-
-def dump_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-
-
-@contextlib.contextmanager
-def name_folder_in_errors(path: Path) -> Iterator[None]:
-    """Turn any exception inside the block into an `InputError` of one line that names `path`."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # transformers and safetensors raise many kinds on a broken folder
-        raise InputError(
-            f"{path}: cannot be read: {type(error).__name__}: {textwrap.shorten(str(error), 200)}"
-        ) from error
-
-
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No progress bars of transformers, and no warnings of weights that are unused on purpose."""
@@ -135,25 +112,24 @@ def read_backbone(
         InputError: a file is missing or broken, or a setting is not supported.
     """
     root = locate_folder(name_or_path)
-    with name_folder_in_errors(root / "modules.json"):
-        listed = load_json(root / "modules.json", default=[])
-        modules = [(m["type"].rpartition(".")[2], root / m["path"]) for m in listed]
+    modules = list_modules(root)
     path = modules[0][1] if modules else root
+    settings = read_transformer_settings(path)
     with name_folder_in_errors(path):
         transformer = load(path)
-        tokenizer = _load_tokenizer(path, transformer)
-    saved_length, lower_case = _read_text_settings(path, tokenizer)
+        tokenizer = _load_tokenizer(path, transformer, settings.tokenizer_options)
+    saved_length = settings.max_length or tokenizer.model_max_length
     max_length = saved_length if max_length is None else max_length
     max_length = min(max_length, _count_positions(transformer.config))
-    return Backbone(root, transformer, tokenizer, max_length, lower_case, modules[1:])
+    return Backbone(root, transformer, tokenizer, max_length, settings.lower_case, modules[1:])
 
 
-def _load_tokenizer(path: Path, transformer: nn.Module):
+def _load_tokenizer(path: Path, transformer: nn.Module, options: dict):
     if not _has_tokenizer(path):
         path = Path(transformer.name_or_path)  # an adapter leaves the tokenizer to its base
     require(_has_tokenizer(path), f"{path}: no tokenizer: {_TOKENIZER_FILES[0]} is missing")
     with quiet_transformers():
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
 
 
 def _has_tokenizer(path: Path) -> bool:
@@ -168,21 +144,13 @@ def _count_positions(config: transformers.PretrainedConfig) -> int:
     return positions
 
 
-def _read_text_settings(path: Path, tokenizer) -> tuple[int, bool]:
-    """The saved max_length and lower_case, from sentence_bert_config.json and the tokenizer."""
-    # before 2020 the file had the names of other models, as in sentence_roberta_config.json
-    files = sorted(path.glob("sentence_*_config.json"))
-    with name_folder_in_errors(files[0] if files else path):
-        settings = load_json(files[0]) if files else {}
-        max_length = int(settings.get("max_seq_length") or tokenizer.model_max_length)
-        return max_length, bool(settings.get("do_lower_case"))
-
-
 def read_config(path: Path) -> transformers.PretrainedConfig:
     """The config.json of a folder that also has weights.
 
+    With what the `config_args` of sentence_bert_config.json replace.
+
     Raises:
-        InputError: no config.json, no safetensors.
+        InputError: no config.json, no safetensors; `config_args` that the model does not have.
     """
     require((path / "config.json").exists(), f"{path}: no config.json: not a model folder")
     others = sorted(file.name for file in path.glob("*.bin"))
@@ -190,7 +158,12 @@ def read_config(path: Path) -> transformers.PretrainedConfig:
     require(
         any(path.glob("*.safetensors")), f"{path}: no weights: model.safetensors is missing{hint}"
     )
-    return AutoConfig.from_pretrained(path, trust_remote_code=False)
+    options = read_transformer_settings(path).config_options
+    config, unknown = AutoConfig.from_pretrained(
+        path, trust_remote_code=False, return_unused_kwargs=True, **options
+    )
+    require(not unknown, f"{path}: config_args: the model has no setting {', '.join(unknown)}")
+    return config
 
 
 def is_classifier(root: Path) -> bool:

@@ -124,7 +124,9 @@ def test_symmetric_is_the_mean_of_the_logits_of_both_orders(folders, pairs, labe
 def test_a_distinct_pair_is_computed_once(scorer, monkeypatch, symmetric):
     tables, table = [], scorer.text_tokenizer.tokenize
     monkeypatch.setattr(
-        scorer.text_tokenizer, "tokenize", lambda texts: tables.append(list(texts)) or table(texts)
+        scorer.text_tokenizer,
+        "tokenize",
+        lambda texts, prompts: tables.append(texts) or table(texts, prompts),
     )
     seen = spy_on(scorer, monkeypatch)
     some = [("a cat", "red"), ("red", "a cat"), ("a cat", "red"), ("red", "red"), ("red", "red")]
@@ -362,7 +364,9 @@ def test_a_thousand_documents_take_one_tokenisation_and_few_batches(scorer, monk
     assert len(set(documents)) == 1000
     tables, table = [], scorer.text_tokenizer.tokenize
     monkeypatch.setattr(
-        scorer.text_tokenizer, "tokenize", lambda texts: tables.append(list(texts)) or table(texts)
+        scorer.text_tokenizer,
+        "tokenize",
+        lambda texts, prompts: tables.append(texts) or table(texts, prompts),
     )
     seen = spy_on(scorer, monkeypatch)
     ranked = scorer.rank("the cat sits", documents)
