@@ -1,4 +1,4 @@
-"""Texts as keys: which of them count as equal, distinct texts, and hashes."""
+"""Texts: what is accepted as one, which of them count as equal, distinct texts, and hashes."""
 
 import hashlib
 import unicodedata
@@ -7,7 +7,47 @@ from typing import TypeVar
 
 import numpy as np
 
+from sbert.errors import InputError, require
+
 Item = TypeVar("Item", bound=Hashable)
+
+
+def list_texts(
+    texts: Iterable[str], function: str, kind: str = "text", may_be_empty: bool = True
+) -> list[str]:
+    """The texts of any iterable: a list, a generator, an array of str, the keys of a dict.
+
+    Args:
+        function, kind: what messages call the caller and one of the texts.
+
+    Raises:
+        InputError: one text instead of several; one of them is no text, by its number.
+    """
+    require(
+        not isinstance(texts, str),
+        f"{function}: takes a list of {kind}s, not one {kind}; write [{kind}]",
+    )
+    require(isinstance(texts, Iterable), f"{function}: takes a list of {kind}s, not {texts!r}")
+    listed = list(texts)
+    for i, text in enumerate(listed):
+        check_text(text, f"{function}: {kind} {i}", may_be_empty)
+    return listed
+
+
+def check_text(text: object, name: str, may_be_empty: bool = True) -> None:
+    """Refuse what is no text: another type than str, or a lone surrogate, which UTF-8 lacks.
+
+    Raises:
+        InputError: it is none, or has nothing but spaces; the message starts with `name`.
+    """
+    require(isinstance(text, str), f"{name} is {text!r}, not a str")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{name} contains a lone surrogate, {text[error.start]!r}: not valid text"
+        ) from None
+    require(may_be_empty or text.strip(), f"{name} is empty")
 
 
 def unique(items: Iterable[Item]) -> tuple[list[Item], np.ndarray]:

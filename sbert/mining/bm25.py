@@ -12,13 +12,14 @@ of words of d. This is Okapi BM25 (Robertson et al. 1994) with Lucene's idf, whi
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
 from sbert.errors import require
+from sbert.texts import list_texts
 
 SCORES_AT_ONCE = 16_000_000  # computed together: 200 MB at most
 
@@ -64,7 +65,8 @@ def split_words(text: str) -> list[str]:
 class BM25Index:
     """An index of N texts. `weights` (V, N): what each word adds to the score of each text."""
 
-    def __init__(self, texts: Sequence[str], k1: float = 1.5, b: float = 0.75):
+    def __init__(self, texts: Iterable[str], k1: float = 1.5, b: float = 0.75):
+        texts = list_texts(texts, "bm25")
         self.vocabulary: dict[str, int] = {}
         counts = self._count_words(texts, grow=True)  # (N, V)
         df = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -91,7 +93,7 @@ class BM25Index:
         return matrix
 
     def top_k(
-        self, queries: Sequence[str], k: int, exclude: Sequence[Sequence[int]] | None = None
+        self, queries: Iterable[str], k: int, exclude: Sequence[Sequence[int]] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k best texts for each query: scores (Q, k) float64 and indices (Q, k) int64, best
         first, of equal scores the lower index first.
@@ -103,9 +105,10 @@ class BM25Index:
             exclude: for each query the indices that are not returned.
 
         Raises:
-            InputError: k below 1.
+            InputError: k below 1; a query that is no text.
         """
         require(k >= 1, f"bm25: k is {k}; it must be 1 or more")
+        queries = list_texts(queries, "bm25", "query")
         counts = self._count_words(queries)
         rows_at_once = max(1, SCORES_AT_ONCE // max(1, self.weights.shape[1]))
         scores = np.zeros((len(queries), k))

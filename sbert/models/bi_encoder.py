@@ -21,7 +21,7 @@ from sbert.models.tokens import (
     without_prompts,
 )
 from sbert.pooling import Dense, check_modes, pool
-from sbert.texts import unique
+from sbert.texts import list_texts, unique
 
 
 class BiEncoder(Encoder, Prompted):
@@ -193,7 +193,7 @@ class BiEncoder(Encoder, Prompted):
         prompt_name: str | None = None,
         truncate_dim: int | None = None,
     ) -> np.ndarray:
-        """Embeddings of N texts as a float32 array (N, H), in the order given.
+        """Embeddings of N texts, any iterable, as a float32 array (N, H), in the order given.
 
         Every distinct text is computed once, in batches of similar length. A text longer than
         `max_length` tokens is cut, with one warning that counts such texts.
@@ -209,20 +209,13 @@ class BiEncoder(Encoder, Prompted):
             truncate_dim: numbers that an embedding keeps, its first; None: as the model declares.
 
         Raises:
-            InputError: `texts` is one text instead of several, or holds something else than a str;
-                an unknown precision or prompt; a prompt longer than `max_length`; a `truncate_dim`
-                above the size of the embeddings.
+            InputError: `texts` is one text instead of several, or holds what is no text; an unknown
+                precision or prompt; a prompt longer than `max_length`; a `truncate_dim` above the
+                size of the embeddings.
         """
         prompt = self.find_prompt(prompt, prompt_name)
         size = self.embedding_dim(truncate_dim)
-        require(
-            not isinstance(texts, str),
-            "encode: takes a list of texts, not one text; write encode([text])",
-        )
-        texts = list(texts)
-        for i, text in enumerate(texts):
-            require(isinstance(text, str), f"encode: text {i} is {text!r}, not a str")
-        distinct, index = unique(texts)
+        distinct, index = unique(list_texts(texts, "encode"))
         table = self.text_tokenizer.tokenize(distinct, [prompt] * len(distinct))
         self._warn_cut(table.cut_tokens, "texts")
         rows = np.arange(len(distinct))[:, None]  # (U, 1)

@@ -1,6 +1,6 @@
 """The cross-encoder: one transformer reads both texts of a pair and gives a score, or K of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from sbert.models.classifier import (
 )
 from sbert.models.cross_encoder_folder import read_cross_encoder_folder, write_cross_encoder_folder
 from sbert.models.encoder import Encoder
-from sbert.models.pair_tokens import PairTokenizer, rows_to_pairs, unique_pairs
+from sbert.models.pair_tokens import PairTokenizer, list_pairs, rows_to_pairs, unique_pairs
 from sbert.models.tokens import TokenTable, tokenize_columns
+from sbert.texts import check_text, list_texts
 
 # logits (..., K) -> scores (..., K)
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -140,7 +141,7 @@ class CrossEncoder(Encoder):
 
     def predict(
         self,
-        pairs: Sequence[tuple[str, str]],
+        pairs: Iterable[tuple[str, str]],
         logits: bool = False,
         symmetric: bool = False,
         precision: Precision = "auto",
@@ -168,16 +169,8 @@ class CrossEncoder(Encoder):
             InputError: an element of `pairs` is not two texts; a text is empty; an unknown
                 precision.
         """
-        for i, pair in enumerate(pairs):
-            require(
-                isinstance(pair, (tuple, list, np.ndarray)) and len(pair) == 2,
-                f"predict: pair {i} is {pair!r}, not two texts; write predict([(text, text), ...])",
-            )
-            _check_text(pair[0], f"predict: the first text of pair {i}")
-            _check_text(pair[1], f"predict: the second text of pair {i}")
-        table, rows = tokenize_columns(
-            self.text_tokenizer, [[first for first, _ in pairs], [second for _, second in pairs]]
-        )
+        columns = list_pairs(pairs)
+        table, rows = tokenize_columns(self.text_tokenizer, columns)
         distinct, _ = unique_pairs(rows, symmetric)
         self._warn_cut(self.text_tokenizer.cut_tokens(table, distinct), "pairs")
         return self.predict_tokenized(
@@ -208,7 +201,7 @@ class CrossEncoder(Encoder):
     def rank(
         self,
         query: str,
-        documents: Sequence[str],
+        documents: Iterable[str],
         top_k: int | None = None,
         precision: Precision = "auto",
         progress: bool | None = False,
@@ -221,14 +214,10 @@ class CrossEncoder(Encoder):
             InputError: a model of several classes; no documents; an empty text; `top_k` below 1.
         """
         require(self.dim == 1, f"rank: needs a model of one score; this one has {self.dim} classes")
-        require(
-            not isinstance(documents, str) and len(documents),
-            "rank: there are no documents; give a list of texts",
-        )
         require(top_k is None or top_k > 0, f"rank: top_k is {top_k}; it must be 1 or more")
-        _check_text(query, "rank: the query")
-        for i, document in enumerate(documents):
-            _check_text(document, f"rank: document {i}")
+        check_text(query, "rank: the query", may_be_empty=False)
+        documents = list_texts(documents, "rank", "document", may_be_empty=False)
+        require(documents, "rank: there are no documents; give a list of texts")
         columns = [[query] * len(documents), documents]
         table, pairs = tokenize_columns(self.text_tokenizer, columns)  # (N, 2)
         distinct, _ = unique_pairs(pairs, symmetric=False)
@@ -248,8 +237,3 @@ class CrossEncoder(Encoder):
         write_cross_encoder_folder(
             path, self.transformer, self.tokenizer, self.max_length, self.activation
         )
-
-
-def _check_text(text: object, where: str) -> None:
-    require(isinstance(text, str), f"{where} is {text!r}, not a str")
-    require(text.strip(), f"{where} is empty")

@@ -6,6 +6,8 @@ whole exceeds `max_length`. Here the same is done on arrays of ids, so that ever
 tokenised once (a property test compares with the tokenizer itself).
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from tokenizers import Tokenizer
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from sbert.errors import require
 from sbert.models.tokens import BaseTokenizer, TokenTable, find_special_ids, unlimited_backend
+from sbert.texts import check_text
 
 
 class PairTokenizer(BaseTokenizer):
@@ -96,6 +99,25 @@ class PairTokenizer(BaseTokenizer):
         if self.reads_token_types:
             arrays["token_type_ids"] = types
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def list_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """N pairs -> the N first and the N second texts.
+
+    Raises:
+        InputError: an element is not two texts; a text is empty.
+    """
+    require(isinstance(pairs, Iterable), f"predict: takes a list of pairs, not {pairs!r}")
+    columns: list[list[str]] = [[], []]
+    for i, pair in enumerate(pairs):
+        require(
+            isinstance(pair, (tuple, list, np.ndarray)) and len(pair) == 2,
+            f"predict: pair {i} is {pair!r}, not two texts; write predict([(text, text), ...])",
+        )
+        for column, text, which in zip(columns, pair, ("first", "second"), strict=True):
+            check_text(text, f"predict: the {which} text of pair {i}", may_be_empty=False)
+            column.append(text)
+    return columns
 
 
 def rows_to_pairs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

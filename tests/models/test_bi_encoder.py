@@ -90,10 +90,13 @@ def test_encode_of_an_empty_text(tiny):
     )
 
 
-@pytest.mark.parametrize("kind", [tuple, np.array])
-def test_encode_of_other_sequences(tiny, kind):
+@pytest.mark.parametrize("kind", [iter, tuple, np.array, dict.fromkeys, map])
+@pytest.mark.parametrize("method", ["encode", "encode_query", "encode_document"])
+def test_encode_of_any_iterable(tiny, method, kind):
     texts = ["a cat", "the dog"]
-    np.testing.assert_array_equal(tiny.encode(kind(texts), "fp32"), tiny.encode(texts, "fp32"))
+    encode = getattr(tiny, method)
+    given = map(str, texts) if kind is map else kind(texts)
+    np.testing.assert_array_equal(encode(given, precision="fp32"), encode(texts, precision="fp32"))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,8 @@ def test_encode_of_other_sequences(tiny, kind):
         (["a", "b", 7], "text 2 is 7, not a str"),
         ([float("nan")], "text 0 is nan, not a str"),
         ([["a", "b"]], "not a str"),
+        (None, "encode: takes a list of texts, not None"),
+        (["a", "b \ud83d"], "text 1 contains a lone surrogate, '\\ud83d': not valid text"),
     ],
 )
 def test_encode_refuses(tiny, texts, said):

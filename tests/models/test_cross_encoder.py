@@ -126,7 +126,7 @@ def test_a_distinct_pair_is_computed_once(scorer, monkeypatch, symmetric):
     monkeypatch.setattr(
         scorer.text_tokenizer,
         "tokenize",
-        lambda texts, prompts: tables.append(texts) or table(texts, prompts),
+        lambda texts, *rest: tables.append(list(texts)) or table(texts, *rest),
     )
     seen = spy_on(scorer, monkeypatch)
     some = [("a cat", "red"), ("red", "a cat"), ("a cat", "red"), ("red", "red"), ("red", "red")]
@@ -366,7 +366,7 @@ def test_a_thousand_documents_take_one_tokenisation_and_few_batches(scorer, monk
     monkeypatch.setattr(
         scorer.text_tokenizer,
         "tokenize",
-        lambda texts, prompts: tables.append(texts) or table(texts, prompts),
+        lambda texts, *rest: tables.append(list(texts)) or table(texts, *rest),
     )
     seen = spy_on(scorer, monkeypatch)
     ranked = scorer.rank("the cat sits", documents)
@@ -386,10 +386,17 @@ def test_rank_refuses_top_k_below_1(scorer, top_k):
     )
 
 
-@pytest.mark.parametrize("documents", [[], (), np.array([], str), "a cat"])
+@pytest.mark.parametrize("documents", [[], (), np.array([], str), iter([])])
 def test_rank_refuses_what_is_no_list_of_documents(scorer, documents):
     assert (
         said_by(scorer.rank, "a", documents) == "rank: there are no documents; give a list of texts"
+    )
+
+
+def test_rank_refuses_one_text_as_documents(scorer):
+    assert (
+        said_by(scorer.rank, "a", "a cat")
+        == "rank: takes a list of documents, not one document; write [document]"
     )
 
 
@@ -401,6 +408,22 @@ def test_rank_refuses_a_model_of_classes(folders):
     )
 
 
+# what texts may come as
+
+
+ITERABLES = [iter, tuple, np.array, dict.fromkeys, lambda items: (item for item in items)]
+
+
+@pytest.mark.parametrize("kind", ITERABLES)
+def test_predict_and_rank_take_any_iterable(scorer, kind):
+    pairs = [("a cat", "the dog"), ("red", "a man sits"), ("a", "small house")]
+    expected = scorer.predict(pairs, precision="fp32")
+    np.testing.assert_array_equal(scorer.predict(kind(pairs), precision="fp32"), expected)
+    documents = [second for _, second in pairs]
+    expected = scorer.rank("a cat", documents, precision="fp32")
+    assert scorer.rank("a cat", kind(documents), precision="fp32") == expected
+
+
 # bad texts
 
 BAD = [
@@ -409,6 +432,7 @@ BAD = [
     (None, "is None, not a str"),
     (7, "is 7, not a str"),
     (["a"], "is ['a'], not a str"),
+    ("a \ud83d cat", "contains a lone surrogate, '\\ud83d': not valid text"),
 ]
 
 
@@ -436,6 +460,10 @@ def test_rank_names_the_document(scorer, bad, said):
 def test_predict_names_what_is_no_pair(scorer, bad):
     said = f"predict: pair 1 is {bad!r}, not two texts; write predict([(text, text), ...])"
     assert said_by(scorer.predict, [("a cat", "red"), bad]) == said
+
+
+def test_predict_of_no_pairs_at_all(scorer):
+    assert said_by(scorer.predict, None) == "predict: takes a list of pairs, not None"
 
 
 def test_predict_of_one_pair_without_its_list(scorer):
