@@ -13,7 +13,7 @@ import numpy as np
 
 from sbert.data.labels import read_number
 from sbert.data.readers import READERS, Line, file_format, read_text
-from sbert.data.schema import check_columns, check_text
+from sbert.data.schema import check_columns, check_text, join_texts
 from sbert.errors import InputError, require
 
 # BEIR's column names, and those of this project
@@ -57,14 +57,13 @@ def read_identified(path: Path, kind: Literal["query", "document"]) -> Identifie
             )
         first_line[identifier] = number
         check_columns(["text"], line, location)
-        title, text = line.get("title") or "", line["text"]
-        check_text("title", title, location)
-        check_text("text", text, location)
+        check_text("text", line["text"], location)
+        text = join_texts(line, ["title", "text"], location)
         if kind == "query" and not text.strip():
             raise InputError(
                 f"{location}: the text of query '{identifier}' is empty; fill it or remove it"
             )
-        texts.append(f"{title} {text}".strip() if title.strip() else text)
+        texts.append(text)
     require(texts, f"{path}: contains no {kind}")
     return IdentifiedTexts(path, list(first_line), texts)
 

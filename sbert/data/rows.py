@@ -16,6 +16,7 @@ import numpy as np
 from sbert.data.config import DatasetConfig, TaskName
 from sbert.data.labels import NLI_CLASSES, TASK_LABELS, Label, stack_labels
 from sbert.data.origin import corpus_folder, dataset_name, open_lines
+from sbert.data.published import adapt_lines
 from sbert.data.readers import Line
 from sbert.data.retrieval import Retrieval, read_retrieval
 from sbert.data.schema import (
@@ -48,6 +49,7 @@ class Rows:
         lines: (N,) line number of each row in the file.
         groups: N groups of rows that stay in one fold, of a dataset with folds.
         prompts: C names of the model's prompts, one for each text column; None: not declared.
+        notes: what a reader of the results must know about the file.
     """
 
     name: str
@@ -62,13 +64,14 @@ class Rows:
     lines: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     groups: list[str | int] | None = None
     prompts: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.texts[0])
 
     def describe(self) -> str:
         rows = f"{self.name}: {len(self):,} rows, {self.task}"
-        return "; ".join([rows, *_describe_skipped(self.skipped)])
+        return "; ".join([rows, *_describe_skipped(self.skipped), *self.notes])
 
 
 def _describe_skipped(skipped: Counter) -> list[str]:
@@ -99,6 +102,11 @@ def read_dataset(
     )
     check_folds(config)
     file, lines = open_lines(config, labels)
+    lines, prompt = adapt_lines(lines, config, file)
+    notes = []
+    if prompt:
+        config = replace(config, prompts="")  # none of the model's
+        notes.append(f"the prompt of the file is put before each query: {prompt!r}")
     teacher = config.teacher and fingerprint_of(config.teacher)
     table = _read_table(config, file, lines, labels, teacher)
     in_part = None
@@ -107,7 +115,7 @@ def read_dataset(
         in_part = rows_in_part(config, table.groups, file)[used_lines]
     keep = select_rows(config, len(table.lines), table.skipped, in_part)
     rows = [row for i in keep for row in table.lines[i]]
-    return _to_columns(config, file, table, rows)
+    return _to_columns(config, file, table, rows, notes)
 
 
 class _Row(NamedTuple):
@@ -162,7 +170,9 @@ def _read_table(
     return table
 
 
-def _to_columns(config: DatasetConfig, file: str, table: _Table, rows: list[_Row]) -> Rows:
+def _to_columns(
+    config: DatasetConfig, file: str, table: _Table, rows: list[_Row], notes: list[str]
+) -> Rows:
     sources = [row.source for row in rows]
     has_labels = rows[0].label is not None
     # N rows of up to C texts -> C columns of N texts
@@ -182,6 +192,7 @@ def _to_columns(config: DatasetConfig, file: str, table: _Table, rows: list[_Row
         lines=np.array([row.number for row in rows]),
         groups=[table.groups[row.index] for row in rows] if config.folds else None,
         prompts=prompt_names(config, table.task, len(texts), name),
+        notes=notes,
     )
 
 

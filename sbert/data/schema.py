@@ -21,6 +21,9 @@ class Schema:
     label: str | None
 
 
+# the column of a teacher's scores of each positive and the negatives, in published files
+SCORES_COLUMN = "teacher_scores"
+
 # known headers, tried in this order where a configuration does not declare its columns
 _HEADERS = [
     Schema("sts", ["sentence1", "sentence2"], "score"),
@@ -29,10 +32,16 @@ _HEADERS = [
     Schema("triplet", ["anchor", "positive", "negative"], None),
     Schema("triplet", ["query", "positive", "negative"], None),
     Schema("triplet", ["query", "positive", "negatives"], None),
+    Schema("triplet", ["query", "pos", "neg"], SCORES_COLUMN),
+    Schema("triplet", ["query", "pos", "neg"], None),
+    Schema("triplet", ["query", "positive_passages", "negative_passages"], SCORES_COLUMN),
+    Schema("triplet", ["query", "positive_passages", "negative_passages"], None),
     Schema("rerank", ["query", "document"], "score"),
     Schema("pair", ["anchor", "positive"], None),
     Schema("pair", ["query", "positive"], None),
     Schema("pair", ["source_sentence", "target_sentence"], None),
+    Schema("pair", ["query", "pos"], None),
+    Schema("pair", ["query", "positive_passages"], None),
 ]
 
 _TASKS: dict[str, TaskName] = {"mrpc": "binary", "quora_pairs": "binary"}
@@ -158,13 +167,18 @@ def column_names(column: TextColumn) -> list[str]:
 
 
 def read_field(line: dict, column: TextColumn, location: str) -> TextField:
-    """A field, or several joined by spaces without the empty ones, with its name for messages."""
+    """A field, or several joined into one, with its name for messages."""
     if isinstance(column, str):
         return column, line[column]
-    parts = [(name, line[name] or "") for name in column]
-    for name, part in parts:
-        check_text(name, part, location)
-    return "+".join(column), " ".join(part for _, part in parts if part.strip())
+    return "+".join(column), join_texts(line, column, location)
+
+
+def join_texts(line: dict, columns: list[str], location: str) -> str:
+    """The texts of several columns, joined by spaces without the empty and missing ones."""
+    parts = [(column, line.get(column) or "") for column in columns]
+    for column, part in parts:
+        check_text(column, part, location)
+    return " ".join(part for _, part in parts if part.strip())
 
 
 Row = tuple[list[TextField], object]  # texts, label
