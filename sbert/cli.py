@@ -61,6 +61,7 @@ _REWORDINGS = [
     (r"Does not validate against any of the Union subtypes; Subtypes: .*; Errors; - ", ""),
     (r"; - Expected a <class 'NoneType'>", ""),
     (r"; Given value type: .*; Given value: ", "; "),
+    (r'(Parser key ".+?") element \d+; ', r"\1; "),
     (
         r'Parser key "(.+?)"; Not of type \w+: (\S+) does not conform to restriction (.*)',
         r"\1 is \2; it must be \3",

@@ -18,20 +18,24 @@ def column_prompts(rows: Rows | Retrieval, model: Encoder) -> list[Prompt]:
     prompts, and other tasks its default prompt, if it has one.
 
     Raises:
-        InputError: a name that the model does not know; any name for a cross-encoder.
+        InputError: a name that the model does not know, a prompt that leaves no room for a text,
+            any name for a cross-encoder.
     """
-    columns = len(rows.texts)
     if not isinstance(model, BiEncoder):
         require(
             rows.prompts is None,
             f"dataset {rows.name}: prompts are for a bi-encoder, and this model is a cross-encoder",
         )
-        return [NO_PROMPT] * columns
+        return [NO_PROMPT] * len(rows.texts)
     if rows.prompts is not None:
-        return [_named_prompt(name, model, rows.name) for name in rows.prompts]
-    if rows.task in ("rerank", "retrieval"):
-        return [_prompt_of(text, model) for text in (model.query_prompt, model.document_prompt)]
-    return [_prompt_of(model.find_prompt(), model)] * columns
+        prompts = [_named_prompt(name, model, rows.name) for name in rows.prompts]
+    elif rows.task in ("rerank", "retrieval"):
+        prompts = [_prompt_of(text, model) for text in (model.query_prompt, model.document_prompt)]
+    else:
+        prompts = [_prompt_of(model.find_prompt(), model)] * len(rows.texts)
+    for prompt in prompts:
+        model.text_tokenizer.prompt_length(prompt.text)  # refuses one that is too long
+    return prompts
 
 
 def _named_prompt(name: str, model: BiEncoder, dataset: str) -> Prompt:

@@ -1,15 +1,19 @@
 """evaluate.py: a baseline on the same rows, contamination, invalid input before any work."""
 
+import json
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_inputs import cells
 from support import fails
 
 from sbert import BiEncoder, CrossEncoder
 from sbert.evaluation.metrics import average_precision, spearman
 from sbert.evaluation.scorers import pair_scores
+from sbert.losses.saved import save_loss
+from sbert.losses.softmax import SoftmaxLoss
 
 
 def cosines(folder, lines):
@@ -226,3 +230,68 @@ def test_texts_that_are_cut_are_counted_once(tmp_path, tiny_folder, evaluate_com
     ]
     assert lines[0].startswith("model: 1 of 2 rows (50.00%) cut, ")
     assert not [one for one in caught if "cut" in str(one.message)]
+
+
+# truncate_dim
+
+
+def test_several_sizes_are_one_table_and_one_encoding(run, tiny_folder, sets, monkeypatch):
+    encode, calls = BiEncoder.encode, []
+    monkeypatch.setattr(
+        BiEncoder, "encode", lambda *args, **options: calls.append(1) or encode(*args, **options)
+    )
+    found, out = run(tiny_folder, sets[0], "--truncate_dim", 24, 32, 8)
+    assert len(calls) == 1, "once for all sizes, and the two datasets have the same texts"
+    table = [cells(text) for text in out.split("\n\n") if "| truncate_dim " in text][0]
+    assert table[0] == ["truncate_dim", "mine, Spearman", "binary, AP"]
+    by_size = {(one["truncate_dim"], one["dataset"]): one for one in found["by_size"]}
+    for line in table[2:]:
+        for name, shown in zip(("mine", "binary"), line[1:], strict=True):
+            one = by_size[int(line[0]), name]
+            assert shown == f"{100 * one['metrics'][one['main']]:.2f}"
+    for size in (24, 32, 8):
+        alone, _ = run(tiny_folder, sets[0], "--truncate_dim", size)
+        for result in alone["results"]:
+            assert by_size[size, result["dataset"]]["metrics"] == pytest.approx(result["metrics"])
+        assert alone["models"][0]["truncate_dim"] == size
+        if size == 24:  # the usual table is of the first size
+            assert found["results"] == alone["results"]
+
+
+def test_sizes_that_are_refused(evaluate_command, capsys, tiny_folder, pairs_file):
+    data = f"{{path: {pairs_file}, range: [0, 5]}}"
+    argv = ["--model", tiny_folder, "--data", data, "--truncate_dim"]
+    line = fails(evaluate_command, capsys, *argv, 16, 33)
+    assert "truncate_dim 33: the model's embeddings have 1 to 32 numbers" in line
+    assert "it must be > 0" in fails(evaluate_command, capsys, *argv, 0)
+
+
+def test_a_classifier_reads_whole_embeddings(tmp_path, evaluate_command, capsys, tiny_folder):
+    model = BiEncoder.from_pretrained(tiny_folder)
+    model.save_pretrained(tmp_path / "model")
+    save_loss(tmp_path / "model", SoftmaxLoss().bind(32), ["a", "b", "c"])
+    nli = tmp_path / "nli.tsv"
+    nli.write_text("premise\thypothesis\tlabel\na\tb\tneutral\n")
+    argv = ["--model", tmp_path / "model", "--data", nli, "--truncate_dim"]
+    line = fails(evaluate_command, capsys, *argv, 8)
+    assert "truncate_dim: the head of SoftmaxLoss reads all 32 numbers of an embedding" in line
+
+
+# similarity
+
+
+def test_a_table_names_the_declared_similarity(run, tiny_folder, sets, tmp_path):
+    BiEncoder.from_pretrained(tiny_folder).save_pretrained(tmp_path / "model")
+    settings = tmp_path / "model" / "config_sentence_transformers.json"
+    declared = json.loads(settings.read_text()) | {"similarity_fn_name": "dot"}
+    settings.write_text(json.dumps(declared))
+    found, out = run(tmp_path / "model", sets[0])
+    assert [result["main"] for result in found["results"]] == ["spearman_dot", "ap_dot"]
+    sts, binary = (cells(text) for text in out[out.index("| sts") :].split("\n\n")[:2])
+    assert "similarity dot" in out.splitlines()[0]
+    columns = "Spearman, 95 % interval, Pearson, cosine, Euclidean, Manhattan".split(", ")
+    assert sts[0] == ["sts by dot", "rows", *columns]
+    assert (binary[0][0], binary[0][4]) == ("binary by dot", "F1")
+    usual, _ = run(tiny_folder, sets[0])
+    for one, other in zip(found["results"], usual["results"], strict=True):
+        assert one["metrics"] == other["metrics"]

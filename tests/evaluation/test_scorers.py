@@ -1,11 +1,14 @@
 """Scorers: similarities by hand, one call of the model for all texts, tasks that are refused."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from evaluation_inputs import Lookup, Predict, classified, scored
 
+from sbert import BiEncoder
+from sbert.data.retrieval import Qrels, Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.evaluation.evaluators import evaluate_rows
@@ -119,3 +122,53 @@ def test_a_model_of_scores_cannot_judge_classes():
     told = "NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder of several classes"
     assert str(error.value) == f"pairs: {told}"
     assert predict.calls == []
+
+
+# the similarity that a model declares
+
+
+def test_the_main_metric_is_of_the_declared_similarity():
+    texts = [["1 0", "1 0", "1 0", "0 2"], ["6 8", "0 1", "1 0", "0 1"]]
+    rows = Rows("pairs", "rerank", texts, np.array([1, 0, 0, 0], np.float32))
+    # the first row ranks second by cosine, first by dot, third by both distances
+    reciprocal = {"cosine": 1 / 2, "dot": 1, "euclidean": 1 / 3, "manhattan": 1 / 3}
+    for similarity, expected in reciprocal.items():
+        report = evaluate_rows(rows, bi_encoder_scorer(Lookup(), similarity=similarity))
+        assert report.primary_metric == f"ndcg@10_{similarity}"
+        assert report.metrics[f"mrr@10_{similarity}"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean", "manhattan"])
+def test_equal_to_the_evaluators_of_sentence_transformers(tiny_folder, sentences, similarity):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.evaluation import (
+        EmbeddingSimilarityEvaluator,
+        InformationRetrievalEvaluator,
+        TripletEvaluator,
+    )
+
+    theirs = SentenceTransformer(str(tiny_folder), device="cpu", similarity_fn_name=similarity)
+    encode = partial(BiEncoder.from_pretrained(tiny_folder).encode, precision="fp32")
+    scorer = bi_encoder_scorer(encode, similarity=similarity)
+
+    left, right, gold = sentences[:18], sentences[18:36], np.linspace(0, 1, 18)
+    found = evaluate_rows(Rows("sts", "sts", [left, right], gold), scorer)
+    expected = EmbeddingSimilarityEvaluator(left, right, gold.tolist(), write_csv=False)(theirs)
+    assert found.primary == pytest.approx(expected[f"spearman_{similarity}"], abs=1e-6)
+
+    others = sentences[7:25]
+    found = evaluate_rows(Rows("t", "triplet", [left, right, others], None), scorer)
+    expected = TripletEvaluator(left, right, others, write_csv=False)(theirs)
+    assert found.primary == pytest.approx(expected[f"{similarity}_accuracy"])
+
+    corpus, queries = list(dict.fromkeys(sentences)), left[:6]
+    judged = {i: (3 * i, 5 * i + 1) for i in range(6)}
+    qrels = Qrels(np.repeat(range(6), 2), np.array(sum(judged.values(), ())), np.ones(12))
+    ids = [list(map(str, range(len(texts)))) for texts in (corpus, queries)]
+    rows = Retrieval("r", ids[0], corpus, ids[1], queries, qrels)
+    found = evaluate_rows(rows, scorer)
+    evaluator = InformationRetrievalEvaluator(
+        dict(enumerate(queries)), dict(enumerate(corpus)), {q: set(d) for q, d in judged.items()}
+    )
+    expected = evaluator(theirs)
+    assert found.primary == pytest.approx(expected[f"{similarity}_ndcg@10"], abs=1e-6)
