@@ -16,7 +16,7 @@ from sbert.device import Precision
 from sbert.distributed import broadcast, compute_shared
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.loading import check_whole_embeddings
-from sbert.evaluation.prompts import column_prompts
+from sbert.evaluation.prompts import column_prompts, describe_prompts
 from sbert.evaluation.report import Report
 from sbert.evaluation.scorers import (
     Scorer,
@@ -143,4 +143,9 @@ def comparison_table(before: Mapping[str, float], after: Sequence[Report]) -> st
         old, new = before[report.name], report.primary
         values = [100 * old, 100 * new, 100 * (new - old)]
         rows.append([report.name, report.rows, report.primary_metric, *values])
-    return markdown_table(["dataset", "rows", "metric x 100", "before", "after", "gain"], rows)
+    header = ["dataset", "rows", "metric x 100", "before", "after", "gain"]
+    if any(any(report.prompt_texts) for report in after):
+        header.append("prompt")
+        for row, report in zip(rows, after, strict=True):
+            row.append(describe_prompts(report.prompts))
+    return markdown_table(header, rows)

@@ -4,16 +4,19 @@ This includes dropout, and the weights of the loss itself.
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from support import metrics, saved_state, train_with_two_processes, write_config
+from support import copied, metrics, saved_state, train_with_two_processes, write_config
 from torch import nn
 
+from sbert import BiEncoder
 from sbert.data.rows import Rows
 from sbert.losses.base import JointLoss, Loss
 from sbert.losses.matryoshka import MatryoshkaLoss
@@ -176,10 +179,23 @@ RANKING = {"class_path": "MatryoshkaLoss", "init_args": {"loss": SYMMETRIC, "dim
 
 
 def test_two_processes_equal_one(tmp_path, steady_folder, train_command):
-    """Losses, gradient norms under clipping, and weights: a process sees all candidates."""
-    config = config_of(tmp_path, steady_folder, RANKING, max_grad_norm=0.05)
+    """Losses, gradient norms under clipping, and weights: a process sees all candidates.
+
+    With prompts that are not pooled, in training and on dev.
+    """
+    model = BiEncoder.from_pretrained(steady_folder, prompts={"query": "the ", "document": "a "})
+    model.include_prompt = False
+    model.save_pretrained(tmp_path / "prompted")
+    config = config_of(tmp_path, tmp_path / "prompted", RANKING, max_grad_norm=0.05)
+    options = yaml.safe_load(config.read_text())
+    dataset = options["data"]["train"][0] | {"prompts": ["query", "document"]}
+    dev = dataset | {"path": str(copied(Path(dataset["path"])))}
+    config.write_text(yaml.safe_dump(options | {"data": {"train": [dataset], "dev": [dev]}}))
     train_command(config)
     train_with_two_processes(config)
+    [before] = metrics(tmp_path / "runs/run", "before")
+    [same] = metrics(tmp_path / "runs/two", "before")
+    assert same["copy-of-rows"] == before["copy-of-rows"]
     one, two = tmp_path / "runs/run", tmp_path / "runs/two"
     assert len(metrics(one)) == 6
     for a, b in zip(metrics(one), metrics(two), strict=True):

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from tiny_models import ids_of
 
+from sbert import BiEncoder, InputError
 from sbert.data.rows import Rows
 from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
 from sbert.losses.similarity import CosineSimilarityLoss
@@ -55,3 +57,55 @@ def test_distinct_texts_are_tokenised_once(tiny):
     assert training_set.texts.shape == (12, 2)
     assert training_set.sizes == (6, 6)
     assert training_set.lengths[:6].tolist() == [5 + i + 1 for i in range(6)]
+
+
+# prompts
+
+
+def prompted(folder, include_prompt=True):
+    prompts = {"query": "the cat ", "passage": "a dog "}
+    model = BiEncoder.from_pretrained(folder, prompts=prompts, default_prompt_name="passage")
+    model.include_prompt = include_prompt
+    return model
+
+
+def test_texts_are_tokenised_with_the_prompts_of_their_dataset_and_column(tiny_folder):
+    model = prompted(tiny_folder)
+    own = rows(n=3, prompts=["query", ""])
+    wide = rows("triplet", 3, n=2)
+    wide.labels = own.labels[:2]
+    data = TrainingSet.from_datasets([own, wide, rows(n=2)], model)
+    expected = [
+        *(("the cat ", own.texts[0][i], "", own.texts[1][i], None, None) for i in range(3)),
+        *(sum((("a dog ", column[i]) for column in wide.texts), ()) for i in range(2)),
+        *(("a dog ", own.texts[0][i], "a dog ", own.texts[1][i], None, None) for i in range(2)),
+    ]
+    for cells, row in zip(data.texts, expected, strict=True):
+        for cell, prompt, text in zip(cells, row[::2], row[1::2], strict=True):
+            if text is None:
+                assert cell == -1
+            else:
+                assert ids_of(data.table, cell) == model.tokenizer(prompt + text)["input_ids"]
+    # the texts of `rows(n=2)` with the default prompt are among those of the triplets
+    assert len(data.table.lengths) == 6 + 4
+
+
+@pytest.mark.parametrize("include_prompt", [True, False])
+def test_the_loss_of_texts_with_prompts(tiny_folder, include_prompt):
+    model, data = prompted(tiny_folder, include_prompt), rows(prompts=["query", "passage"])
+    objective = Objective(model, CosineSimilarityLoss())
+    found = objective(TrainingSet.from_datasets([data], model).batch(np.arange(6)))
+    columns = [
+        torch.from_numpy(model.encode(texts, prompt_name=name, precision="fp32"))
+        for name, texts in zip(data.prompts, data.texts, strict=True)
+    ]
+    expected = CosineSimilarityLoss()(columns, torch.from_numpy(data.labels))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_prompt_that_the_model_lacks_or_cannot_hold_is_refused(tiny_folder):
+    with pytest.raises(InputError, match="dataset some-sts: prompts: the model has no prompt 'no'"):
+        TrainingSet.from_datasets([rows(prompts=["no", ""])], prompted(tiny_folder))
+    model = BiEncoder.from_pretrained(tiny_folder, prompts={"long": "the cat " * 40})
+    with pytest.raises(InputError, match="leave no room for a text: max_length 64"):
+        TrainingSet.from_datasets([rows(prompts=["long", ""])], model)

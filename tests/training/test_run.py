@@ -4,10 +4,15 @@ import json
 import sys
 
 import pytest
+import yaml
 from boards import board
-from support import copied, metrics, write_config
+from support import copied, fails, metrics, write_config
 
-from sbert import atomic
+from sbert import BiEncoder, atomic
+from sbert.data.config import DatasetConfig
+from sbert.data.rows import read_dataset
+from sbert.evaluation.metrics import spearman
+from sbert.evaluation.scorers import pair_scores
 from sbert.training import run as run_module
 
 
@@ -170,3 +175,64 @@ def test_configuration_in_tensorboard_lists_what_was_changed(config, tmp_path, t
     assert "optim.epochs" in table
     assert not table.keys() & {"optim.warmup", "loop.seed", "data.train.0.split", "runs.name"}
     assert "None" not in table.values()
+
+
+# prompts
+
+
+def test_a_run_with_prompts(config, tmp_path, train_command, capsys, sentences):
+    options = yaml.safe_load(config.read_text("utf-8"))
+    options["model"]["prompts"] = {"query": "the cat ", "document": "a dog "}
+    [dataset] = options["data"]["train"]
+    dataset["prompts"] = ["query", "document"]
+    options["data"]["dev"][0]["prompts"] = "query"
+    config.write_text(yaml.safe_dump(options), "utf-8")
+    train_command(config)
+    out = capsys.readouterr().out
+    assert "train pairs: 24 rows, sts; " in out
+    assert [line for line in out.splitlines() if "prompt query, document" in line]
+    assert "note: test, flat: no prompt is used, and the model declares document, query; " in out
+    table = [line.split() for line in out.splitlines() if line.startswith("| ")]
+    assert [line[-2] for line in table] == ["prompt", "------", "query", "none", "none"]
+    best = BiEncoder.from_pretrained(tmp_path / "runs/run/best")
+    assert (best.prompts, best.default_prompt_name) == (options["model"]["prompts"], None)
+    dev, test, _ = json.loads((tmp_path / "runs/run/result.json").read_text("utf-8"))["results"]
+    assert (dev["prompts"], "prompts" in test) == (["the cat ", "the cat "], False)
+    rows = read_dataset(DatasetConfig(**options["data"]["dev"][0]))
+    columns = [best.encode(t, prompt_name="query", precision="fp32") for t in rows.texts]
+    expected = spearman(pair_scores(*columns)["cosine"], rows.labels)
+    assert dev["after"]["spearman_cosine"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_run_is_judged_by_the_similarity_that_the_model_declares(config, tmp_path, train_command):
+    options = yaml.safe_load(config.read_text("utf-8"))
+    model = BiEncoder.from_pretrained(options["model"]["path"])
+    model.similarity_fn_name, model.truncate_dim = "dot", 16
+    model.save_pretrained(tmp_path / "dot")
+    train_command(config, "--model.path", str(tmp_path / "dot"))
+    dev, *_ = json.loads((tmp_path / "runs/run/result.json").read_text("utf-8"))["results"]
+    assert dev["main"] == "spearman_dot"
+    best = BiEncoder.from_pretrained(tmp_path / "runs/run/best")
+    assert (best.similarity_fn_name, best.truncate_dim) == ("dot", 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model.default_prompt_name", "no"], "default_prompt_name: no prompt 'no'"),
+        (
+            ["--data.train", "[{path: PAIRS, range: [0, 5], prompts: qury}]"],
+            "no prompt 'qury'; known",
+        ),
+        (
+            ["--model.prompts", "{query: q}", "--loss", "BinaryCrossEntropyLoss"],
+            "model.prompts and model.default_prompt_name are for a bi-encoder",
+        ),
+    ],
+)
+def test_prompts_that_do_not_fit(
+    config, tmp_path, pairs_file, train_command, capsys, options, message
+):
+    options = [option.replace("PAIRS", str(pairs_file)) for option in options]
+    assert message in fails(train_command, capsys, config, *options)
+    assert not (tmp_path / "runs").exists()
