@@ -4,7 +4,6 @@ No code that a folder brings is executed, and no other weights than safetensors 
 """
 
 import contextlib
-import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +77,8 @@ def locate_folder(name_or_path: str | Path, revision: str | None = None) -> Path
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
         raise InputError(
-            f"model {name_or_path}: no such folder, and the download from the hub failed: "
-            f"{textwrap.shorten(str(error), 200)}"
+            f"model {name_or_path}: no such folder, and no model of this name could be downloaded "
+            f"from the hub ({type(error).__name__})"
         ) from error
 
 

@@ -5,6 +5,7 @@ sentence_bert_config.json); the 6.x layout, which renamed the keys. Written: the
 every later version loads.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sbert.errors import require
 from sbert.models.adapter_folder import load_with_adapter
 from sbert.models.hf_folder import (
     Backbone,
+    is_classifier,
     load_weights,
     read_backbone,
     read_config,
@@ -57,6 +59,12 @@ def read_st_folder(name_or_path: str | Path, max_length: int | None, layer: int)
         lambda path: load_with_adapter(path, lambda base: _load_layers(base, layer)),
         max_length,
     )
+    if is_classifier(backbone.root) and not backbone.modules:
+        warnings.warn(
+            f"{backbone.root}: is a sequence classifier; its encoder is loaded and its head left "
+            "out; CrossEncoder.from_pretrained loads both",
+            stacklevel=3,  # the line that called BiEncoder.from_pretrained
+        )
     pooling, include_prompt, head = read_modules(backbone.modules)
     usage = _read_usage(backbone.root / ST_CONFIG)
     return SavedBiEncoder(backbone, pooling, include_prompt, head, usage)

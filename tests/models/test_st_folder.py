@@ -1,5 +1,6 @@
 """Folders of bi-encoders: saved and loaded, and both layouts of sentence-transformers."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from model_folders import (
     write_layout,
 )
 from safetensors.torch import load_file
-from tiny_models import bert_tokenizer
+from tiny_models import bert_tokenizer, write_classifier
 
 from sbert import BiEncoder, InputError
 from sbert.pooling import POOLING, Dense, Normalize, mean
@@ -357,3 +358,16 @@ def test_a_broken_folder_is_refused_in_one_line(tiny_folder, tmp_path, breaks, s
     assert "\n" not in str(caught.value)
     assert str(root) in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_the_head_of_a_classifier_is_not_left_out_without_a_word(tmp_path):
+    folder = write_classifier(tmp_path)
+    said = (
+        f"{folder}: is a sequence classifier; its encoder is loaded and its head left out; "
+        "CrossEncoder.from_pretrained loads both"
+    )
+    with pytest.warns(UserWarning, match=re.escape(said)) as caught:
+        model = BiEncoder.from_pretrained(folder)
+    assert [one.filename for one in caught] == [__file__]
+    model.save_pretrained(tmp_path / "saved")  # an ordinary bi-encoder from here on
+    BiEncoder.from_pretrained(tmp_path / "saved")
