@@ -9,7 +9,7 @@ from sbert.augment.strategies import STRATEGIES
 from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.errors import require
 from sbert.losses.base import Loss
-from sbert.mining.config import MineConfig
+from sbert.mining.config import SearchConfig
 from sbert.training.config import LoopConfig, ModelConfig, OptimConfig, SeedsConfig
 
 Strategy = Literal[tuple(STRATEGIES)]
@@ -53,7 +53,7 @@ class LabellingConfig:
 
 
 @dataclass(kw_only=True)
-class SilverConfig(LabellingConfig, MineConfig):
+class SilverConfig(LabellingConfig, SearchConfig):
     """Silver data: pairs of sentences, each with the score that a cross-encoder gives it.
 
     A row has sentence1, sentence2, score, strategy and teacher, a hash of the cross-encoder's
@@ -76,7 +76,8 @@ class SilverConfig(LabellingConfig, MineConfig):
     seed: NonNegativeInt = 0
 
     def __post_init__(self):
-        super().__post_init__()
+        LabellingConfig.__post_init__(self)
+        SearchConfig.__post_init__(self)
         strategy = self.strategy
         require(
             self.model or "semantic" not in STRATEGIES[strategy],

@@ -47,8 +47,9 @@ def mine_silver(task: MiningTask) -> None:
     if config.strategy == "kde":
         score_density(gold.labels, "gold")  # an error now, not after the labelling
     teacher = load_teacher(config.teacher).to(task.accelerator.device)
-    done = task.open_output(_settings(task, gold, pool, teacher))
-    sampled = sample_or_resume(task, pool, done)
+    sentences = _embedded_sentences(task, pool)
+    done = task.open_output(_settings(task, gold, pool, sentences, teacher))
+    sampled = sample_or_resume(task, pool, sentences, done)
     label_units(task, teacher, pool, sampled.pairs, max(0, done - 1))
     data = None
     if task.output:
@@ -106,30 +107,49 @@ def _read_unlabelled(task: MiningTask) -> Rows:
     return rows
 
 
+def _embedded_sentences(task: MiningTask, pool: SentencePool) -> Collection:
+    """The sentences, with the prompt with which a semantic search embeds them."""
+    config = task.config
+    sentences = Collection("sentences", [], pool.sentences)
+    name = config.texts.prompt if config.texts else None
+    semantic = "semantic" in STRATEGIES[config.strategy]
+    require(semantic or not name, f"texts.prompt: strategy {config.strategy} embeds no texts")
+    if semantic:
+        task.choose_prompt(sentences, "default", name)
+    return sentences
+
+
 def _settings(
-    task: MiningTask, gold: Rows | None, pool: SentencePool, teacher: CrossEncoder
+    task: MiningTask,
+    gold: Rows | None,
+    pool: SentencePool,
+    sentences: Collection,
+    teacher: CrossEncoder,
 ) -> dict:
     """What an interrupted command must have in common with the one that resumes it."""
     labels = gold.labels.tolist() if gold else []
     numbers = [str(pool.known.tolist()), str(pool.given.tolist()), str(labels)]
-    settings = task.settings(sentences_hash=Collection("sentences", [], pool.sentences))
+    settings = task.settings(sentences_hash=sentences)
     return settings | {"teacher": teacher.fingerprint, "pairs_hash": digest(numbers)}
 
 
-def sample_or_resume(task: MiningTask, pool: SentencePool, done: int) -> np.recarray:
+def sample_or_resume(
+    task: MiningTask, pool: SentencePool, sentences: Collection, done: int
+) -> np.recarray:
     """The pairs to label (P,) of `SAMPLED_PAIR`: those that an interrupted run wrote, or new ones.
 
     The main process samples; all embed the sentences.
     """
     config, kde = task.config, task.config.strategy == "kde"
-    sampled, vectors = None, None
+    sampled, vectors, search = None, None, {}
     if not done and "semantic" in STRATEGIES[config.strategy]:
-        vectors = task_embeddings(task, Collection("sentences", [], pool.sentences))
+        vectors = task_embeddings(task, sentences)
+        search["similarity"] = task.choose_similarity()
     if task.output and done:
         records = np.frombuffer(task.output.read(), SAMPLED_PAIR, task.output.facts["pairs"])
         sampled = records.view(np.recarray)
     elif task.output:
-        search = {"precision": config.precision, "device": task.accelerator.device}
+        search |= {"precision": config.precision, "device": task.accelerator.device}
         count = config.pool if kde else config.number
         options = SamplingOptions(config.k, count, config.seed, vectors, search)
         sampled = sample_pairs(config.strategy, pool, options)

@@ -59,7 +59,8 @@ def bm25_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
 
 
 def semantic_pairs(pool: SentencePool, options: SamplingOptions) -> np.ndarray:
-    """Each sentence with the k nearest by the cosine of their embeddings."""
+    """Each sentence with the k nearest by the similarity of their embeddings: that of
+    `options.search`, else the cosine."""
     vectors = options.vectors
     _, neighbours = top_k(vectors, vectors, options.k, pool.excluded(), **options.search)
     return _neighbour_pairs(neighbours.numpy())

@@ -27,6 +27,7 @@ class Collection:
         empty: how many empty texts were skipped.
         vectors: (N, H), of a collection without texts.
         embeddings: the .npy file in which the embeddings of the texts are kept.
+        prompt: the text that is put before each text where they are embedded.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Collection:
     empty: int = 0
     vectors: np.ndarray | None = None
     embeddings: str | None = None
+    prompt: str = ""
 
     def __len__(self) -> int:
         return len(self.texts if self.vectors is None else self.vectors)

@@ -111,6 +111,9 @@ class CollectionConfig:
         limit: use only this many texts, the first ones.
         embeddings: a .npy file for the embeddings of the texts: read if it exists, otherwise
             written.
+        prompt: the name of the model's prompt that is put before each text; "": none. Default: the
+            query prompt for queries, the document prompt for what they search, the default prompt,
+            if there is one, elsewhere.
     """
 
     path: str
@@ -119,3 +122,4 @@ class CollectionConfig:
     id: str | None = None
     limit: int | None = None
     embeddings: str | None = None
+    prompt: str | None = None

@@ -5,15 +5,19 @@ from functools import partial
 from itertools import compress
 
 import numpy as np
+import torch
 
 from sbert import distributed
 from sbert.data.collection import Collection
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError, require
+from sbert.mining.distances import DISTANCES
 from sbert.mining.embed import task_embeddings
+from sbert.mining.exact import VectorSet, exact_scores
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
+from sbert.models.similarity import SIMILARITIES
 from sbert.texts import unique
 
 
@@ -110,8 +114,8 @@ def _positive_rows(rows: Rows, corpus: Collection | None) -> tuple[list[str], li
 class Candidates:
     """The K nearest texts of R queries, without their positives.
 
-    scores: (R, K), best first by cosine, -inf where there is none. indices: (R, K) in the corpus,
-    -1 where there is none. positive_scores: for each query the scores of its positives.
+    scores: (R, K), best first, -inf where there is none. indices: (R, K) in the corpus, -1 where
+    there is none. positive_scores: for each query the scores of its positives.
     """
 
     scores: np.ndarray
@@ -120,7 +124,7 @@ class Candidates:
 
 
 class CandidateSearch:
-    """Finds the candidates of each query, with cosines."""
+    """Finds the candidates of each query, with their similarities."""
 
     def __init__(
         self,
@@ -128,13 +132,15 @@ class CandidateSearch:
         labelled: LabelledQueries,
         queries: Collection,
         corpus: Collection,
+        similarity: str,
     ):
         self.task = task
         self.labelled = labelled
         self.excluded = labelled.excluded()
         self.query_vectors = task_embeddings(task, queries)  # (Q, H)
         self.corpus_vectors = task_embeddings(task, corpus)  # (N, H)
-        self.corpus = task.make_corpus(self.corpus_vectors)
+        self.similarity = similarity
+        self.corpus = task.make_corpus(self.corpus_vectors, similarity)
 
     def __call__(self, unit: slice) -> Candidates:
         """The candidates of a unit of queries; the processes share the work."""
@@ -147,18 +153,21 @@ class CandidateSearch:
         )
         queries, positives = self.query_vectors[unit], self.labelled.positives[unit]
         positive_scores = [
-            cosines_with(query, self.corpus_vectors[indices])
+            scores_with(query, self.corpus_vectors[indices], self.similarity)
             for query, indices in zip(queries, positives, strict=True)
         ]
         return Candidates(scores, indices, positive_scores)
 
 
-def cosines_with(query: np.ndarray, vectors: np.ndarray) -> list[float]:
-    """The cosines of a vector (H,) with others (P, H), 0 for a vector of zeros."""
-    query, vectors = query.astype(np.float64), vectors.astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
-    zeros = np.zeros(len(vectors))
-    return np.divide(vectors @ query, lengths, out=zeros, where=lengths > 0).tolist()
+def scores_with(query: np.ndarray, vectors: np.ndarray, similarity: str) -> list[float]:
+    """The similarities of a vector (H,) with others (P, H), by the definition of the search."""
+    if similarity in DISTANCES:
+        one, others = (torch.tensor(x, dtype=torch.float64) for x in (query[None], vectors))
+        return SIMILARITIES[similarity](one, others)[0].float().tolist()
+    cpu = torch.device("cpu")
+    one = VectorSet(query[None], similarity, cpu, "query").load(slice(0, 1))
+    others = VectorSet(vectors, similarity, cpu, "corpus vector").load(slice(0, len(vectors)))
+    return exact_scores(one, others)[0].tolist()
 
 
 def rescore_candidates(

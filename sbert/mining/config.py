@@ -8,7 +8,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.device import Precision
 from sbert.errors import require
-from sbert.mining.exact import SearchSimilarity
+from sbert.mining.distances import Similarity
 
 
 def check_threshold(threshold: float | None) -> None:
@@ -76,6 +76,12 @@ class MineConfig:
         max_length: as in training.
         precision: of the transformer and of the fast pass of a search, whose results do not depend
             on it. auto is bf16 where the hardware multiplies it natively, fp32 elsewhere.
+        prompts: texts that are put before others, by name, such as {query: "query: "}; null: those
+            that the model declares.
+        default_prompt_name: the prompt of texts that are neither queries nor what they search;
+            null: the one that the model declares, if any.
+        truncate_dim: the first numbers of each embedding that are kept; null: as the model
+            declares.
     """
 
     output: str
@@ -84,8 +90,30 @@ class MineConfig:
     layer: int = -1
     max_length: int | None = None
     precision: Precision = "auto"
+    prompts: dict[str, str] | None = None
+    default_prompt_name: str | None = None
+    truncate_dim: PositiveInt | None = None
 
     extensions: ClassVar[tuple[str, ...]] = (".jsonl", ".tsv")  # that output may have
+
+    def __post_init__(self):
+        for option in ("prompts", "default_prompt_name", "truncate_dim"):
+            require(
+                self.model is not None or getattr(self, option) is None,
+                f"{option}: is for the model that embeds; name the model, or leave {option} out",
+            )
+
+
+@dataclass(kw_only=True)
+class SearchConfig(MineConfig):
+    """The options of the tasks that search nearest texts.
+
+    Args:
+        similarity: cosine; dot; or a negative distance, euclidean or manhattan. null: the one that
+            the model declares; without a model cosine.
+    """
+
+    similarity: Similarity | None = None
 
 
 @dataclass(kw_only=True)
@@ -102,7 +130,7 @@ class EmbedConfig(MineConfig):
 
 
 @dataclass(kw_only=True)
-class NeighboursConfig(MineConfig):
+class NeighboursConfig(SearchConfig):
     """Find the nearest texts of each query: semantic search.
 
     Args:
@@ -110,13 +138,11 @@ class NeighboursConfig(MineConfig):
         queries: the texts to search for; null: the corpus itself, where no text is its own
             neighbour.
         k: neighbours of each query.
-        similarity: cosine or dot.
     """
 
     corpus: CollectionConfig
     queries: CollectionConfig | None = None
     k: PositiveInt = 10
-    similarity: SearchSimilarity = "cosine"
 
 
 @dataclass(kw_only=True)
@@ -136,6 +162,7 @@ class PairsConfig(MineConfig):
     distinct: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         check_threshold(self.threshold)
 
 
@@ -155,11 +182,12 @@ class ClustersConfig(MineConfig):
     min_community_size: PositiveInt = 10
 
     def __post_init__(self):
+        super().__post_init__()
         check_threshold(self.threshold)
 
 
 @dataclass(kw_only=True)
-class NegativesTaskConfig(MineConfig):
+class NegativesTaskConfig(SearchConfig):
     """Mine hard negatives of (query, positive) rows: texts of a corpus that are near a query and
     are not among its positives.
 

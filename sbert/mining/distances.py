@@ -1,5 +1,7 @@
 """Nearest neighbours by a distance: every one is computed, in fp64, block by block."""
 
+from typing import Literal
+
 import torch
 from scipy import sparse
 from torch import Tensor
@@ -7,6 +9,8 @@ from torch import Tensor
 from sbert.mining.exact import Vectors, VectorSet, blocks_of
 
 DISTANCES = {"euclidean": 2.0, "manhattan": 1.0}  # the p of (sum_h |q_h - c_h|^p)^(1/p)
+
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 
 QUERY_BLOCK, CORPUS_BLOCK = 64, 8192
 

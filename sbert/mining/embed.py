@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def mine_embeddings(task: MiningTask) -> None:
         "texts.embeddings: embed writes to output; leave texts.embeddings out",
     )
     write_embeddings(task, texts, task.config.output, task.overwrite)
-    task.print(f"{len(texts):,} embeddings of {task.model.dim} numbers")
+    task.print(f"{len(texts):,} embeddings of {task.model.embedding_dim()} numbers")
     task.finish()
 
 
@@ -44,7 +45,7 @@ def task_embeddings(task: MiningTask, collection: Collection) -> np.ndarray:
     if collection.vectors is not None:
         return collection.vectors
     if collection.embeddings is None:
-        encode = partial(task.model.encode, precision=task.config.precision, progress=None)
+        encode = partial(_encoder(task, collection), progress=None)
         return distributed.compute_shared(task.accelerator, encode, collection.texts)
     path = Path(collection.embeddings)
     if path.exists():
@@ -61,14 +62,11 @@ def write_embeddings(
 
     An interrupted file is resumed.
     """
-    texts, model, precision = collection.texts, task.model, task.config.precision
-    settings = {
-        "texts": collection.digest,
-        "model": model.fingerprint,
-        "precision": str(resolve_precision(precision, model.device)),
-    }
+    texts, model = collection.texts, task.model
+    precision = resolve_precision(task.config.precision, model.device)
+    settings = _embedding_settings(task, collection) | {"precision": str(precision)}
     output, done = open_resumable(task.accelerator, path, settings, overwrite)
-    encode = partial(model.encode, precision=precision)
+    encode = _encoder(task, collection)
     with tqdm(
         total=len(texts),
         initial=done * UNIT_TEXTS,
@@ -79,12 +77,27 @@ def write_embeddings(
         for unit in blocks_of(len(texts), UNIT_TEXTS, start=done * UNIT_TEXTS):
             vectors = distributed.compute_shared(task.accelerator, encode, texts[unit])
             if output:
-                header = b"" if unit.start else _npy_header(len(texts), model.dim)
+                header = b"" if unit.start else _npy_header(len(texts), model.embedding_dim())
                 output.append(header + vectors.astype("<f4").tobytes())
             bar.update(len(vectors))
     if output:
         output.finish()
     task.accelerator.wait_for_everyone()
+
+
+def _encoder(task: MiningTask, collection: Collection) -> Callable[..., np.ndarray]:
+    """`encode` of the task's model for the texts of a collection."""
+    return partial(task.model.encode, precision=task.config.precision, prompt=collection.prompt)
+
+
+def _embedding_settings(task: MiningTask, collection: Collection) -> dict:
+    """What kept embeddings must have in common with those that would be made now."""
+    return {
+        "texts": collection.digest,
+        "model": task.model.fingerprint,
+        "prompt": collection.prompt,
+        "dim": task.model.embedding_dim(),
+    }
 
 
 def _npy_header(rows: int, width: int) -> bytes:
@@ -100,17 +113,21 @@ def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:
         facts.exists(),
         f"{path}: its texts and model are unknown ({facts.name} is missing); name another file",
     )
-    recorded = json.loads(facts.read_text("utf-8"))
+    vectors = load_vectors(path)
+    # older files say neither, and were made without prompts
+    recorded = {"prompt": "", "dim": vectors.shape[1]} | json.loads(facts.read_text("utf-8"))
+    expected = _embedding_settings(task, collection)
+    problems = {
+        "texts": "was made of other texts",
+        "model": "was made by another model",
+        "prompt": f"was made with the prompt {recorded['prompt']!r}, which is now "
+        f"{collection.prompt!r}",
+        "dim": f"has embeddings of {recorded['dim']} numbers, which are now {expected['dim']}",
+    }
+    for setting, problem in problems.items():
+        require(recorded.get(setting) == expected[setting], f"{path}: {problem}; name another file")
     require(
-        recorded.get("texts") == collection.digest,
-        f"{path}: was made of other texts; name another file",
-    )
-    require(
-        recorded.get("model") == task.model.fingerprint,
-        f"{path}: was made by another model; name another file",
-    )
-    count = len(load_vectors(path))
-    require(
-        count == len(collection),
-        f"{path}: holds {count:,} embeddings for {len(collection):,} texts; name another file",
+        len(vectors) == len(collection),
+        f"{path}: holds {len(vectors):,} embeddings for {len(collection):,} texts; "
+        "name another file",
     )

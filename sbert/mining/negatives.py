@@ -27,16 +27,16 @@ RESCORED_UNIT_QUERIES = 256  # where a cross-encoder scores the candidates
 def mine_negatives(task: MiningTask) -> None:
     """`mine.py negatives`."""
     config = task.config
-    labelled = _read_queries(task)
+    similarity = task.choose_similarity()
+    labelled, queries, corpus = _read_queries(task)
     scorer = None
     if config.cross_encoder is not None:
         scorer = load_scorer(config.cross_encoder, "cross_encoder").to(task.accelerator.device)
-    queries = Collection("queries", [], labelled.queries)
-    corpus = Collection("corpus", [], labelled.corpus, embeddings=config.embeddings)
     positives = Collection("positives", [], [str(labelled.positives)])
     settings = task.settings(queries_hash=queries, corpus_hash=corpus, positives_hash=positives)
-    done = task.open_output(settings | {"cross_encoder": scorer and scorer.fingerprint})
-    search = CandidateSearch(task, labelled, queries, corpus)
+    settings |= {"similarity": similarity, "cross_encoder": scorer and scorer.fingerprint}
+    done = task.open_output(settings)
+    search = CandidateSearch(task, labelled, queries, corpus, similarity)
     counts = Counter(task.output.facts if task.output else {})
     size = RESCORED_UNIT_QUERIES if scorer else UNIT_QUERIES
     for unit in task.remaining_units(len(queries), size, done, "negatives"):
@@ -61,7 +61,8 @@ def mine_negatives(task: MiningTask) -> None:
     task.finish()
 
 
-def _read_queries(task: MiningTask) -> LabelledQueries:
+def _read_queries(task: MiningTask) -> tuple[LabelledQueries, Collection, Collection]:
+    """The labelled queries; and their texts and those that are searched, with their prompts."""
     config = task.config
     data = read_dataset(config.data)
     task.print(data.describe())
@@ -70,7 +71,7 @@ def _read_queries(task: MiningTask) -> LabelledQueries:
     require(task.model is not None, "model: name the bi-encoder that finds the candidates")
     corpus = None
     if config.corpus:
-        corpus = task.read(config.corpus)
+        corpus = task.read(config.corpus, embed=False)
         require(
             corpus.vectors is None,
             f"{corpus.name}: has embeddings and no texts; negatives are texts",
@@ -82,7 +83,14 @@ def _read_queries(task: MiningTask) -> LabelledQueries:
         )
     labelled = LabelledQueries.from_data(data, corpus)
     check_texts(labelled.queries + labelled.corpus, config.output)
-    return labelled
+    query_prompt, corpus_prompt = (data.prompts or [None, None])[:2]
+    if config.corpus and config.corpus.prompt is not None:
+        corpus_prompt = config.corpus.prompt
+    queries = Collection("queries", [], labelled.queries)
+    searched = Collection("corpus", [], labelled.corpus, embeddings=config.embeddings)
+    task.choose_prompt(queries, "query", query_prompt)
+    task.choose_prompt(searched, "document", corpus_prompt)
+    return labelled, queries, searched
 
 
 def select_negatives(

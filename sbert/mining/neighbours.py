@@ -13,14 +13,16 @@ UNIT_QUERIES = 4096
 def mine_neighbours(task: MiningTask) -> None:
     """`mine.py neighbours`."""
     config = task.config
-    corpus = task.read(config.corpus)
-    queries = task.read(config.queries) if config.queries else corpus
-    done = task.open_output(task.settings(corpus=corpus, queries=queries))
+    similarity = task.choose_similarity()
+    corpus = task.read(config.corpus, role="document" if config.queries else "default")
+    queries = task.read(config.queries, role="query") if config.queries else corpus
+    settings = task.settings(corpus=corpus, queries=queries)
+    done = task.open_output(settings | {"similarity": similarity})
     corpus_vectors = task_embeddings(task, corpus)
     query_vectors, exclude = corpus_vectors, np.arange(len(corpus))[:, None]  # excludes itself
     if config.queries:
         query_vectors, exclude = task_embeddings(task, queries), None
-    index = task.make_corpus(corpus_vectors, config.similarity)
+    index = task.make_corpus(corpus_vectors, similarity)
     for unit in task.remaining_units(len(queries), UNIT_QUERIES, done, "search"):
         scores, indices = task.search(index, query_vectors, unit, config.k, exclude)
         rows = []

@@ -23,6 +23,11 @@ def find_pairs(
 ) -> tuple[Duplicates, Tensor, Tensor]:
     """The exact duplicates of a collection, and the best pairs of distinct vectors with their
     scores, by `SimilarPairs`, unit by unit; an interrupted search is resumed."""
+    if task.model and task.model.similarity_fn_name != "cosine":
+        task.print(
+            f"note: the model declares the similarity {task.model.similarity_fn_name}; pairs are "
+            "found by the cosine"
+        )
     done = task.open_output(task.settings(texts=texts))
     vectors = task_embeddings(task, texts)
     duplicates = find_duplicates(task.make_corpus(vectors).vectors, texts.texts)

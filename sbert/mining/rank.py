@@ -2,6 +2,7 @@
 
 from sbert.data.collection import read_collection
 from sbert.device import default_device
+from sbert.errors import require
 from sbert.markdown import markdown_table
 from sbert.mining.config import RankConfig
 from sbert.models.loading import load_scorer
@@ -9,6 +10,10 @@ from sbert.models.loading import load_scorer
 
 def rank_documents(config: RankConfig) -> None:
     """`mine.py rank`: print the best documents as a table."""
+    require(
+        config.documents.prompt is None,
+        "documents.prompt: a cross-encoder takes no prompts; leave it out",
+    )
     documents = read_collection(config.documents).texts
     model = load_scorer(config.model, "model").to(default_device())
     best = model.rank(config.query, documents, config.top_k, config.precision)

@@ -64,12 +64,17 @@ def top_k(
     The arguments are those of `Corpus` and of its method `top_k`, which serves several calls; the
     similarity may also be a negative distance, euclidean or manhattan, which takes no fast pass.
     """
-    if similarity in DISTANCES:
-        check_search(queries, corpus, k)
-        excluded = exclusion_matrix(exclude, len(queries), len(corpus))
-        return nearest(queries, corpus, k, excluded, similarity, device)
-    searched = Corpus(corpus, similarity, precision, device, query_block, corpus_block)
+    searched = make_corpus(corpus, similarity, precision, device, query_block, corpus_block)
     return searched.top_k(queries, k, exclude, progress)
+
+
+def make_corpus(
+    vectors: Vectors, similarity: str = "cosine", precision: Precision = "auto", *options
+) -> "Corpus | DistanceCorpus":
+    """What serves several searches of a corpus (N, H), by any similarity."""
+    if similarity in DISTANCES:
+        return DistanceCorpus(vectors, similarity, *options[:1])
+    return Corpus(vectors, similarity, precision, *options)
 
 
 def check_search(queries: Vectors, corpus: Vectors, k: int) -> None:
@@ -165,6 +170,23 @@ class Corpus:
         for part in blocks_of(len(uncertified), UNCERTIFIED_QUERIES):
             search.search_exactly(uncertified[part])
         return search.scores, search.indices.masked_fill(search.scores.isneginf(), -1)
+
+
+class DistanceCorpus:
+    """What is searched by a distance, a name in `DISTANCES`; `top_k` is that of `Corpus`."""
+
+    def __init__(self, vectors: Vectors, distance: str, device: torch.device | str = "cpu"):
+        self.vectors = vectors
+        self.distance = distance
+        self.device = device
+
+    def top_k(
+        self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
+    ) -> tuple[Tensor, Tensor]:
+        """The k nearest for each query: negative distances (Q, k) and indices (Q, k)."""
+        check_search(queries, self.vectors, k)
+        excluded = exclusion_matrix(exclude, len(queries), len(self.vectors))
+        return nearest(queries, self.vectors, k, excluded, self.distance, self.device)
 
 
 def exclusion_matrix(exclude: Exclude, query_count: int, corpus_count: int) -> sparse.csr_array:

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from accelerate import Accelerator
@@ -20,11 +21,14 @@ from sbert.data.config import CollectionConfig
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.errors import require
 from sbert.mining.config import MineConfig
-from sbert.mining.exact import SearchSimilarity, Vectors, blocks_of
-from sbert.mining.search import Corpus, Exclude
+from sbert.mining.exact import Vectors, blocks_of
+from sbert.mining.search import Corpus, DistanceCorpus, Exclude, make_corpus
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.hf_folder import is_classifier, locate_folder
+from sbert.models.prompts import check_prompts
 from sbert.texts import digest
+
+PromptRole = Literal["query", "document", "default"]  # what texts are, which chooses their prompt
 
 
 class MiningTask:
@@ -45,11 +49,14 @@ class MiningTask:
         self.model = None if config.model is None else _load_embedding_model(config, accelerator)
         self.output: ResumableFile | None = None
 
-    def read(self, source: CollectionConfig, embed: bool = True) -> Collection:
-        """Read texts or embeddings. `embed`: the texts will be embedded.
+    def read(
+        self, source: CollectionConfig, embed: bool = True, role: PromptRole = "default"
+    ) -> Collection:
+        """Read texts or embeddings. `embed`: the texts will be embedded, with the prompt of `role`.
 
         Raises:
-            InputError: texts to embed and no model; texts that the output cannot hold.
+            InputError: texts to embed and no model; texts that the output cannot hold; a prompt
+                that the model does not declare.
         """
         collection = read_collection(source)
         self.print(collection.describe())
@@ -58,7 +65,47 @@ class MiningTask:
             f"{source.path}: has texts and no embeddings; name the model that makes them",
         )
         check_texts(chain(collection.texts, collection.ids), self.config.output)
+        if embed:
+            self.choose_prompt(collection, role, source.prompt)
         return collection
+
+    def choose_prompt(
+        self, collection: Collection, role: PromptRole, name: str | None = None
+    ) -> None:
+        """Set the prompt of the texts of a collection, and print it: the model's prompt `name`
+        ("": none), else that of their role.
+
+        Raises:
+            InputError: a prompt that the model does not declare; a prompt for embeddings.
+        """
+        if collection.vectors is not None:
+            require(
+                not name,
+                f"{collection.name}: has embeddings; prompt '{name}' is for texts, leave it out",
+            )
+            return
+        model = self.model
+        if name:
+            declared = check_prompts(model.prompts, name, "prompt", f"{collection.name}: ")
+            collection.prompt = declared[name]
+        elif name is None:
+            prompts = {"query": model.query_prompt, "document": model.document_prompt}
+            collection.prompt = prompts.get(role, model.find_prompt())
+        if collection.prompt:
+            self.print(f"{collection.name}: prompt {collection.prompt!r}")
+        elif model.declares_prompts and name is None:
+            known = ", ".join(name for name, text in model.prompts.items() if text)
+            self.print(
+                f"note: {collection.name}: no prompt is used, and the model declares {known}; "
+                "choose one by prompt of the collection, or by default_prompt_name"
+            )
+
+    def choose_similarity(self) -> str:
+        """The similarity of the options, else the one that the model declares, else the cosine."""
+        declared = self.model.similarity_fn_name if self.model else "cosine"
+        similarity = self.config.similarity or declared
+        self.print(f"similarity: {similarity}")
+        return similarity
 
     def settings(self, **collections: Collection) -> dict:
         """All that a result depends on: the options, the collections and the model."""
@@ -66,7 +113,11 @@ class MiningTask:
         del settings["output"]
         settings |= {name: collection.digest for name, collection in collections.items()}
         settings |= {f"{name}_ids": digest(found.ids) for name, found in collections.items()}
-        return settings | {"model": self.model.fingerprint if self.model else None}
+        settings |= {f"{name}_prompt": found.prompt for name, found in collections.items()}
+        settings |= {"model": None, "dim": None}
+        if self.model:
+            settings |= {"model": self.model.fingerprint, "dim": self.model.embedding_dim()}
+        return settings
 
     def open_output(self, settings: dict) -> int:
         """Open the output; the number of units that it holds already, in every process."""
@@ -90,12 +141,17 @@ class MiningTask:
             disable=None if self.accelerator.is_main_process else True,
         )
 
-    def make_corpus(self, vectors: Vectors, similarity: SearchSimilarity = "cosine") -> Corpus:
+    def make_corpus(self, vectors: Vectors, similarity: str = "cosine") -> Corpus | DistanceCorpus:
         """What `search` searches: vectors (N, H), on this process's device."""
-        return Corpus(vectors, similarity, self.config.precision, self.accelerator.device)
+        return make_corpus(vectors, similarity, self.config.precision, self.accelerator.device)
 
     def search(
-        self, corpus: Corpus, queries: Vectors, unit: slice, k: int, exclude: Exclude = None
+        self,
+        corpus: Corpus | DistanceCorpus,
+        queries: Vectors,
+        unit: slice,
+        k: int,
+        exclude: Exclude = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k best of the corpus for a unit of the queries (Q, H): scores and indices (R, k).
 
@@ -134,8 +190,16 @@ def _load_embedding_model(config: MineConfig, accelerator: Accelerator) -> BiEnc
         not is_classifier(folder),
         f"{config.model}: is a cross-encoder; texts are embedded by a bi-encoder",
     )
-    options = config.pooling, config.max_length, config.layer
-    return BiEncoder.from_pretrained(folder, *options).to(accelerator.device)
+    model = BiEncoder.from_pretrained(
+        folder,
+        config.pooling,
+        config.max_length,
+        config.layer,
+        prompts=config.prompts,
+        default_prompt_name=config.default_prompt_name,
+        truncate_dim=config.truncate_dim,
+    )
+    return model.to(accelerator.device)
 
 
 def run_task(run: Callable[[MiningTask], None], config: MineConfig, overwrite: bool) -> None:

@@ -1,7 +1,5 @@
 """Queries, corpus and positives of rows and retrieval data; cosines with the positives."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,8 @@ from sbert import InputError
 from sbert.data.collection import Collection
 from sbert.data.retrieval import Qrels, Retrieval
 from sbert.data.rows import Rows
-from sbert.mining.candidates import LabelledQueries, cosines_with
+from sbert.mining.candidates import LabelledQueries, scores_with
+from sbert.mining.search import top_k
 
 
 def rows_of(task, *columns, labels=None):
@@ -107,14 +106,26 @@ def test_a_document_that_is_not_there_is_no_positive():
     assert positives_of(LabelledQueries.from_data(data, None)) == {"q": ["a"]}
 
 
-def test_cosines_against_numpy():
+PLAIN = {
+    "cosine": lambda q, v: q @ v / (np.linalg.norm(q) * np.linalg.norm(v)),
+    "dot": lambda q, v: q @ v,
+    "euclidean": lambda q, v: -np.sqrt(((q - v) ** 2).sum()),
+    "manhattan": lambda q, v: -np.abs(q - v).sum(),
+}
+
+
+@pytest.mark.parametrize("similarity", PLAIN)
+def test_scores_are_those_of_the_search(similarity):
     generator = np.random.default_rng(0)
-    query, vectors = (
-        generator.normal(size=6).astype(np.float32),
-        generator.normal(size=(4, 6)).astype(np.float32),
-    )
-    vectors[2] = 0
-    expected = [SimpleNamespace(a=v @ query, b=np.sqrt((v @ v) * (query @ query))) for v in vectors]
-    expected = [x.a / x.b if x.b else 0 for x in expected]
-    np.testing.assert_allclose(cosines_with(query, vectors), expected, atol=1e-6)
-    assert cosines_with(np.zeros(6), vectors) == [0, 0, 0, 0]
+    query = generator.normal(size=6).astype(np.float32)
+    vectors = generator.normal(size=(40, 6)).astype(np.float32)
+    found = scores_with(query, vectors, similarity)
+    plain = [PLAIN[similarity](query.astype(np.float64), v) for v in vectors.astype(np.float64)]
+    np.testing.assert_allclose(found, plain, rtol=1e-6, atol=1e-6)
+    scores, indices = top_k(query[None], vectors, 40, similarity=similarity)
+    assert [found[i] for i in indices[0].tolist()] == scores[0].tolist()
+
+
+def test_a_vector_of_zeros_has_cosine_zero():
+    vectors = np.eye(3, 6, dtype=np.float32)
+    assert scores_with(np.zeros(6, np.float32), vectors, "cosine") == [0, 0, 0]
