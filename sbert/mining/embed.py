@@ -119,10 +119,10 @@ def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:
     expected = _embedding_settings(task, collection)
     problems = {
         "texts": "was made of other texts",
-        "model": "was made by another model",
         "prompt": f"was made with the prompt {recorded['prompt']!r}, which is now "
         f"{collection.prompt!r}",
         "dim": f"has embeddings of {recorded['dim']} numbers, which are now {expected['dim']}",
+        "model": "was made by another model, or one of other settings",
     }
     for setting, problem in problems.items():
         require(recorded.get(setting) == expected[setting], f"{path}: {problem}; name another file")
