@@ -4,7 +4,7 @@ gradient checkpointing.
 python benchmarks/training_memory.py models/all-MiniLM-L6-v2
 python benchmarks/training_memory.py models/multilingual-e5-small
 
-Every figure is of a process of its own that trains 2 steps of 8 pairs of texts of 512 tokens, with
+Every figure is of a process of its own that trains 2 steps of 4 pairs of texts of 512 tokens, with
 train.py in fp32.
 """
 
@@ -27,7 +27,7 @@ KINDS = {
 }
 
 
-def write_long_pairs(path: Path, count: int = 16, words: int = 600) -> None:
+def write_long_pairs(path: Path, count: int = 8, words: int = 600) -> None:
     """Pairs of texts of so many words, made of the sentences of STSb train, with random scores."""
     rows = read_dataset(DatasetConfig("stsb", "train"))
     source = " ".join(rows.texts[0]).split()
@@ -47,7 +47,7 @@ def train(model: str, pairs: Path, runs: Path, options: dict) -> list[float]:
         "model.max_length": 512,
         "data.train": [{"path": str(pairs)}],
         "loss": "CosineSimilarityLoss",
-        "optim.batch_size": 8,
+        "optim.batch_size": 4,
         "loop.precision": "fp32",
         "loop.log_steps": 1,
         **options,
