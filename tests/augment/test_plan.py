@@ -179,3 +179,17 @@ def test_silver_is_no_gold(tmp_path):
                 match=f"gold {path}: is silver, labelled by a cross-encoder; gold must be labelled",
             ):
                 check_gold([DatasetConfig(str(path))])
+
+
+def test_prompts_of_gold_are_those_of_silver_and_not_of_the_cross_encoder():
+    learner = LEARNER | {"model": {"path": "base", "prompts": {"query": "query: "}}}
+    gold = [{"path": "gold.tsv", "prompts": "query"}]
+    made = stages(bi_encoder=learner, gold=gold)
+    [on_gold], [teacher], [augmented] = (
+        [saved(stage) for stage in made.values() if (stage.kind, stage.row) == of]
+        for of in (("gold", "gold"), ("teacher", "cross-encoder"), ("augmented", "kde"))
+    )
+    for config in (on_gold, augmented):
+        assert config["model"]["prompts"] == {"query": "query: "}
+        assert {dataset["prompts"] for dataset in config["data"]["train"]} == {"query"}
+    assert [dataset.get("prompts") for dataset in teacher["data"]["train"]] == [None]
