@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from support import REAL_DATA, WEIGHTS, needs_data, needs_weights
+from support import REAL_DATA, ROOT, WEIGHTS, needs_data, needs_weights
 
 from sbert import BiEncoder
 from sbert.data.config import DatasetConfig
@@ -13,6 +13,7 @@ from sbert.data.readers import READERS
 from sbert.data.rows import Rows, read_dataset
 from sbert.device import resolve_precision
 from sbert.evaluation.evaluators import evaluate_rows
+from sbert.evaluation.prompts import column_prompts
 from sbert.evaluation.scorers import bi_encoder_scorer
 
 pytestmark = [pytest.mark.real, needs_data]
@@ -53,6 +54,30 @@ def test_published_figures(encoder, name, spearman):
     assert 100 * metrics["spearman_cosine"] == pytest.approx(spearman, abs=0.05)
     if name == "stsb":
         assert 100 * metrics["pearson_cosine"] == pytest.approx(82.74, abs=0.05)
+
+
+E5 = ROOT / "models" / "multilingual-e5-small"
+
+needs_e5 = pytest.mark.skipif(
+    not E5.exists(), reason=f"no {E5}: python tools/fetch_weights.py models/multilingual-e5-small"
+)
+
+
+@pytest.fixture(scope="module")
+def e5() -> BiEncoder:
+    return BiEncoder.from_pretrained(E5, prompts={"query": "query: "})
+
+
+# two of the eight in docs/models.md
+@needs_e5
+@pytest.mark.parametrize(
+    ("language", "prompt_name", "spearman"), [("en", "query", 83.97), ("es", None, 80.73)]
+)
+def test_e5_with_and_without_its_prompt(e5, language, prompt_name, spearman):
+    e5.default_prompt_name = prompt_name
+    rows = read_dataset(DatasetConfig(f"stsb_multi_mt/{language}", "test"))
+    report = evaluate_rows(rows, bi_encoder_scorer(e5.encode), column_prompts(rows, e5))
+    assert 100 * report.metrics["spearman_cosine"] == pytest.approx(spearman, abs=0.1)
 
 
 @needs_weights
