@@ -214,6 +214,8 @@ def save_backbone(root: Path, transformer: nn.Module, tokenizer, max_length: int
     with quiet_transformers():
         save_transformer(root, transformer)
     tokenizer.model_max_length = max_length
+    # without this it saves only the side that it was made with
+    tokenizer.init_kwargs["truncation_side"] = tokenizer.truncation_side
     tokenizer.save_pretrained(root)
 
 

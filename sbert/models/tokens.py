@@ -122,7 +122,8 @@ class BaseTokenizer(abc.ABC):
             f"max_length {self.max_length} holds {self.text_room} beside the special tokens",
         )
         alone = [*self.prefix, *ids, *self.suffix]
-        return len(alone) - (alone[-1:] != [] and alone[-1] in self.all_special_ids)
+        ends_special = bool(alone) and alone[-1] in self.all_special_ids
+        return len(alone) - ends_special
 
     @abc.abstractmethod
     def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:

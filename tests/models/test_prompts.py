@@ -1,14 +1,23 @@
 """Prompts and the other declared settings, with sentence-transformers as the witness."""
 
+import pickle
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import ids_of
+import torch
+from tiny_models import (
+    bare_tokenizer,
+    bert_tokenizer,
+    ids_of,
+    one_sided_tokenizer,
+    roberta_tokenizer,
+    sided,
+)
 
 from sbert import BiEncoder, InputError
-from sbert.models.tokens import tokenize_columns
+from sbert.models.tokens import TextTokenizer, tokenize_columns
 from sbert.pooling import Normalize
 
 E5 = {"query": "query : ", "document": "passage : "}
@@ -171,3 +180,66 @@ def test_similarity_is_the_declared_one(tiny):
     assert declare(tiny, similarity_fn_name="dot").similarity(a, b).item() == 50
     with pytest.raises(InputError, match="similarity: unknown value 'cos'"):
         declare(tiny, similarity_fn_name="cos")
+
+
+TOKENIZERS = {
+    "BERT": bert_tokenizer,
+    "no special tokens": bare_tokenizer,
+    "one at the end": one_sided_tokenizer,
+    "BPE": roberta_tokenizer,
+    "cut on the left": lambda: sided(bert_tokenizer(), truncation="left"),
+}
+# the last ends in a part of a word, so that BPE merges across the end of the prompt
+PROMPTS = ["the red ", "query: ", "<mask> [SEP]", "xyz ?", "a ca"]
+
+
+@pytest.mark.parametrize("make", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_the_length_of_a_prompt_is_that_of_sentence_transformers(
+    theirs, tiny_folder, tmp_path, make
+):
+    encoder = BiEncoder.from_pretrained(tiny_folder)
+    encoder.transformer.resize_token_embeddings(400)
+    ours = BiEncoder(encoder.transformer, make(), "mean", 20, include_prompt=False).eval()
+    ours.save_pretrained(tmp_path)
+    model = load_theirs(theirs, tmp_path)
+    texts = ["t sits", "the cat sits on the mat with the small dog and " * 3, "x"]
+    for prompt in PROMPTS:
+        expected = model.encode(texts, prompt=prompt, show_progress_bar=False)
+        made = ours.encode(texts, "fp32", prompt=prompt)
+        np.testing.assert_allclose(made, expected, atol=1e-5, err_msg=prompt)
+
+
+def test_a_prompt_without_tokens_has_no_length():
+    assert TextTokenizer(bare_tokenizer(), 20).prompt_length(" ") == 0
+    assert TextTokenizer(bert_tokenizer(), 20).prompt_length(" ") == 1  # [CLS]
+
+
+def test_bpe_merges_across_the_end_of_a_prompt():
+    tokenizer = roberta_tokenizer()
+    table = TextTokenizer(tokenizer, 20).tokenize(["t sits"], ["the ca"])
+    assert ids_of(table, 0) == tokenizer("the cat sits")["input_ids"]
+    assert ids_of(table, 0) != [
+        *tokenizer("the ca")["input_ids"][:-1],
+        *tokenizer("t sits")["input_ids"][1:],
+    ], "prompt and text are one string"
+
+
+@pytest.mark.parametrize("mode", ["cls", "weighted_mean"])
+def test_tokens_after_a_prompt_keep_their_place(tiny, mode):
+    ours = declare(tiny, pooling=[mode], include_prompt=False)
+    ids = torch.tensor([tiny.tokenizer("the red cat sits")["input_ids"]])
+    states = tiny.transformer(ids).last_hidden_state[0].detach().numpy()  # [CLS] the red cat sits
+    if mode == "cls":
+        expected = states[3]
+    else:
+        expected = np.average(states[3:], axis=0, weights=[4, 5, 6])
+    made = ours.encode(["cat sits"], "fp32", prompt="the red ")[0]
+    np.testing.assert_allclose(made, expected, atol=2e-6)
+
+
+def test_a_model_with_all_settings_can_be_pickled(tiny):
+    settings = {"prompts": E5, "default_prompt_name": "query", "similarity_fn_name": "dot"}
+    ours = declare(tiny, truncate_dim=5, include_prompt=False, **settings)
+    again = pickle.loads(pickle.dumps(ours))
+    assert again.fingerprint == ours.fingerprint
+    np.testing.assert_array_equal(again.encode_query(TEXTS), ours.encode_query(TEXTS))
