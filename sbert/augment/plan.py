@@ -10,8 +10,8 @@ from sbert.augment.stages import SILVER_FILE, Stage
 from sbert.augment.strategies import STRATEGIES
 from sbert.cli import InnerParser, make_parser
 from sbert.data.config import DatasetConfig
+from sbert.data.labels import TEACHER_COLUMN
 from sbert.data.origin import open_lines
-from sbert.data.schema import TEACHER_COLUMN
 from sbert.errors import InputError, require
 from sbert.sweeps.overrides import axes_label, set_option
 from sbert.training.config import TrainConfig

@@ -18,10 +18,11 @@ class DatasetConfig:
     outside 0 to 1, range.
 
     Args:
-        path: a file (.tsv, .csv or .jsonl, plain or .gz); a name such as stsb, which stands for
-            <data folder>/stsb/<split>.tsv.gz; hf:<name>[:<config>] for a dataset of the Hugging
-            Face hub; or, for retrieval, a folder with corpus, queries and qrels, or its name in the
-            data folder. SBERT_DATA sets the data folder (default: data/); demo is built in.
+        path: a file (.tsv, .csv, .jsonl or .json, plain or .gz, or .parquet); a name such as stsb,
+            which stands for <data folder>/stsb/<split>.tsv.gz; hf:<name>[:<config>] for a dataset
+            of the Hugging Face hub; or, for retrieval, a folder with corpus, queries and qrels, or
+            its name in the data folder. SBERT_DATA sets the data folder (default: data/); demo is
+            built in.
         split: train, dev, test, ...; required for names and hub datasets.
         task: what a row is. sts: two texts and a score. binary: two texts and 0 or 1. nli: two
             texts and a class. pair: an anchor (or query) and its positive. triplet: an anchor, a
@@ -100,9 +101,9 @@ class CollectionConfig:
     """A collection of texts, or of their embeddings.
 
     Args:
-        path: a text file (.txt) with one text per line; a table (.tsv, .csv or .jsonl); each plain
-            or .gz; a name such as tatoeba_pool_en in the data folder (SBERT_DATA); or a .npy file
-            of embeddings (N, H), where results then have no texts.
+        path: a text file (.txt) with one text per line; a table (.tsv, .csv, .jsonl or .json); each
+            plain or .gz; a .parquet table; a name such as tatoeba_pool_en in the data folder
+            (SBERT_DATA); or a .npy file of embeddings (N, H), where results then have no texts.
         split: the split of a name with several, for example corpus of scifact.
         column: the text column, or a list of columns, as [title, body], that are joined by spaces
             without the empty ones.

@@ -17,6 +17,9 @@ from sbert.errors import InputError, require
 
 Label = float | int | list[float]
 
+# the column of a silver file with the fingerprint of the cross-encoder that labelled the row
+TEACHER_COLUMN = "teacher"
+
 # (value, location for messages, texts of the row) -> label
 LabelReader = Callable[[object, str, list[str | None]], Label]
 
@@ -113,6 +116,17 @@ class _MarginReader:
             numbers = [positive - score for score in scores]
         margins = iter(numbers)
         return [math.nan if text is None else next(margins) for text in negatives]
+
+
+def check_teacher(line: dict, fingerprint: str, location: str) -> None:
+    """Refuse a row of silver data that the teacher with this fingerprint did not label."""
+    teacher = line[TEACHER_COLUMN]
+    if teacher != fingerprint:
+        raise InputError(
+            f"{location}: teacher is {str(teacher)[:16]}, expected {fingerprint[:16]}: another "
+            "cross-encoder labelled this row; label again (augment.py silver --overwrite), or set "
+            "teacher to the one that did"
+        )
 
 
 class TaskLabels(NamedTuple):

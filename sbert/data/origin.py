@@ -1,7 +1,8 @@
 """Where the lines of a dataset come from: a file, the data folder, a retrieval folder or the hub.
 
 A retrieval folder has a corpus, queries and judgements (qrels), in this project's layout or BEIR's.
-Each file is TSV or JSONL, plain or .gz; its columns have the names of either layout:
+Each file is TSV, CSV, JSONL, JSON (plain or .gz) or parquet; its columns have the names of either
+layout:
 
     corpus                        id text                    _id text, title (prepended to text)
     queries or queries_<split>    id text                    _id text
@@ -20,7 +21,9 @@ from sbert.errors import InputError, require
 
 BUILT_IN = Path(__file__).parent / "demo"  # written by tools/demo_corpus.py
 
-_QRELS = re.compile(r"qrels(?:[_/.](.+?))?\.(?:tsv|jsonl|txt)(?:\.gz)?")
+_TABLES = ("tsv", "csv", "jsonl", "json", "parquet")  # the formats of a retrieval folder
+
+_QRELS = re.compile(rf"qrels(?:[_/.](.+?))?\.(?:{'|'.join(_TABLES)}|txt)(?:\.gz)?")
 
 
 def data_dir() -> Path:
@@ -75,7 +78,7 @@ def corpus_folder(config: DatasetConfig) -> Path | None:
 
 def find_table(folder: Path, stem: str) -> Path | None:
     """The file of this name, whatever its format; None if there is none."""
-    paths = [folder / (stem + suffix) for suffix in (".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz")]
+    paths = [folder / f"{stem}.{table}{end}" for table in _TABLES for end in ("", ".gz")]
     present = [path for path in paths if path.is_file()]
     if len(present) > 1:
         raise InputError(f"{present[0]} and {present[1]} both exist; keep one of them")

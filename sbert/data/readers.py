@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from sbert.errors import InputError, require
@@ -108,21 +109,39 @@ def _read_jsonl(path: Path) -> Iterator[Line]:
     for number, line in _numbered_lines(path):
         if not line.strip():
             continue
+        location = f"{path}, line {number}"
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise InputError(
-                f"{path}, line {number}: expected a JSON object, not {type(row).__name__}"
-            )
-        if "\\u" in line:
-            _check_unicode(row, f"{path}, line {number}")
+            raise InputError(f"{location}: not JSON: {error}") from None
+        _check_object(row, location, line)
         yield number, row
 
 
-def _check_unicode(row: dict, location: str) -> None:
-    """Refuse lone surrogates: JSON can write them, UTF-8 has none."""
+def _read_json(path: Path) -> Iterator[Line]:
+    """An array of objects, numbered from 1; a file that starts otherwise has one on each line."""
+    text = read_text(path)
+    if not text.lstrip().startswith("["):
+        yield from _read_jsonl(path)
+        return
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    for number, row in enumerate(rows, start=1):
+        _check_object(row, f"{path}, line {number}", text)
+        yield number, row
+
+
+def _check_object(row: object, location: str, source: str) -> None:
+    """Refuse what is no object, and lone surrogates, which JSON can write and UTF-8 does not have.
+
+    source: the text that the row was read from.
+    """
+    if not isinstance(row, dict):
+        raise InputError(f"{location}: expected a JSON object, not {type(row).__name__}")
+    if "\\u" not in source:
+        return
     for key, value in row.items():
         try:
             json.dumps([key, value], ensure_ascii=False).encode()
@@ -130,6 +149,25 @@ def _check_unicode(row: dict, location: str) -> None:
             raise InputError(
                 f"{location}: {key} contains a lone surrogate: not valid text"
             ) from None
+
+
+def _read_parquet(path: Path) -> Iterator[Line]:
+    """The rows, numbered from 1."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise InputError(
+            f"{path}: parquet needs the package pyarrow; pip install -e '.[datasets]'"
+        ) from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            rows = chain.from_iterable(batch.to_pylist() for batch in file.iter_batches())
+            yield from enumerate(rows, start=1)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
 
 
 def _read_txt(path: Path) -> Iterator[Line]:
@@ -146,6 +184,8 @@ READERS: dict[str, Callable[[Path], Iterator[Line]]] = {
     "tsv": _table_reader(_tab_fields),
     "csv": _table_reader(_csv_fields),
     "jsonl": _read_jsonl,
+    "json": _read_json,
+    "parquet": _read_parquet,
     "txt": _read_txt,  # one text per line
     # STSbenchmark as published: no header, no quoting, two more columns (licences) on some lines
     "stsbenchmark": _table_reader(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
-from sbert.data.labels import NLI_CLASSES, TASK_LABELS, Label, stack_labels
+from sbert.data.labels import NLI_CLASSES, TASK_LABELS, Label, check_teacher, stack_labels
 from sbert.data.origin import corpus_folder, dataset_name, open_lines
 from sbert.data.published import adapt_lines
 from sbert.data.readers import Line
@@ -22,7 +22,6 @@ from sbert.data.retrieval import Retrieval, read_retrieval
 from sbert.data.schema import (
     ROW,
     check_columns,
-    check_teacher,
     find_schema,
     find_text_schema,
     line_rows,

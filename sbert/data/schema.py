@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sbert.data.config import DatasetConfig, TaskName, TextColumn
-from sbert.data.labels import TASK_LABELS
+from sbert.data.labels import TASK_LABELS, TEACHER_COLUMN
 from sbert.errors import InputError, require
 
 
@@ -45,9 +45,6 @@ _HEADERS = [
 ]
 
 _TASKS: dict[str, TaskName] = {"mrpc": "binary", "quora_pairs": "binary"}
-
-# the column of a silver file with the fingerprint of the cross-encoder that labelled the row
-TEACHER_COLUMN = "teacher"
 
 ROW = "row"  # as group: not a column but the number of the row in the file
 
@@ -252,14 +249,3 @@ def check_text(column: str, text: object, location: str) -> None:
     """Raise `InputError` unless a field is a string."""
     if not isinstance(text, str):
         raise InputError(f"{location}: {column} is {text!r}, not a text")
-
-
-def check_teacher(line: dict, fingerprint: str, location: str) -> None:
-    """Refuse a row of silver data that the teacher with this fingerprint did not label."""
-    teacher = line[TEACHER_COLUMN]
-    if teacher != fingerprint:
-        raise InputError(
-            f"{location}: teacher is {str(teacher)[:16]}, expected {fingerprint[:16]}: another "
-            "cross-encoder labelled this row; label again (augment.py silver --overwrite), or set "
-            "teacher to the one that did"
-        )

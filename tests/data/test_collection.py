@@ -124,7 +124,12 @@ def test_names_in_the_data_folder(tmp_path, monkeypatch):
         ("x.tsv", "id\ttext\n", {}, "x.tsv: contains no texts"),
         ("x.txt", "a\n", {"limit": 0}, "x.txt: limit is 0; it must be 1 or more"),
         ("x.txt", "a\nb\n", {"limit": -1}, "x.txt: limit is -1; it must be 1 or more"),
-        ("x.md", "a\n", {}, "x.md: unknown file extension; known: tsv, csv, jsonl, txt"),
+        (
+            "x.md",
+            "a\n",
+            {},
+            "x.md: unknown file extension; known: tsv, csv, jsonl, json, parquet, txt",
+        ),
         ("x.txt", None, {}, "x.txt: no such file"),
         ("x.npy", None, {}, "x.npy: no such file"),
         ("x.npy", "", {}, "x.npy: not a .npy file of numbers"),

@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import sys
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import given
@@ -99,6 +101,13 @@ READABLE = {
         "a cat \n\n a dog\u2028b\r\n",
         [(1, {"text": "a cat"}), (3, {"text": "a dog\u2028b"})],
     ),
+    "json": (
+        "json",
+        ' [{"a": 1,\n"b": ["é"]}, {"a": null}]\n',
+        [(1, {"a": 1, "b": ["é"]}), (2, {"a": None})],
+    ),
+    "json of one object a line": ("json", '{"a": 1}\n\n{"a": 2}\n', [(1, {"a": 1}), (3, {"a": 2})]),
+    "empty json": ("json", "[]", []),
     "empty jsonl": ("jsonl", "\n", []),
     "header alone": ("tsv", "a\tb\n", []),
 }
@@ -196,6 +205,17 @@ REFUSED = {
     "not JSON": ("jsonl", '{"a": 1}\n\n{"a": \n', ", line 3: not JSON"),
     "a JSON list": ("jsonl", "[1, 2]\n", ", line 1: expected a JSON object, not list"),
     "a JSON number": ("jsonl", '{"a": 1}\n7\n', ", line 2: expected a JSON object, not int"),
+    "an array of no objects": (
+        "json",
+        '[{"a": 1}, 7]',
+        ", line 2: expected a JSON object, not int",
+    ),
+    "an open array": ("json", '[{"a": 1}', ": not JSON"),
+    "a surrogate in an array": (
+        "json",
+        '[{"a": 1}, {"b": "\\ud800"}]',
+        ", line 2: b contains a lone surrogate: not valid text",
+    ),
     "Latin-1": ("tsv", b"a\tb\n1\t2\ncaf\xe9\t3\n", ", line 3: byte 0xe9 is not UTF-8"),
     "not UTF-8 at the start": ("tsv", b"\xff\xfea\n", ", line 1: byte 0xff is not UTF-8"),
     "not UTF-8 after a BOM": (
@@ -217,13 +237,44 @@ def test_refuses_in_one_line_with_the_place(put, reader, content, said):
     assert refusal(put(content), reader).startswith(said)
 
 
-@pytest.mark.parametrize("reader", READERS)
+def parquet_file(path, rows):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+def test_parquet(tmp_path):
+    rows = [{"a": "é", "b": 1.5, "c": ["x", "y"]}, {"a": None, "b": 2.0, "c": []}]
+    path = parquet_file(tmp_path / "x.parquet", rows)
+    assert list(READERS["parquet"](path)) == [(1, rows[0]), (2, rows[1])]
+
+
+def test_what_is_no_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"a\tb\n1\t2\n")
+    assert refusal(path, "parquet").startswith(": cannot be read: ")
+
+
+def test_parquet_needs_a_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert refusal(tmp_path / "x.parquet", "parquet") == (
+        ": parquet needs the package pyarrow; pip install -e '.[datasets]'"
+    )
+
+
+READERS_HERE = [name for name in READERS if name != "parquet" or find_spec("pyarrow")]
+
+
+@pytest.mark.parametrize("reader", READERS_HERE)
 @pytest.mark.parametrize("name", ["none.tsv", "none.tsv.gz"])
 def test_missing_file(tmp_path, reader, name):
     assert refusal(tmp_path / name, reader) == ": no such file"
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", READERS_HERE)
 def test_folder_in_place_of_a_file(tmp_path, reader):
     assert "cannot be read" in refusal(tmp_path, reader)
 

@@ -1,5 +1,7 @@
 """Retrieval: folders of two layouts, queries that are used, refusals of files and options."""
 
+import json
+
 import numpy as np
 import pytest
 from data_inputs import PAIRS
@@ -48,6 +50,16 @@ def test_both_layouts_are_read_alike(data_folder, layout, end, task):
         "small-test: 3 queries, 5 documents (1 of them empty), 5 judgements, retrieval; "
         f"1 queries skipped: not in {file}; 1 queries skipped: no relevant document"
     )
+
+
+def test_a_folder_of_json_arrays(data_folder):
+    folder = write_beir_layout(data_folder / "small", end=".json")
+    rows = read_dataset(DatasetConfig("small", split="test"))
+    assert rows.corpus == list(CORPUS.values())
+    (folder / "qrels/test.tsv").unlink()
+    judged = [{"query-id": q, "corpus-id": d, "score": r} for q, d, r in QRELS]
+    write_file(folder / "qrels/test.json", json.dumps(judged))
+    assert read_dataset(DatasetConfig("small", split="test")).query_ids == rows.query_ids
 
 
 def test_a_path_of_a_folder_and_a_name(tmp_path, monkeypatch):
