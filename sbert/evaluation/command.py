@@ -103,8 +103,7 @@ def evaluate_dataset(evaluation: Evaluation, rows: Rows | Retrieval, origin: str
     contamination = check_contamination(rows, evaluation.seen) if evaluation.seen else None
     by_size = {}
     for size, scorer in models["model"].by_size.items():
-        is_first = scorer is models["model"].scorer
-        by_size[size] = reports[0] if is_first else evaluate_rows(rows, scorer, reports[0].prompts)
+        by_size[size] = evaluate_rows(rows, scorer, reports[0].prompts)
     return DatasetResults(rows, origin, results[:count], results[count:], contamination, by_size)
 
 

@@ -1,10 +1,11 @@
 """The models of one call of `evaluate.py`: loaded, checked against the data, described."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sbert.data.retrieval import Retrieval
@@ -141,26 +142,29 @@ def _load_bi_encoder(
         default_prompt_name=config.default_prompt_name,
         truncate_dim=sizes[0] if sizes else None,
     ).to(device)
-    head = classes = None
+    options = {
+        "device": device,
+        "depth": max(RETRIEVAL_DEPTH, config.depth),
+        "similarity": model.similarity_fn_name,
+    }
     if any(rows.task == "nli" for rows in datasets):
         head, classes = load_loss(Path(config.model), model.dim)  # the trained classifier of pairs
-        head.to(device)
+        options |= {"head": head.to(device), "classes": classes}
         check_whole_embeddings(model, sizes)
-    make_scorer = partial(
-        bi_encoder_scorer,
-        head=head,
-        classes=classes,
-        device=device,
-        depth=max(RETRIEVAL_DEPTH, config.depth),
-        similarity=model.similarity_fn_name,
-    )
     encode = partial(model.encode, precision=config.precision, progress=None)
     if len(sizes) < 2:
-        return EvaluatedModel(role, config.model, model, make_scorer(encode))
+        return EvaluatedModel(role, config.model, model, bi_encoder_scorer(encode, **options))
+    by_size = _scorers_by_size(model, sizes, encode, options)
+    return EvaluatedModel(role, config.model, model, by_size[sizes[0]], by_size)
+
+
+def _scorers_by_size(
+    model: BiEncoder, sizes: Sequence[int], encode: Callable[..., np.ndarray], options: dict
+) -> dict[int, Scorer]:
+    """A scorer for each size of the embeddings, which are computed once for all."""
     largest = max(model.embedding_dim(size) for size in sizes)
     kept = KeptEmbeddings(partial(encode, truncate_dim=largest))
-    by_size = {size: make_scorer(partial(kept, size=size)) for size in sizes}
-    return EvaluatedModel(role, config.model, model, by_size[sizes[0]], by_size)
+    return {size: bi_encoder_scorer(partial(kept, size=size), **options) for size in sizes}
 
 
 def check_whole_embeddings(model: BiEncoder, sizes: Sequence[int] = ()) -> None:

@@ -15,10 +15,13 @@ from sbert.evaluation.results import (
     Difference,
     Evaluation,
     Result,
-    scores_by_overlap,
 )
 from sbert.evaluation.significance import CONFIDENCE
-from sbert.evaluation.tables import contamination_counts, evaluation_tables
+from sbert.evaluation.tables import (
+    contamination_counts,
+    evaluation_tables,
+    scores_by_overlap,
+)
 from sbert.markdown import markdown_table
 
 

@@ -159,18 +159,6 @@ def average_difference(differences: Sequence[Difference]) -> Difference:
     )
 
 
-def scores_by_overlap(report: Report, contamination: Contamination) -> dict[str, float]:
-    """The primary metric of parts of the rows, by what of them was seen in training."""
-    parts = {
-        "all": np.ones(len(contamination.pair), bool),
-        "pair unseen": ~contamination.pair,
-        "pair seen": contamination.pair,
-        "no sentence seen": ~contamination.sentence,
-    }
-    metric = report.bootstrap_metrics[report.primary_metric]
-    return {part: metric.of_subset(mask) for part, mask in parts.items()}
-
-
 @dataclass
 class DatasetResults:
     """The results on one dataset.

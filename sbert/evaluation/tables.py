@@ -8,13 +8,12 @@ import numpy as np
 
 from sbert.data.leakage import Contamination
 from sbert.evaluation.prompts import describe_prompts
-from sbert.evaluation.report import COLUMNS
+from sbert.evaluation.report import COLUMNS, Report
 from sbert.evaluation.results import (
     DatasetResults,
     Difference,
     Evaluation,
     Result,
-    scores_by_overlap,
 )
 from sbert.evaluation.significance import CONFIDENCE, bootstrap_interval
 from sbert.markdown import markdown_table
@@ -144,6 +143,18 @@ def contamination_counts(contamination: Contamination) -> dict[str, int]:
         "sentences": contamination.sentences,
         "sentences_seen": contamination.sentences_seen,
     }
+
+
+def scores_by_overlap(report: Report, contamination: Contamination) -> dict[str, float]:
+    """The primary metric of parts of the rows, by what of them was seen in training."""
+    parts = {
+        "all": np.ones(len(contamination.pair), bool),
+        "pair unseen": ~contamination.pair,
+        "pair seen": contamination.pair,
+        "no sentence seen": ~contamination.sentence,
+    }
+    metric = report.bootstrap_metrics[report.primary_metric]
+    return {part: metric.of_subset(mask) for part, mask in parts.items()}
 
 
 def contamination_tables(datasets: Sequence[DatasetResults]) -> list[str]:

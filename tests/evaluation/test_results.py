@@ -1,4 +1,4 @@
-"""Results: intervals and differences of fixed rows, their notes, scores of seen and unseen rows."""
+"""Results: intervals and differences of fixed rows, their notes."""
 
 import math
 
@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 from evaluation_inputs import GOLD, accuracy_report, compared, noisy_report, undefined_difference
 
-from sbert.data.leakage import SeenTexts, check_contamination
-from sbert.data.rows import Rows
-from sbert.evaluation import metrics
-from sbert.evaluation.bootstrap import Spearman
-from sbert.evaluation.report import Report
 from sbert.evaluation.results import (
     average_difference,
     bootstrap_reports,
     compare,
-    scores_by_overlap,
 )
 
 
@@ -108,28 +102,3 @@ def test_an_interval_of_few_rows_is_noted(count, task, notes):
     report = accuracy_report(np.arange(count) % 2, task)
     [result] = bootstrap_reports([report], 100, 0, "rows")
     assert result.notes() == notes
-
-
-def test_scores_of_seen_and_unseen_rows():
-    scores, gold = np.array([0.1, 0.2, 0.5, 0.4, 0.9, 0.3]), np.array([0, 0.2, 0.1, 0.4, 0.6, 1])
-    texts = [["a", "b", "c", "d", "e", "f"], ["g", "h", "i", "j", "k", "l"]]
-    seen = SeenTexts({}, set("gadjfzke"), {("a", "g"), ("d", "j"), ("f", "z"), ("e", "k")})
-    report = Report(
-        "test", "sts", 6, {}, bootstrap_metrics={"spearman_cosine": Spearman(scores, gold)}
-    )
-    found = scores_by_overlap(report, check_contamination(Rows("test", "sts", texts, gold), seen))
-    parts = {
-        "all": [0, 1, 2, 3, 4, 5],
-        "pair unseen": [1, 2, 5],
-        "pair seen": [0, 3, 4],
-        "no sentence seen": [1, 2],
-    }
-    assert found == pytest.approx(
-        {name: metrics.spearman(scores[rows], gold[rows]) for name, rows in parts.items()}
-    )
-    assert len({round(value, 3) for value in found.values()}) > 2, "or the test shows nothing"
-    nothing = check_contamination(
-        Rows("test", "sts", texts, gold),
-        SeenTexts({}, {"other"}, set()),
-    )
-    assert math.isnan(scores_by_overlap(report, nothing)["pair seen"])
