@@ -28,6 +28,8 @@ class Family:
         options: of its configuration, beside those that all families share; None leaves one out.
         model: the class of the encoder, if it is not the one that AutoModel takes.
         pooling: what its published encoders use.
+        reads_nothing: it can embed a text without tokens or with special ones alone.
+        encodes: it is an encoder, or a decoder that is used as one.
         positions: tokens that it has learned positions for; None: relative or rotary positions.
     """
 
@@ -38,6 +40,8 @@ class Family:
     model: str | None = None
     pooling: str = "mean"
     positions: int | None = None
+    reads_nothing: bool = True
+    encodes: bool = True
 
     @property
     def why_absent(self) -> str | None:
@@ -187,7 +191,7 @@ FAMILIES: list[Family] = [
         {"num_key_value_heads": 2, "sliding_window": WINDOW},
         pooling="last_token",
     ),
-    Family("GPT-2", "GPT2", "gpt2", pooling="weighted_mean", **_BERT),
+    Family("GPT-2", "GPT2", "gpt2", pooling="weighted_mean", reads_nothing=False, **_BERT),
     Family(
         "Longformer",
         "Longformer",
@@ -207,6 +211,7 @@ FAMILIES: list[Family] = [
             "num_hidden_layers": None,
         },
         model="FunnelModel",
+        reads_nothing=False,
     ),
     Family("FNet", "FNet", "albert", **_BERT),
     Family(
@@ -219,5 +224,5 @@ FAMILIES: list[Family] = [
     Family("data2vec", "Data2VecText", "roberta", **_ROBERTA),
     Family("RoBERTa-PreLayerNorm", "RobertaPreLayerNorm", "roberta", **_ROBERTA),
     Family("XLM-R XL", "XLMRobertaXL", "xlm-roberta", **_ROBERTA),
-    Family("BART, whole", "Bart", "roberta", _BART, positions=POSITIONS),
+    Family("BART", "Bart", "roberta", _BART, positions=POSITIONS, encodes=False),
 ]

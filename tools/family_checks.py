@@ -5,20 +5,22 @@ run the checks, and `tools/family_matrix.py` prints them as a table.
 """
 
 import importlib.util
+import shutil
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from families import POSITIONS, WINDOW, Family, write_classifier, write_encoder
-from family_tokenizers import KINDS, SENTENCES
+from family_tokenizers import SENTENCES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sbert import BiEncoder, CrossEncoder, InputError
 from sbert.data.rows import Rows
 from sbert.losses import BinaryCrossEntropyLoss, CosineSimilarityLoss
+from sbert.losses.base import Loss
+from sbert.models.encoder import Encoder
 from sbert.models.tokens import tokenize_columns
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
@@ -50,8 +52,8 @@ def require_close(found: np.ndarray, right: np.ndarray, what: str) -> None:
 
 
 def texts_for(family: Family) -> list[str]:
-    """The texts, with the empty one where the family puts special tokens around it."""
-    return TEXTS if KINDS[family.tokenizer].single == "$A" else ["", *TEXTS]
+    """The texts, with the empty one where the family can read it."""
+    return ["", *TEXTS] if family.reads_nothing else TEXTS
 
 
 # encoders
@@ -135,47 +137,51 @@ def reads_long_texts(family: Family, root: Path) -> None:
 
 
 def trains(family: Family, root: Path) -> None:
-    model = load(family, root / "plain")
-    labels = np.linspace(0, 1, len(PAIRS), dtype=np.float32)
-    rows = Rows("pairs", "sts", [list(column) for column in zip(*PAIRS, strict=True)], labels)
-    _train(model, lambda: load(family, root / "plain"), CosineSimilarityLoss(), rows, root)
-    again = BiEncoder.from_pretrained(root / "whole" / "best")
-    require_close(
-        again.encode(TEXTS, precision="fp32"), model.encode(TEXTS, precision="fp32"), "reloaded"
-    )
+    model, resumed = (load(family, root / name) for name in ("whole", "cut"))
+    _train(model, resumed, CosineSimilarityLoss(), root)
+    again = BiEncoder.from_pretrained(root / "run" / "best")
+    found = again.encode(TEXTS, precision="fp32")
+    require_close(found, model.encode(TEXTS, precision="fp32"), "reloaded")
 
 
-def _train(model, load_again: Callable, loss, rows: Rows, root: Path) -> None:
-    """Train some steps, in one go and interrupted -> the same weights, other than before."""
+def _train(model: Encoder, resumed: Encoder, loss: Loss, root: Path) -> None:
+    """Train one model in one go and the other from the middle -> equal weights, other than before.
+
+    And once in bf16.
+    """
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    _fit(model, loss, rows, root / "whole")
-    _fit(load_again(), loss, rows, root / "cut", stop=STEPS - 2)
-    resumed = load_again()
-    _fit(resumed, loss, rows, root / "cut")
+    training = _make_training(model, loss, root / "run")
+    training.fit(stop=STEPS - 2)
+    shutil.copytree(root / "run" / "last", root / "resumed" / "last")
+    training.fit()
+    _make_training(resumed, loss, root / "resumed").fit()
     weights = model.state_dict()
     if all(torch.equal(weights[name], before[name]) for name in before):
         raise AssertionError("no weight has changed")
     for name, weight in resumed.state_dict().items():
         if not torch.equal(weight, weights[name]):
             raise AssertionError(f"resumed: {name} differs")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        training.wrapped(training.data.batch(np.arange(2))).backward()
 
 
-def _fit(model, loss, rows: Rows, folder: Path, stop: int | None = None) -> None:
+def _make_training(model: Encoder, loss: Loss, folder: Path) -> Training:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)  # for the dropout
-    training = Training(
+    labels = np.linspace(0, 1, len(PAIRS), dtype=np.float32)
+    columns = [list(column) for column in zip(*PAIRS, strict=True)]
+    data = TrainingSet.from_datasets([Rows("pairs", "sts", columns, labels)], model)
+    return Training(
         Objective(model, loss),
-        TrainingSet.from_datasets([rows], model),
+        data,
         OptimConfig(lr=1e-3, batch_size=4, steps=STEPS),
-        LoopConfig(precision="fp32", save_steps=STEPS - 2),
+        LoopConfig(precision="fp32", save_steps=STEPS - 2, evaluate_steps=STEPS),
         folder,
         Accelerator(cpu=True),
         evaluate=list,
         save_best=model.save_pretrained,
         resume=True,
     )
-    with closing(training):
-        training.fit(stop)
 
 
 # classifiers
@@ -242,13 +248,9 @@ def pairs_close_in_bf16(family: Family, root: Path) -> None:
 
 
 def pairs_train(family: Family, root: Path) -> None:
-    model = load_classifier(family, root / "plain")
-    labels = np.linspace(0, 1, len(PAIRS), dtype=np.float32)
-    rows = Rows("pairs", "sts", [list(column) for column in zip(*PAIRS, strict=True)], labels)
-    _train(
-        model, lambda: load_classifier(family, root / "plain"), BinaryCrossEntropyLoss(), rows, root
-    )
-    again = CrossEncoder.from_pretrained(root / "whole" / "best")
+    model, resumed = (load_classifier(family, root / name) for name in ("whole", "cut"))
+    _train(model, resumed, BinaryCrossEntropyLoss(), root)
+    again = CrossEncoder.from_pretrained(root / "run" / "best")
     found = again.predict(PAIRS, logits=True, precision="fp32")
     require_close(found, model.predict(PAIRS, logits=True, precision="fp32"), "reloaded")
 

@@ -61,7 +61,8 @@ def run_check(name: str, check: Check, family: Family, notes: list[str]) -> str:
     """One cell: yes, no, or - where the check does not apply. Adds a note where it is no."""
     if family.why_absent:
         return "-"
-    if name in CLASSIFIER_CHECKS and not family.has_classifier:
+    exists = family.encodes if name in ENCODER_CHECKS else family.has_classifier
+    if not exists:
         return "-"
     if check in NEEDS_SENTENCE_TRANSFORMERS and not has_sentence_transformers():
         return "-"

@@ -39,7 +39,8 @@ class EvaluateConfig:
         symmetric: of a cross-encoder, average the scores of both orders of each pair.
         reranker: a cross-encoder that re-ranks what the model retrieves; for retrieval datasets.
         depth: how many retrieved documents of each query are re-ranked.
-        precision: of matrix products; auto is bf16 where the hardware multiplies it natively.
+        precision: of matrix products; auto is bf16 where the hardware multiplies it natively, fp16
+            on older CUDA devices, fp32 elsewhere.
         baseline: a second model to compare with on the same rows. It is evaluated as it was saved:
             pooling, layer, max_length, prompts, default_prompt_name and truncate_dim apply to the
             model alone.

@@ -75,7 +75,8 @@ class MineConfig:
         layer: as in training.
         max_length: as in training.
         precision: of the transformer and of the fast pass of a search, whose results do not depend
-            on it. auto is bf16 where the hardware multiplies it natively, fp32 elsewhere.
+            on it. auto is bf16 where the hardware multiplies it natively, fp16 on older CUDA
+            devices, fp32 elsewhere.
         prompts: texts that are put before others, by name, such as {query: "query: "}; null: those
             that the model declares.
         default_prompt_name: the prompt of texts that are neither queries nor what they search;

@@ -159,6 +159,8 @@ class BiEncoder(Encoder, Prompted):
         tokenizer = self.text_tokenizer
         ids, mask = pad_rows(table, texts, tokenizer.pad_id)
         inputs = {"input_ids": ids, "attention_mask": mask}
+        if tokenizer.gives_types:
+            inputs["token_type_ids"] = tokenizer.token_types(mask)
         if not self.include_prompt:
             inputs["pooling_mask"] = without_prompts(mask, table.prompt_lengths[texts])
         return inputs
@@ -170,14 +172,18 @@ class BiEncoder(Encoder, Prompted):
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
         pooling_mask: Tensor | None = None,
         weights: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """(B, L), (B, L) -> embeddings (B, H), fp32. `weights` replace those of the transformer.
 
+        token_type_ids: (B, L), where the tokenizer gives others than 0, as that of XLNet does.
         pooling_mask: (B, L), the tokens that are pooled; None: all that are attended to.
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
         tokens = self.run_transformer(inputs, weights).last_hidden_state  # (B, L, its H)
         return self.head(pool(tokens, attention_mask, self.pooling, pooling_mask))
 
@@ -211,7 +217,7 @@ class BiEncoder(Encoder, Prompted):
         Raises:
             InputError: `texts` is one text instead of several, or holds what is no text; an unknown
                 precision or prompt; a prompt longer than `max_length`; a `truncate_dim` above the
-                size of the embeddings.
+                size of the embeddings; an embedding is not finite.
         """
         prompt = self.find_prompt(prompt, prompt_name)
         size = self.embedding_dim(truncate_dim)
@@ -222,9 +228,10 @@ class BiEncoder(Encoder, Prompted):
         embeddings = self.infer(table, rows, precision, progress, batch_tokens)[:, :size]
         if normalize:
             embeddings = F.normalize(embeddings, dim=-1)
-        embeddings = embeddings.contiguous().numpy()  # (U, H)
-        # without duplicates, the index would only copy
-        return embeddings if len(distinct) == len(index) else embeddings[index]
+        if len(distinct) < len(index):  # without duplicates, the index would only copy
+            embeddings = embeddings[index]
+        self._require_finite(embeddings, "embedding of text", precision)
+        return embeddings.contiguous().numpy()
 
     def encode_query(
         self, texts: Iterable[str], prompt: str | None = None, **options

@@ -167,7 +167,7 @@ class CrossEncoder(Encoder):
 
         Raises:
             InputError: an element of `pairs` is not two texts; a text is empty; an unknown
-                precision.
+                precision; a score is not finite.
         """
         columns = list_pairs(pairs)
         table, rows = tokenize_columns(self.text_tokenizer, columns)
@@ -192,6 +192,7 @@ class CrossEncoder(Encoder):
         outputs = self.infer(table, distinct, precision, progress, batch_tokens)[index]
         if symmetric:
             outputs = (outputs[: len(pairs)] + outputs[len(pairs) :]) / 2
+        self._require_finite(outputs, "score of pair", precision)
         if self.dim == 1:
             outputs = outputs.squeeze(-1)
         if not logits:

@@ -6,7 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
+from sbert.errors import InputError
+from sbert.models.families import FP32_ONLY, READS_PADDING
 from sbert.models.tokens import BaseTokenizer, TokenTable, token_batches
 
 # up to this length plain attention is faster on a CPU than torch's fused kernel
@@ -43,6 +45,9 @@ class Encoder(nn.Module, abc.ABC):
             hasattr(transformer, "set_attn_implementation")
             and transformer.config._attn_implementation == "sdpa"
         )
+        family = transformer.config.model_type
+        self.fp32_only = family in FP32_ONLY
+        self.reads_padding = family in READS_PADDING
 
     @property
     @abc.abstractmethod
@@ -101,11 +106,14 @@ class Encoder(nn.Module, abc.ABC):
         attention = "eager" if short else "sdpa"
         if self.switches_attention and self.transformer.config._attn_implementation != attention:
             self.transformer.set_attn_implementation(attention)
-        if weights is None:
-            return self.transformer(**inputs)
-        return torch.func.functional_call(self.transformer, weights, kwargs=inputs)
+        autocast = nullcontext()
+        if self.fp32_only:  # also in training
+            autocast = torch.autocast(self.device.type, enabled=False)
+        with autocast:
+            if weights is None:
+                return self.transformer(**inputs)
+            return torch.func.functional_call(self.transformer, weights, kwargs=inputs)
 
-    @torch.inference_mode()
     def infer(
         self,
         table: TokenTable,
@@ -114,9 +122,12 @@ class Encoder(nn.Module, abc.ABC):
         progress: bool | None,
         batch_tokens: int,
     ) -> Tensor:
-        """`forward` on rows (N, C), in batches of `batch_tokens` -> (N, dim), fp32 on the CPU."""
+        """`forward` on rows (N, C), in batches of `batch_tokens` -> (N, dim), fp32 on the CPU.
+
+        Rows of a model whose results would depend on padding are batched with their equals.
+        """
         device = self.device
-        weights = self._weights_in(resolve_precision(precision, device))
+        weights = self._weights_in(self.resolve_precision(precision))
         lengths = self.lengths(table, rows)  # (N,)
         # results stay on the device until the end: one transfer, and no batch waits for another's
         result = torch.empty(len(rows), self.dim, device=device)
@@ -127,8 +138,8 @@ class Encoder(nn.Module, abc.ABC):
             unit_scale=True,
             disable=None if progress is None else not progress,
         )
-        with evaluating(self), bar:
-            for batch in token_batches(lengths, batch_tokens):
+        with torch.inference_mode(), evaluating(self), bar:
+            for batch in token_batches(lengths, batch_tokens, self.reads_padding):
                 inputs = {
                     name: tensor.to(device, non_blocking=True)
                     for name, tensor in self.inputs(table, rows[batch]).items()
@@ -137,12 +148,43 @@ class Encoder(nn.Module, abc.ABC):
                 bar.update(int(lengths[batch].sum()))
         return result.cpu()
 
+    def resolve_precision(self, precision: Precision) -> torch.dtype:
+        """The type of the transformer's products, with a warning where it has no choice."""
+        dtype = resolve_precision(precision, self.device)
+        if not self.fp32_only or dtype == torch.float32:
+            return dtype
+        if precision != "auto":
+            family = self.transformer.config.model_type
+            warnings.warn(
+                f"precision {precision}: a model of type {family} computes in fp32 only",
+                stacklevel=_caller_level(),
+            )
+        return torch.float32
+
+    def _require_finite(self, results: Tensor, what: str, precision: Precision) -> None:
+        """Check the results (N, K) of N texts or pairs.
+
+        Raises:
+            InputError: one is not finite; names `what`, the number of the first such input, and
+                the remedy.
+        """
+        finite = torch.linalg.vector_norm(results, torch.inf, dim=1).isfinite()  # (N,)
+        if finite.all():
+            return
+        dtype = self.resolve_precision(precision)
+        remedy = "use precision fp32, or bf16, which has its range"
+        if dtype == torch.float32:
+            remedy = "so the weights of the model are broken"
+        dtype_name = str(dtype).removeprefix("torch.")
+        first = finite.int().argmin().item()
+        raise InputError(f"the {what} {first} is not finite in {dtype_name}; {remedy}")
+
     def _weights_in(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """The transformer's weights in `dtype`, as a copy: its own may be in training."""
-        weights = self.transformer.state_dict()
-        for name, weight in weights.items():
-            if weight.is_floating_point() and name not in self.fp32_weights:
-                weights[name] = weight.to(dtype)
+        weights = {}
+        for name, weight in self.transformer.named_parameters():  # of tied ones the first name
+            fp32 = name in self.fp32_weights
+            weights[name] = weight.detach() if fp32 else weight.detach().to(dtype)
         return weights
 
     def _warn_cut(self, cut_tokens: np.ndarray, what: str) -> None:

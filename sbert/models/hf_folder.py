@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from sbert.errors import InputError, require
 from sbert.models.adapters import save_transformer
+from sbert.models.families import NO_LIMIT, count_positions
 from sbert.models.json_files import (
     ST_CONFIG,
     list_modules,
@@ -117,9 +118,20 @@ def read_backbone(
     with name_folder_in_errors(path):
         transformer = load(path)
         tokenizer = _load_tokenizer(path, transformer, settings.tokenizer_options)
-    saved_length = settings.max_length or tokenizer.model_max_length
-    max_length = saved_length if max_length is None else max_length
-    max_length = min(max_length, _count_positions(transformer.config))
+    embeddings = len(transformer.get_input_embeddings().weight)
+    require(
+        len(tokenizer) <= embeddings,
+        f"{path}: the tokenizer has {len(tokenizer)} tokens, and the model embeddings for "
+        f"{embeddings}; they are not of the same model",
+    )
+    positions = count_positions(transformer)
+    require(
+        max_length is None or max_length <= positions,
+        f"{root}: max_length {max_length}: the model has positions for {positions} tokens",
+    )
+    if max_length is None:
+        saved_length = settings.max_length or _tokenizer_length(tokenizer, transformer.config)
+        max_length = min(saved_length, positions)
     return Backbone(root, transformer, tokenizer, max_length, settings.lower_case, modules[1:])
 
 
@@ -136,11 +148,12 @@ def _has_tokenizer(path: Path) -> bool:
     return any(name in _TOKENIZER_FILES or name.endswith(".model") for name in names)
 
 
-def _count_positions(config: transformers.PretrainedConfig) -> int:
-    positions = getattr(config, "max_position_embeddings", None) or 10**9  # no limit
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        positions -= config.pad_token_id + 1  # theirs start after that of the padding
-    return positions
+def _tokenizer_length(tokenizer, config: transformers.PretrainedConfig) -> int:
+    """The tokenizer's limit, at most max_position_embeddings, as sentence-transformers has it."""
+    trained = getattr(config, "max_position_embeddings", None) or NO_LIMIT
+    if trained < 0:  # XLNet has -1 for none
+        trained = NO_LIMIT
+    return min(tokenizer.model_max_length, trained)
 
 
 def read_config(path: Path) -> transformers.PretrainedConfig:

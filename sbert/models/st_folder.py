@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
-from transformers import AutoModel
 
-from sbert.errors import require
 from sbert.models.adapter_folder import load_with_adapter
+from sbert.models.families import cut_layers, encoder_class
 from sbert.models.hf_folder import (
     Backbone,
     is_classifier,
@@ -87,13 +86,10 @@ def _read_usage(path: Path) -> dict:
 def _load_layers(path: Path, layer: int) -> nn.Module:
     """The transformer without the layers above hidden state `layer`, which thus is its output."""
     config = read_config(path)
-    depth = config.num_hidden_layers
-    require(
-        -depth - 1 <= layer <= depth,
-        f"{path}: layer {layer}: the model has layers {-depth - 1} to {depth}",
-    )
-    config.num_hidden_layers = layer if layer >= 0 else depth + 1 + layer
-    return load_weights(path, AutoModel, config, lambda key, _: key.startswith("pooler."))
+    if layer != -1:
+        cut_layers(path, config, layer)
+    auto_class = encoder_class(path, config)
+    return load_weights(path, auto_class, config, lambda key, _: key.startswith("pooler."))
 
 
 def write_st_folder(path: str | Path, model) -> None:

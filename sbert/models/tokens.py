@@ -159,6 +159,20 @@ class TextTokenizer(BaseTokenizer):
             f"use at least {max_length - text_room + 1}",
         )
         super().__init__(tokenizer, backend, max_length, text_room, prefix, suffix, lower_case)
+        types = backend.encode("a").type_ids
+        self.prefix_types = types[: len(prefix)]
+        self.suffix_types = types[len(types) - len(suffix) :]
+        reads_types = "token_type_ids" in tokenizer.model_input_names
+        self.gives_types = reads_types and any(types)
+
+    def token_types(self, mask: Tensor) -> Tensor:
+        """Token types (B, L) of texts with a mask (B, L): 0 for the text, as in a pair's first."""
+        types = torch.zeros_like(mask)
+        types[:, : len(self.prefix_types)] = torch.tensor(self.prefix_types)
+        end = mask.sum(dim=1, keepdim=True)  # (B, 1), after the suffix
+        for back, of_type in enumerate(reversed(self.suffix_types), start=1):
+            types.scatter_(1, end - back, of_type)
+        return types
 
     def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
         present = rows >= 0
@@ -212,16 +226,20 @@ def without_prompts(mask: Tensor, prompt_lengths: np.ndarray) -> Tensor:
     return mask * (position > torch.from_numpy(prompt_lengths)[:, None])
 
 
-def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+def token_batches(lengths: np.ndarray, budget: int, equal: bool = False) -> list[np.ndarray]:
     """Indices in batches, longest first: rows x longest row <= `budget` tokens, at least one row.
 
     Longest first: memory peaks in the first batch and not an hour into the work.
+
+    equal: only rows of the same length share a batch.
     """
     order = np.argsort(-lengths, kind="stable")
     batches = []
     while len(order):
         longest = max(1, int(lengths[order[0]]))
         size = max(1, budget // longest)
+        if equal:
+            size = min(size, np.count_nonzero(lengths[order] == lengths[order[0]]))
         batches.append(order[:size])
         order = order[size:]
     return batches

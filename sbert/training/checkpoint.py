@@ -105,11 +105,21 @@ def save_state(folder: Path, tensors: dict[str, Tensor], facts: dict) -> None:
     """Write tensors and JSON facts as one file, which one rename puts in place."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{STATE}.unfinished"
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    tensors = _without_shared_memory(tensors)
     save_file(tensors, unfinished, {"facts": json.dumps(facts)})
     sync(unfinished)
     os.replace(unfinished, folder / STATE)
     sync(folder)
+
+
+def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors, a copy for every further name of tied weights, as safetensors needs."""
+    seen, unshared = set(), {}
+    for name, tensor in tensors.items():
+        tensor = tensor.contiguous()
+        unshared[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return unshared
 
 
 def load_state(folder: Path) -> tuple[dict[str, Tensor], dict]:

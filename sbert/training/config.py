@@ -105,8 +105,8 @@ class LoopConfig:
     Args:
         seed: of new weights (a loss head, a cross-encoder's last layer), dropout and the order of
             the rows.
-        precision: of matrix products; auto is bf16 where the hardware multiplies it natively,
-            otherwise fp32. Weights and losses are always fp32.
+        precision: of matrix products; auto is bf16 where the hardware multiplies it natively, fp16
+            on older CUDA devices, fp32 elsewhere. Weights and losses are always fp32.
         gradient_checkpointing: compute the layers a second time in the backward pass instead of
             keeping their intermediate results: less memory, more time, the same gradients.
         compile: torch.compile the transformer; pays off in long runs.

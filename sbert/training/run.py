@@ -195,6 +195,8 @@ class Run:
             total += weight.numel()
             trained += weight.numel() * weight.requires_grad
         precision = accelerator.mixed_precision.replace("no", "fp32")
+        if self.objective.model.fp32_only:
+            precision = "fp32"
         self.print(
             f"{training.total:,} steps of {self.config.optim.batch_size} rows, "
             f"{kind} of {total / 1e6:.1f} M weights, {trained / 1e6:.2f} M trained, "

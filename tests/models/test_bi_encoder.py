@@ -284,13 +284,17 @@ def test_max_length_cuts(tiny_folder):
     assert np.abs(longer[0] - longer[1]).max() > 0.01
 
 
-@pytest.mark.parametrize(
-    ("given", "used"), [(None, 64), (64, 64), (65, 64), (10_000, 64), (10, 10)]
-)
+@pytest.mark.parametrize(("given", "used"), [(None, 64), (64, 64), (10, 10)])
 def test_max_length_is_at_most_what_the_model_has_positions_for(tiny_folder, given, used):
     encoder = BiEncoder.from_pretrained(tiny_folder, max_length=given)
     assert encoder.max_length == used
     encoder.encode(["a " * 200], "fp32")
+
+
+@pytest.mark.parametrize("length", [65, 10_000])
+def test_max_length_above_the_positions(tiny_folder, length):
+    with pytest.raises(InputError, match=f"max_length {length}: the model has positions for 64"):
+        BiEncoder.from_pretrained(tiny_folder, max_length=length)
 
 
 @pytest.mark.parametrize("length", [1, 2, -3])

@@ -277,9 +277,14 @@ def test_cut_pairs_are_those_of_transformers(folders, pairs):
     np.testing.assert_allclose(logits, one_by_one(folders[1], pairs, 10)[:, 0], atol=1e-5)
 
 
-@pytest.mark.parametrize(("given", "used"), [(None, 64), (10_000, 64), (10, 10), (5, 5)])
+@pytest.mark.parametrize(("given", "used"), [(None, 64), (64, 64), (10, 10), (5, 5)])
 def test_max_length_is_at_most_what_the_model_has_positions_for(folders, given, used):
     assert CrossEncoder.from_pretrained(folders[1], max_length=given).max_length == used
+
+
+def test_max_length_above_the_positions(folders):
+    said = said_by(CrossEncoder.from_pretrained, folders[1], max_length=65)
+    assert said.endswith("max_length 65: the model has positions for 64 tokens")
 
 
 def test_max_length_without_room(folders):

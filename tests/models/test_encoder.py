@@ -78,6 +78,40 @@ def test_auto_is_what_the_processor_multiplies(monkeypatch):
         assert resolve_precision("auto", cpu) == getattr(torch, dtype)
 
 
+def overflowing(folder) -> BiEncoder:
+    """Activations beyond fp16 before a norm, as Gemma has them."""
+    encoder = BiEncoder.from_pretrained(folder)
+    layer = encoder.transformer.encoder.layer[0]
+    with torch.no_grad():
+        layer.intermediate.dense.weight *= 1e4
+        layer.output.dense.weight *= 1e3
+    return encoder
+
+
+def test_an_embedding_that_is_not_finite_is_refused_with_the_remedy(tiny_folder):
+    encoder = overflowing(tiny_folder)
+    assert np.isfinite(encoder.encode(["a cat", "the dog"], "fp32")).all()
+    assert np.isfinite(encoder.encode(["a cat", "the dog"], "bf16")).all()
+    with pytest.raises(InputError, match="embedding of text 0 is not finite in float16; use prec"):
+        encoder.encode(["a cat", "the dog"], "fp16")
+
+
+def test_the_number_of_the_text_is_that_of_the_caller(tiny):
+    dog = tiny.tokenizer.convert_tokens_to_ids("dog")
+    with torch.no_grad():
+        tiny.transformer.embeddings.word_embeddings.weight[dog, 3] = torch.nan
+    with pytest.raises(InputError, match="text 2 is not finite in float32; so the weights"):
+        tiny.encode(["a cat", "a cat", "the dog", "a man"], "fp32")
+
+
+def test_a_score_that_is_not_finite(folders):
+    scorer = CrossEncoder.from_pretrained(folders[1])
+    with torch.no_grad():
+        scorer.transformer.classifier.bias[0] = torch.inf
+    with pytest.raises(InputError, match="score of pair 0 is not finite in float32"):
+        scorer.predict([("a cat", "a dog")], precision="fp32")
+
+
 def test_unknown_precision(tiny):
     with pytest.raises(InputError, match="unknown value 'half'; known: auto, fp32, bf16, fp16"):
         tiny.encode(["a"], "half")

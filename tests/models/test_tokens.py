@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from family_tokenizers import KINDS, make_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import (
@@ -210,6 +211,28 @@ def test_token_batches(lengths, budget):
 
 def test_a_text_beyond_the_budget_is_a_batch_of_its_own():
     assert [b.tolist() for b in token_batches(np.array([2, 50, 4, 4]), 8)] == [[1], [2, 3], [0]]
+
+
+def test_only_equal_lengths_share_a_batch_where_padding_is_read():
+    batches = token_batches(np.array([2, 3, 2, 3, 3, 2]), 6, equal=True)
+    assert [batch.tolist() for batch in batches] == [[1, 3], [4], [0, 2, 5]]
+
+
+# token types
+
+
+def test_token_types_are_the_tokenizers_own():
+    tokenizer = make_tokenizer(KINDS["xlnet"], 8)
+    ours = TextTokenizer(tokenizer, 8)
+    texts = ["", "the cat", "the cat sleeps on a guitar and on prices"]
+    table = ours.tokenize(texts)
+    _, mask = pad_rows(table, np.arange(3), 0)
+    theirs = tokenizer(texts, padding=True, padding_side="right", truncation=True, max_length=8)
+    assert ours.gives_types
+    types = np.array(theirs["token_type_ids"]) * np.array(theirs["attention_mask"])
+    assert ours.token_types(mask).tolist() == types.tolist()
+    assert types.max() == 2
+    assert not TextTokenizer(make_tokenizer(KINDS["bert"], 8), 8).gives_types
 
 
 # columns of texts
