@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jsonargparse
 import yaml
 
+from sbert.config_keys import check_keys
 from sbert.errors import InputError, require
 
 PACKAGES = ("sbert", "torch", "transformers", "tokenizers", "numpy", "scipy")
@@ -134,10 +135,13 @@ def parse_command(
     """Parse the arguments of a command. `flags`: name and help of the options without a value.
 
     Raises:
-        InputError: an option or a YAML key that is given twice, an option before --config.
+        InputError: an option or a YAML key that is given twice or unknown, an option before
+            --config.
     """
     flags = flags or {}
     check_arguments(argv, flags)
+    for path in _config_files(argv):
+        check_keys(path, schema, flags)
     parser = make_parser(schema, program, usage, **lists)
     for name, text in flags.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
