@@ -223,7 +223,7 @@ def sweep_settings(config: SweepConfig) -> str:
 
 
 def sweep_data(finished: list[FinishedRun]) -> str:
-    """The numbers of rows that the runs were trained and evaluated on."""
+    """The numbers of rows that the runs were trained and evaluated on, and the prompts."""
     if not finished:
         return ""
     trained = [run.result["train_rows"] for run in finished]
@@ -231,7 +231,11 @@ def sweep_data(finished: list[FinishedRun]) -> str:
     rows: dict[str, set[int]] = {}
     for run in finished:
         for result in run.result["results"]:
-            rows.setdefault(f"{result['dataset']} ({result['part']})", set()).add(result["rows"])
+            name = f"{result['dataset']} ({result['part']})"
+            prompts = list(dict.fromkeys(result.get("prompts", [])))
+            if prompts:
+                name += f" with {' and '.join(map(repr, prompts))}"
+            rows.setdefault(name, set()).add(result["rows"])
     evaluated = []
     for name, numbers in rows.items():
         alternatives = [f"{number:,}" for number in sorted(numbers)]

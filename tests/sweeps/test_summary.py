@@ -260,6 +260,10 @@ def test_rows_and_time():
         sweep_data(runs)
         == "Trained on 350 to 1,400 rows. Evaluated on my-dev (dev), 35 or 140 rows."
     )
+    runs[1].result["results"][0]["prompts"] = ["query: ", "query: "]
+    assert sweep_data(runs).endswith(
+        "Evaluated on my-dev (dev), 35 rows; my-dev (dev) with 'query: ', 140 rows."
+    )
     assert total_time(runs) == "2 runs took 1 min 40 s in all"
     runs[0].result["seconds"] = 7000
     assert total_time(runs) == "2 runs took 1 h 57 min in all"
