@@ -66,7 +66,7 @@ def train_ours(path: str, rows: Rows, seed: int, scratch: Path) -> tuple[float, 
     tokenising = time.perf_counter() - start
     objective = Objective(model, BinaryCrossEntropyLoss())
     training = Training(
-        objective, data, OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
+        objective, [data], OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
     )
     training.wrapped.train()
     start = time.perf_counter()

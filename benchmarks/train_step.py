@@ -64,7 +64,7 @@ def train_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[fl
     tokenising = time.perf_counter() - start
     objective = Objective(model, CosineSimilarityLoss())
     training = Training(
-        objective, data, OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
+        objective, [data], OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
     )
     training.wrapped.train()
     start = time.perf_counter()

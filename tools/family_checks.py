@@ -162,7 +162,7 @@ def _train(model: Encoder, resumed: Encoder, loss: Loss, root: Path) -> None:
         if not torch.equal(weight, weights[name]):
             raise AssertionError(f"resumed: {name} differs")
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        training.wrapped(training.data.batch(np.arange(2))).backward()
+        training.wrapped(training.data[0].batch(np.arange(2))).backward()
 
 
 def _make_training(model: Encoder, loss: Loss, folder: Path) -> Training:
@@ -173,7 +173,7 @@ def _make_training(model: Encoder, loss: Loss, folder: Path) -> Training:
     data = TrainingSet.from_datasets([Rows("pairs", "sts", columns, labels)], model)
     return Training(
         Objective(model, loss),
-        data,
+        [data],
         OptimConfig(lr=1e-3, batch_size=4, steps=STEPS),
         LoopConfig(precision="fp32", save_steps=STEPS - 2, evaluate_steps=STEPS),
         folder,

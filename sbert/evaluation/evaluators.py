@@ -15,7 +15,7 @@ from sbert.errors import InputError, require
 from sbert.evaluation import metrics
 from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman
 from sbert.evaluation.report import NO_PROMPT, Prompt, Report
-from sbert.evaluation.scorers import Scorer, check_supported
+from sbert.evaluation.scorers import Scorer, check_supported, find_classifier
 from sbert.texts import unique
 
 
@@ -77,11 +77,12 @@ def evaluate_nli(rows: Rows, scorer: Scorer, report: Report) -> None:
 
     Macro F1 is given beside it.
     """
+    classifier = find_classifier(rows, scorer)
     require(
-        not (rows.classes and scorer.classes) or rows.classes == scorer.classes,
-        f"{rows.name}: classes {rows.classes}; the model was trained on {scorer.classes}",
+        not (rows.classes and classifier.classes) or rows.classes == classifier.classes,
+        f"{rows.name}: classes {rows.classes}; the model was trained on {classifier.classes}",
     )
-    logits = scorer.classify(rows.texts, report.prompt_texts)  # (N, K)
+    logits = classifier.logits(rows.texts, report.prompt_texts)  # (N, K)
     if rows.classes and logits.shape[1] != len(rows.classes):
         raise InputError(
             f"{rows.name}: {len(rows.classes)} classes; the model has {logits.shape[1]}"

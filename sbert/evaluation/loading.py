@@ -20,7 +20,7 @@ from sbert.evaluation.scorers import (
     check_supported,
     cross_encoder_scorer,
 )
-from sbert.losses.saved import load_loss
+from sbert.losses.saved import load_losses
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
@@ -148,8 +148,9 @@ def _load_bi_encoder(
         "similarity": model.similarity_fn_name,
     }
     if any(rows.task == "nli" for rows in datasets):
-        head, classes = load_loss(Path(config.model), model.dim)  # the trained classifier of pairs
-        options |= {"head": head.to(device), "classes": classes}
+        options["losses"] = load_losses(Path(config.model), model.dim)  # the classifiers of pairs
+        for trained in options["losses"]:
+            trained.loss.to(device)
         check_whole_embeddings(model, sizes)
     encode = partial(model.encode, precision=config.precision, progress=None)
     if len(sizes) < 2:

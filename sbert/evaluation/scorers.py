@@ -3,6 +3,8 @@ a scorer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import require
 from sbert.evaluation.config import RETRIEVAL_DEPTH
+from sbert.losses.saved import TrainedLoss
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.mining.search import top_k
 from sbert.texts import unique
@@ -22,6 +25,19 @@ Array = np.ndarray
 Columns = Sequence[list[str | None]]
 
 
+class Classifier(NamedTuple):
+    """What classifies pairs of texts.
+
+    logits: the two columns and their prompts to logits (N, K) of K classes.
+    classes: their names. dataset: the training data, of one in a run with several losses. None
+    where they are not known.
+    """
+
+    logits: Callable[[Columns, Sequence[str]], Array]
+    classes: list[str] | None = None
+    dataset: str | None = None
+
+
 @dataclass
 class Scorer:
     """What a model says of C columns of texts, given with the C prompts that are put before them;
@@ -30,7 +46,7 @@ class Scorer:
     score_name: of the score that counts: "logit", or the similarity that the model declares.
     score: {score name: (C - 1, N)} of the first text of each row with each other one, larger is
         more similar; of no meaning where a row lacks the text.
-    classify: logits (N, K) of K classes. classes: their names, where they are known.
+    classifiers: of pairs; `find_classifier` knows which one is for a dataset.
     search: Q queries and N documents, their prompts, k, and the documents (Q, E) that a query does
         not find, -1 for none, or None; to the scores (Q, k) and the indices (Q, k) of the k best
         documents, best first; index -1 where there are no more.
@@ -39,16 +55,14 @@ class Scorer:
 
     score_name: str
     score: Callable[[Columns, Sequence[str]], dict[str, Array]] | None
-    classify: Callable[[Columns, Sequence[str]], Array] | None = None
-    classes: list[str] | None = None
+    classifiers: Sequence[Classifier] = ()
     search: Callable[[Columns, Sequence[str], int, Array | None], tuple[Array, Array]] | None = None
     depth: int = RETRIEVAL_DEPTH
 
 
 def bi_encoder_scorer(
     encode: Callable[..., Array],
-    head: SoftmaxLoss | None = None,
-    classes: list[str] | None = None,
+    losses: Sequence[TrainedLoss] = (),
     device: torch.device | str = "cpu",
     depth: int = RETRIEVAL_DEPTH,
     similarity: str = "cosine",
@@ -56,7 +70,7 @@ def bi_encoder_scorer(
     """The scorer of a bi-encoder.
 
     encode: `encode(texts, prompt=prompt)` gives the embeddings (N, H) of N texts.
-    head: the trained classifier of pairs, and its classes.
+    losses: the trained losses; the heads among them classify pairs.
     device: where a corpus is searched.
     similarity: that of `pair_scores` which counts, and by which a corpus is searched.
     """
@@ -67,7 +81,7 @@ def bi_encoder_scorer(
         return {name: np.stack([scores[name] for scores in by_column]) for name in by_column[0]}
 
     @torch.inference_mode()
-    def classify(columns: Columns, prompts: Sequence[str]) -> Array:
+    def classify(head: SoftmaxLoss, columns: Columns, prompts: Sequence[str]) -> Array:
         weight = next(head.parameters())
         embeddings = [
             torch.from_numpy(one).to(weight.device, weight.dtype)
@@ -84,7 +98,12 @@ def bi_encoder_scorer(
         )
         return scores.numpy(), indices.numpy()
 
-    return Scorer(similarity, score, classify if head else None, classes, search, depth)
+    classifiers = [
+        Classifier(partial(classify, one.loss), one.classes, one.dataset)
+        for one in losses
+        if isinstance(one.loss, SoftmaxLoss)
+    ]
+    return Scorer(similarity, score, classifiers, search, depth)
 
 
 class KeptEmbeddings:
@@ -146,7 +165,7 @@ def cross_encoder_scorer(
         return {"logit": scores}
 
     if dim > 1:
-        return Scorer("logit", None, classify, classes)
+        return Scorer("logit", None, [Classifier(classify, classes)])
     return Scorer("logit", score)
 
 
@@ -167,6 +186,34 @@ def pair_scores(u: Array, v: Array) -> dict[str, Array]:
     }
 
 
+def find_classifier(rows: Rows, scorer: Scorer) -> Classifier:
+    """The classifier of the pairs of a dataset.
+
+    Of several it is the one that was trained on the dataset of this name, or else the one that was
+    trained on these classes.
+
+    Raises:
+        InputError: there is none, or it is not known which.
+    """
+    known = scorer.classifiers
+    require(
+        known,
+        f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder of "
+        "several classes",
+    )
+    if len(known) == 1:
+        return known[0]
+    fitting = [one for one in known if one.dataset == rows.name]
+    fitting = fitting or [one for one in known if one.classes == rows.classes]
+    require(
+        len(fitting) == 1,
+        f"{rows.name}: {len(fitting)} of the heads for {', '.join(one.dataset for one in known)} "
+        f"have its classes, {', '.join(rows.classes)}; give it the name of the dataset whose head "
+        "is to classify it",
+    )
+    return fitting[0]
+
+
 def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
     """Refuse a dataset whose task the model cannot do.
 
@@ -178,11 +225,8 @@ def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
         f"{rows.name}: a cross-encoder alone cannot search a corpus; give it to evaluate.py as the "
         "reranker of a bi-encoder",
     )
-    require(
-        rows.task != "nli" or scorer.classify,
-        f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder of "
-        "several classes",
-    )
+    if rows.task == "nli":
+        find_classifier(rows, scorer)
     require(
         rows.task == "nli" or scorer.score,
         f"{rows.name}: task {rows.task} needs a model that scores pairs, and this one classifies "

@@ -1,10 +1,14 @@
-"""A trained loss beside its model: loss.safetensors holds its class, options and weights."""
+"""A trained loss beside its model: loss.safetensors holds its class, options and weights.
+
+In a run with a loss for each dataset there is a file for each, loss.<dataset>.safetensors.
+"""
 
 import inspect
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -16,11 +20,20 @@ from sbert.losses.base import Loss
 LOSS_FILE = "loss.safetensors"
 
 
-def save_loss(folder: Path, loss: Loss, classes: list[str] | None) -> None:
-    """Write loss.safetensors into a model's folder; nothing for a loss without trained weights.
+class TrainedLoss(NamedTuple):
+    """A loss, the names of the classes that it tells apart, if it does, and its dataset.
 
-    classes: the names of the classes that the loss tells apart, if it does.
+    dataset: None for a loss of all datasets.
     """
+
+    loss: Loss
+    classes: list[str] | None = None
+    dataset: str | None = None
+
+
+def save_loss(folder: Path, trained: TrainedLoss) -> None:
+    """Write a loss into a model's folder; nothing for one without trained weights."""
+    loss, classes, dataset = trained
     options = saved_options(loss)
     if options is None:
         return
@@ -31,8 +44,12 @@ def save_loss(folder: Path, loss: Loss, classes: list[str] | None) -> None:
         "options": options,
         "classes": classes,
     }
+    file = LOSS_FILE
+    if dataset is not None:
+        facts["dataset"] = dataset
+        file = f"loss.{quote(dataset, safe='')}.safetensors"
     weights = {name: t.detach().cpu().contiguous() for name, t in loss.state_dict().items()}
-    save_file(weights, folder / LOSS_FILE, {"format": "pt", "facts": json.dumps(facts)})
+    save_file(weights, folder / file, {"format": "pt", "facts": json.dumps(facts)})
 
 
 def saved_options(loss: Loss) -> dict[str, Any] | None:
@@ -59,29 +76,30 @@ def saved_options(loss: Loss) -> dict[str, Any] | None:
     return options
 
 
-def load_loss(folder: Path, dim: int) -> tuple[Loss, list[str] | None]:
-    """Read what `save_loss` wrote, for embeddings of size `dim`.
+def load_losses(folder: Path, dim: int) -> list[TrainedLoss]:
+    """Read all losses that `save_loss` wrote, in evaluation mode, for embeddings of size `dim`.
 
     The file names the class: one of `sbert.losses`, or of a module that is already imported. No
     module is imported because a file names it, since that would run it.
 
-    Returns:
-        The loss in evaluation mode, and the names of its classes.
-
     Raises:
         InputError: no such file, or its class is not imported or is no loss.
     """
-    path = folder / LOSS_FILE
+    paths = sorted(folder.glob("loss.*safetensors"))
     require(
-        path.exists(),
+        paths,
         f"{folder}: no trained loss head ({LOSS_FILE}); "
         "NLI accuracy needs a model trained with SoftmaxLoss",
     )
+    return [_load_loss(path, dim) for path in paths]
+
+
+def _load_loss(path: Path, dim: int) -> TrainedLoss:
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
     loss = _imported_class(facts["class"], path)(**facts["options"]).bind(dim)
     loss.load_state_dict(load_file(path))
-    return loss.eval(), facts["classes"]
+    return TrainedLoss(loss.eval(), facts["classes"], facts.get("dataset"))
 
 
 def _imported_class(class_path: str, path: Path) -> type[Loss]:

@@ -57,12 +57,16 @@ class DataConfig:
             kept as best/.
         test: evaluated before training and with the best model, and used for nothing else.
         both_orders: train on every pair in both orders, for scores that do not depend on the order.
+        mix: proportional: every row once an epoch, or as the weights say; round_robin: the datasets
+            take turns, batch by batch, as many of each. A batch is of one dataset in round_robin
+            and where each dataset has a loss of its own, otherwise of all of them.
     """
 
     train: list[DatasetConfig]
     dev: list[DatasetConfig] = field(default_factory=list)
     test: list[DatasetConfig] = field(default_factory=list)
     both_orders: bool = False
+    mix: Literal["proportional", "round_robin"] = "proportional"
 
 
 @dataclass
@@ -162,7 +166,7 @@ class TrainConfig:
         model: the encoder that training starts from.
         data: the datasets.
         loss: the name of a class of sbert.losses, with its options; or of a class of your own,
-            as my_module.MyLoss.
+            as my_module.MyLoss. Or one for each training dataset, by the dataset's name.
         optim: the optimiser.
         loop: the training loop.
         seed_optimisation: start with several seeds, and finish the best.
@@ -172,7 +176,7 @@ class TrainConfig:
     name: str
     model: ModelConfig
     data: DataConfig
-    loss: Loss
+    loss: Loss | dict[str, Loss]
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
@@ -186,11 +190,22 @@ def changed_options(config: TrainConfig, options: dict[str, Any]) -> dict[str, A
     `options` is the configuration as nested dicts, where a loss still has its arguments.
     """
     changed = _changed_fields(config, "")
-    changed["loss"] = type(config.loss).__name__
-    defaults = inspect.signature(type(config.loss)).parameters
-    for name, value in options["loss"].get("init_args", {}).items():
-        if value != defaults[name].default:
-            changed[f"loss.{name}"] = value
+    if isinstance(config.loss, Loss):
+        return changed | _changed_loss("loss", config.loss, options["loss"])
+    del changed["loss"]
+    for dataset, loss in config.loss.items():
+        changed |= _changed_loss(f"loss.{dataset}", loss, options["loss"][dataset])
+    return changed
+
+
+def _changed_loss(name: str, loss: Loss, options: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {name: type(loss).__name__}
+    parameters = inspect.signature(type(loss)).parameters
+    for option, value in options.get("init_args", {}).items():
+        default = parameters[option].default
+        # options from YAML have lists for tuples
+        if value != (list(default) if isinstance(default, tuple) else default):
+            changed[f"{name}.{option}"] = value
     return changed
 
 

@@ -1,6 +1,7 @@
-"""The datasets of a run: read, and checked against each other and against the loss."""
+"""The datasets of a run: read, and checked against each other and against the losses."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from sbert.data.rows import Rows, both_orders, read_dataset
 from sbert.errors import InputError, require
 from sbert.evaluation.evaluators import undefined_metric
 from sbert.losses.base import Loss
+from sbert.losses.cross_encoder import PairLoss
+from sbert.losses.saved import TrainedLoss
 from sbert.models.loading import teacher_fingerprint
 from sbert.training.config import TrainConfig
 
@@ -24,12 +27,35 @@ TASKS_BY_TARGET = {
 
 
 @dataclass
+class TrainingPart:
+    """A loss and the training data that it reads: all datasets, or the one called `name`."""
+
+    loss: Loss
+    train: list[Rows]
+    name: str | None = None
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes 0 to K-1 that are trained on, if any."""
+        return self.train[0].classes
+
+
+@dataclass
 class RunData:
     """The datasets of one run."""
 
-    train: list[Rows]
+    parts: list[TrainingPart]
     dev: list[Rows | Retrieval]
     test: list[Rows | Retrieval]
+
+    @property
+    def train(self) -> list[Rows]:
+        return [rows for part in self.parts for rows in part.train]
+
+    def trained(self, losses: Iterable[Loss]) -> list[TrainedLoss]:
+        """The losses of all parts, as they are trained, with what they were trained on."""
+        parts = zip(losses, self.parts, strict=True)
+        return [TrainedLoss(loss.full_loss, part.classes, part.name) for loss, part in parts]
 
     @property
     def evaluated(self) -> list[Rows | Retrieval]:
@@ -37,8 +63,8 @@ class RunData:
 
     @property
     def classes(self) -> list[str] | None:
-        """The names of the classes 0 to K-1 that are trained on, if any."""
-        return self.train[0].classes
+        """The names of the classes 0 to K-1 that a cross-encoder is trained on, if any."""
+        return next((part.classes for part in self.parts if part.classes), None)
 
 
 def read_run_data(config: TrainConfig) -> RunData:
@@ -52,12 +78,16 @@ def read_run_data(config: TrainConfig) -> RunData:
         [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in part]
         for part in (config.data.train, config.data.dev, config.data.test)
     )
-    data = RunData(train, dev, test)
-    check_fit(config.loss, train)
+    data = RunData(training_parts(config.loss, train), dev, test)
+    for part in data.parts:
+        check_fit(part.loss, part.train)
+    check_together(data.parts)
+    check_weights(train, config.data.mix)
     check_names(data.evaluated)
     check_held_out(train, data.evaluated)
     if config.data.both_orders:
-        data.train = [both_orders(rows) for rows in train]
+        for part in data.parts:
+            part.train = [both_orders(rows) for rows in part.train]
     for rows in dev:
         reason = undefined_metric(rows)
         require(
@@ -71,12 +101,83 @@ def read_run_data(config: TrainConfig) -> RunData:
     return data
 
 
+def training_parts(loss: Loss | Mapping[str, Loss], datasets: list[Rows]) -> list[TrainingPart]:
+    """One loss for all datasets, or one for each by its name.
+
+    Raises:
+        InputError: a dataset without a loss, a loss without a dataset, two datasets of one name.
+    """
+    if isinstance(loss, Loss):
+        return [TrainingPart(loss, datasets)]
+    names = Counter(rows.name for rows in datasets)
+    listed = ", ".join(names)
+    for name, count in names.items():
+        require(name in loss, f"loss: dataset {name} has none; give one for each of {listed}")
+        require(
+            count == 1,
+            f"data.train: two datasets are named {name}, and loss tells them apart by their names; "
+            "set another name for one of them",
+        )
+    for name in loss:
+        require(name in names, f"loss.{name}: no training dataset has this name; they are {listed}")
+    return [TrainingPart(loss[rows.name], [rows], rows.name) for rows in datasets]
+
+
+def check_together(parts: Sequence[TrainingPart]) -> None:
+    """Check that one encoder can be trained by all losses.
+
+    Raises:
+        InputError: some are for a bi-encoder and others for a cross-encoder, or for a cross-encoder
+            whose outputs mean something else.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        names = (
+            f"{type(first.loss).__name__} ({first.name}), {type(part.loss).__name__} ({part.name})"
+        )
+        require(
+            isinstance(first.loss, PairLoss) == isinstance(part.loss, PairLoss),
+            f"loss: {names}: one is for a bi-encoder, the other for a cross-encoder",
+        )
+        if isinstance(first.loss, PairLoss):
+            outputs = [_describe_outputs(one) for one in (first, part)]
+            require(
+                outputs[0] == outputs[1],
+                f"loss: {names}: the outputs of the cross-encoder must be the same for both, and "
+                f"are {outputs[0]}, and {outputs[1]}",
+            )
+
+
+def _describe_outputs(part: TrainingPart) -> str:
+    """What the outputs of a cross-encoder are that a loss trains."""
+    classes = f" of the classes {', '.join(part.classes)}" if part.classes else ""
+    return f"{part.loss.num_labels} with {part.loss.activation}{classes}"
+
+
+def check_weights(datasets: Sequence[Rows], mix: str) -> None:
+    """Check that the weights of the datasets say how they are mixed.
+
+    Raises:
+        InputError: some datasets have a weight and others none; weights in round_robin.
+    """
+    weighted = [rows.name for rows in datasets if rows.weight is not None]
+    require(
+        len(weighted) in (0, len(datasets)),
+        "data.train: either every dataset has a weight or none has",
+    )
+    require(
+        not weighted or mix == "proportional",
+        f"data.mix: round_robin takes as many batches of each dataset, but {', '.join(weighted)} "
+        "has a weight; leave one of the two out",
+    )
+
+
 def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
     """Check that a loss can read the training data.
 
     Raises:
         InputError: the number of columns, the kind or the range of labels, or the classes do not
-            fit; some datasets have a weight and others have none.
+            fit.
     """
     for rows in datasets:
         _check_task(loss, rows)
@@ -91,10 +192,6 @@ def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
         )
         if loss.target not in (None, "margin"):
             check_labels(loss, rows)
-    require(
-        len({rows.weight is None for rows in datasets}) == 1,
-        "data.train: either every dataset has a weight or none has",
-    )
 
 
 def _check_task(loss: Loss, rows: Rows) -> None:

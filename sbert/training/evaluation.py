@@ -24,8 +24,7 @@ from sbert.evaluation.scorers import (
     check_supported,
     cross_encoder_scorer,
 )
-from sbert.losses.base import Loss
-from sbert.losses.saved import load_loss
+from sbert.losses.saved import TrainedLoss, load_losses
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.markdown import markdown_table
 from sbert.models.cross_encoder import CrossEncoder
@@ -43,9 +42,9 @@ class RunEvaluator:
     precision: Precision
     accelerator: Accelerator
 
-    def make_scorer(self, model: Encoder, loss: Loss) -> Scorer:
+    def make_scorer(self, model: Encoder, losses: Sequence[TrainedLoss]) -> Scorer:
         """The scorer of a model; a bi-encoder classifies by the head of its loss, if it has one."""
-        classes, device = self.data.classes, self.accelerator.device
+        device = self.accelerator.device
 
         def share(compute: Callable[..., np.ndarray], items: list, **options) -> np.ndarray:
             compute = partial(compute, precision=self.precision, **options)
@@ -53,34 +52,35 @@ class RunEvaluator:
 
         if isinstance(model, CrossEncoder):
             predict = partial(share, partial(model.predict, logits=True))
-            return cross_encoder_scorer(predict, model.dim, classes)
-        head = loss.full_loss if isinstance(loss.full_loss, SoftmaxLoss) else None
-        if head:
+            return cross_encoder_scorer(predict, model.dim, self.data.classes)
+        if any(isinstance(loss, SoftmaxLoss) for loss, *_ in losses):
             check_whole_embeddings(model)
         encode = partial(share, model.encode)
-        return bi_encoder_scorer(encode, head, classes, device, similarity=model.similarity_fn_name)
+        return bi_encoder_scorer(encode, losses, device, similarity=model.similarity_fn_name)
 
     def check_supported(self, objective: Objective) -> None:
         """Refuse a dataset whose task or prompts the model does not have, before training."""
-        scorer = self.make_scorer(objective.model, objective.loss)
+        scorer = self.make_scorer(objective.model, self.data.trained(objective.losses))
         for rows in self.data.evaluated:
             check_supported(rows, scorer)
             column_prompts(rows, objective.model)
 
     def evaluate(
-        self, datasets: Sequence[Rows | Retrieval], model: Encoder, loss: Loss
+        self, datasets: Sequence[Rows | Retrieval], model: Encoder, losses: Sequence[TrainedLoss]
     ) -> list[Report]:
-        scorer = self.make_scorer(model, loss)
+        scorer = self.make_scorer(model, losses)
         return [evaluate_rows(rows, scorer, column_prompts(rows, model)) for rows in datasets]
 
     def evaluate_saved(self, folder: Path, objective: Objective) -> list[Report]:
         """Evaluate a model like that of `objective`, read back from disk, on dev and test."""
         device = self.accelerator.device
         model = type(objective.model).from_pretrained(folder).to(device)
-        loss = objective.loss
-        if isinstance(loss.full_loss, SoftmaxLoss):
-            loss = load_loss(folder, model.dim)[0].to(device)
-        return self.evaluate(self.data.evaluated, model, loss)
+        losses = self.data.trained(objective.losses)
+        if any(isinstance(loss, SoftmaxLoss) for loss, *_ in losses):
+            losses = load_losses(folder, model.dim)
+        for loss, *_ in losses:
+            loss.to(device)
+        return self.evaluate(self.data.evaluated, model, losses)
 
     def metrics_before(
         self, objective: Objective, folder: Path, tracker: Tracker
@@ -94,7 +94,9 @@ class RunEvaluator:
         saved = broadcast(self.accelerator, saved)
         if saved:
             return {name: math.nan if value is None else value for name, value in saved[0].items()}
-        reports = self.evaluate(self.data.evaluated, objective.model, objective.loss)
+        reports = self.evaluate(
+            self.data.evaluated, objective.model, self.data.trained(objective.losses)
+        )
         values = {report.name: report.primary for report in reports}
         for report in reports:
             values |= {f"{report.name}/{name}": value for name, value in report.metrics.items()}

@@ -41,6 +41,7 @@ class GradientCache:
     """The three steps for one batch, whose rows `distributed.share_rows` divides into parts.
 
     texts: (B, C). labels: (B,), (B, K) or None. accumulate: the number of parts in each process.
+    which: the number of the loss in its objective.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class GradientCache:
         labels: Tensor | None,
         accelerator: Accelerator,
         accumulate: int,
+        which: int = 0,
     ):
         self.loss = loss
+        self.which = which
         self.texts = texts.to(accelerator.device)
         self.labels = None if labels is None else labels.to(accelerator.device)
         self.accelerator = accelerator
@@ -71,7 +74,7 @@ class GradientCache:
         batches: the parts of this process.
         """
         if len(batches) == 1:  # one graph fits into memory: one forward pass does steps 1 and 3
-            embeddings = objective(batches[0], embed_only=True)
+            embeddings = objective(batches[0], self.which, embed_only=True)
             self.compute_gradient(embeddings.detach()[: len(self.own_rows[0])])
             self.accelerator.backward(self.surrogate(0, embeddings))
             return self.loss_value
@@ -80,7 +83,7 @@ class GradientCache:
             with sync_gradients(self.accelerator, objective, enabled=part == len(batches) - 1):
                 # the dropout of step 1 again
                 distributed.set_random_state(self.accelerator.device, self.random_states[part])
-                embeddings = objective(batch, embed_only=True)
+                embeddings = objective(batch, self.which, embed_only=True)
                 self.accelerator.backward(self.surrogate(part, embeddings))
         return self.loss_value
 
@@ -90,7 +93,7 @@ class GradientCache:
         embeddings = []
         for batch, rows in zip(batches, self.own_rows, strict=True):
             self.random_states.append(distributed.random_state(self.accelerator.device))
-            embeddings.append(objective(batch, embed_only=True)[: len(rows)])
+            embeddings.append(objective(batch, self.which, embed_only=True)[: len(rows)])
         return torch.cat(embeddings)
 
     def compute_gradient(self, embeddings: Tensor) -> None:

@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -30,31 +31,37 @@ class Training:
     """One run of the loop; `fit()` trains to the end.
 
     Args:
+        data: the rows of each loss of the objective. Batches are of one of them.
         evaluate: gives the reports on the dev sets.
         save_best: writes the model into a new folder.
+        in_turn: the datasets take turns, see `Sampler`.
         resume: start from last/, if there is one.
     """
 
     objective: Objective
-    data: TrainingSet
+    data: Sequence[TrainingSet]
     optim: OptimConfig
     loop: LoopConfig
     folder: Path
     accelerator: Accelerator
     evaluate: Callable[[], list[Report]]
     save_best: Callable[[Path], None]
+    in_turn: bool = False
     resume: bool = False
 
     def __post_init__(self):
         data, optim, loop, accelerator = self.data, self.optim, self.loop, self.accelerator
         sampler = Sampler(
-            data.lengths,
+            np.concatenate([rows.lengths for rows in data]),
             optim.batch_size,
             loop.seed,
             loop.group_by_length,
-            data.sizes,
-            data.weights,
+            tuple(chain.from_iterable(rows.sizes for rows in data)),
+            tuple(chain.from_iterable(rows.weights for rows in data)),
+            separate=len(data) > 1,
+            in_turn=self.in_turn,
         )
+        self.starts = np.cumsum([0, *map(len, data)])  # of the rows of each loss among all
         self.steps_per_epoch = sampler.steps_per_epoch
         self.total = optim.steps or max(1, round(optim.epochs * self.steps_per_epoch))
         self.epoch_batches = lru_cache(maxsize=1)(sampler.epoch)
@@ -86,11 +93,12 @@ class Training:
 
     def update(self) -> None:
         """One update of the optimiser with the gradient of one batch."""
-        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
-        rows = self.epoch_batches(epoch)[position]  # (B,), over all processes
+        which, rows = self.next_batch()
         for group in self.optimizer.param_groups:
             group["lr"] = self.optim.lr * lr_factor(self.progress.step, self.total, self.optim)
-        loss = self.backward(rows)
+        loss = self.backward(which, rows)
+        for weight in self.objective.other_weights(which):
+            weight.grad = None  # a gradient of 0 would decay it, and move it by its momentum
         self.accelerator.unscale_gradients()
         norm = clip_gradients(self.wrapped.parameters(), self.optim.max_grad_norm)
         self.optimizer.step()
@@ -99,6 +107,13 @@ class Training:
         self.window.norms.append(norm)
         self.window.rows += len(rows)
         self.progress.step += 1
+
+    def next_batch(self) -> tuple[int, np.ndarray]:
+        """The number of the loss, and the batch's rows of its data, (B,), over all processes."""
+        epoch, position = divmod(self.progress.step, self.steps_per_epoch)
+        rows = self.epoch_batches(epoch)[position]
+        which = int(np.searchsorted(self.starts, rows[0], side="right")) - 1
+        return which, rows - self.starts[which]
 
     def finish_step(self, is_last: bool) -> None:
         """Log, evaluate and save what is due after a step."""
@@ -120,31 +135,34 @@ class Training:
             )
             self.window = LogWindow()  # evaluating and saving is not training time
 
-    def backward(self, rows: np.ndarray) -> Tensor:
+    def backward(self, which: int, rows: np.ndarray) -> Tensor:
         """Add the gradient of a batch's loss to the weights, and return this process's loss."""
-        parts = self.load_parts(rows)
-        if self.objective.loss.joint:
-            texts, labels = self.data.texts_and_labels(rows)
+        data, loss = self.data[which], self.objective.losses[which]
+        parts = self.load_parts(data, rows)
+        if loss.joint:
+            texts, labels = data.texts_and_labels(rows)
             cache = GradientCache(
-                self.objective.loss, texts, labels, self.accelerator, self.optim.accumulate
+                loss, texts, labels, self.accelerator, self.optim.accumulate, which
             )
             return cache.backward(self.wrapped, [batch for batch, _ in parts])
         total = torch.zeros((), device=self.accelerator.device)
         for i, (batch, weight) in enumerate(parts):
             with sync_gradients(self.accelerator, self.wrapped, enabled=i == len(parts) - 1):
-                loss = self.wrapped(batch) * weight
+                loss = self.wrapped(batch, which) * weight
                 self.accelerator.backward(loss)
             total += loss.detach()
         return total
 
-    def load_parts(self, rows: np.ndarray) -> list[tuple[dict[str, Tensor], float]]:
+    def load_parts(
+        self, data: TrainingSet, rows: np.ndarray
+    ) -> list[tuple[dict[str, Tensor], float]]:
         """This process's parts of a batch, on its device, each with the weight of its loss."""
         accelerator, parts = self.accelerator, []
         shares = distributed.share_rows(
             rows, accelerator.process_index, accelerator.num_processes, self.optim.accumulate
         )
         for part, weight in shares:
-            batch = self.data.batch(part)
+            batch = data.batch(part)
             self.window.padded_tokens += batch["attention_mask"].numel()
             self.window.tokens += int(batch["attention_mask"].sum())
             for name, tensor in batch.items():

@@ -1,4 +1,4 @@
-"""What is trained, and on what: `Objective` is a model and a loss, `TrainingSet` the tokens."""
+"""What is trained, and on what: `Objective` is a model and losses, `TrainingSet` the tokens."""
 
 import copy
 from collections.abc import Sequence
@@ -26,39 +26,48 @@ from sbert.training.trained import choose_trained
 
 
 class Objective(nn.Module):
-    """A model and a loss under one module: everything that has weights.
+    """A model and its losses under one module: everything that has weights.
 
     `forward(batch)` is the loss, so that a loss head is optimised, saved, resumed and synchronised
-    like the rest.
+    like the rest. There is one loss, or one for each dataset.
     """
 
-    def __init__(self, model: Encoder, loss: Loss):
+    def __init__(self, model: Encoder, *losses: Loss):
         super().__init__()
         self.model = model
-        self.loss = loss.bind(model.dim)
+        self.losses = nn.ModuleList(loss.bind(model.dim) for loss in losses)
 
-    def forward(self, batch: dict[str, Tensor], embed_only: bool = False) -> Tensor:
+    def forward(self, batch: dict[str, Tensor], which: int = 0, embed_only: bool = False) -> Tensor:
         """The loss of a batch of R rows from `TrainingSet.batch`, a scalar.
 
+        which: the number of the loss.
         embed_only: return the embeddings that the loss would read, (R, C, H).
         """
         inputs = {name: tensor for name, tensor in batch.items() if name not in ("labels", "texts")}
-        texts = batch["texts"]  # (R, C)
-        columns = self.loss.split_outputs(self.model(**inputs), texts[:, 1:] >= 0)  # C x (R, H)
-        if embed_only:
-            return torch.stack(columns, dim=1)
-        return self.loss(columns, batch.get("labels"), texts)
+        texts, loss = batch["texts"], self.losses[which]  # (R, C)
+        columns = loss.split_outputs(self.model(**inputs), texts[:, 1:] >= 0)  # C x (R, H)
+        value = torch.stack(columns, 1) if embed_only else loss(columns, batch.get("labels"), texts)
+        for weight in self.other_weights(which):
+            # processes that share a step wait for a gradient of every weight
+            value = value + 0 * weight.sum()
+        return value
+
+    def other_weights(self, which: int) -> list[nn.Parameter]:
+        """The trained weights of all losses but one, which a step of that one must not move."""
+        others = [loss for i, loss in enumerate(self.losses) if i != which]
+        return [weight for loss in others for weight in loss.parameters() if weight.requires_grad]
 
 
 def make_objective(
-    config: ModelConfig, loss: Loss, classes: list[str] | None, seed: int
+    config: ModelConfig, losses: Sequence[Loss], classes: list[str] | None, seed: int
 ) -> Objective:
-    """The model and the loss as they are before the first step of a seed.
+    """The model and its losses as they are before the first step of a seed.
 
-    All new weights are drawn from the seed; `loss` itself stays without weights.
+    All new weights are drawn from the seed; `losses` themselves stay without weights.
     """
     set_seed(seed)
-    loss = copy.deepcopy(loss)
+    losses = copy.deepcopy(losses)
+    loss = losses[0]  # all are for the same kind of encoder
     path, max_length, name = config.path, config.max_length, type(loss).__name__
     if isinstance(loss, PairLoss):
         require(
@@ -88,12 +97,13 @@ def make_objective(
             default_prompt_name=config.default_prompt_name,
         )
     choose_trained(model, config)
-    objective = Objective(model, loss)
+    objective = Objective(model, *losses)
     require(
         any(weight.requires_grad for weight in objective.parameters()),
         "model.freeze: nothing is left to train",
     )
-    saved_options(objective.loss.full_loss)  # refused now, not when best/ is written
+    for loss in objective.losses:
+        saved_options(loss.full_loss)  # refused now, not when best/ is written
     return objective
 
 
@@ -108,7 +118,7 @@ def prepare_for_device(objective: Objective, device: torch.device, compiled: boo
 
 @dataclass
 class TrainingSet:
-    """All N training rows as tokens, from which batches are cut.
+    """The N training rows of a loss as tokens, from which batches are cut.
 
     texts: (N, C) indices into `table`, -1 where a row has no text. labels: (N,), or margins (N, K).
     sizes: the number of rows of each dataset. weights: of each dataset, or empty.
@@ -133,6 +143,9 @@ class TrainingSet:
         sizes = tuple(len(rows) for rows in datasets)
         weights = tuple(rows.weight for rows in datasets if rows.weight is not None)
         return cls(model, table, index, labels, sizes, weights)
+
+    def __len__(self) -> int:
+        return len(self.texts)
 
     @property
     def lengths(self) -> np.ndarray:

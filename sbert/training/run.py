@@ -64,7 +64,9 @@ class Run:
         self.evaluator = RunEvaluator(self.data, config.loop.precision, self.accelerator)
         self.objective = self.make_objective(config.loop.seed)
         self.evaluator.check_supported(self.objective)
-        self.training_set = TrainingSet.from_datasets(self.data.train, self.objective.model)
+        self.training_sets = [
+            TrainingSet.from_datasets(part.train, self.objective.model) for part in self.data.parts
+        ]
         if self.accelerator.is_main_process:
             open_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()
@@ -98,7 +100,8 @@ class Run:
 
     def make_objective(self, seed: int) -> Objective:
         config = self.config
-        objective = make_objective(config.model, config.loss, self.data.classes, seed)
+        losses = [part.loss for part in self.data.parts]
+        objective = make_objective(config.model, losses, self.data.classes, seed)
         if config.loop.gradient_checkpointing:
             enable_gradient_checkpointing(objective.model.transformer)
         return objective
@@ -122,15 +125,19 @@ class Run:
         self.accelerator.wait_for_everyone()
         training = Training(
             objective,
-            dataclasses.replace(self.training_set, model=objective.model),
+            [dataclasses.replace(rows, model=objective.model) for rows in self.training_sets],
             self.config.optim,
             dataclasses.replace(self.config.loop, seed=seed),
             folder,
             self.accelerator,
             evaluate=partial(
-                self.evaluator.evaluate, self.data.dev, objective.model, objective.loss
+                self.evaluator.evaluate,
+                self.data.dev,
+                objective.model,
+                self.data.trained(objective.losses),
             ),
             save_best=partial(self.save_model, objective),
+            in_turn=self.config.data.mix == "round_robin",
             resume=resume,
         )
         training.tracker.log_config(self.changed_options)
@@ -138,7 +145,8 @@ class Run:
 
     def save_model(self, objective: Objective, folder: Path) -> None:
         objective.model.save_pretrained(folder)
-        save_loss(folder, objective.loss.full_loss, self.data.classes)
+        for loss in self.data.trained(objective.losses):
+            save_loss(folder, loss)
 
     def write_result(
         self,

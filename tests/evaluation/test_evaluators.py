@@ -10,6 +10,7 @@ from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.evaluation.evaluators import evaluate_rows, undefined_metric
 from sbert.evaluation.scorers import bi_encoder_scorer
+from sbert.losses.saved import TrainedLoss
 
 
 def test_sts_by_hand():
@@ -145,7 +146,7 @@ def test_nli_by_hand(widest_difference):
     ]  # classes 0, 1, 2, 2
     report = evaluate_rows(
         Rows("pairs", "nli", texts, np.array([0, 1, 2, 0])),
-        bi_encoder_scorer(Lookup(), widest_difference),
+        bi_encoder_scorer(Lookup(), [TrainedLoss(widest_difference)]),
     )
     # 2 TP / (2 TP + FP + FN): class 0 misses one, class 2 takes it
     assert report.metrics == pytest.approx({"accuracy": 0.75, "macro_f1": (2 / 3 + 1 + 2 / 3) / 3})
@@ -262,7 +263,7 @@ def test_the_same_classes_and_unknown_ones_are_judged(mine, models):
 
 def test_a_head_of_other_classes_is_refused(widest_difference):
     texts = [["0 0 0"], ["3 1 2"]]
-    scorer = bi_encoder_scorer(Lookup(), widest_difference, ["a", "b", "c"])
+    scorer = bi_encoder_scorer(Lookup(), [TrainedLoss(widest_difference, ["a", "b", "c"])])
     with pytest.raises(
         InputError, match=r"^pairs: classes \['c', 'b', 'a'\]; the model was trained on"
     ):

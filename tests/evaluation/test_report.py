@@ -10,6 +10,7 @@ from sbert.data.rows import Rows
 from sbert.evaluation.evaluators import EVALUATORS, evaluate_rows
 from sbert.evaluation.report import COLUMNS, Report, mean_primary
 from sbert.evaluation.scorers import bi_encoder_scorer
+from sbert.losses.saved import TrainedLoss
 
 
 def test_every_task_has_columns_the_primary_metric_first():
@@ -65,7 +66,7 @@ SAMPLED = {
 @pytest.mark.parametrize("task", SAMPLED)
 def test_what_can_be_resampled_is_the_metric(task, widest_difference):
     rows, names = SAMPLED[task]
-    report = evaluate_rows(rows, bi_encoder_scorer(Lookup(), widest_difference))
+    report = evaluate_rows(rows, bi_encoder_scorer(Lookup(), [TrainedLoss(widest_difference)]))
     assert set(report.bootstrap_metrics) == names
     assert report.primary_metric in names
     for name, sample in report.bootstrap_metrics.items():

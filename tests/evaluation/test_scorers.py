@@ -13,6 +13,7 @@ from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.scorers import bi_encoder_scorer, pair_scores
+from sbert.losses.saved import TrainedLoss
 
 
 def test_scores_by_hand():
@@ -41,8 +42,18 @@ def test_zero_vectors_have_cosine_0(dtype):
 def test_nli_takes_embeddings_of_another_type_than_the_head(widest_difference):
     rows = Rows("pairs", "nli", [["0 0 0"], ["3 1 2"]], np.array([0]))
     for dtype in (np.float64, np.float16):
-        assert evaluate_rows(rows, bi_encoder_scorer(Lookup(dtype), widest_difference)).primary == 1
-    assert evaluate_rows(rows, bi_encoder_scorer(Lookup(), widest_difference.double())).primary == 1
+        assert (
+            evaluate_rows(
+                rows, bi_encoder_scorer(Lookup(dtype), [TrainedLoss(widest_difference)])
+            ).primary
+            == 1
+        )
+    assert (
+        evaluate_rows(
+            rows, bi_encoder_scorer(Lookup(), [TrainedLoss(widest_difference.double())])
+        ).primary
+        == 1
+    )
 
 
 def test_nli_without_a_head_is_refused():
@@ -66,7 +77,7 @@ def test_all_texts_are_encoded_in_one_call(task, columns, labels, widest_differe
     encode = Lookup()
     report = evaluate_rows(
         Rows("rows", task, texts, None if labels is None else np.array(labels)),
-        bi_encoder_scorer(encode, widest_difference),
+        bi_encoder_scorer(encode, [TrainedLoss(widest_difference)]),
     )
     assert encode.calls == [[text for column in texts for text in column]]
     assert report.rows == 3

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from support import copied, fails, saved_state, write_config
 
 from sbert.errors import InputError
-from sbert.losses.saved import LOSS_FILE, load_loss, save_loss
+from sbert.losses.saved import LOSS_FILE, TrainedLoss, load_losses, save_loss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.training.config import ModelConfig
@@ -77,8 +77,8 @@ def facts(folder):
 
 def test_trained_head_is_saved_beside_the_model(tmp_path):
     loss = SoftmaxLoss(2, ["|u-v|", "u*v"]).bind(4)
-    save_loss(tmp_path, loss, ["no", "yes"])
-    loaded, classes = load_loss(tmp_path, 4)
+    save_loss(tmp_path, TrainedLoss(loss, ["no", "yes"]))
+    [(loaded, classes, _)] = load_losses(tmp_path, 4)
     assert classes == ["no", "yes"]
     assert loaded.concatenation == ["|u-v|", "u*v"]
     assert torch.equal(loaded.head.weight, loss.head.weight)
@@ -87,21 +87,21 @@ def test_trained_head_is_saved_beside_the_model(tmp_path):
 
 
 def test_loss_without_learnt_weights_leaves_no_file(tmp_path):
-    save_loss(tmp_path, CosineSimilarityLoss(), None)
+    save_loss(tmp_path, TrainedLoss(CosineSimilarityLoss()))
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="no trained loss head"):
-        load_loss(tmp_path, 4)
-    save_loss(tmp_path, CosineSimilarityLoss(learnable_scale=True), None)
-    assert isinstance(load_loss(tmp_path, 4)[0], CosineSimilarityLoss)
+        load_losses(tmp_path, 4)
+    save_loss(tmp_path, TrainedLoss(CosineSimilarityLoss(learnable_scale=True)))
+    assert isinstance(load_losses(tmp_path, 4)[0].loss, CosineSimilarityLoss)
 
 
 def test_loss_of_an_own_module_is_found_by_its_full_name(tmp_path, my_losses):
     loss = my_losses.MyLoss(power=1.5).bind(4)
-    save_loss(tmp_path, loss, None)
+    save_loss(tmp_path, TrainedLoss(loss))
     assert facts(tmp_path) == {
         "class": "my_losses.MyLoss", "options": {"power": 1.5}, "classes": None
     }  # fmt: skip
-    loaded, classes = load_loss(tmp_path, 4)
+    [(loaded, classes, _)] = load_losses(tmp_path, 4)
     assert type(loaded) is my_losses.MyLoss
     assert (loaded.power, classes) == (1.5, None)
     columns, labels = [torch.randn(3, 4), torch.randn(3, 4)], torch.rand(3)
@@ -111,8 +111,8 @@ def test_loss_of_an_own_module_is_found_by_its_full_name(tmp_path, my_losses):
 def test_loss_that_takes_the_name_of_a_listed_one_is_found_by_its_full_name(tmp_path, my_losses):
     class_ = type("SoftmaxLoss", (my_losses.MyLoss,), {"__module__": "my_losses"})
     my_losses.SoftmaxLoss = class_
-    save_loss(tmp_path, class_().bind(4), None)
-    assert type(load_loss(tmp_path, 4)[0]) is class_
+    save_loss(tmp_path, TrainedLoss(class_().bind(4)))
+    assert type(load_losses(tmp_path, 4)[0].loss) is class_
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_class_that_cannot_be_found_is_one_line(tmp_path, my_losses, monkeypatch
     content = {"class": name, "options": {"path": "x"}, "classes": None}
     save_file({"a": torch.ones(1)}, tmp_path / LOSS_FILE, {"facts": json.dumps(content)})
     with pytest.raises(InputError) as error:
-        load_loss(tmp_path, 4)
+        load_losses(tmp_path, 4)
     assert str(error.value) == (
         f"{tmp_path / LOSS_FILE}: the loss {name} is neither in sbert.losses nor imported, and a "
         "file imports nothing; import its module before, or name it: evaluate.py --loss "
@@ -143,7 +143,7 @@ def test_file_imports_no_module(tmp_path, monkeypatch):
     content = {"class": "downloaded.payload.MyLoss", "options": {}, "classes": None}
     save_file({"a": torch.ones(1)}, folder / LOSS_FILE, {"facts": json.dumps(content)})
     with pytest.raises(InputError, match=r"the loss downloaded.payload.MyLoss is neither"):
-        load_loss(folder, 4)
+        load_losses(folder, 4)
 
 
 class Forgetful(SoftmaxLoss):
@@ -178,7 +178,7 @@ class Unwritable(SoftmaxLoss):
 )
 def test_loss_that_cannot_be_built_again_is_refused_before_training(tiny_folder, loss, message):
     with pytest.raises(InputError) as error:
-        make_objective(ModelConfig(str(tiny_folder)), loss, None, seed=0)
+        make_objective(ModelConfig(str(tiny_folder)), [loss], None, seed=0)
     assert str(error.value) == message
 
 
@@ -188,7 +188,7 @@ def test_own_loss_trains_and_is_read_back(
     config = write_config(tmp_path, tiny_folder, pairs_file)
     train_command(config, "--loss", "my_losses.MyLoss", "--loss.power", "1.5")
     run = tmp_path / "runs" / "run"
-    loaded, _ = load_loss(run / "best", 32)
+    [(loaded, *_)] = load_losses(run / "best", 32)
     assert type(loaded) is my_losses.MyLoss
     assert loaded.power == 1.5
     saved = load_file(run / "best" / LOSS_FILE)
@@ -239,7 +239,7 @@ def test_configuration_names_an_own_loss(
     ("name", "message"),
     [
         ("my_losses.Absent", "module 'my_losses' has no attribute 'Absent'"),
-        ("my_losses.NotALoss", "my_losses.NotALoss does not correspond to a subclass of Loss"),
+        ("my_losses.NotALoss", "does not correspond to a subclass of Loss; my_losses.NotALoss"),
         ("nowhere.MyLoss", "No module named 'nowhere'"),
         ("Absent", "loss: unknown class Absent; --help lists the known ones"),
     ],

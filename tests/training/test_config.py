@@ -81,3 +81,18 @@ def test_a_loss_inside_a_loss_is_listed(parser):
     assert listed["loss"] == "MatryoshkaLoss"
     assert listed["loss.dims"] == [32, 8]
     assert "MultipleNegativesRankingLoss" in str(listed["loss.loss"])
+
+
+def test_a_loss_for_each_dataset_is_listed(parser):
+    softmax = {"class_path": "SoftmaxLoss", "init_args": {"num_labels": 2}}
+    listed = changes(parser, {"loss": {"nli": softmax, "stsb": "CosineSimilarityLoss"}})
+    assert {name: value for name, value in listed.items() if name.startswith("loss")} == {
+        "loss.nli": "SoftmaxLoss",
+        "loss.nli.num_labels": 2,
+        "loss.stsb": "CosineSimilarityLoss",
+    }
+
+
+def test_an_unknown_loss_of_one_dataset_is_one_line(parser):
+    with pytest.raises(InputError, match="^loss: unknown class Absent; --help lists the known"):
+        parser.parse_object(REQUIRED | {"loss": {"nli": "SoftmaxLoss", "stsb": "Absent"}})

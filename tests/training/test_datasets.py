@@ -17,7 +17,7 @@ from sbert.losses.cross_encoder import (
 )
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
-from sbert.training.datasets import check_fit, check_labels
+from sbert.training.datasets import check_fit, check_labels, check_weights
 
 
 def pairs(labels, task="sts", name="stsb-train", **options):
@@ -191,4 +191,4 @@ def test_datasets_with_other_classes_or_half_weighted():
     with pytest.raises(InputError, match="classes"):
         check_fit(SoftmaxLoss(), [a, b])
     with pytest.raises(InputError, match="weight"):
-        check_fit(CosineSimilarityLoss(), [pairs(SCORES, weight=1.0), pairs(SCORES)])
+        check_weights([pairs(SCORES, weight=1.0), pairs(SCORES)], "proportional")

@@ -69,7 +69,7 @@ def by_parts(objective: Objective, data: TrainingSet, count: int, accumulate: in
     """The three steps as in the training loop -> the loss; gradients stay in the weights."""
     batches = [data.batch(part) for part in parts_of(count, accumulate)]
     texts, labels = data.texts_and_labels(np.arange(count))
-    cache = GradientCache(objective.loss, texts, labels, Accelerator(cpu=True), accumulate)
+    cache = GradientCache(objective.losses[0], texts, labels, Accelerator(cpu=True), accumulate)
     return cache.backward(objective, batches)
 
 
@@ -116,11 +116,13 @@ def test_the_loss_is_differentiated_in_fp32(tiny, bf16, accumulate):
     objective = bf16.prepare(Objective(tiny, MultipleNegativesRankingLoss()))
     batches = [data.batch(part) for part in parts_of(7, accumulate)]
     texts, labels = data.texts_and_labels(np.arange(7))
-    cache = GradientCache(objective.loss, texts, labels, bf16, accumulate)
+    cache = GradientCache(objective.losses[0], texts, labels, bf16, accumulate)
     embeddings = cache.embed_parts(objective, batches)  # of the parts, one after the other
     order = np.argsort(np.concatenate(cache.own_rows))
     embeddings = embeddings[order].requires_grad_()
-    [expected] = torch.autograd.grad(objective.loss(embeddings.unbind(1), None, texts), embeddings)
+    [expected] = torch.autograd.grad(
+        objective.losses[0](embeddings.unbind(1), None, texts), embeddings
+    )
     cache.random_states.clear()
     cache.backward(objective, batches)
     assert cache.gradient.dtype == torch.float32
@@ -137,7 +139,7 @@ def test_the_second_pass_draws_the_dropout_of_the_first(tiny):
     parts = parts_of(7, 2)
     embeddings = torch.cat([objective(data.batch(part), embed_only=True) for part in parts])
     order = torch.from_numpy(np.argsort(np.concatenate(parts)))
-    expected = objective.loss(
+    expected = objective.losses[0](
         embeddings[order].unbind(1), None, data.texts_and_labels(np.arange(7))[0]
     )
     expected.backward()

@@ -232,7 +232,7 @@ def test_softmax_head_trains_and_is_saved(tmp_path, steady_folder, train_command
     )
     run = tmp_path / "runs/run"
     assert max(row["nli/accuracy"] for row in metrics(run, "dev")) == 1.0
-    assert saved_state(run)["objective.loss.head.weight"].shape == (3, 96)
+    assert saved_state(run)["objective.losses.0.head.weight"].shape == (3, 96)
     assert (run / "best/loss.safetensors").exists()
 
 

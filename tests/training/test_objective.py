@@ -45,8 +45,8 @@ def test_loss_equals_one_forward_pass_a_column(tiny, loss, data):
 def test_head_of_the_loss_is_part_of_the_objective(tiny):
     names = [name for name, _ in Objective(tiny, SoftmaxLoss()).named_parameters()]
     assert [name for name in names if not name.startswith("model.")] == [
-        "loss.head.weight",
-        "loss.head.bias",
+        "losses.0.head.weight",
+        "losses.0.head.bias",
     ]
 
 

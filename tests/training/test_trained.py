@@ -30,7 +30,7 @@ BCE = "BinaryCrossEntropyLoss"
 def objective_of(folder, loss: Loss | None = None, **options) -> Objective:
     """What a run with `model: {path: folder, **options}` trains."""
     model = ModelConfig(str(folder), **options)
-    return make_objective(model, loss or CosineSimilarityLoss(), None, seed=1)
+    return make_objective(model, [loss or CosineSimilarityLoss()], None, seed=1)
 
 
 def trained_names(state) -> set[str]:
@@ -186,9 +186,10 @@ def gradients(objective: Objective, sentences: list[str], parts: int, precision:
     )
     batches = [data.batch(np.arange(12)[i::parts]) for i in range(parts)]
     torch.manual_seed(3)
-    if objective.loss.joint:
+    if objective.losses[0].joint:
         texts, labels = data.texts_and_labels(np.arange(12))
-        GradientCache(objective.loss, texts, labels, accelerator, parts).backward(wrapped, batches)
+        cache = GradientCache(objective.losses[0], texts, labels, accelerator, parts)
+        cache.backward(wrapped, batches)
     else:
         for batch in batches:
             (wrapped(batch) / parts).backward()
