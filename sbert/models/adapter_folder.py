@@ -102,7 +102,10 @@ def _without_adapter(path: Path) -> Iterator[Path]:
         for file in path.iterdir():
             if not file.name.startswith("adapter_"):
                 (Path(folder) / file.name).symlink_to(file.resolve())
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        except InputError as error:
+            raise InputError(str(error).replace(folder, str(path))) from error
 
 
 def _merge(

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from sbert.errors import InputError, require
-from sbert.models.adapters import save_transformer
+from sbert.models.adapters import ADAPTER_CONFIG, save_transformer
 from sbert.models.families import NO_LIMIT, count_positions
 from sbert.models.json_files import (
     ST_CONFIG,
@@ -29,7 +29,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _MODEL_FILES = (
     *("config.json", "generation_config.json", "modules.json", "sentence_*_config.json", ST_CONFIG),
     *("model*.safetensors*", "pytorch_model*", "tf_model*", "flax_model*", "loss.safetensors"),
-    *("adapter_config.json", "adapter_model.*"),
+    *(ADAPTER_CONFIG, "adapter_model.*"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "*.model", "chat_template.*"),
     *("processor_config.json", "preprocessor_config.json"),
@@ -180,7 +180,7 @@ def read_config(path: Path) -> transformers.PretrainedConfig:
 
 def is_classifier(root: Path) -> bool:
     """Whether a folder holds a sequence classifier, which every cross-encoder is."""
-    if load_json(root / "adapter_config.json", default={}).get("task_type") == "SEQ_CLS":
+    if load_json(root / ADAPTER_CONFIG, default={}).get("task_type") == "SEQ_CLS":
         return True
     names = load_json(root / "config.json", default={}).get("architectures") or []
     return any(name.endswith("ForSequenceClassification") for name in names)

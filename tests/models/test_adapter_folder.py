@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cross_encoder_checks import change
+from safetensors.torch import load_file, save_file
 from tiny_models import SIZE, bert_tokenizer, write_classifier
 from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig, BertModel
 
@@ -191,3 +192,12 @@ def test_adapter_of_an_adapter(adapter, tmp_path, tiny_folder):
     change(second / "adapter_config.json", base_model_name_or_path=str(adapter))
     with pytest.raises(InputError, match="its base .*/adapter is an adapter, too: merge"):
         BiEncoder.from_pretrained(second)
+
+
+def test_base_beside_the_adapter_that_is_not_complete(adapter, tiny_folder):
+    weights = load_file(tiny_folder / "model.safetensors")
+    del weights["embeddings.LayerNorm.bias"]
+    (adapter / "config.json").write_bytes((tiny_folder / "config.json").read_bytes())
+    save_file(weights, adapter / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=f"^{adapter}: incomplete: 1 weights are missing"):
+        BiEncoder.from_pretrained(adapter)

@@ -173,10 +173,11 @@ def test_accumulation_does_not_change_the_result(
     )
 
 
-@pytest.mark.parametrize("task", ["pairs", "candidates"])
+@pytest.mark.parametrize("task", ["pairs by LoRA", "candidates"])
 def test_two_processes_equal_one(
     tmp_path, steady_folder, pairs_file, candidates_file, train_command, task
 ):
+    """In the second case all weights are trained, in the first an adapter and the head."""
     # a large eps: otherwise AdamW turns the rounding of a gradient near zero into a whole step
     changes = {
         "optim": {"lr": 1e-3, "batch_size": 11, "epochs": 2, "max_grad_norm": 0.05, "eps": 1e-3},
@@ -184,6 +185,10 @@ def test_two_processes_equal_one(
     }
     if task == "candidates":
         changes |= {"data": ranked(candidates_file), "loss": "LocalizedContrastiveLoss"}
+    else:
+        pytest.importorskip("peft")
+        lora = {"rank": 4, "dropout": 0, "target_modules": "all-linear"}
+        changes |= {"model": {"path": str(steady_folder), "lora": lora}}
     config = write_config(tmp_path, steady_folder, pairs_file, **changes)
     train_command(config)
     train_with_two_processes(config)

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file, save_file
-from support import fails, same_state, saved_state, train_with_two_processes, write_config
+from support import fails, same_state, saved_state, write_config
 
 from sbert import BiEncoder, InputError
 from sbert.data.rows import Rows
@@ -106,24 +106,6 @@ def test_lora_run_that_saves_the_adapter(tmp_path, tiny_folder, pairs_file, trai
     save_file(weights, base / "model.safetensors", {"format": "pt"})
     message = fails(train_command, capsys, config, "--resume")
     assert "last was written with other frozen weights: it fits another base model" in message
-
-
-def test_two_processes_train_lora_as_one(tmp_path, steady_folder, pairs_file, train_command):
-    pytest.importorskip("peft")
-    config = write_config(
-        tmp_path,
-        steady_folder,
-        pairs_file,
-        model={"path": str(steady_folder), "lora": LORA | {"dropout": 0}},
-        loss=BCE,
-        optim={"lr": 1e-3, "batch_size": 11, "epochs": 1, "eps": 1e-3},
-    )
-    train_command(config)
-    train_with_two_processes(config)
-    a, b = saved_state(tmp_path / "runs/run"), saved_state(tmp_path / "runs/two")
-    for name in a:
-        if name.startswith("objective."):
-            torch.testing.assert_close(b[name], a[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_frozen_parts_do_not_change(tmp_path, tiny_folder, pairs_file, train_command):
