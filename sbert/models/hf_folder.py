@@ -73,7 +73,7 @@ def locate_folder(name_or_path: str | Path, revision: str | None = None) -> Path
         return path
     require(not is_local(name_or_path), f"model {name_or_path}: no such folder")
     try:
-        patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
+        patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
         name = str(name_or_path)
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds

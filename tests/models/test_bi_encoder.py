@@ -306,8 +306,11 @@ def test_max_length_without_room(tiny_folder, length):
 # what is cut
 
 
-def test_encode_warns_of_what_it_cuts(tiny_folder):
+@pytest.mark.parametrize("method", ["encode", "encode_query"])
+def test_encode_warns_of_what_it_cuts(tiny_folder, method):
     encoder = BiEncoder.from_pretrained(tiny_folder, max_length=4)
+    encode = getattr(encoder, method)
     with pytest.warns(UserWarning, match="cut at") as caught:
-        encoder.encode(["the cat sits", "the cat", "the cat sits"])
+        encode(["the cat sits", "the cat", "the cat sits"])
     assert [str(w.message) for w in caught] == ["1 of 2 distinct texts are cut at max_length 4"]
+    assert caught[0].filename == __file__, "shown where the method was called"
