@@ -35,6 +35,7 @@ class Training:
         evaluate: gives the reports on the dev sets.
         save_best: writes the model into a new folder.
         in_turn: the datasets take turns, see `Sampler`.
+        names: of the datasets, where each has a loss of its own.
         resume: start from last/, if there is one.
     """
 
@@ -47,21 +48,13 @@ class Training:
     evaluate: Callable[[], list[Report]]
     save_best: Callable[[Path], None]
     in_turn: bool = False
+    names: Sequence[str] = ()
     resume: bool = False
 
     def __post_init__(self):
-        data, optim, loop, accelerator = self.data, self.optim, self.loop, self.accelerator
-        sampler = Sampler(
-            np.concatenate([rows.lengths for rows in data]),
-            optim.batch_size,
-            loop.seed,
-            loop.group_by_length,
-            tuple(chain.from_iterable(rows.sizes for rows in data)),
-            tuple(chain.from_iterable(rows.weights for rows in data)),
-            separate=len(data) > 1,
-            in_turn=self.in_turn,
-        )
-        self.starts = np.cumsum([0, *map(len, data)])  # of the rows of each loss among all
+        optim, loop, accelerator = self.optim, self.loop, self.accelerator
+        self.starts = np.cumsum([0, *map(len, self.data)])  # of the rows of each loss among all
+        sampler = self.make_sampler()
         self.steps_per_epoch = sampler.steps_per_epoch
         self.total = optim.steps or max(1, round(optim.epochs * self.steps_per_epoch))
         self.epoch_batches = lru_cache(maxsize=1)(sampler.epoch)
@@ -76,6 +69,18 @@ class Training:
             )
         self.tracker = Tracker(self.folder, self.progress.step, accelerator.is_main_process)
         self.window = LogWindow()
+
+    def make_sampler(self) -> Sampler:
+        return Sampler(
+            np.concatenate([rows.lengths for rows in self.data]),
+            self.optim.batch_size,
+            self.loop.seed,
+            self.loop.group_by_length,
+            tuple(chain.from_iterable(rows.sizes for rows in self.data)),
+            tuple(chain.from_iterable(rows.weights for rows in self.data)),
+            separate=len(self.data) > 1,
+            in_turn=self.in_turn,
+        )
 
     def fit(self, stop: int | None = None) -> Progress:
         """Train to the last step, to the step `stop`, or until `patience` is exhausted."""
@@ -104,6 +109,7 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.window.losses.append(loss)
+        self.window.which.append(which)
         self.window.norms.append(norm)
         self.window.rows += len(rows)
         self.progress.step += 1
@@ -198,6 +204,10 @@ class Training:
             "padding": 1 - window.tokens / window.padded_tokens,
             "epoch": step / self.steps_per_epoch,
         }
+        for which, name in enumerate(self.names):
+            own = losses[[used == which for used in window.which]]
+            if len(own):
+                values[f"loss/{name}"] = own.mean().item()
         self.tracker.log_training(step, values)
         self.tracker.update_bar(step, values["loss"], values["pairs_per_second"])
         self.window = LogWindow()

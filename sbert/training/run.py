@@ -138,6 +138,7 @@ class Run:
             ),
             save_best=partial(self.save_model, objective),
             in_turn=self.config.data.mix == "round_robin",
+            names=[part.name for part in self.data.parts if part.name],
             resume=resume,
         )
         training.tracker.log_config(self.changed_options)

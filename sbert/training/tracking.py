@@ -71,6 +71,7 @@ class LogWindow:
     """
 
     losses: list[Tensor] = field(default_factory=list)
+    which: list[int] = field(default_factory=list)  # the number of the loss of each step
     norms: list[Tensor] = field(default_factory=list)
     rows: int = 0
     tokens: int = 0
