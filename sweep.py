@@ -16,7 +16,9 @@ from sbert.cli import parse_command
 from sbert.errors import one_line_errors
 from sbert.sweeps.config import SweepConfig
 
-FLAGS = {"dry_run": "List the runs and their states; run none."}
+FLAGS = {
+    "dry_run": "List the runs and their states, and check their data and model folders; run none."
+}
 
 
 def main(argv: list[str]) -> None:

@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 import jsonargparse
 import yaml
 
+from sbert.config_keys import check_keys
 from sbert.errors import InputError, require
+
+PARSER_FLAGS = ("help", "print_config")  # those of jsonargparse
 
 PACKAGES = ("sbert", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
@@ -135,10 +138,13 @@ def parse_command(
     """Parse the arguments of a command. `flags`: name and help of the options without a value.
 
     Raises:
-        InputError: an option or a YAML key that is given twice, an option before --config.
+        InputError: an option or a YAML key that is given twice or unknown, an option before
+            --config.
     """
     flags = flags or {}
     check_arguments(argv, flags)
+    for path in _config_files(argv):
+        check_keys(path, schema, flags)
     parser = make_parser(schema, program, usage, **lists)
     for name, text in flags.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
@@ -156,15 +162,17 @@ def check_arguments(argv: list[str], flags: Collection[str] = ()) -> None:
 
     Raises:
         InputError: an option or a YAML key that is given twice; an option before --config, whose
-            file would override it. Flags, which no file holds, may come first.
+            file may override it. Flags, which no file holds, may come first, --help and
+            --print_config too.
     """
     options = [word.partition("=")[0] for word in argv if word.startswith("--")]
     for option, count in Counter(options).items():
         require(count == 1 or option.endswith("+"), f"{option} is given {count} times")
     before = options[: options.index("--config")] if "--config" in options else []
     for option in before:
-        message = f"{option} comes before --config, whose file would override it"
-        require(option.removeprefix("--") in flags, f"{message}; put --config first")
+        message = f"{option} comes before --config, whose file may override it"
+        is_flag = option.removeprefix("--") in {*flags, *PARSER_FLAGS}
+        require(is_flag, f"{message}; put --config first")
     for path in _config_files(argv):
         check_yaml(path)
 

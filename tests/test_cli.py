@@ -56,6 +56,8 @@ def test_flags_may_come_before_the_file():
     check_arguments(["--dry_run", "--config", "x.yaml"], flags=["dry_run"])
     with pytest.raises(InputError, match="--dry_run comes before --config"):
         check_arguments(["--dry_run", "--config", "x.yaml"])
+    for flag in ("--print_config", "--print_config=skip_default", "--help"):
+        check_arguments([flag, "--config", "x.yaml"])
 
 
 def test_a_duplicate_key_in_yaml(tmp_path):

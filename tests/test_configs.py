@@ -99,7 +99,7 @@ def test_option_before_the_file_that_would_override_it(
     assert error.value.code == 2
     line = capsys.readouterr().err.strip()
     assert line == (
-        "train.py: error: --name comes before --config, whose file would override it; "
+        "train.py: error: --name comes before --config, whose file may override it; "
         "put --config first"
     )
 

@@ -79,7 +79,7 @@ class DatasetConfig:
     range: tuple[float, float] | None = None
     classes: list[str] | None = None
     source: str | None = None
-    where: dict[str, str] | None = None
+    where: dict[str, str | bool | int | float] | None = None
     limit: int | float | None = None
     limit_seed: int = 0
     beyond: int | float | None = None

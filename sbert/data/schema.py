@@ -227,7 +227,7 @@ def skip_reason(
         InputError: a field that is not a text, or is empty where `skip_empty` is off.
     """
     for column, value in (config.where or {}).items():
-        if str(line[column]) != value:
+        if not _is_value(line[column], value):
             return f"{column} is not {value}"
     if schema.task == "nli" and schema.label and str(line[schema.label]) in ("-", "-1"):
         return f"no gold label ({line[schema.label]})"
@@ -243,6 +243,16 @@ def skip_reason(
                 f"{location}: {column} is empty; fill it, or set skip_empty to skip such rows"
             )
     return None
+
+
+def _is_value(field: object, value: str | bool | int | float) -> bool:
+    """Whether a field has a value of `where`: the same number, or the same text.
+
+    The text of true may be True or TRUE.
+    """
+    if isinstance(value, bool):
+        return str(field).lower() == str(value).lower()
+    return field == value or str(field) == str(value)
 
 
 def check_text(column: str, text: object, location: str) -> None:

@@ -34,6 +34,10 @@ def limited_rows(
 
 def _row_count(n: int, value: int | float, option: str) -> int:
     """A number of rows, or a share of n below 1, as a number of rows."""
+    require(
+        not (isinstance(value, float) and value == 1),
+        f"{option} 1.0: write 1 for one row; for all rows leave {option} out",
+    )
     count = round(n * value) if 0 < value < 1 else value
     require(
         math.isfinite(count) and count >= 1 and count == int(count),

@@ -44,7 +44,8 @@ def read_cross_encoder_folder(
         )
         require(
             not backbone.modules,
-            f"{root}: a cross-encoder of several modules is not supported here",
+            f"{root}: a cross-encoder of several modules is not supported here: Transformer, "
+            f"{', '.join(name for name, _ in backbone.modules)}",
         )
     # where versions 6, 4 and 2 of sentence-transformers save it
     saved = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import transformers
 from huggingface_hub import snapshot_download
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer
+from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer
 
 from sbert.errors import InputError, require
 from sbert.models.adapters import ADAPTER_CONFIG, save_transformer
@@ -162,13 +162,20 @@ def read_config(path: Path) -> transformers.PretrainedConfig:
     With what the `config_args` of sentence_bert_config.json replace.
 
     Raises:
-        InputError: no config.json, no safetensors; `config_args` that the model does not have.
+        InputError: no config.json, no safetensors; a model that transformers does not have;
+            `config_args` that the model does not have.
     """
     require((path / "config.json").exists(), f"{path}: no config.json: not a model folder")
     others = sorted(file.name for file in path.glob("*.bin"))
     hint = f" (there is {others[0]}: convert it to safetensors)" if others else ""
     require(
         any(path.glob("*.safetensors")), f"{path}: no weights: model.safetensors is missing{hint}"
+    )
+    model_type = load_json(path / "config.json").get("model_type")
+    require(
+        model_type in CONFIG_MAPPING,
+        f"{path}: transformers {transformers.__version__} has no model type {model_type}, and code "
+        "that a folder brings is not executed",
     )
     options = read_transformer_settings(path).config_options
     config, unknown = AutoConfig.from_pretrained(
@@ -211,8 +218,10 @@ def load_weights(
         )
     missing = sorted(key for key in info["missing_keys"] if not may_miss(key, model))
     if missing:
+        hint = "; it is made for code of its own, which is not executed here"
         raise InputError(
             f"{path}: incomplete: {len(missing)} weights are missing, for example {missing[0]}"
+            f"{hint if hasattr(config, 'auto_map') else ''}"
         )
     return model.float()
 

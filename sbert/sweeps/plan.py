@@ -8,6 +8,7 @@ from typing import Any
 
 from sbert.atomic import file_name
 from sbert.cli import InnerParser, check_yaml, make_parser
+from sbert.config_keys import check_keys
 from sbert.data.leakage import check_held_out, check_names
 from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError, require
@@ -75,6 +76,7 @@ class SweepPlan:
         self.config = config
         self.parser = make_parser(TrainConfig, "train.py", "", InnerParser)
         check_yaml(Path(config.base))
+        check_keys(Path(config.base), TrainConfig)
         self.base = self.parser.parse_args(["--config", config.base]).as_dict()
         del self.base["config"]
         self._check_overlaps()

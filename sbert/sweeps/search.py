@@ -38,6 +38,7 @@ class SearchSweep(Sweep):
             f"{done} of {self.config.search.trials} trials done in {self.folder}, "
             f"of up to {len(self.example_runs)} runs each"
         )
+        check_inputs(self.example_runs)
 
     def run(self) -> None:
         check_inputs(self.example_runs)

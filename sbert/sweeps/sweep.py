@@ -50,7 +50,7 @@ class Sweep:
             figures.require_matplotlib(f"figure {config.figure}")
 
     def describe(self) -> None:
-        """Print the runs and their states."""
+        """Print the runs and their states, and check what `run` checks before the first run."""
         for run in self.runs:
             state = "to do"
             if run.done:
@@ -59,6 +59,11 @@ class Sweep:
                 state = "cut"
             print(f"{state:5}  {run.label}")
         print(f"{len(self.finished())} of {len(self.runs)} runs done in {self.folder}")
+        self._check_before_running()
+
+    def _check_before_running(self) -> None:
+        self.check_folder()
+        check_inputs([run for run in self.runs if not run.done])
 
     def check_folder(self) -> None:
         """Refuse a folder that holds runs of another configuration or of another sweep."""
@@ -89,8 +94,7 @@ class Sweep:
 
     def run(self) -> None:
         """Train the runs that are not done, and print the table."""
-        self.check_folder()
-        check_inputs([run for run in self.runs if not run.done])
+        self._check_before_running()
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = dataclasses.asdict(self.config)
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

@@ -102,6 +102,25 @@ def test_sick_as_published(put):
     assert rows.labels.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("value", "fields"),
+    [
+        (2012, ["2012", 2012, 2012.0]),
+        (0.5, ["0.5", 0.5]),
+        (True, [True, "true", "TRUE"]),
+        (False, ["False", False]),
+        ("2012", ["2012", 2012]),
+    ],
+)
+def test_where_compares_numbers_and_texts(put, value, fields):
+    pair = {"sentence1": "a", "sentence2": "b", "score": 1}
+    others = ["", "2013", "x", None]
+    path = as_json(put, *[pair | {"part": part} for part in [*fields, *others]])
+    rows = read_dataset(DatasetConfig(path, where={"part": value}))
+    assert rows.lines.tolist() == list(range(1, len(fields) + 1))
+    assert rows.skipped == {f"part is not {value}": len(others)}
+
+
 def test_stsb_multi_mt_as_published(put):
     path = put('"Ein Mann, alt","Ein ""Mann""",5.0\nA,B,1.0\n', "stsb-de-test.csv")
     rows = read_dataset(DatasetConfig(path, format="stsb-multi-mt", range=(0, 5)))

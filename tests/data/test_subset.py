@@ -41,7 +41,7 @@ def test_limit_by_hand():
     assert limited_rows(5, None, 0).tolist() == [0, 1, 2, 3, 4]
     assert limited_rows(5, 9, 0).tolist() == limited_rows(5, 5, 0).tolist() == [0, 1, 2, 3, 4]
     assert len(limited_rows(5, 1, 0)) == 1
-    assert len(limited_rows(5, 1.0, 0)) == 1, "1 is one row and not all of them: a share is below 1"
+    assert len(limited_rows(5, 1, 0)) == 1
     assert len(limited_rows(10, 0.5, 0)) == 5
 
 
@@ -67,6 +67,18 @@ def test_a_limit_keeps_rows_together(put):
     assert rows.sources == [f"s{i}" for i in numbers]
     np.testing.assert_allclose(rows.labels, np.array(numbers) / 50, rtol=1e-6)
     assert rows.skipped == {"beyond limit 0.2": 40}
+
+
+@pytest.mark.parametrize("option", ["limit", "beyond"])
+def test_one_as_a_fraction_is_refused(put, option):
+    path = put([PAIRS[0], *[["a", "b", "1"]] * 4])
+    assert refusal(path, **{option: 1.0}) == (
+        f"{option} 1.0: write 1 for one row; for all rows leave {option} out"
+    )
+    assert (
+        len(read_dataset(DatasetConfig(path, **{option: 1}))) == {"limit": 1, "beyond": 3}[option]
+    )
+    assert len(read_dataset(DatasetConfig(path, **{option: 2.0}))) == 2
 
 
 def test_a_limit_counts_usable_rows(put):
@@ -117,7 +129,7 @@ def test_shares_beyond_are_shares_of_the_whole_file():
     assert sorted([*train, *limited_rows(50, 0.5, 1, 0.8)]) == list(range(50)), (
         "no more than are left"
     )
-    assert len(limited_rows(50, None, 1, 1.0)) == 49, "1 is one row"
+    assert len(limited_rows(50, None, 1, 1)) == 49
 
 
 def test_the_seed_chooses_what_is_beyond():

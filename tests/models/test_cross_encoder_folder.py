@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from cross_encoder_checks import (
     IDENTITY,
     NLI,
@@ -21,10 +22,11 @@ from cross_encoder_checks import (
     softmax,
     weights_of,
 )
+from safetensors.torch import save_file
 from support import WEIGHTS, needs_weights
 from tiny_models import WORDS, write_classifier
 
-from sbert import CrossEncoder, InputError
+from sbert import CrossEncoder
 
 
 def test_new_head_forgets_the_activation(tmp_path):
@@ -406,17 +408,35 @@ def test_real_weights_go_both_ways(theirs, tmp_path):
     np.testing.assert_allclose(again.predict(some, precision="bf16"), found, atol=0.02)
 
 
-def test_a_cross_encoder_of_several_modules_is_refused(tiny_folder, tmp_path):
-    shutil.copytree(tiny_folder, tmp_path / "modular")
+@pytest.mark.parametrize("module", ["Pooling", "LogitScore"])
+def test_a_cross_encoder_of_several_modules_is_refused(tiny_folder, tmp_path, module):
+    """As Qwen3-Reranker is saved: a decoder, and the logits of "yes" and "no"."""
+    folder = tmp_path / "modular"
+    shutil.copytree(tiny_folder, folder)
     package = "sentence_transformers.models"
     modules = [
         {"idx": 0, "name": "0", "path": "", "type": f"{package}.Transformer"},
-        {"idx": 1, "name": "1", "path": "1_Pooling", "type": f"{package}.Pooling"},
+        {"idx": 1, "name": "1", "path": f"1_{module}", "type": f"{package}.{module}"},
     ]
-    (tmp_path / "modular/modules.json").write_text(json.dumps(modules), "utf-8")
-    facts = {"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.linear.Identity"}
-    (tmp_path / "modular/config_sentence_transformers.json").write_text(json.dumps(facts), "utf-8")
-    with pytest.raises(
-        InputError, match="a cross-encoder of several modules is not supported here"
-    ):
-        CrossEncoder.from_pretrained(tmp_path / "modular")
+    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+    change(folder / "config_sentence_transformers.json", model_type="CrossEncoder")
+    assert said_by(CrossEncoder.from_pretrained, folder) == (
+        f"{folder}: a cross-encoder of several modules is not supported here: Transformer, {module}"
+    )
+
+
+def test_a_model_of_code_of_its_own_is_refused(tmp_path):
+    """As jina-reranker is published."""
+    folder = write_classifier(tmp_path)
+    code = {"AutoModelForSequenceClassification": "modeling.OwnForSequenceClassification"}
+    change(folder / "config.json", model_type="own_bert", auto_map=code)
+    assert said_by(CrossEncoder.from_pretrained, folder) == (
+        f"{folder}: transformers {transformers.__version__} has no model type own_bert, and code "
+        "that a folder brings is not executed"
+    )
+    change(folder / "config.json", model_type="bert")
+    weights = {f"own.{name}": weight for name, weight in weights_of(folder).items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    said = said_by(CrossEncoder.from_pretrained, folder)
+    assert said.startswith(f"{folder}: incomplete: 41 weights are missing, for example ")
+    assert said.endswith("; it is made for code of its own, which is not executed here")

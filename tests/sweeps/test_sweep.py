@@ -221,6 +221,18 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(options, tmp_path, sweep_co
     assert [line.split()[0] for line in lines] == ["done", "cut", "done", "to", "2"]
 
 
+def test_a_dry_run_checks_what_the_runs_read(options, tmp_path, sweep_command, capsys):
+    base = Path(options["base"])
+    content = yaml.safe_load(base.read_text())
+    content["data"]["train"][0]["path"] = "nowhere.tsv"
+    base.write_text(yaml.safe_dump(content))
+    path = tmp_path / "sweep.yaml"
+    path.write_text(json.dumps(options))
+    assert "nowhere.tsv: no such file" in fails(
+        sweep_command, capsys, "--dry_run", "--config", path
+    )
+
+
 def test_a_flag_may_come_before_the_configuration(options, tmp_path, sweep_command, capsys):
     path = tmp_path / "sweep.yaml"
     path.write_text(json.dumps(options))
@@ -228,7 +240,7 @@ def test_a_flag_may_come_before_the_configuration(options, tmp_path, sweep_comma
     assert "0 of 2 runs done in" in capsys.readouterr().out
     assert not (tmp_path / "sweeps").exists()
     line = fails(sweep_command, capsys, "--jobs", 2, "--config", path)
-    assert "--jobs comes before --config, whose file would override it" in line
+    assert "--jobs comes before --config, whose file may override it" in line
 
 
 @pytest.mark.parametrize(("changes", "message"), [
