@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
@@ -15,9 +16,12 @@ from sbert.losses.cross_encoder import (
     LocalizedContrastiveLoss,
     MSELoss,
 )
+from sbert.losses.distillation import DistillKLDivLoss, MarginMSELoss
+from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
-from sbert.training.datasets import check_fit, check_labels, check_weights
+from sbert.training.config import DataConfig, ModelConfig, TrainConfig
+from sbert.training.datasets import check_fit, check_labels, check_weights, read_run_data
 
 
 def pairs(labels, task="sts", name="stsb-train", **options):
@@ -192,3 +196,20 @@ def test_datasets_with_other_classes_or_half_weighted():
         check_fit(SoftmaxLoss(), [a, b])
     with pytest.raises(InputError, match="weight"):
         check_weights([pairs(SCORES, weight=1.0), pairs(SCORES)], "proportional")
+
+
+@pytest.mark.parametrize(
+    "loss", [DistillKLDivLoss(), MarginMSELoss(), MultipleNegativesRankingLoss()]
+)
+def test_a_loss_leaves_out_the_scores_of_a_teacher_that_it_does_not_read(tmp_path, loss):
+    path = tmp_path / "flag.jsonl"
+    path.write_text(
+        '{"query": "q", "pos": ["p", "r"], "neg": ["n"], "pos_scores": [3, 2], "neg_scores": [1]}'
+    )
+    config = TrainConfig("run", ModelConfig("tiny"), DataConfig([DatasetConfig(str(path))]), loss)
+    [part] = read_run_data(config).parts
+    [rows] = part.train
+    assert rows.texts == [["q", "q"], ["p", "r"], ["n", "n"]]
+    assert (rows.labels is not None) == (loss.target == "margin")
+    if loss.target:
+        assert rows.labels.tolist() == [[2], [1]]
