@@ -12,14 +12,9 @@ from sbert.errors import require
 from sbert.models import st_folder
 from sbert.models.encoder import Encoder
 from sbert.models.json_files import prefix_errors
-from sbert.models.prompts import Prompted
+from sbert.models.prompts import Prompted, with_prompt
 from sbert.models.similarity import check_similarity, similarity
-from sbert.models.tokens import (
-    TextTokenizer,
-    TokenTable,
-    pad_rows,
-    without_prompts,
-)
+from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows, without_prompts
 from sbert.pooling import Dense, check_modes, pool
 from sbert.texts import list_texts, unique
 
@@ -233,19 +228,13 @@ class BiEncoder(Encoder, Prompted):
         self._require_finite(embeddings, "embedding of text", precision)
         return embeddings.contiguous().numpy()
 
-    def encode_query(
-        self, texts: Iterable[str], prompt: str | None = None, **options
-    ) -> np.ndarray:
-        """`encode` with the prompt "query" of the model, if it declares one, else without."""
-        prompt = self.query_prompt if prompt is None else prompt
-        return self.encode(texts, prompt=prompt, **options)
+    def encode_query(self, texts: Iterable[str], **options) -> np.ndarray:
+        """`encode` with `query_prompt`, unless its options name another."""
+        return self.encode(texts, **with_prompt(self.query_prompt, options))
 
-    def encode_document(
-        self, texts: Iterable[str], prompt: str | None = None, **options
-    ) -> np.ndarray:
-        """`encode` with the prompt "document" (else "passage", else "corpus"), else without."""
-        prompt = self.document_prompt if prompt is None else prompt
-        return self.encode(texts, prompt=prompt, **options)
+    def encode_document(self, texts: Iterable[str], **options) -> np.ndarray:
+        """`encode` with `document_prompt`, unless its options name another."""
+        return self.encode(texts, **with_prompt(self.document_prompt, options))
 
     def similarity(self, a: np.ndarray | Tensor, b: np.ndarray | Tensor) -> Tensor:
         """(Q, H), (N, H) -> (Q, N) by the similarity that the model declares."""

@@ -67,6 +67,12 @@ class Prompted:
         return self.prompts[declared[0]] if declared else ""
 
 
+def with_prompt(prompt: str, options: dict) -> dict:
+    """The options of `encode` with this prompt, unless they name one."""
+    names_one = any(options.get(name) is not None for name in ("prompt", "prompt_name"))
+    return options if names_one else options | {"prompt": prompt}
+
+
 def check_prompts(
     prompts: object, name: str | None = None, key: str = "default_prompt_name", place: str = ""
 ) -> dict[str, str]:

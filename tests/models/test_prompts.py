@@ -98,6 +98,8 @@ def test_a_prompt_is_put_before_each_text(tiny):
         (ours.encode_query(TEXTS), "query : "),
         (ours.encode_document(TEXTS), "passage : "),
         (by_name, "passage : "),
+        (ours.encode_query(TEXTS, prompt_name="document"), "passage : "),
+        (ours.encode_document(TEXTS, prompt="query : ", prompt_name=None), "query : "),
         (plain.encode(TEXTS, prompt="passage : "), "passage : "),
     ]:
         np.testing.assert_allclose(made, expected[prompt], atol=2e-6)
