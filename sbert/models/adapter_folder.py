@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sbert.errors import InputError, require
 from sbert.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, KEY_PREFIX, require_peft
 from sbert.models.hf_folder import locate_folder
-from sbert.models.json_files import load_json
+from sbert.models.json_files import load_json, require_weights
 
 _NOT_PEFT = ("auto_mapping", "peft_version")  # about the file, and of some versions of peft only
 
@@ -67,11 +67,7 @@ def _read_config(path: Path) -> dict:
     known = {*LoraConfig.__dataclass_fields__, *_NOT_PEFT} - {"megatron_config"}
     unknown = [name for name, value in config.items() if value and name not in known]
     require(not unknown, f"{path / ADAPTER_CONFIG}: unknown settings: {', '.join(unknown)}")
-    others = [file.name for file in path.glob("adapter_model*") if file.name != ADAPTER_WEIGHTS]
-    hint = f" (there is {others[0]}: convert it to safetensors)" if others else ""
-    require(
-        (path / ADAPTER_WEIGHTS).exists(), f"{path}: no weights: {ADAPTER_WEIGHTS} is missing{hint}"
-    )
+    require_weights(path, ADAPTER_WEIGHTS)
     return config
 
 

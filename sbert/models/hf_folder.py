@@ -22,6 +22,7 @@ from sbert.models.json_files import (
     load_json,
     name_folder_in_errors,
     read_transformer_settings,
+    require_weights,
 )
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
@@ -166,11 +167,7 @@ def read_config(path: Path) -> transformers.PretrainedConfig:
             `config_args` that the model does not have.
     """
     require((path / "config.json").exists(), f"{path}: no config.json: not a model folder")
-    others = sorted(file.name for file in path.glob("*.bin"))
-    hint = f" (there is {others[0]}: convert it to safetensors)" if others else ""
-    require(
-        any(path.glob("*.safetensors")), f"{path}: no weights: model.safetensors is missing{hint}"
-    )
+    require_weights(path)
     model_type = load_json(path / "config.json").get("model_type")
     require(
         model_type in CONFIG_MAPPING,

@@ -1,4 +1,4 @@
-"""The JSON files of a model folder, read and checked."""
+"""The JSON files of a model folder, read and checked, and whether its weights are there."""
 
 import contextlib
 import json
@@ -26,6 +26,22 @@ def load_json(path: Path, default: dict | None = None) -> dict:
 
 def dump_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+
+def require_weights(folder: Path, name: str = "model.safetensors") -> None:
+    """Refuse a folder without weights in safetensors, whole or in parts.
+
+    Raises:
+        InputError: there are none. Where there are pickled weights, it names what converts them.
+    """
+    stem = name.removesuffix(".safetensors")
+    pickled = sorted(file.name for file in folder.glob("*.bin"))
+    hint = ""
+    if pickled:
+        hint = f"; python tools/convert_weights.py {folder} makes it of {pickled[0]}"
+    require(
+        any(folder.glob(f"{stem}*.safetensors")), f"{folder}: no weights: {name} is missing{hint}"
+    )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sbert.errors import require
-from sbert.models.json_files import dump_json, load_json, name_folder_in_errors
+from sbert.models.json_files import (
+    dump_json,
+    load_json,
+    name_folder_in_errors,
+    require_weights,
+)
 from sbert.models.settings import HEAD, POOLING, check_settings, of_type
 from sbert.pooling import POOLING as MODES
 from sbert.pooling import Dense, LayerNorm, Normalize
@@ -87,7 +92,7 @@ def _read_head(name: str, path: Path) -> list[nn.Module]:
         return []
     module = LayerNorm(config["dimension"]) if name == "LayerNorm" else _make_dense(config, path)
     weights = path / "model.safetensors"
-    require(weights.exists(), f"{path}: no weights: model.safetensors is missing")
+    require_weights(path)
     module.load_state_dict(load_file(weights))
     return [module]
 

@@ -268,8 +268,8 @@ def test_pickled_weights_alone_are_refused(tmp_path):
     folder = write_classifier(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     assert said_by(CrossEncoder.from_pretrained, folder) == (
-        f"{folder}: no weights: model.safetensors is missing "
-        "(there is pytorch_model.bin: convert it to safetensors)"
+        f"{folder}: no weights: model.safetensors is missing; "
+        f"python tools/convert_weights.py {folder} makes it of pytorch_model.bin"
     )
 
 

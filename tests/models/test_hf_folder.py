@@ -37,7 +37,7 @@ BROKEN = {
     ),
     "pickled weights": (
         pickled_only(""),
-        "model.safetensors is missing (there is pytorch_model.bin: convert it to safetensors)",
+        "model.safetensors is missing; python tools/convert_weights.py ",
     ),
     "weights cut short": (
         lambda root: replace("model.safetensors", (root / "model.safetensors").read_bytes()[:5000])(
