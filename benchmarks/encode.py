@@ -44,9 +44,9 @@ def main() -> None:
         "sbert, auto": lambda: ours.encode(texts),
         "sbert, fp32": lambda: ours.encode(texts, precision="fp32"),
         "sentence-transformers": lambda: theirs.encode(texts, show_progress_bar=False),
-        "sentence-transformers, bf16": lambda: low.encode(
-            texts, show_progress_bar=False, convert_to_tensor=True
-        ).float(),
+        "sentence-transformers, bf16": lambda: (
+            low.encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu()
+        ),
     }
     reference = theirs.encode(texts, show_progress_bar=False)
     seconds: dict[str, list[float]] = {name: [] for name in runs}

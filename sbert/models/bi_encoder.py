@@ -188,7 +188,7 @@ class BiEncoder(Encoder, Prompted):
         precision: Precision = "auto",
         normalize: bool = False,
         progress: bool | None = False,
-        batch_tokens: int = 4096,
+        batch_tokens: int | None = None,
         *,
         prompt: str | None = None,
         prompt_name: str | None = None,
@@ -204,7 +204,8 @@ class BiEncoder(Encoder, Prompted):
                 bf16 keeps the cosine to the fp32 embedding above 0.9995.
             normalize: scale every embedding to length 1, after `truncate_dim`.
             progress: show a bar, in tokens; None: only on a terminal.
-            batch_tokens: tokens in a batch at most, padding included.
+            batch_tokens: tokens in a batch at most, padding included; None: 4,096 on a CPU, 65,536
+                elsewhere.
             prompt: put before each text; "": none.
             prompt_name: a name in `prompts`, instead. Neither: the default prompt, if any.
             truncate_dim: numbers that an embedding keeps, its first; None: as the model declares.

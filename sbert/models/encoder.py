@@ -19,6 +19,10 @@ from sbert.errors import InputError
 from sbert.models.families import FP32_ONLY, READS_PADDING
 from sbert.models.tokens import BaseTokenizer, TokenTable, token_batches
 
+# of a batch at inference: what fits a CPU's cache, and what fills an accelerator
+BATCH_TOKENS_CPU = 4096
+BATCH_TOKENS_ACCELERATOR = 65_536
+
 # up to this length plain attention is faster on a CPU than torch's fused kernel
 EAGER_MAX_TOKENS = 48
 
@@ -120,13 +124,19 @@ class Encoder(nn.Module, abc.ABC):
         rows: np.ndarray,
         precision: Precision,
         progress: bool | None,
-        batch_tokens: int,
+        batch_tokens: int | None,
     ) -> Tensor:
         """`forward` on rows (N, C), in batches of `batch_tokens` -> (N, dim), fp32 on the CPU.
 
         Rows of a model whose results would depend on padding are batched with their equals.
+
+        Args:
+            batch_tokens: None: BATCH_TOKENS_CPU or BATCH_TOKENS_ACCELERATOR.
         """
         device = self.device
+        if batch_tokens is None:
+            on_cpu = device.type == "cpu"
+            batch_tokens = BATCH_TOKENS_CPU if on_cpu else BATCH_TOKENS_ACCELERATOR
         weights = self._weights_in(self.resolve_precision(precision))
         lengths = self.lengths(table, rows)  # (N,)
         # results stay on the device until the end: one transfer, and no batch waits for another's

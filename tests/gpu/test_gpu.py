@@ -38,7 +38,7 @@ def test_the_gpu_is_the_default_device():
     assert default_device().type == "cuda"
 
 
-@pytest.mark.parametrize("family", named(PRESENT))
+@pytest.mark.parametrize("family", named(f for f in PRESENT if f.encodes))
 def test_embeddings_are_those_of_the_cpu(family, tmp_path):
     model = BiEncoder.from_pretrained(write_encoder(family, tmp_path), family.pooling)
     right = model.encode(TEXTS, precision="fp32")
@@ -51,7 +51,9 @@ def test_embeddings_are_those_of_the_cpu(family, tmp_path):
         assert (right * low).sum(axis=1).min() > least, precision
 
 
-@pytest.mark.parametrize("family", named(f for f in PRESENT if f.has_classifier))
+@pytest.mark.parametrize(
+    "family", named(f for f in PRESENT if f.has_classifier and f.name != "XLNet")
+)
 def test_scores_are_those_of_the_cpu(family, tmp_path):
     model = CrossEncoder.from_pretrained(write_classifier(family, tmp_path))
     right = model.predict(PAIRS, logits=True, precision="fp32")
