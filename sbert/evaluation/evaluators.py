@@ -112,7 +112,6 @@ def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
 
 def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
     """Search of a whole corpus: nDCG@10 by trec_eval's formula, as BEIR (arXiv 2104.08663)."""
-    report.notes += [f"{rows.name}: {note}" for note in rows.notes]
     own = rows.own_documents
     exclude = None if own is None else own[:, None]  # (Q, 1)
     _, report.retrieved = scorer.search(rows.texts, report.prompt_texts, scorer.depth, exclude)
@@ -164,6 +163,7 @@ def evaluate_rows(
     check_supported(rows, scorer)
     report = Report(rows.name, rows.task, len(rows), score_name=scorer.score_name)
     report.prompts = [NO_PROMPT] * len(rows.texts) if prompts is None else list(prompts)
+    report.notes += [f"{rows.name}: {note}" for note in rows.notes]
     reason = undefined_metric(rows)
     if reason:
         report.notes.append(reason)
