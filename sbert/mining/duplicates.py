@@ -1,11 +1,11 @@
 """Exact duplicates of a collection: one vector with a count, which is searched once.
 
-Rows are duplicates if their texts are equal, or their vectors scaled to length 1. Their cosine is 1
-by definition, where rounding would make it 0.99999994 and lose it at a threshold of 1. A vector of
-zeros, whose cosine with any other is 0, has no duplicate but by its text.
+Rows are duplicates if their texts or their vectors are equal. Their cosine is 1 by definition,
+where rounding would make it 0.99999994 and lose it at a threshold of 1. A vector of zeros, whose
+cosine with any other is 0, has no duplicate but by its text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -153,16 +153,43 @@ def find_duplicates(vectors: VectorSet, texts: Sequence[str] = ()) -> Duplicates
     """The exact duplicates among N vectors, and the texts that they belong to, if there are some.
 
     Raises:
-        InputError: NaN or infinity in a vector.
+        InputError: there are duplicates, and NaN or infinity in a vector.
     """
     of_texts = Duplicates(unique(texts)[1] if texts else np.arange(len(vectors)))
-    _, group = unique(_row_keys(vectors, of_texts.first))
-    return Duplicates(group[of_texts.group])
+    first = _first_equal_rows(vectors.vectors, of_texts.first)
+    group = np.unique(first, return_inverse=True)[1]
+    duplicates = Duplicates(group[of_texts.group])
+    for part in blocks_of(len(vectors) if duplicates.exist else 0, ROWS_AT_ONCE):
+        vectors.load(part)  # names a bad vector by its own number, which later ones are not
+    return duplicates
 
 
-def _row_keys(vectors: VectorSet, rows: np.ndarray) -> Iterator[bytes | int]:
-    """A key of each of these rows, equal where the scaled vectors are: a hash of 128 bits."""
+def _first_equal_rows(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
+    """For each of these rows (R,) the first of them that is equal, for zeros the row itself."""
+    generator = np.random.default_rng(0)
+    weights = generator.integers(2**63, size=vectors.shape[1]).astype(np.uint64)
+    sums = np.empty(len(rows), np.uint64)
     for part in blocks_of(len(rows), ROWS_AT_ONCE):
-        loaded = vectors.load(rows[part]).cpu().numpy() + 0.0  # -0 becomes 0
-        for row, vector in zip(rows[part].tolist(), loaded, strict=True):
-            yield blake2b(vector, digest_size=16).digest() if vector.any() else row
+        bits = _bits(vectors[rows[part]])
+        # the lowest bits are zero unless the vectors are float64
+        sums[part] = (bits >> np.uint64(20)) @ weights
+    # equal rows have equal sums; of unlike ones few have
+    _, index, counts = np.unique(sums, return_inverse=True, return_counts=True)
+    suspects = np.flatnonzero(counts[index] > 1)
+    first = rows.copy()
+    seen: dict[bytes, int] = {}
+    for part in blocks_of(len(suspects), ROWS_AT_ONCE):
+        chosen = suspects[part]
+        for place, row in zip(chosen.tolist(), _bits(vectors[rows[chosen]]), strict=True):
+            if row.any():
+                key = blake2b(row, digest_size=16).digest()
+                first[place] = seen.setdefault(key, rows[place])
+    return first
+
+
+def _bits(part: Vectors) -> np.ndarray:
+    """The numbers of vectors (R, H) as float64, bit by bit, uint64."""
+    if isinstance(part, np.memmap):
+        part = np.array(part)  # writable, as torch wants it
+    # -0 becomes 0
+    return (torch.as_tensor(part).double() + 0.0).cpu().numpy().view(np.uint64)

@@ -1,6 +1,7 @@
 """Exact duplicates: by text or by vector, in groups that are numbered by their first rows."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from mine_inputs import TEXTS, table, write_texts
 from vectors import generator
 
+from sbert import InputError
 from sbert.mining.duplicates import Duplicates, find_duplicates
 from sbert.mining.exact import VectorSet
+from sbert.mining.similar_pairs import similar_pairs
 
 
 def groups_of(vectors, texts=()):
@@ -17,11 +20,33 @@ def groups_of(vectors, texts=()):
     return find_duplicates(vectors, texts).group.tolist()
 
 
-def test_by_vector():
-    vectors = torch.tensor([[1.0, 2], [0, 0], [3, 1], [2, 4], [0, -0.0], [3, 1], [1, 2.000001]])
-    assert groups_of(vectors) == [0, 1, 2, 0, 3, 2, 4]
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_by_vector(dtype):
+    vectors = [[1.0, 2], [0, 0], [3, 1], [1, 2], [0, -0.0], [3, 1], [1, 2.0625], [2, 4]]
+    vectors = torch.tensor(vectors, dtype=dtype)
+    assert groups_of(vectors) == [0, 1, 2, 0, 3, 2, 4, 5]
     assert groups_of(torch.tensor([[0.0, 1], [-0.0, 1]])) == [0, 0]
     assert groups_of(torch.empty(0, 2)) == []
+
+
+def test_vectors_that_differ_in_the_last_digit():
+    vectors = torch.ones(3, 2, dtype=torch.float64)
+    vectors[1, 0] += 2**-52
+    assert groups_of(vectors) == [0, 1, 0]
+
+
+def test_vectors_of_one_hash_are_compared(monkeypatch):
+    """Weights of zero make all sums equal."""
+    zeros = SimpleNamespace(integers=lambda high, size: np.zeros(size, np.int64))
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: zeros)
+    vectors = torch.tensor([[1.0, 2], [2, 1], [1, 2], [0, 0], [0, 0]])
+    assert groups_of(vectors) == [0, 1, 0, 2, 3]
+
+
+def test_a_bad_vector_has_its_own_number():
+    vectors = torch.tensor([[1.0, 2], [1, 2], [3, 1], [np.nan, 0], [1, 2]])
+    with pytest.raises(InputError, match="vector 3 contains NaN or infinity"):
+        similar_pairs(vectors)
 
 
 def test_by_text_where_the_vectors_differ():

@@ -15,9 +15,9 @@ from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
 def plain(vectors, threshold=None, limit=500_000):
     """A loop over pairs: fp64 products, rounded to fp32, 1 for equal vectors and at most 1 for
     others; by score, then by index."""
-    vectors = scaled(vectors).double()
+    given, vectors = vectors, scaled(vectors).double()
     products = (vectors @ vectors.T).float().clamp(-1, 1)
-    products[(vectors[:, None] == vectors).all(-1) & vectors.any(-1)] = 1
+    products[(given[:, None] == given).all(-1) & given.any(-1)] = 1
     found = []
     for i in range(len(vectors)):
         for j in range(i + 1, len(vectors)):
@@ -90,8 +90,8 @@ def test_exact_duplicates_reach_any_threshold(precision):
     vectors = vectors_of(1, count=60, width=5)
     own = (scaled(vectors).double() ** 2).sum(1).float()
     assert (own < 1).any()
-    doubled = torch.cat([vectors, vectors, 2 * vectors])
-    scores, pairs = similar_pairs(doubled, threshold=1.0, precision=precision)
+    thrice = vectors.repeat(3, 1)
+    scores, pairs = similar_pairs(thrice, threshold=1.0, precision=precision)
     assert scores.tolist() == [1.0] * 180
     assert pairs.tolist() == sorted(
         pair for i in range(60) for pair in ([i, i + 60], [i, i + 120], [i + 60, i + 120])
