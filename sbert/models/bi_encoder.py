@@ -11,6 +11,7 @@ from sbert.device import Precision
 from sbert.errors import require
 from sbert.models import st_folder
 from sbert.models.encoder import Encoder
+from sbert.models.frozen import freeze_pooler
 from sbert.models.json_files import prefix_errors
 from sbert.models.prompts import Prompted, with_prompt
 from sbert.models.similarity import check_similarity, similarity
@@ -140,7 +141,7 @@ class BiEncoder(Encoder, Prompted):
         size = self.truncate_dim if truncate_dim is None else truncate_dim
         size = self.dim if size is None else size
         require(
-            isinstance(size, int) and 1 <= size <= self.dim,
+            type(size) is int and 1 <= size <= self.dim,
             f"truncate_dim {size!r}: the model's embeddings have 1 to {self.dim} numbers",
         )
         return size
@@ -244,13 +245,3 @@ class BiEncoder(Encoder, Prompted):
     def save_pretrained(self, path: str | Path) -> None:
         """Save a folder that sentence-transformers 2 to 6 also load, with the same embeddings."""
         st_folder.write_st_folder(path, self)
-
-
-def freeze_pooler(transformer: nn.Module) -> None:
-    """Freeze the pooler of BERT and its relatives, which no output of a bi-encoder depends on.
-
-    The results do not change. Without this, every process of a parallel run would wait for its
-    gradient.
-    """
-    if getattr(transformer, "pooler", None) is not None:
-        transformer.pooler.requires_grad_(False)

@@ -30,3 +30,13 @@ def _part(name: str) -> str:
     words = name.split(".")
     numbers = [i for i, word in enumerate(words) if word.isdigit()]
     return ".".join(words[: numbers[0] + 1 if numbers else 1])
+
+
+def freeze_pooler(transformer: nn.Module) -> None:
+    """Freeze the pooler of BERT and its relatives, which no output of a bi-encoder depends on.
+
+    The results do not change. Without this, every process of a parallel run would wait for its
+    gradient.
+    """
+    if getattr(transformer, "pooler", None) is not None:
+        transformer.pooler.requires_grad_(False)

@@ -83,15 +83,19 @@ _PROCESSING = {
 # options of AutoTokenizer.from_pretrained, to which they are passed
 _TOKENIZER = dict.fromkeys(
     (
-        *("model_max_length", "truncation_side", "padding_side", "model_input_names"),
-        *("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space"),
+        *("model_input_names", "do_lower_case", "strip_accents", "tokenize_chinese_chars"),
+        *("add_prefix_space", "padding_side"),
         *("add_bos_token", "add_eos_token", "legacy", "fix_mistral_regex"),
         *("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token"),
         *("mask_token", "additional_special_tokens", "extra_special_tokens"),
         *("clean_up_tokenization_spaces", "trust_remote_code"),
     ),
     anything,
-) | {"use_fast": only(True, None)}
+) | {
+    "model_max_length": of_type(int),
+    "truncation_side": only("left", "right"),
+    "use_fast": only(True, None),
+}
 
 # options of AutoModel.from_pretrained; no result depends on them, but for rounding
 _MODEL = dict.fromkeys(

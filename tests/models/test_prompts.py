@@ -138,7 +138,7 @@ def test_a_prompt_that_is_not_declared(tiny):
         declare(tiny, prompts={"query": 3})
 
 
-@pytest.mark.parametrize("size", [0, 33, -1])
+@pytest.mark.parametrize("size", [0, 33, -1, True])
 def test_truncate_dim_above_the_size(tiny, size):
     said = f"truncate_dim {size}: the model's embeddings have 1 to 32 numbers"
     with pytest.raises(InputError, match=said):

@@ -144,7 +144,11 @@ REFUSED = {
     "query_expansion": (bert(query_expansion={"length": 32}), "query_expansion is {'length': 32}"),
     "another tokenizer": (
         bert(tokenizer_args={"subfolder": "other"}),
-        f"{BERT}: tokenizer_args: setting 'subfolder' is not understood; known: model_max_length",
+        f"{BERT}: tokenizer_args: setting 'subfolder' is not understood; known: model_input_names",
+    ),
+    "a length that is no number": (
+        bert(tokenizer_args={"model_max_length": "512"}),
+        "tokenizer_args: model_max_length is '512', not of type int",
     ),
     "a slow tokenizer": (bert(tokenizer_args={"use_fast": False}), "use_fast is False"),
     "other weights": (bert(model_args={"variant": "fp16"}), "model_args: setting 'variant'"),
