@@ -27,9 +27,8 @@ from sbert.data.schema import (
     line_rows,
     prompt_names,
     required_columns,
-    skip_reason,
 )
-from sbert.data.subset import check_folds, rows_in_part, select_rows
+from sbert.data.subset import check_folds, rows_in_part, select_rows, skip_reason
 from sbert.errors import require
 
 

@@ -218,43 +218,6 @@ def _text_fields(line: dict, schema: Schema, location: str) -> list[TextField]:
     return fields
 
 
-def skip_reason(
-    line: dict, texts: list[TextField], schema: Schema, config: DatasetConfig, location: str
-) -> str | None:
-    """Why a line is skipped on purpose; None if its row is used.
-
-    Raises:
-        InputError: a field that is not a text, or is empty where `skip_empty` is off.
-    """
-    for column, value in (config.where or {}).items():
-        if not _is_value(line[column], value):
-            return f"{column} is not {value}"
-    if schema.task == "nli" and schema.label and str(line[schema.label]) in ("-", "-1"):
-        return f"no gold label ({line[schema.label]})"
-    for index, (column, text) in enumerate(texts):
-        optional = index > 2  # a row may lack negatives after the first
-        if optional and text is None:
-            continue
-        check_text(column, text, location)
-        if not optional and not text.strip():
-            if config.skip_empty:
-                return f"empty {column}"
-            raise InputError(
-                f"{location}: {column} is empty; fill it, or set skip_empty to skip such rows"
-            )
-    return None
-
-
-def _is_value(field: object, value: str | bool | int | float) -> bool:
-    """Whether a field has a value of `where`: the same number, or the same text.
-
-    The text of true may be True or TRUE.
-    """
-    if isinstance(value, bool):
-        return str(field).lower() == str(value).lower()
-    return field == value or str(field) == str(value)
-
-
 def check_text(column: str, text: object, location: str) -> None:
     """Raise `InputError` unless a field is a string."""
     if not isinstance(text, str):

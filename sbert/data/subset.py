@@ -1,4 +1,6 @@
-"""Which rows of a dataset are used: its `limit`, `limit_seed` and `beyond`, and its folds."""
+"""Which rows of a dataset are used: those that are not skipped, its `limit`, `limit_seed` and
+`beyond`, and its folds.
+"""
 
 import math
 from collections import Counter
@@ -6,8 +8,45 @@ from collections import Counter
 import numpy as np
 
 from sbert.data.config import DatasetConfig
-from sbert.data.schema import ROW
-from sbert.errors import require
+from sbert.data.schema import ROW, Schema, TextField, check_text
+from sbert.errors import InputError, require
+
+
+def skip_reason(
+    line: dict, texts: list[TextField], schema: Schema, config: DatasetConfig, location: str
+) -> str | None:
+    """Why a line is skipped on purpose; None if its row is used.
+
+    Raises:
+        InputError: a field that is not a text, or is empty where `skip_empty` is off.
+    """
+    for column, value in (config.where or {}).items():
+        if not _is_value(line[column], value):
+            return f"{column} is not {value}"
+    if schema.task == "nli" and schema.label and str(line[schema.label]) in ("-", "-1"):
+        return f"no gold label ({line[schema.label]})"
+    for index, (column, text) in enumerate(texts):
+        optional = index > 2  # a row may lack negatives after the first
+        if optional and text is None:
+            continue
+        check_text(column, text, location)
+        if not optional and not text.strip():
+            if config.skip_empty:
+                return f"empty {column}"
+            raise InputError(
+                f"{location}: {column} is empty; fill it, or set skip_empty to skip such rows"
+            )
+    return None
+
+
+def _is_value(field: object, value: str | bool | int | float) -> bool:
+    """Whether a field has a value of `where`: the same number, or the same text.
+
+    The text of true may be True or TRUE.
+    """
+    if isinstance(value, bool):
+        return str(field).lower() == str(value).lower()
+    return field == value or str(field) == str(value)
 
 
 def limited_rows(
