@@ -7,6 +7,7 @@ from scipy import sparse
 from torch import Tensor
 
 from sbert.mining.exact import Vectors, VectorSet, blocks_of
+from sbert.mining.queries import Exclude, check_search, exclusion_matrix
 
 DISTANCES = {"euclidean": 2.0, "manhattan": 1.0}  # the p of (sum_h |q_h - c_h|^p)^(1/p)
 
@@ -61,3 +62,20 @@ def nearest(
             scores[rows] = merged[:, :k]
             indices[rows] = places.gather(1, order[:, :k])
     return scores.float(), indices.masked_fill(scores.isneginf(), -1)
+
+
+class DistanceCorpus:
+    """What is searched by a distance, a name in `DISTANCES`; `top_k` is that of `Corpus`."""
+
+    def __init__(self, vectors: Vectors, distance: str, device: torch.device | str = "cpu"):
+        self.vectors = vectors
+        self.distance = distance
+        self.device = device
+
+    def top_k(
+        self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
+    ) -> tuple[Tensor, Tensor]:
+        """The k nearest for each query: negative distances (Q, k) and indices (Q, k)."""
+        check_search(queries, self.vectors, k)
+        excluded = exclusion_matrix(exclude, len(queries), len(self.vectors))
+        return nearest(queries, self.vectors, k, excluded, self.distance, self.device)

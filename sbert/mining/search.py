@@ -13,19 +13,17 @@ So the result is exact, whatever the data, the precision and the block sizes. do
 explains each step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
-from sbert.errors import InputError, require
-from sbert.mining.distances import DISTANCES, nearest
+from sbert.errors import require
+from sbert.mining.distances import DISTANCES, DistanceCorpus
 from sbert.mining.exact import (
     CorpusBlock,
     ExactScorer,
@@ -38,8 +36,7 @@ from sbert.mining.exact import (
     round_queries,
     score_error,
 )
-
-Exclude = np.ndarray | Sequence[Sequence[int]] | None
+from sbert.mining.queries import Exclude, check_search, exclusion_matrix
 
 SPARE = 24  # candidates beyond k: enough to certify the near ties of real sentences
 
@@ -69,23 +66,17 @@ def top_k(
 
 
 def make_corpus(
-    vectors: Vectors, similarity: str = "cosine", precision: Precision = "auto", *options
+    vectors: Vectors,
+    similarity: str = "cosine",
+    precision: Precision = "auto",
+    device: torch.device | str = "cpu",
+    query_block: int | None = None,
+    corpus_block: int = 131_072,
 ) -> "Corpus | DistanceCorpus":
     """What serves several searches of a corpus (N, H), by any similarity."""
     if similarity in DISTANCES:
-        return DistanceCorpus(vectors, similarity, *options[:1])
-    return Corpus(vectors, similarity, precision, *options)
-
-
-def check_search(queries: Vectors, corpus: Vectors, k: int) -> None:
-    """Refuse an empty corpus, k below 1, and shapes that do not fit."""
-    require(len(corpus), "top_k: the corpus is empty")
-    require(k >= 1, f"top_k: k is {k}; it must be 1 or more")
-    require(
-        queries.ndim == corpus.ndim == 2 and queries.shape[1] == corpus.shape[1],
-        f"top_k: queries and corpus are {tuple(queries.shape)} and {tuple(corpus.shape)}; "
-        "they must be (Q, H) and (N, H)",
-    )
+        return DistanceCorpus(vectors, similarity, device)
+    return Corpus(vectors, similarity, precision, device, query_block, corpus_block)
 
 
 class Corpus:
@@ -170,48 +161,6 @@ class Corpus:
         for part in blocks_of(len(uncertified), UNCERTIFIED_QUERIES):
             search.search_exactly(uncertified[part])
         return search.scores, search.indices.masked_fill(search.scores.isneginf(), -1)
-
-
-class DistanceCorpus:
-    """What is searched by a distance, a name in `DISTANCES`; `top_k` is that of `Corpus`."""
-
-    def __init__(self, vectors: Vectors, distance: str, device: torch.device | str = "cpu"):
-        self.vectors = vectors
-        self.distance = distance
-        self.device = device
-
-    def top_k(
-        self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
-    ) -> tuple[Tensor, Tensor]:
-        """The k nearest for each query: negative distances (Q, k) and indices (Q, k)."""
-        check_search(queries, self.vectors, k)
-        excluded = exclusion_matrix(exclude, len(queries), len(self.vectors))
-        return nearest(queries, self.vectors, k, excluded, self.distance, self.device)
-
-
-def exclusion_matrix(exclude: Exclude, query_count: int, corpus_count: int) -> sparse.csr_array:
-    """(Q, N) bool: True where a query excludes a vector."""
-    if exclude is None:
-        return sparse.csr_array((query_count, corpus_count), dtype=bool)
-    require(
-        len(exclude) == query_count,
-        f"top_k: exclude has {len(exclude)} entries for {query_count} queries",
-    )
-    if isinstance(exclude, np.ndarray):
-        row, entry = np.nonzero(exclude != -1)
-        column = exclude[row, entry]
-    else:
-        row = np.repeat(np.arange(query_count), np.fromiter(map(len, exclude), int))
-        column = np.fromiter(chain.from_iterable(exclude), int)
-    outside = (column < 0) | (column >= corpus_count)
-    if outside.any():
-        first = outside.argmax()
-        raise InputError(
-            f"top_k: query {row[first]} excludes {column[first]}; "
-            f"the corpus has 0 to {corpus_count - 1}"
-        )
-    present = np.ones(len(row), bool)
-    return sparse.csr_array((present, (row, column)), (query_count, corpus_count))
 
 
 class TopKSearch:

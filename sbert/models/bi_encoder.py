@@ -141,7 +141,7 @@ class BiEncoder(Encoder, Prompted):
         size = self.truncate_dim if truncate_dim is None else truncate_dim
         size = self.dim if size is None else size
         require(
-            type(size) is int and 1 <= size <= self.dim,
+            isinstance(size, int) and size is not True and 1 <= size <= self.dim,
             f"truncate_dim {size!r}: the model's embeddings have 1 to {self.dim} numbers",
         )
         return size
