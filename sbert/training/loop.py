@@ -154,9 +154,9 @@ class Training:
         total = torch.zeros((), device=self.accelerator.device)
         for i, (batch, weight) in enumerate(parts):
             with sync_gradients(self.accelerator, self.wrapped, enabled=i == len(parts) - 1):
-                loss = self.wrapped(batch, which) * weight
-                self.accelerator.backward(loss)
-            total += loss.detach()
+                value = self.wrapped(batch, which) * weight
+                self.accelerator.backward(value)
+            total += value.detach()
         return total
 
     def load_parts(
@@ -204,11 +204,7 @@ class Training:
             "padding": 1 - window.tokens / window.padded_tokens,
             "epoch": step / self.steps_per_epoch,
         }
-        for which, name in enumerate(self.names):
-            own = losses[[used == which for used in window.which]]
-            if len(own):
-                values[f"loss/{name}"] = own.mean().item()
-        self.tracker.log_training(step, values)
+        self.tracker.log_training(step, values | window.means_by_name(losses, self.names))
         self.tracker.update_bar(step, values["loss"], values["pairs_per_second"])
         self.window = LogWindow()
 

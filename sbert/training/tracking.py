@@ -78,6 +78,15 @@ class LogWindow:
     padded_tokens: int = 0  # tokens and padding
     start: float = field(default_factory=time.perf_counter)
 
+    def means_by_name(self, losses: Tensor, names: Sequence[str]) -> dict[str, float]:
+        """The mean of the steps of each loss that had any, of losses (steps,)."""
+        means = {}
+        for number, name in enumerate(names):
+            own = losses[[which == number for which in self.which]]
+            if len(own):
+                means[f"loss/{name}"] = own.mean().item()
+        return means
+
 
 class Tracker:
     """Records a run. Only the active tracker, that of the main process, writes anything.
