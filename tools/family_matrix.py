@@ -3,7 +3,7 @@
     python tools/family_matrix.py [NAME ...]
 
 Builds a tiny random model of every family, or of those named, and runs the checks of
-`family_checks.py`. Takes a minute.
+`family_checks.py` and `family_classifier_checks.py`. Takes a minute.
 """
 
 import argparse
@@ -18,13 +18,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import transformers
 from families import FAMILIES, Family
 from family_checks import (
-    CLASSIFIER_CHECKS,
     ENCODER_CHECKS,
     Check,
     equals_sentence_transformers,
     has_sentence_transformers,
-    pairs_equal_sentence_transformers,
 )
+from family_classifier_checks import CLASSIFIER_CHECKS, pairs_equal_sentence_transformers
 
 NEEDS_SENTENCE_TRANSFORMERS = (equals_sentence_transformers, pairs_equal_sentence_transformers)
 

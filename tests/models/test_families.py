@@ -9,7 +9,7 @@ from tiny_models import write_tiny
 from transformers import AutoConfig
 
 from sbert import BiEncoder, InputError
-from sbert.models.families import NO_LIMIT, count_positions
+from sbert.models.families import NO_LIMIT
 
 BY_NAME = {family.name: family for family in FAMILIES}
 ENCODERS = [family for family in FAMILIES if family.encodes]
@@ -67,12 +67,6 @@ def test_a_model_that_cannot_be_cut(tmp_path):
 
 
 # positions
-
-
-@pytest.mark.parametrize("family", ENCODERS, ids=lambda family: family.name)
-def test_positions_of_a_table(family, tmp_path):
-    model = BiEncoder.from_pretrained(write(family.name, tmp_path)).transformer
-    assert count_positions(model) == (family.positions or NO_LIMIT)
 
 
 def test_no_limit_of_the_tokenizer_is_none_of_the_model(tmp_path):
