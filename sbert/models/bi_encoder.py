@@ -243,5 +243,8 @@ class BiEncoder(Encoder, Prompted):
         return similarity(a, b, self.similarity_fn_name)
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Save a folder that sentence-transformers 2 to 6 also load, with the same embeddings."""
+        """Save a folder that sentence-transformers loads with the same embeddings, too.
+
+        docs/models.md says which versions.
+        """
         st_folder.write_st_folder(path, self)

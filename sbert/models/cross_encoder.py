@@ -234,7 +234,8 @@ class CrossEncoder(Encoder):
     def save_pretrained(self, path: str | Path) -> None:
         """Save a sequence-classification folder.
 
-        This class, transformers, and sentence-transformers 2 to 6 load it with the same scores.
+        This class, transformers and sentence-transformers load it with the same scores;
+        docs/models.md says which versions.
         """
         write_cross_encoder_folder(
             path, self.transformer, self.tokenizer, self.max_length, self.activation

@@ -24,6 +24,7 @@ from sbert.models.json_files import (
     read_transformer_settings,
     require_weights,
 )
+from sbert.models.tokenizer_files import save_tokenizer
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 # what transformers, sentence-transformers and this package read of a model's folder
@@ -232,10 +233,7 @@ def save_backbone(root: Path, transformer: nn.Module, tokenizer, max_length: int
     remove_model(root)
     with quiet_transformers():
         save_transformer(root, transformer)
-    tokenizer.model_max_length = max_length
-    # without this it saves only the side that it was made with
-    tokenizer.init_kwargs["truncation_side"] = tokenizer.truncation_side
-    tokenizer.save_pretrained(root)
+    save_tokenizer(root, tokenizer, max_length)
 
 
 def remove_model(root: Path) -> None:

@@ -2,7 +2,7 @@
 
 Read: a Hugging Face folder; the 2.x layout (modules.json, 1_Pooling, 2_Dense, 3_Normalize,
 sentence_bert_config.json); the 6.x layout, which renamed the keys. Written: the 2.x layout, which
-every later version loads.
+later versions load, too: docs/models.md has a table.
 """
 
 import warnings

@@ -1,0 +1,42 @@
+"""Files of a tokenizer that older versions of transformers and tokenizers read.
+
+tools/check_older_libraries.py tries it with the versions themselves.
+"""
+
+import json
+
+import pytest
+from cross_encoder_checks import load
+from families import FAMILIES, write_encoder
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from sbert import BiEncoder
+from sbert.models.tokenizer_files import save_tokenizer
+
+TEXT = "the Cat eats 3 pizza in naïve 日本 \n"
+
+
+@pytest.mark.parametrize("name", ["BERT", "XLM-R", "Qwen2", "ModernBERT", "Llama"])
+def test_what_is_saved_is_named_as_older_versions_know_it(tmp_path, name):
+    (family,) = [one for one in FAMILIES if one.name == name]
+    model = BiEncoder.from_pretrained(write_encoder(family, tmp_path / "theirs"))
+    model.save_pretrained(tmp_path / "ours")
+    settings = load(tmp_path / "ours/tokenizer_config.json")
+    assert settings["tokenizer_class"] != "TokenizersBackend"
+    assert settings["model_max_length"] == model.max_length
+    merges = load(tmp_path / "ours/tokenizer.json")["model"].get("merges", [])
+    assert all(isinstance(merge, str) for merge in merges)
+    again = BiEncoder.from_pretrained(tmp_path / "ours")
+    assert again.tokenizer(TEXT)["input_ids"] == model.tokenizer(TEXT)["input_ids"]
+    assert again.fingerprint == model.fingerprint
+
+
+def test_merges_of_tokens_with_spaces_stay_lists(tmp_path):
+    vocabulary = {"a": 0, " ": 1, "a ": 2, "a a": 3}
+    merges = [("a", " "), ("a ", "a")]
+    backend = Tokenizer(models.BPE(vocabulary, merges))
+    save_tokenizer(tmp_path, PreTrainedTokenizerFast(tokenizer_object=backend), 8)
+    saved = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
+    assert saved["model"]["merges"] == [list(merge) for merge in merges]
+    assert PreTrainedTokenizerFast.from_pretrained(tmp_path)("a a")["input_ids"] == [3]
