@@ -211,3 +211,6 @@ class Run:
             f"{kind} of {total / 1e6:.1f} M weights, {trained / 1e6:.2f} M trained, "
             f"{precision} on {accelerator.num_processes} x {accelerator.device.type}"
         )
+        named = [f"{type(one.loss).__name__} of {one.name}" for one in self.data.parts if one.name]
+        if named:
+            self.print(f"a batch is of one dataset, {self.config.data.mix}: {', '.join(named)}")

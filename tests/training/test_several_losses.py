@@ -193,9 +193,13 @@ def test_two_processes_and_parts_equal_one(tmp_path, steady_folder, config_of, t
 
 
 def test_heads_are_saved_and_evaluate_the_dataset_of_their_classes(
-    tmp_path, steady_folder, config_of, train_command, evaluate_command
+    tmp_path, steady_folder, config_of, train_command, evaluate_command, capsys
 ):
     train_command(config_of(steady_folder), "--optim.steps", "4")
+    assert (
+        "a batch is of one dataset, proportional: SoftmaxLoss of nli, CosineSimilarityLoss of sts, "
+        "MultipleNegativesRankingLoss of search\n"
+    ) in capsys.readouterr().out
     best = tmp_path / "runs/run/best"
     files = {path.name for path in best.glob("loss*")}
     assert files == {"loss.nli.safetensors", "loss.sts.safetensors"}
