@@ -49,7 +49,8 @@ def test_lora_run_of_a_cross_encoder(tmp_path, tiny_folder, pairs_file, train_co
         pairs_file,
         model={"path": str(tiny_folder), "lora": LORA},
         loss=BCE,
-        loop={"precision": "fp32", "log_steps": 2, "save_steps": 3},
+        optim={"lr": 1e-3, "batch_size": 8, "epochs": 1},
+        loop={"precision": "fp32", "log_steps": 2, "save_steps": 2},
     )
     train_command(config)
     update, updates = Training.update, 0
@@ -57,7 +58,7 @@ def test_lora_run_of_a_cross_encoder(tmp_path, tiny_folder, pairs_file, train_co
     def die(self):
         nonlocal updates
         updates += 1
-        if updates == 6:
+        if updates == 4:
             raise KeyboardInterrupt
         update(self)
 
@@ -89,7 +90,9 @@ def test_lora_run_that_saves_the_adapter(tmp_path, tiny_folder, pairs_file, trai
     base = tmp_path / "base"
     shutil.copytree(tiny_folder, base)
     lora = LORA | {"save": "adapter"}
-    config = write_config(tmp_path, base, pairs_file, model={"path": str(base), "lora": lora})
+    optim = {"lr": 1e-3, "batch_size": 8, "steps": 2}
+    model = {"path": str(base), "lora": lora}
+    config = write_config(tmp_path, base, pairs_file, model=model, optim=optim)
     train_command(config)
     run = tmp_path / "runs/run"
     assert all(".lora_" in name for name in trained_names(saved_state(run)))
@@ -111,7 +114,8 @@ def test_lora_run_that_saves_the_adapter(tmp_path, tiny_folder, pairs_file, trai
 def test_frozen_parts_do_not_change(tmp_path, tiny_folder, pairs_file, train_command):
     """They have no state, not even weight decay; best/ is whole."""
     model = {"path": str(tiny_folder), "freeze": ["embeddings", "encoder.layer.1"]}
-    train_command(write_config(tmp_path, tiny_folder, pairs_file, model=model))
+    optim = {"lr": 1e-3, "batch_size": 8, "steps": 2}
+    train_command(write_config(tmp_path, tiny_folder, pairs_file, model=model, optim=optim))
     state = saved_state(tmp_path / "runs/run")
     trained = trained_names(state)
     assert {name[: len("encoder.layer.0")] for name in trained} == {
