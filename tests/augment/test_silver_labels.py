@@ -60,7 +60,7 @@ def test_symmetric_is_the_mean_of_the_logits_of_both_orders(cross):
 def test_a_teacher_that_gives_nan(cross):
     teacher = load_teacher(str(cross))
     teacher.transformer.classifier.bias.data.fill_(float("nan"))
-    with pytest.raises(InputError, match="the teacher gives NaN for a pair"):
+    with pytest.raises(InputError, match="the score of pair 0 is not finite"):
         labels(teacher, PAIRS, False)
 
 

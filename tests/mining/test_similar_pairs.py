@@ -98,12 +98,12 @@ def test_exact_duplicates_reach_any_threshold(precision):
     )
 
 
-@pytest.mark.parametrize("limit", [1, 17, 200, 1000, 10**6])
+@pytest.mark.parametrize("limit", [1, 40, 1000, 10**6])
 @pytest.mark.parametrize("threshold", [None, 0.6, 1.0])
 def test_many_duplicates_as_in_the_loop(limit, threshold):
     """Vectors on a coarse grid: duplicates, and ties between pairs of unlike groups."""
-    for seed in range(4):
-        vectors = torch.randint(-1, 3, (90, 3), generator=generator(seed)).float()
+    for seed in range(3):
+        vectors = torch.randint(-1, 3, (60, 3), generator=generator(seed)).float()
         vectors = vectors * torch.tensor([1.0, 0.37, 1e-3])
         found = similar_pairs(vectors, threshold, limit, query_block=7, corpus_block=20)
         assert equal(found, plain(vectors, threshold, limit))
