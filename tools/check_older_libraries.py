@@ -28,6 +28,7 @@ def write(root: Path) -> None:
     write_bi_encoder(root, "poolings cls, mean", ["cls", "mean"])
     write_bi_encoder(root, "poolings mean, cls", ["mean", "cls"])
     write_bi_encoder(root, "Dense, Normalize", "mean", head=[Dense(32, 16), Normalize()])
+    write_bi_encoder(root, "Normalize", "mean", head=[Normalize()])
     write_bi_encoder(root, "lower_case", "mean", lower_case=True)
     prompts = {"query": "the query : ", "document": "text : "}
     options = {"prompts": prompts, "default_prompt_name": "query"}
