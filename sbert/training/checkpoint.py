@@ -68,8 +68,8 @@ def load_training(
     """Restore what `save_training` wrote.
 
     Raises:
-        InputError: the state cannot be read, or was written by another number of processes, or
-            with other frozen weights.
+        InputError: the state cannot be read, or was written by another number of processes, with
+            other weights to train, or with other frozen weights.
     """
     tensors, facts = load_state(folder)
     random_states = _with_prefix("random.", tensors)
@@ -79,12 +79,19 @@ def load_training(
         f"{folder} was written by {processes} processes, now there are "
         f"{accelerator.num_processes}; resume with {processes}",
     )
+    trained = _with_prefix("objective.", tensors)
+    others = trained.keys() ^ trained_state(objective).keys()
+    require(
+        not others,
+        f"{folder} holds other weights than this run trains, such as {min(others, default='')}: "
+        "it is of other settings or of an older version; start without --resume",
+    )
     require(
         facts["frozen"] == fingerprint_frozen(objective.model),
         f"{folder} was written with other frozen weights: it fits another base model than that of "
         "this run; resume with the model that model.path named then",
     )
-    objective.load_state_dict(_with_prefix("objective.", tensors), strict=False)
+    objective.load_state_dict(trained, strict=False)  # the frozen weights are those of the base
     load_optimizer_tensors(optimizer, _with_prefix("optimizer.", tensors))
     distributed.set_random_states(accelerator, random_states)
     if accelerator.scaler and facts["scaler"]:

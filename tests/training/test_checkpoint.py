@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from support import fails, write_config
 
 from sbert import InputError, atomic
 from sbert.training import checkpoint
@@ -135,3 +136,23 @@ def test_optimizer_state_comes_back():
     checkpoint.load_optimizer_tensors(resumed, tensors)
     step(other, resumed)
     assert torch.equal(other.weight, module.weight)
+
+
+@pytest.mark.parametrize("change", ["a weight is missing", "an older version"])
+def test_a_checkpoint_of_other_weights_is_refused(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys, change
+):
+    """A head that the file lacks would start anew, and no one would know."""
+    loss = {"class_path": "CosineSimilarityLoss", "init_args": {"learnable_scale": True}}
+    config = write_config(tmp_path, tiny_folder, pairs_file, loss=loss)
+    train_command(config, "--optim.steps", "4")
+    last = tmp_path / "runs/run/last"
+    tensors, facts = checkpoint.load_state(last)
+    head = next(name for name in tensors if name.startswith("objective.losses."))
+    weight = tensors.pop(head)
+    if change == "an older version":  # which named the loss otherwise
+        tensors["objective.loss.scale"] = weight
+        del facts["frozen"]
+    checkpoint.save_state(last, tensors, facts)
+    line = fails(train_command, capsys, config, "--optim.steps", "4", "--resume")
+    assert "holds other weights than this run trains" in line
