@@ -1,7 +1,9 @@
 """What must hold for every family of classifiers, as the checks of family_checks.py."""
 
 import copy
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -16,6 +18,18 @@ from sbert.models.tokens import tokenize_columns
 
 def load_classifier(family: Family, folder: Path, labels: int = 1, **options) -> CrossEncoder:
     return CrossEncoder.from_pretrained(write_classifier(family, folder, labels, **options))
+
+
+@lru_cache(maxsize=1)
+def _make_classifier(family: Family) -> tuple[TemporaryDirectory, CrossEncoder]:
+    root = TemporaryDirectory()
+    return root, load_classifier(family, Path(root.name))
+
+
+def classifier_of(family: Family) -> tuple[Path, CrossEncoder]:
+    """Its folder and its model, made once for all checks, which must not change them."""
+    root, model = _make_classifier(family)
+    return Path(root.name), model
 
 
 def equals_transformers(family: Family, root: Path) -> None:
@@ -36,7 +50,7 @@ def pairs_equal_sentence_transformers(family: Family, root: Path) -> None:
     """In both directions, with the ids that the tokenizer itself gives to pairs."""
     from sentence_transformers import CrossEncoder as TheirCrossEncoder
 
-    ours = load_classifier(family, root / "plain")
+    folder, ours = classifier_of(family)
     table, pairs = tokenize_columns(ours.text_tokenizer, list(zip(*PAIRS, strict=True)))
     for i, pair in enumerate(PAIRS):
         own = ours.tokenizer(*pair, truncation=True, max_length=ours.max_length)
@@ -49,25 +63,26 @@ def pairs_equal_sentence_transformers(family: Family, root: Path) -> None:
     # a batch of one, because theirs may depend on the batch
     right = theirs.predict(PAIRS, batch_size=1, show_progress_bar=False)
     require_close(found, right, "theirs of ours")
-    plain = TheirCrossEncoder(str(root / "plain"), device="cpu")
+    plain = TheirCrossEncoder(str(folder), device="cpu")
     plain.save_pretrained(str(root / "theirs"), create_model_card=False)
     again = CrossEncoder.from_pretrained(root / "theirs")
     require_close(again.predict(PAIRS, precision="fp32"), right, "ours of theirs")
 
 
 def pairs_same_alone_and_in_a_batch(family: Family, root: Path) -> None:
-    right, left = (
-        load_classifier(family, root / side, padding_side=side) for side in ("right", "left")
-    )
-    alone = [right.predict([pair], logits=True, precision="fp32") for pair in PAIRS]
-    for model in (right, left):
-        together = model.predict(PAIRS, logits=True, precision="fp32")
-        side = model.tokenizer.padding_side
-        require_close(together, np.concatenate(alone), f"{side} in a batch")
+    """Also with the other padding side than that of the family."""
+    model = classifier_of(family)[1]
+    together = model.predict(PAIRS, logits=True, precision="fp32")
+    other = {"left": "right", "right": "left"}[model.tokenizer.padding_side]
+    model = load_classifier(family, root, padding_side=other)
+    found = model.predict(PAIRS, logits=True, precision="fp32")
+    require_close(found, together, f"padding {other}")
+    alone = [model.predict([pair], logits=True, precision="fp32") for pair in PAIRS]
+    require_close(together, np.concatenate(alone), "in a batch")
 
 
-def pairs_close_in_bf16(family: Family, root: Path) -> None:
-    model = load_classifier(family, root / "plain")
+def pairs_close_in_bf16(family: Family, _: Path) -> None:
+    model = classifier_of(family)[1]
     exact = model.predict(PAIRS, logits=True, precision="fp32")
     gap = np.abs(exact - model.predict(PAIRS, logits=True, precision="bf16")).max()
     if not gap < 0.2:
@@ -75,8 +90,8 @@ def pairs_close_in_bf16(family: Family, root: Path) -> None:
 
 
 def pairs_train(family: Family, root: Path) -> None:
-    model = load_classifier(family, root / "plain")
-    train(model, copy.deepcopy(model), BinaryCrossEntropyLoss(), root)
+    model, resumed = (copy.deepcopy(classifier_of(family)[1]) for _ in range(2))
+    train(model, resumed, BinaryCrossEntropyLoss(), root)
     again = CrossEncoder.from_pretrained(root / "run" / "best")
     found = again.predict(PAIRS, logits=True, precision="fp32")
     require_close(found, model.predict(PAIRS, logits=True, precision="fp32"), "reloaded")
