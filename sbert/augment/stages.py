@@ -21,7 +21,7 @@ from sbert.augment.config import SilverConfig
 from sbert.cli import first_difference
 from sbert.data.collection import collection_file
 from sbert.data.origin import dataset_file
-from sbert.models.hf_folder import is_local
+from sbert.models.folders.backbone import is_local
 from sbert.training.config import TrainConfig
 
 SILVER_FILE = "silver.jsonl"

@@ -24,7 +24,7 @@ from sbert.losses.saved import load_losses
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
-from sbert.models.hf_folder import is_classifier, locate_folder
+from sbert.models.folders.backbone import is_classifier, locate_folder
 from sbert.models.loading import load_scorer
 
 Datasets = Sequence[Rows | Retrieval]

@@ -26,7 +26,7 @@ from sbert.mining.exact import Vectors, blocks_of
 from sbert.mining.queries import Exclude
 from sbert.mining.search import Corpus, make_corpus
 from sbert.models.bi_encoder import BiEncoder
-from sbert.models.hf_folder import is_classifier, locate_folder
+from sbert.models.folders.backbone import is_classifier, locate_folder
 from sbert.models.prompts import check_prompts
 from sbert.texts import digest
 

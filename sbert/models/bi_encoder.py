@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from sbert.device import Precision
 from sbert.errors import require
-from sbert.models import st_folder
 from sbert.models.encoder import Encoder
+from sbert.models.folders.bi_encoder import read_bi_encoder_folder, write_bi_encoder_folder
+from sbert.models.folders.json_files import prefix_errors
 from sbert.models.frozen import freeze_pooler
-from sbert.models.json_files import prefix_errors
 from sbert.models.prompts import Prompted, with_prompt
 from sbert.models.similarity import check_similarity, similarity
 from sbert.models.tokens import TextTokenizer, TokenTable, pad_rows, without_prompts
@@ -95,7 +95,7 @@ class BiEncoder(Encoder, Prompted):
             InputError: no such folder, no safetensors weights in it, an unsupported module or
                 setting.
         """
-        saved = st_folder.read_st_folder(name_or_path, max_length, layer)
+        saved = read_bi_encoder_folder(name_or_path, max_length, layer)
         backbone, usage = saved.backbone, saved.usage
         if prompts is not None:
             usage |= {"prompts": prompts, "default_prompt_name": None}
@@ -247,4 +247,4 @@ class BiEncoder(Encoder, Prompted):
 
         docs/models.md says which versions.
         """
-        st_folder.write_st_folder(path, self)
+        write_bi_encoder_folder(path, self)

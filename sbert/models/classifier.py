@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from sbert.errors import require
-from sbert.models.adapter_folder import is_adapter, load_with_adapter, read_full_weights
-from sbert.models.hf_folder import is_classifier, load_weights, read_config
+from sbert.models.folders.adapter import is_adapter, load_with_adapter, read_full_weights
+from sbert.models.folders.backbone import is_classifier, load_weights, read_config
 from sbert.models.pair_tokens import PairTokenizer
 
 

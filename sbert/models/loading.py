@@ -4,7 +4,7 @@ import re
 
 from sbert.errors import require
 from sbert.models.cross_encoder import CrossEncoder
-from sbert.models.hf_folder import is_classifier, locate_folder
+from sbert.models.folders.backbone import is_classifier, locate_folder
 
 
 def load_scorer(path: str, role: str) -> CrossEncoder:

@@ -12,7 +12,7 @@ from sbert.config_keys import check_keys
 from sbert.data.leakage import check_held_out, check_names
 from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError, require
-from sbert.models.hf_folder import is_local, locate_folder
+from sbert.models.folders.backbone import is_local, locate_folder
 from sbert.models.loading import teacher_fingerprint
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.overrides import axes_label, fill_placeholders, overrides, set_option

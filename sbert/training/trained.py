@@ -9,8 +9,8 @@ from sbert.errors import require
 from sbert.models.adapters import ADAPTER_CONFIG, add_lora
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
+from sbert.models.folders.backbone import is_local, locate_folder
 from sbert.models.frozen import freeze_weights
-from sbert.models.hf_folder import is_local, locate_folder
 from sbert.training.config import ModelConfig
 
 

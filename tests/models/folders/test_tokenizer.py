@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from sbert import BiEncoder
-from sbert.models.tokenizer_files import save_tokenizer
+from sbert.models.folders.tokenizer import save_tokenizer
 
 TEXT = "the Cat eats 3 pizza in naïve 日本 \n"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sbert.errors import InputError, require
-from sbert.models.settings import MODEL, MODULE, TRANSFORMER, check_settings
+from sbert.models.folders.settings import MODEL, MODULE, TRANSFORMER, check_settings
 
 ST_CONFIG = "config_sentence_transformers.json"
 

@@ -9,7 +9,7 @@ import torch
 from model_folders import dump, load, rewrite, write_layout
 
 from sbert import BiEncoder, CrossEncoder, InputError
-from sbert.models.settings import POOLING, TRANSFORMER
+from sbert.models.folders.settings import POOLING, TRANSFORMER
 from sbert.pooling import Dense, LayerNorm, Normalize
 
 BERT = "sentence_bert_config.json"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sbert.models.json_files import dump_json, load_json
+from sbert.models.folders.json_files import dump_json, load_json
 
 # what transformers 5 calls the class of 4, which both know
 _CLASS_NAMES = {"TokenizersBackend": "PreTrainedTokenizerFast"}

@@ -10,7 +10,7 @@ from model_folders import dump, headed, load, pickled_only, replace, rewrite
 from safetensors.torch import load_file, save_file
 
 from sbert import BiEncoder, CrossEncoder, InputError
-from sbert.models import hf_folder
+from sbert.models.folders import backbone
 
 # refusals
 
@@ -260,9 +260,9 @@ def test_a_name_that_is_neither_a_folder_nor_on_the_hub(monkeypatch, error):
     def fail(*args, **options):
         raise error
 
-    monkeypatch.setattr(hf_folder, "snapshot_download", fail)
+    monkeypatch.setattr(backbone, "snapshot_download", fail)
     with pytest.raises(InputError) as caught:
-        hf_folder.locate_folder("runs/none")
+        backbone.locate_folder("runs/none")
     assert str(caught.value) == (
         "model runs/none: no such folder, and no model of this name could be downloaded from the "
         f"hub ({type(error).__name__})"

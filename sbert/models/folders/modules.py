@@ -6,13 +6,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sbert.errors import require
-from sbert.models.json_files import (
+from sbert.models.folders.json_files import (
     dump_json,
     load_json,
     name_folder_in_errors,
     require_weights,
 )
-from sbert.models.settings import HEAD, POOLING, check_settings, of_type
+from sbert.models.folders.settings import HEAD, POOLING, check_settings, of_type
 from sbert.pooling import POOLING as MODES
 from sbert.pooling import Dense, LayerNorm, Normalize
 

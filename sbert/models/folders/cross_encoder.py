@@ -5,10 +5,10 @@ from pathlib import Path
 from torch import nn
 
 from sbert.errors import require
-from sbert.models.adapter_folder import is_adapter
 from sbert.models.classifier import load_classifier_with_adapter
-from sbert.models.hf_folder import Backbone, read_backbone, save_backbone
-from sbert.models.json_files import ST_CONFIG, dump_json, read_model_settings
+from sbert.models.folders.adapter import is_adapter
+from sbert.models.folders.backbone import Backbone, read_backbone, save_backbone
+from sbert.models.folders.json_files import ST_CONFIG, dump_json, read_model_settings
 
 # our activations -> the classes that folders name
 _CLASSES = {

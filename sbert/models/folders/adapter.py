@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from sbert.errors import InputError, require
 from sbert.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, KEY_PREFIX, require_peft
-from sbert.models.hf_folder import locate_folder
-from sbert.models.json_files import load_json, require_weights
+from sbert.models.folders.backbone import locate_folder
+from sbert.models.folders.json_files import load_json, require_weights
 
 _NOT_PEFT = ("auto_mapping", "peft_version")  # about the file, and of some versions of peft only
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from torch import nn
 
-from sbert.models.adapter_folder import load_with_adapter
 from sbert.models.families import cut_layers, encoder_class
-from sbert.models.hf_folder import (
+from sbert.models.folders.adapter import load_with_adapter
+from sbert.models.folders.backbone import (
     Backbone,
     is_classifier,
     load_weights,
@@ -21,9 +21,9 @@ from sbert.models.hf_folder import (
     read_config,
     save_backbone,
 )
-from sbert.models.json_files import ST_CONFIG, dump_json, read_model_settings
+from sbert.models.folders.json_files import ST_CONFIG, dump_json, read_model_settings
+from sbert.models.folders.modules import read_modules, write_head, write_pooling
 from sbert.models.prompts import check_prompts
-from sbert.models.st_modules import read_modules, write_head, write_pooling
 
 # of config_sentence_transformers.json, under the names of the attributes of a BiEncoder
 _USAGE = ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim")
@@ -47,7 +47,9 @@ class SavedBiEncoder:
     usage: dict
 
 
-def read_st_folder(name_or_path: str | Path, max_length: int | None, layer: int) -> SavedBiEncoder:
+def read_bi_encoder_folder(
+    name_or_path: str | Path, max_length: int | None, layer: int
+) -> SavedBiEncoder:
     """Load a folder, with the transformer up to `layer`.
 
     Raises:
@@ -92,7 +94,7 @@ def _load_layers(path: Path, layer: int) -> nn.Module:
     return load_weights(path, auto_class, config, lambda key, _: key.startswith("pooler."))
 
 
-def write_st_folder(path: str | Path, model) -> None:
+def write_bi_encoder_folder(path: str | Path, model) -> None:
     """Write a `BiEncoder` in the 2.x layout.
 
     `max_length` is also where the 6.x layout looks for it.

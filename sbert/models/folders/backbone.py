@@ -16,7 +16,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer
 from sbert.errors import InputError, require
 from sbert.models.adapters import ADAPTER_CONFIG, save_transformer
 from sbert.models.families import NO_LIMIT, count_positions
-from sbert.models.json_files import (
+from sbert.models.folders.json_files import (
     ST_CONFIG,
     list_modules,
     load_json,
@@ -24,7 +24,7 @@ from sbert.models.json_files import (
     read_transformer_settings,
     require_weights,
 )
-from sbert.models.tokenizer_files import save_tokenizer
+from sbert.models.folders.tokenizer import save_tokenizer
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 # what transformers, sentence-transformers and this package read of a model's folder

@@ -1,0 +1,1 @@
+"""Model folders: what is read of them, and what is written."""
