@@ -1,8 +1,6 @@
 """What both encoders share: the transformer, its precision, and inference in batches of tokens."""
 
 import abc
-import hashlib
-import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -10,14 +8,15 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
-import transformers
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
 from sbert.errors import InputError
+from sbert.models.batches import token_batches
 from sbert.models.families import FP32_ONLY, READS_PADDING
-from sbert.models.tokens import BaseTokenizer, TokenTable, token_batches
+from sbert.models.fingerprint import architecture, fingerprint
+from sbert.models.tokens import BaseTokenizer, TokenTable
 
 # of a batch at inference: what fits a CPU's cache, and what fills an accelerator
 BATCH_TOKENS_CPU = 4096
@@ -86,19 +85,16 @@ class Encoder(nn.Module, abc.ABC):
         tokenizer = self.text_tokenizer
         settings = {
             "class": type(self).__name__,
-            "config": _architecture(self.transformer.config),
+            "config": architecture(self.transformer.config),
             "tokenizer": tokenizer.backend.to_str(),
             "max_length": self.max_length,
             "lower_case": tokenizer.lower_case,
             "truncate_left": tokenizer.truncate_left,
             **self.result_settings,
         }
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for name, weight in sorted(self.state_dict().items()):
-            if self.unused_weights is None or not name.startswith(self.unused_weights):
-                digest.update(name.encode())
-                digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        unused = self.unused_weights or ()
+        weights = [(n, w) for n, w in self.state_dict().items() if not n.startswith(unused)]
+        return fingerprint(settings, weights)
 
     def run_transformer(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None):
         """The transformer's output, with its own weights (None) or with others.
@@ -211,29 +207,6 @@ class Encoder(nn.Module, abc.ABC):
                 f"max_length {self.max_length}",
                 stacklevel=_caller_level(),
             )
-
-
-# settings of a transformer that its results in inference do not depend on
-_NO_RESULT = ("architectures", "dtype", "gradient_checkpointing", "id2label", "label2id")
-_NO_RESULT += ("initializer_factor", "initializer_range", "problem_type", "return_dict")
-_NO_RESULT += ("sbert_ce_default_activation_function", "sentence_transformers", "torch_dtype")
-_NO_RESULT += ("transformers_version", "use_cache")
-
-
-def _architecture(config: transformers.PretrainedConfig) -> dict:
-    """What the transformer's configuration sets that its results depend on."""
-    return _drop_settings(json.loads(config.to_json_string(use_diff=True)))
-
-
-def _drop_settings(settings: object) -> object:
-    """The settings without those of _NO_RESULT, of dropout, and private ones; nested ones too."""
-    if not isinstance(settings, dict):
-        return settings
-    kept = {}
-    for name, value in settings.items():
-        if name not in _NO_RESULT and not name.startswith("_") and "drop" not in name:
-            kept[name] = _drop_settings(value)
-    return kept
 
 
 def _caller_level() -> int:

@@ -1,14 +1,12 @@
 """Which weights of a model are trained, and what a checkpoint holds of both kinds."""
 
-import hashlib
-
-import torch
 from torch import Tensor, nn
 
 from sbert.errors import require
 from sbert.models.adapters import ADAPTER_CONFIG, add_lora
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
+from sbert.models.fingerprint import fingerprint
 from sbert.models.folders.backbone import is_local, locate_folder
 from sbert.models.frozen import freeze_weights
 from sbert.training.config import ModelConfig
@@ -66,11 +64,9 @@ def trained_state(objective: nn.Module) -> dict[str, Tensor]:
 
 
 def fingerprint_frozen(model: Encoder) -> str:
-    """SHA-256 of the frozen weights that results depend on."""
-    digest = hashlib.sha256()
-    unused = model.unused_weights
+    """The fingerprint of the frozen weights that results depend on."""
+    unused, frozen = model.unused_weights or (), []
     for name, weight in model.named_parameters():
-        if not weight.requires_grad and (unused is None or not name.startswith(unused)):
-            digest.update(name.encode())
-            digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+        if not weight.requires_grad and not name.startswith(unused):
+            frozen.append((name, weight))
+    return fingerprint({}, frozen)

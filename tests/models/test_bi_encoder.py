@@ -10,7 +10,7 @@ from model_folders import rewrite
 from transformers import AutoModel
 
 from sbert import BiEncoder, InputError
-from sbert.models.tokens import pad_rows
+from sbert.models.batches import pad_rows
 from sbert.pooling import POOLING, Dense, Normalize
 
 

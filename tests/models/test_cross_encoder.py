@@ -19,8 +19,9 @@ from cross_encoder_checks import (
 from tiny_models import WORDS
 
 from sbert import CrossEncoder, InputError
+from sbert.models.batches import token_batches
 from sbert.models.cross_encoder import ACTIVATIONS
-from sbert.models.tokens import token_batches, tokenize_columns
+from sbert.models.tokens import tokenize_columns
 
 
 def spy_on(model: CrossEncoder, monkeypatch) -> list[torch.Tensor]:
