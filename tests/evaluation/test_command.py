@@ -12,7 +12,7 @@ from support import fails
 from sbert import BiEncoder, CrossEncoder
 from sbert.evaluation.metrics import average_precision, spearman
 from sbert.evaluation.scorers import pair_scores
-from sbert.losses.saved import save_loss
+from sbert.losses.saved import TrainedLoss, save_loss
 from sbert.losses.softmax import SoftmaxLoss
 
 
@@ -269,7 +269,7 @@ def test_sizes_that_are_refused(evaluate_command, capsys, tiny_folder, pairs_fil
 def test_a_classifier_reads_whole_embeddings(tmp_path, evaluate_command, capsys, tiny_folder):
     model = BiEncoder.from_pretrained(tiny_folder)
     model.save_pretrained(tmp_path / "model")
-    save_loss(tmp_path / "model", SoftmaxLoss().bind(32), ["a", "b", "c"])
+    save_loss(tmp_path / "model", TrainedLoss(SoftmaxLoss().bind(32), ["a", "b", "c"]))
     nli = tmp_path / "nli.tsv"
     nli.write_text("premise\thypothesis\tlabel\na\tb\tneutral\n")
     argv = ["--model", tmp_path / "model", "--data", nli, "--truncate_dim"]

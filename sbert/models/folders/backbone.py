@@ -30,7 +30,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 # what transformers, sentence-transformers and this package read of a model's folder
 _MODEL_FILES = (
     *("config.json", "generation_config.json", "modules.json", "sentence_*_config.json", ST_CONFIG),
-    *("model*.safetensors*", "pytorch_model*", "tf_model*", "flax_model*", "loss.safetensors"),
+    *("model*.safetensors*", "pytorch_model*", "tf_model*", "flax_model*", "loss.*"),
     *(ADAPTER_CONFIG, "adapter_model.*"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "*.model", "chat_template.*"),

@@ -207,6 +207,7 @@ STALE = [
     "adapter_config.json",
     "adapter_model.safetensors",
     "loss.safetensors",
+    "loss.nli.safetensors",
     "vocab.txt",
     "spiece.model",
     "added_tokens.json",
