@@ -16,6 +16,7 @@ from support import ROOT
 from tiny_models import WORDS, write_tiny
 
 from sbert import BiEncoder
+from sbert.training.loop import Training
 
 if not os.environ.get("SBERT_TEST_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read at the first use of CUDA, also by subprocesses
@@ -80,6 +81,27 @@ def train_command(monkeypatch):
     def run(config: Path, *options: str) -> None:
         AcceleratorState._reset_state(reset_partial_state=True)
         train.main(["--config", str(config), *options])
+
+    return run
+
+
+@pytest.fixture
+def train_interrupted(train_command, monkeypatch):
+    """`train.py` into the run "cut", interrupted before an update and then resumed."""
+
+    def run(config: Path, after: int) -> None:
+        update = Training.update
+
+        def die(self):
+            if self.progress.step == after:
+                raise KeyboardInterrupt
+            update(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "update", die)
+            with pytest.raises(KeyboardInterrupt):
+                train_command(config, "--name", "cut")
+        train_command(config, "--name", "cut", "--resume")
 
     return run
 

@@ -2,10 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
+
+from sbert import BiEncoder, InputError
 
 KEYS_2X = {
     "cls": "pooling_mode_cls_token",
@@ -130,3 +134,15 @@ def pickled_only(folder: str):
     return lambda root: (root / folder / "model.safetensors").rename(
         root / folder / "pytorch_model.bin"
     )
+
+
+def assert_refused_in_one_line(root: Path, breaks: Callable[[Path], None], said: str) -> None:
+    """A folder is read as a bi-encoder, and refused by its name once it is broken."""
+    BiEncoder.from_pretrained(root)
+    breaks(root)
+    with pytest.raises(InputError) as caught:
+        BiEncoder.from_pretrained(root)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert str(root) in line
+    assert said in line

@@ -19,7 +19,6 @@ from sbert.device import default_device
 from sbert.mining.exact import naive_top_k
 from sbert.mining.search import top_k
 from sbert.mining.similar_pairs import similar_pairs
-from sbert.training.loop import Training
 
 pytestmark = pytest.mark.skipif(
     not (os.environ.get("SBERT_TEST_GPU") and torch.cuda.is_available()),
@@ -96,26 +95,13 @@ LOSSES = {
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_trains_and_resumes(
-    tmp_path, tiny_folder, pairs_file, train_command, monkeypatch, loss, precision
+    tmp_path, tiny_folder, pairs_file, train_command, train_interrupted, loss, precision
 ):
     """With dropout: interrupted between two steps and resumed, the losses are the same."""
     loop = {"precision": precision, "log_steps": 1, "save_steps": 3}
     config = write_config(tmp_path, tiny_folder, pairs_file, loss=loss, loop=loop)
     train_command(config)
-    update, updates = Training.update, 0
-
-    def die(self):
-        nonlocal updates
-        updates += 1
-        if updates == 6:
-            raise KeyboardInterrupt
-        update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train_command(config, "--name", "cut")
-    train_command(config, "--name", "cut", "--resume")
+    train_interrupted(config, after=5)
     full, cut = tmp_path / "runs/run", tmp_path / "runs/cut"
     assert [row["loss"] for row in metrics(full)] == [row["loss"] for row in metrics(cut)]
     assert same_state(full, cut) == []

@@ -19,7 +19,6 @@ from transformers import AutoModelForSequenceClassification
 from sbert import CrossEncoder
 from sbert.data.rows import Rows
 from sbert.losses.cross_encoder import BinaryCrossEntropyLoss, LocalizedContrastiveLoss
-from sbert.training.loop import Training
 from sbert.training.objective import Objective, TrainingSet
 
 BCE = "BinaryCrossEntropyLoss"
@@ -134,23 +133,12 @@ def test_training_learns_and_leaves_a_cross_encoder(
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(
-    tmp_path, tiny_folder, pairs_file, train_command, monkeypatch
+    tmp_path, tiny_folder, pairs_file, train_command, train_interrupted
 ):
     loop = {"precision": "fp32", "log_steps": 2, "save_steps": 3, "evaluate_epochs": 0.5}
     config = write_config(tmp_path, tiny_folder, pairs_file, loss=BCE, loop=loop)
     train_command(config)
-    update = Training.update
-
-    def die(self):
-        if self.progress.step == 5:
-            raise KeyboardInterrupt
-        update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train_command(config, "--name", "cut")
-    train_command(config, "--name", "cut", "--resume")
+    train_interrupted(config, after=5)
     assert same_state(tmp_path / "runs/run", tmp_path / "runs/cut") == []
     assert metrics(tmp_path / "runs/run", "dev") == metrics(tmp_path / "runs/cut", "dev")
 

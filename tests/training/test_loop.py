@@ -132,27 +132,14 @@ def test_accumulation_does_not_change_the_result(
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(
-    tmp_path, tiny_folder, pairs_file, train_command, monkeypatch
+    tmp_path, tiny_folder, pairs_file, train_command, train_interrupted
 ):
     """Bit for bit, with dropout and a loss with weights, interrupted between two steps."""
     loss = {"class_path": "CosineSimilarityLoss", "init_args": {"learnable_scale": True}}
     loop = {"precision": "fp32", "log_steps": 2, "save_steps": 3, "evaluate_epochs": 0.5}
     config = write_config(tmp_path, tiny_folder, pairs_file, loss=loss, loop=loop)
     train_command(config)
-    update, updates = Training.update, 0
-
-    def die(self):
-        nonlocal updates
-        updates += 1
-        if updates == 6:
-            raise KeyboardInterrupt
-        update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train_command(config, "--name", "cut")
-    train_command(config, "--name", "cut", "--resume")
+    train_interrupted(config, after=5)
     full, cut = tmp_path / "runs/run", tmp_path / "runs/cut"
     assert same_state(full, cut) == []
     assert (

@@ -151,26 +151,13 @@ def test_a_loss_that_has_no_part_in_a_step_is_not_moved(
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(
-    tmp_path, tiny_folder, config_of, train_command, monkeypatch
+    tmp_path, tiny_folder, config_of, train_command, train_interrupted
 ):
     """Bit for bit, with dropout and two losses with weights."""
     loop = {"precision": "fp32", "save_steps": 3}
     config = config_of(tiny_folder, "round_robin", loop=loop)
     train_command(config)
-    update, updates = Training.update, 0
-
-    def die(self):
-        nonlocal updates
-        updates += 1
-        if updates == 9:
-            raise KeyboardInterrupt
-        update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train_command(config, "--name", "cut")
-    train_command(config, "--name", "cut", "--resume")
+    train_interrupted(config, after=8)
     full, cut = tmp_path / "runs/run", tmp_path / "runs/cut"
     assert same_state(full, cut) == []
     assert metrics(cut, "dev") == metrics(full, "dev")

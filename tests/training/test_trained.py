@@ -19,7 +19,6 @@ from sbert.models import adapters
 from sbert.models.config import LoraConfig
 from sbert.training.config import ModelConfig
 from sbert.training.grad_cache import GradientCache
-from sbert.training.loop import Training
 from sbert.training.objective import Objective, TrainingSet, make_objective, prepare_for_device
 from sbert.training.trained import enable_gradient_checkpointing
 
@@ -39,7 +38,9 @@ def trained_names(state) -> set[str]:
     return {name.removeprefix(start) for name in state if name.startswith(start)}
 
 
-def test_lora_run_of_a_cross_encoder(tmp_path, tiny_folder, pairs_file, train_command, monkeypatch):
+def test_lora_run_of_a_cross_encoder(
+    tmp_path, tiny_folder, pairs_file, train_command, train_interrupted
+):
     """Interrupted and resumed it equals an uninterrupted one, bit for bit; last/ holds what is
     trained, and best/ is a whole model."""
     pytest.importorskip("peft")
@@ -53,20 +54,7 @@ def test_lora_run_of_a_cross_encoder(tmp_path, tiny_folder, pairs_file, train_co
         loop={"precision": "fp32", "log_steps": 2, "save_steps": 2},
     )
     train_command(config)
-    update, updates = Training.update, 0
-
-    def die(self):
-        nonlocal updates
-        updates += 1
-        if updates == 4:
-            raise KeyboardInterrupt
-        update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train_command(config, "--name", "cut")
-    train_command(config, "--name", "cut", "--resume")
+    train_interrupted(config, after=3)
     run, cut = tmp_path / "runs/run", tmp_path / "runs/cut"
     assert same_state(run, cut) == []
     best = [(folder / "best/model.safetensors").read_bytes() for folder in (run, cut)]
