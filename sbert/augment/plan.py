@@ -2,6 +2,7 @@
 
 import copy
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sbert.augment.strategies import STRATEGIES
 from sbert.cli import InnerParser, make_parser
 from sbert.data.config import DatasetConfig
 from sbert.data.labels import TEACHER_COLUMN
-from sbert.data.origin import open_lines
+from sbert.data.origin import language_configs, open_lines
 from sbert.errors import InputError, require
 from sbert.sweeps.overrides import axes_label, set_option
 from sbert.training.config import TrainConfig
@@ -150,7 +151,7 @@ def check_gold(datasets: list[DatasetConfig]) -> None:
     Raises:
         InputError: the first row of a dataset names the cross-encoder that labelled it.
     """
-    for dataset in datasets:
+    for dataset in chain.from_iterable(map(language_configs, datasets)):
         _, lines = open_lines(dataset)
         _, first_row = next(lines, (0, {}))
         require(

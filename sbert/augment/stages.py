@@ -20,7 +20,7 @@ from sbert.atomic import replace_folder, write_whole
 from sbert.augment.config import SilverConfig
 from sbert.cli import first_difference
 from sbert.data.collection import collection_file
-from sbert.data.origin import dataset_file
+from sbert.data.origin import dataset_file, language_configs
 from sbert.models.folders.backbone import is_local
 from sbert.training.config import TrainConfig
 
@@ -86,8 +86,9 @@ class Stage:
             datasets = [*config.data.train, *config.data.dev, *config.data.test]
         paths: dict[str, Path | None] = {}
         for dataset in filter(None, datasets):
-            name = "/".join(filter(None, [dataset.path, dataset.split]))
-            paths[name] = dataset_file(dataset)
+            for one in language_configs(dataset):
+                name = "/".join(filter(None, [one.path, one.split]))
+                paths[name] = dataset_file(one)
         paths |= {model: Path(model) for model in models if model and is_local(model)}
         if self.kind == "silver" and config.texts:
             paths[config.texts.path] = collection_file(config.texts)

@@ -56,6 +56,12 @@ class DatasetConfig:
         part: rest is all rows outside the fold, to train on; fold is the rows in it, to test on.
         group: rows with the same value in this column stay in one fold. row makes each row its own
             group, by its number in the file, so that translations, row by row, have the same folds.
+        languages: the languages of the texts: one, or one for each text column. With {language} in
+            path, as in stsb_multi_mt/{language}, one file is read for each; line by line they
+            must be translations of each other, with the same labels. limit and folds keep the
+            translations of a row together.
+        crossing: with {language} in path, all adds rows with the first text in one language and
+            the second in another, for every two languages in both orders; only uses these alone.
         teacher: for silver data, the cross-encoder (its folder or fingerprint) that must have
             labelled every row; the column teacher is checked.
         prompts: names of the model's prompts: one for all text columns, or one for each, such as
@@ -87,6 +93,8 @@ class DatasetConfig:
     fold: int | None = None
     part: Literal["rest", "fold"] = "rest"
     group: str | None = None
+    languages: list[str] | None = None
+    crossing: Literal["none", "all", "only"] = "none"
     teacher: str | None = None
     prompts: str | list[str] | None = None
     weight: float | None = None

@@ -37,10 +37,11 @@ def check_held_out(train: list[Rows], held_out: list[Rows | Retrieval]) -> None:
     evaluated = [rows for rows in held_out if isinstance(rows, Rows)]
     for rows, trained in product(evaluated, train):
         lines = np.intersect1d(rows.lines, trained.lines)
-        if rows.file == trained.file and len(lines):
+        files = sorted(set(rows.files) & set(trained.files))
+        if files and len(lines):
             raise InputError(
                 f"data: {rows.name} is evaluated on {len(lines):,} rows that {trained.name} trains "
-                f"on, from line {lines[0]} of {rows.file}; separate them by limit of the one and "
+                f"on, from line {lines[0]} of {files[0]}; separate them by limit of the one and "
                 "beyond of the other, with the same limit_seed"
             )
         groups = set(rows.groups or []) & set(trained.groups or [])

@@ -13,11 +13,14 @@ layout:
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sbert.data.config import DatasetConfig
 from sbert.data.readers import READERS, Line, file_format
 from sbert.errors import InputError, require
+
+LANGUAGE = "{language}"  # in the path of a dataset: one file for each language
 
 BUILT_IN = Path(__file__).parent / "demo"  # written by tools/demo_corpus.py
 
@@ -114,6 +117,35 @@ def _qrels_files(folder: Path) -> dict[str | None, Path]:
     return files
 
 
+def language_configs(config: DatasetConfig) -> list[DatasetConfig]:
+    """One dataset for each of the aligned files of a dataset; [config] where there is one file.
+
+    Raises:
+        InputError: languages, crossing and the path do not go together.
+    """
+    dataset, languages = f"dataset {config.path}", config.languages or []
+    if LANGUAGE not in config.path:
+        require(
+            config.crossing == "none",
+            f"{dataset}: crossing {config.crossing} needs a file for each language: write "
+            f"{LANGUAGE} in path, as in stsb_multi_mt/{LANGUAGE}, and list them in languages",
+        )
+        return [config]
+    require(
+        languages and len(set(languages)) == len(languages),
+        f"{dataset}: languages is {languages}; list those that {LANGUAGE} stands for, each once",
+    )
+    require(
+        config.crossing == "none" or len(languages) > 1,
+        f"{dataset}: crossing {config.crossing} needs two languages or more; there is "
+        f"{', '.join(languages)}",
+    )
+    return [
+        replace(config, path=config.path.replace(LANGUAGE, language), languages=[language])
+        for language in languages
+    ]
+
+
 def dataset_file(config: DatasetConfig) -> Path | None:
     """The file of a dataset, which may not exist; None for a dataset of the hub."""
     if config.path.startswith("hf:"):
@@ -178,16 +210,22 @@ def describe_origin(config: DatasetConfig) -> str:
     """The file, folder or hub dataset that a dataset is read from."""
     folder = corpus_folder(config)
     if folder is None:
-        return open_lines(config)[0]
+        return ", ".join(open_lines(one)[0] for one in language_configs(config))
     return f"{folder}, split {config.split}" if config.split else str(folder)
 
 
 def dataset_name(config: DatasetConfig) -> str:
-    """The name in tables: `name`, or path and split, as in stsb-dev."""
+    """The name in tables: `name`, or path and split, as in stsb-dev.
+
+    With several languages these, and what is crossed: stsb_multi_mt-de-en-all-dev.
+    """
     if config.name:
         return config.name
     if "." in config.path:
         name = Path(config.path).name.split(".")[0]
     else:
         name = config.path.split(":")[-1]  # of hf:<name>:<config>, the config
+    if LANGUAGE in name:
+        blocks = {"none": [], "all": ["all"], "only": ["crossed"]}[config.crossing]
+        name = name.replace(LANGUAGE, "-".join([*(config.languages or []), *blocks]))
     return "-".join(filter(None, [name.replace("/", "-"), config.split]))

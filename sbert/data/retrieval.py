@@ -102,7 +102,7 @@ def read_retrieval(config: DatasetConfig) -> Retrieval:
         queries=[queries.texts[i] for i in keep],
         qrels=_renumber(qrels, keep),
         skipped=+skipped,  # without counts of 0
-        prompts=prompt_names(config, "retrieval", 2, name),
+        prompts=prompt_names(config.prompts, "retrieval", 2, name),
         notes=notes,
     )
     if not config.keep_identical_ids:

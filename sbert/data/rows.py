@@ -5,30 +5,20 @@ the value and what is expected. Rows that are left out on purpose are counted by
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import chain, zip_longest
-from pathlib import Path
-from typing import NamedTuple
+from itertools import zip_longest
 
 import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
-from sbert.data.labels import NLI_CLASSES, TASK_LABELS, Label, check_teacher, stack_labels
-from sbert.data.origin import corpus_folder, dataset_name, open_lines
-from sbert.data.published import adapt_lines
-from sbert.data.readers import Line
+from sbert.data.labels import NLI_CLASSES, stack_labels
+from sbert.data.languages import align_languages
+from sbert.data.origin import corpus_folder, dataset_name, language_configs
 from sbert.data.retrieval import Retrieval, read_retrieval
-from sbert.data.schema import (
-    ROW,
-    check_columns,
-    find_schema,
-    find_text_schema,
-    line_rows,
-    prompt_names,
-    required_columns,
-)
-from sbert.data.subset import check_folds, rows_in_part, select_rows, skip_reason
+from sbert.data.schema import prompt_names
+from sbert.data.subset import check_folds, rows_in_part, select_rows
+from sbert.data.table import Table, TableRow, describe_skipped, read_table
 from sbert.errors import require
 
 
@@ -43,9 +33,11 @@ class Rows:
             row lacks; None without labels.
         sources: N names of the parts of the dataset that the rows come from.
         skipped: how many rows were left out on purpose, by reason.
-        file: the file, or the hub dataset, that the rows were read from.
-        lines: (N,) line number of each row in the file.
+        files: the file, or the hub dataset, that the rows were read from; one for each language.
+        lines: (N,) line number of each row in its file.
         groups: N groups of rows that stay in one fold, of a dataset with folds.
+        languages: N languages, of a dataset that declares them: "de", or "de-en" where the first
+            text is in one language and the second in another.
         prompts: C names of the model's prompts, one for each text column; None: not declared.
         notes: what a reader of the results must know about the file.
     """
@@ -58,9 +50,10 @@ class Rows:
     classes: list[str] | None = None
     weight: float | None = None
     skipped: Counter = field(default_factory=Counter)
-    file: str = ""
+    files: list[str] = field(default_factory=list)
     lines: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     groups: list[str | int] | None = None
+    languages: list[str] | None = None
     prompts: list[str] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -69,11 +62,7 @@ class Rows:
 
     def describe(self) -> str:
         rows = f"{self.name}: {len(self):,} rows, {self.task}"
-        return "; ".join([rows, *_describe_skipped(self.skipped), *self.notes])
-
-
-def _describe_skipped(skipped: Counter) -> list[str]:
-    return [f"{count:,} skipped: {reason}" for reason, count in skipped.items()]
+        return "; ".join([rows, *describe_skipped(self.skipped), *self.notes])
 
 
 def read_dataset(
@@ -99,83 +88,30 @@ def read_dataset(
         f"dataset {config.path}: keep_identical_ids is for retrieval folders",
     )
     check_folds(config)
-    file, lines = open_lines(config, labels)
-    lines, prompt = adapt_lines(lines, config, file)
-    notes = []
-    if prompt:
-        config = replace(config, prompts="")  # none of the model's
-        notes.append(f"the prompt of the file is put before each query: {prompt!r}")
     teacher = config.teacher and fingerprint_of(config.teacher)
-    table = _read_table(config, file, lines, labels, teacher)
+    table = align_languages(
+        [read_table(one, labels, teacher) for one in language_configs(config)], config
+    )
     in_part = None
     if config.folds:
         used_lines = [rows[0].index for rows in table.lines]
-        in_part = rows_in_part(config, table.groups, file)[used_lines]
+        in_part = rows_in_part(config, table.groups, table.files[0])[used_lines]
     keep = select_rows(config, len(table.lines), table.skipped, in_part)
     rows = [row for i in keep for row in table.lines[i]]
-    return _to_columns(config, file, table, rows, notes)
+    return _to_columns(config, table, rows)
 
 
-class _Row(NamedTuple):
-    """A row of a line that is used."""
-
-    index: int  # among all lines, skipped ones too
-    number: int  # of the line in the file
-    texts: list[str | None]
-    label: Label | None
-    source: str
-
-
-class _Table(NamedTuple):
-    """The contents of a file, before limit and folds choose among its lines."""
-
-    task: TaskName
-    lines: list[list[_Row]]  # the rows of each line that has any
-    groups: list[str | int]  # of all lines, skipped ones too
-    skipped: Counter
-
-
-def _read_table(
-    config: DatasetConfig, file: str, lines: Iterator[Line], labels: bool, teacher: str | None
-) -> _Table:
-    """Read all lines; the first one decides what the columns mean."""
-    first = next(lines, None)
-    require(first, f"{file}: no rows to use (the file has none)")
-    find = find_schema if labels else find_text_schema
-    schema = find(config, list(first[1]), f"{file}, line {first[0]}")
-    required = required_columns(config, schema)
-    read_label = TASK_LABELS[schema.task].reader(config) if labels and schema.label else None
-    table = _Table(schema.task, [], [], Counter())
-    for index, (number, line) in enumerate(chain([first], lines)):
-        location = f"{file}, line {number}"
-        check_columns(required, line, location)
-        table.groups.append(index if config.group in (None, ROW) else str(line[config.group]))
-        source = str(line.get(config.source or "source", ""))
-        rows = []
-        for fields, label in line_rows(line, schema, location):
-            reason = skip_reason(line, fields, schema, config, location)
-            if reason:
-                table.skipped[reason] += 1
-                continue
-            if teacher:
-                check_teacher(line, teacher, location)
-            texts = [text if text and text.strip() else None for _, text in fields]
-            label = read_label(label, location, texts) if read_label else None
-            rows.append(_Row(index, number, texts, label, source))
-        if rows:
-            table.lines.append(rows)
-    require(table.lines, f"{file}: no rows to use ({'; '.join(_describe_skipped(table.skipped))})")
-    return table
-
-
-def _to_columns(
-    config: DatasetConfig, file: str, table: _Table, rows: list[_Row], notes: list[str]
-) -> Rows:
+def _to_columns(config: DatasetConfig, table: Table, rows: list[TableRow]) -> Rows:
     sources = [row.source for row in rows]
     has_labels = rows[0].label is not None
     # N rows of up to C texts -> C columns of N texts
     texts = [list(column) for column in zip_longest(*[row.texts for row in rows])]
     name = dataset_name(config)
+    prompts = config.prompts
+    notes = []
+    if table.prompt:
+        prompts = ""  # none of the model's
+        notes.append(f"the prompt of the file is put before each query: {table.prompt!r}")
     return Rows(
         name=name,
         task=table.task,
@@ -185,11 +121,11 @@ def _to_columns(
         classes=config.classes or NLI_CLASSES if table.task == "nli" else None,
         weight=config.weight,
         skipped=table.skipped,
-        # one name per file, whatever the path to it
-        file=file if config.path.startswith("hf:") else str(Path(file).resolve()),
+        files=table.files,
         lines=np.array([row.number for row in rows]),
         groups=[table.groups[row.index] for row in rows] if config.folds else None,
-        prompts=prompt_names(config, table.task, len(texts), name),
+        languages=[row.language for row in rows] if config.languages else None,
+        prompts=prompt_names(prompts, table.task, len(texts), name),
         notes=notes,
     )
 
@@ -213,4 +149,5 @@ def both_orders(rows: Rows) -> Rows:
         skipped=rows.skipped.copy(),
         lines=np.tile(rows.lines, 2),
         groups=rows.groups and rows.groups * 2,
+        languages=rows.languages and rows.languages * 2,
     )

@@ -120,16 +120,16 @@ def _check_schema(schema: Schema, location: str) -> None:
 
 
 def prompt_names(
-    config: DatasetConfig, task: TaskName, columns: int, name: str
+    prompts: str | list[str] | None, task: TaskName, columns: int, name: str
 ) -> list[str] | None:
-    """The names of the prompts of C text columns; None where the dataset names none.
+    """The names of the prompts of C text columns; None where the dataset `name` names none.
 
     Raises:
         InputError: another number of names.
     """
-    if config.prompts is None:
+    if prompts is None:
         return None
-    names = [config.prompts] * columns if isinstance(config.prompts, str) else config.prompts
+    names = [prompts] * columns if isinstance(prompts, str) else prompts
     further = columns - len(names)  # negatives of triplets
     require(
         further == 0 or (task == "triplet" and len(names) > 1 and further > 0),

@@ -45,7 +45,7 @@ def test_rows_know_their_lines(numbered_file):
     twice = both_orders(rows)
     assert len(twice) == len(twice.lines)
     assert (twice.lines == np.concatenate([rows.lines, rows.lines])).all()
-    assert twice.file == rows.file
+    assert twice.files == rows.files
 
 
 PARTS = [

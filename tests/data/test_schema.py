@@ -376,7 +376,7 @@ def test_rerank_reads_two_texts(put, texts):
     ],
 )
 def test_each_text_column_has_the_name_of_a_prompt(task, columns, prompts, expected):
-    assert prompt_names(DatasetConfig("x.tsv", prompts=prompts), task, columns, "x") == expected
+    assert prompt_names(prompts, task, columns, "x") == expected
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_each_text_column_has_the_name_of_a_prompt(task, columns, prompts, expec
 )
 def test_another_number_of_prompts_is_refused(task, columns, prompts):
     with pytest.raises(InputError) as caught:
-        prompt_names(DatasetConfig("x.tsv", prompts=prompts), task, columns, "x-test")
+        prompt_names(prompts, task, columns, "x-test")
     assert str(caught.value) == (
         f"dataset x-test: prompts is {prompts}; give one name for all {columns} text columns, or a "
         "list with one for each"

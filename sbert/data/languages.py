@@ -1,0 +1,78 @@
+"""Languages: row-aligned files that are read together, and language crossing.
+
+Line i of every file is the same row in another language, with the same label, as in stsb_multi_mt.
+Crossing adds rows whose first text is in one language and the second in another: two languages give
+four blocks, de, en, de-en and en-de. The rows of a line belong together, so that limit and folds,
+which choose among lines, never separate the translations of a row.
+"""
+
+from collections import Counter
+from itertools import chain, permutations
+
+from sbert.data.config import DatasetConfig
+from sbert.data.labels import Label
+from sbert.data.table import Table, TableRow
+from sbert.errors import InputError, require
+
+
+def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
+    """The tables of several languages as one, with the blocks that `crossing` asks for.
+
+    A line is used if it is used in every language.
+
+    Raises:
+        InputError: files of different length, or the first line whose labels differ.
+    """
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    for table in tables[1:]:
+        _check_alignment(first, table)
+    by_index = [{rows[0].index: rows for rows in table.lines} for table in tables]
+    shared = [index for index in by_index[0] if all(index in rows for rows in by_index)]
+    require(shared, f"dataset {config.path}: no row is used in every language")
+    lines = [_line_rows([rows[index] for rows in by_index], config.crossing) for index in shared]
+    skipped = sum((table.skipped for table in tables), Counter())
+    unpaired = sum(len(table.lines) - len(shared) for table in tables)
+    if unpaired:
+        skipped["skipped in another language"] = unpaired
+    files = [file for table in tables for file in table.files]
+    return Table(files, first.task, lines, first.groups, skipped, first.prompt)
+
+
+def _check_alignment(first: Table, other: Table) -> None:
+    """Raise `InputError` unless two tables have the same labels, line by line."""
+    names = f"{first.files[0]} and {other.files[0]}"
+    rule = "files read together must be translations of each other, line by line"
+    labels = {rows[0].index: [row.label for row in rows] for rows in first.lines}
+    for rows in other.lines:
+        found = [row.label for row in rows]
+        expected = labels.get(rows[0].index, found)
+        if found != expected:
+            raise InputError(
+                f"{names}, line {rows[0].number}: the labels {_describe(expected)} and "
+                f"{_describe(found)} differ; {rule}"
+            )
+    counts = len(first.groups), len(other.groups)
+    require(counts[0] == counts[1], f"{names}: {counts[0]:,} and {counts[1]:,} rows; {rule}")
+
+
+def _describe(labels: list[Label | None]) -> str:
+    return ", ".join(map(str, labels))
+
+
+def _line_rows(versions: list[list[TableRow]], crossing: str) -> list[TableRow]:
+    """The rows of a line, given those in each language."""
+    translations = list(chain.from_iterable(versions))
+    if crossing == "none":
+        return translations
+    crossed = []
+    for firsts, seconds in permutations(versions, 2):
+        crossed += [_cross(first, second) for first, second in zip(firsts, seconds, strict=True)]
+    return crossed if crossing == "only" else translations + crossed
+
+
+def _cross(first: TableRow, second: TableRow) -> TableRow:
+    """The first text of one row, with the others of its translation."""
+    texts = [first.texts[0], *second.texts[1:]]
+    return first._replace(texts=texts, language=f"{first.language}-{second.language}")

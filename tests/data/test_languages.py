@@ -1,0 +1,185 @@
+"""Languages: aligned files read together, crossed rows, folds that keep translations together."""
+
+import gzip
+
+import pytest
+from data_inputs import refusal
+
+from sbert.data.config import DatasetConfig
+from sbert.data.leakage import check_held_out
+from sbert.data.rows import both_orders, read_dataset
+from sbert.errors import InputError
+
+SCORES = ["0", "0.5", "1", "0.25"]
+
+
+@pytest.fixture
+def aligned(tmp_path):
+    """A function that writes one file for each language -> the path with {language}.
+
+    The texts of row i are, in de, "de 1.i" and "de 2.i".
+    """
+
+    def write(scores=SCORES, **changed):
+        for language in ("de", "en", "fr"):
+            lines = ["sentence1\tsentence2\tscore"]
+            for i, score in enumerate(changed.get(language, scores)):
+                lines.append(f"{language} 1.{i}\t{language} 2.{i}\t{score}")
+            (tmp_path / f"{language}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+        return str(tmp_path / "{language}.tsv")
+
+    return write
+
+
+def read(path, languages=("de", "en"), **options):
+    return read_dataset(DatasetConfig(path, languages=list(languages), **options))
+
+
+def cells(rows):
+    return list(zip(*rows.texts, rows.labels.tolist(), rows.languages, strict=True))
+
+
+def test_without_crossing_the_rows_of_each_language(aligned):
+    rows = read(aligned(["0", "1"]))
+    assert cells(rows) == [
+        ("de 1.0", "de 2.0", 0.0, "de"),
+        ("en 1.0", "en 2.0", 0.0, "en"),
+        ("de 1.1", "de 2.1", 1.0, "de"),
+        ("en 1.1", "en 2.1", 1.0, "en"),
+    ]
+    assert rows.name == "de-en"
+
+
+def test_crossing_adds_both_orders_of_the_languages(aligned):
+    path = aligned(["0.5"])
+    own = [("de 1.0", "de 2.0", 0.5, "de"), ("en 1.0", "en 2.0", 0.5, "en")]
+    crossed = [("de 1.0", "en 2.0", 0.5, "de-en"), ("en 1.0", "de 2.0", 0.5, "en-de")]
+    assert cells(read(path, crossing="all")) == own + crossed
+    assert cells(read(path, crossing="only")) == crossed
+    assert read(path, crossing="only").name == "de-en-crossed"
+
+
+def test_three_languages_have_nine_blocks(aligned):
+    rows = read(aligned(), ("de", "en", "fr"), crossing="all")
+    blocks = {row: set() for row in range(4)}
+    for text, language in zip(rows.texts[0], rows.languages, strict=True):
+        blocks[int(text.split(".")[1])].add(language)
+    expected = {"de", "en", "fr", "de-en", "en-de", "de-fr", "fr-de", "en-fr", "fr-en"}
+    assert blocks == dict.fromkeys(range(4), expected)
+
+
+def test_one_language_is_the_file_alone(aligned):
+    path = aligned()
+    assert cells(read(path, ["fr"])) == cells(read(path.replace("{language}", "fr"), ["fr"]))
+
+
+def rows_of(rows):
+    return {text.split(".")[1] for column in rows.texts for text in column}
+
+
+def test_limit_counts_rows_of_every_language(aligned):
+    rows = read(aligned(), crossing="all", limit=2)
+    assert len(rows) == 8
+    assert len(rows_of(rows)) == 2
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_the_translations_of_a_row_are_in_one_fold(aligned, fold):
+    path, options = aligned(), {"crossing": "all", "folds": 2, "fold": fold, "group": "row"}
+    rest, held_out = read(path, part="rest", **options), read(path, part="fold", **options)
+    assert (len(rest), len(held_out)) == (8, 8)
+    assert not rows_of(rest) & rows_of(held_out)
+    check_held_out([rest], [held_out])
+    # the folds of one language are those of all
+    alone = read(path, ["en"], part="fold", folds=2, fold=fold, group="row")
+    assert rows_of(alone) == rows_of(held_out)
+
+
+def test_a_row_that_is_skipped_in_one_language_is_skipped_in_all(aligned):
+    path = aligned()
+    german = path.replace("{language}", "de")
+    with open(german, encoding="utf-8") as file:
+        text = file.read()
+    with open(german, "w", encoding="utf-8") as file:
+        file.write(text.replace("de 2.1", ""))
+    rows = read(path, skip_empty=True, crossing="all")
+    assert rows_of(rows) == {"0", "2", "3"}
+    assert rows.skipped == {"empty sentence2": 1, "skipped in another language": 1}
+
+
+def test_both_orders_keep_the_languages(aligned):
+    rows = both_orders(read(aligned(), crossing="only"))
+    assert cells(rows)[0][:2] == cells(rows)[8][1::-1] == ("de 1.0", "en 2.0")
+    assert rows.languages[0] == rows.languages[8]
+
+
+def test_names_of_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SBERT_DATA", str(tmp_path))
+    for language in ("de", "en"):
+        folder = tmp_path / "sts" / language
+        folder.mkdir(parents=True)
+        with gzip.open(folder / "dev.tsv.gz", "wt", encoding="utf-8") as file:
+            file.write(f"sentence1\tsentence2\tscore\n{language}\tb\t1\n")
+    config = {"path": "sts/{language}", "split": "dev", "languages": ["de", "en"]}
+    assert read_dataset(DatasetConfig(**config)).texts[0] == ["de", "en"]
+    assert read_dataset(DatasetConfig(**config, crossing="all")).name == "sts-de-en-all-dev"
+    message = refusal(**config | {"languages": ["de", "xx"]})
+    assert "dataset sts/xx: no such file" in message
+
+
+def test_evaluated_lines_of_any_of_the_files_are_held_out(aligned):
+    path = aligned()
+    trained = read(path)
+    evaluated = read_dataset(DatasetConfig(path.replace("{language}", "en")))
+    with pytest.raises(InputError, match=r"trains on, from line 2 of .*en\.tsv"):
+        check_held_out([trained], [evaluated])
+
+
+def test_languages_of_the_columns_of_one_file(put):
+    lines = [["source_sentence", "target_sentence"], ["Hi.", "Hallo."]]
+    assert read_dataset(DatasetConfig(put(lines), languages=["en", "de"])).languages == ["en-de"]
+    assert read_dataset(DatasetConfig(put(lines), languages=["en"])).languages == ["en"]
+    assert read_dataset(DatasetConfig(put(lines))).languages is None
+    assert "give one, or one for each of the 2 text columns" in refusal(
+        put(lines), languages=["en", "de", "fr"]
+    )
+
+
+# files and options that do not fit
+
+
+def test_the_first_row_that_does_not_align_is_named(aligned):
+    path = aligned(en=["0", "0.5", "0.75", "1"])
+    message = refusal(path, languages=["de", "en"])
+    assert "en.tsv, line 4: the labels 1.0 and 0.75 differ" in message
+    assert "translations of each other" in message
+
+
+def test_a_row_that_is_missing_in_one_language_is_named(aligned):
+    message = refusal(aligned(en=["0", "1", "0.25"]), languages=["de", "en"])
+    assert "line 3: the labels 0.5 and 1.0 differ" in message
+    message = refusal(aligned(en=SCORES[:3]), languages=["de", "en"])
+    assert "4 and 3 rows" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "languages is []; list those that {language} stands for"),
+        ({"languages": ["de", "de"]}, "languages is ['de', 'de']; list those"),
+        ({"languages": ["de"], "crossing": "all"}, "crossing all needs two languages or more"),
+    ],
+)
+def test_languages_that_do_not_fit_the_path(aligned, options, expected):
+    assert expected in refusal(aligned(), **options)
+
+
+def test_crossing_needs_a_file_for_each_language(aligned):
+    path = aligned().replace("{language}", "de")
+    message = refusal(path, languages=["de", "en"], crossing="only")
+    assert "crossing only needs a file for each language" in message
+
+
+def test_folds_need_a_group(aligned):
+    message = refusal(aligned(), languages=["de", "en"], folds=2, fold=1)
+    assert "folds needs group" in message
