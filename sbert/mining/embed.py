@@ -1,20 +1,18 @@
 """The task `mine.py embed`, and the embeddings that other tasks make or read from disk."""
 
-import io
 import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from sbert import distributed
 from sbert.data.collection import Collection, load_vectors
 from sbert.device import resolve_precision
 from sbert.errors import require
-from sbert.mining.exact import blocks_of
-from sbert.mining.task import MiningTask, open_resumable
+from sbert.mining.task import MiningTask
+from sbert.vector_files import write_vectors
 
 UNIT_TEXTS = 16_384  # that are embedded between two states of an interrupted run
 
@@ -65,24 +63,8 @@ def write_embeddings(
     texts, model = collection.texts, task.model
     precision = resolve_precision(task.config.precision, model.device)
     settings = _embedding_settings(task, collection) | {"precision": str(precision)}
-    output, done = open_resumable(task.accelerator, path, settings, overwrite)
     encode = _encoder(task, collection)
-    with tqdm(
-        total=len(texts),
-        initial=done * UNIT_TEXTS,
-        unit="text",
-        desc="embed",
-        disable=None if output else True,
-    ) as bar:
-        for unit in blocks_of(len(texts), UNIT_TEXTS, start=done * UNIT_TEXTS):
-            vectors = distributed.compute_shared(task.accelerator, encode, texts[unit])
-            if output:
-                header = b"" if unit.start else _npy_header(len(texts), model.embedding_dim())
-                output.append(header + vectors.astype("<f4").tobytes())
-            bar.update(len(vectors))
-    if output:
-        output.finish()
-    task.accelerator.wait_for_everyone()
+    write_vectors(task.accelerator, path, settings, encode, texts, UNIT_TEXTS, overwrite)
 
 
 def _encoder(task: MiningTask, collection: Collection) -> Callable[..., np.ndarray]:
@@ -98,13 +80,6 @@ def _embedding_settings(task: MiningTask, collection: Collection) -> dict:
         "prompt": collection.prompt,
         "dim": task.model.embedding_dim(),
     }
-
-
-def _npy_header(rows: int, width: int) -> bytes:
-    buffer = io.BytesIO()
-    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
-    np.lib.format.write_array_header_1_0(buffer, header)
-    return buffer.getvalue()
 
 
 def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:

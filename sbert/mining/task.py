@@ -29,6 +29,7 @@ from sbert.models.bi_encoder import BiEncoder
 from sbert.models.folders.backbone import is_classifier, locate_folder
 from sbert.models.prompts import check_prompts
 from sbert.texts import digest
+from sbert.vector_files import open_resumable
 
 PromptRole = Literal["query", "document", "default"]  # what texts are, which chooses their prompt
 
@@ -176,14 +177,6 @@ class MiningTask:
         self.accelerator.wait_for_everyone()
         self.print(f"written to {self.config.output}")
         self.accelerator.end_training()
-
-
-def open_resumable(
-    accelerator: Accelerator, path: str | Path, settings: dict, overwrite: bool
-) -> tuple[ResumableFile | None, int]:
-    """A result file, which only the main process opens, and how many units of it are done."""
-    output = ResumableFile(path, settings, overwrite) if accelerator.is_main_process else None
-    return output, distributed.broadcast(accelerator, output.units if output else 0)
 
 
 def _load_embedding_model(config: MineConfig, accelerator: Accelerator) -> BiEncoder:
