@@ -9,7 +9,7 @@ from sbert.losses.cross_encoder import (
     MSELoss,
     PairLoss,
 )
-from sbert.losses.distillation import DistillKLDivLoss, MarginMSELoss
+from sbert.losses.distillation import DistillKLDivLoss, EmbeddingMSELoss, MarginMSELoss
 from sbert.losses.matryoshka import MatryoshkaLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import AnglELoss, CoSENTLoss, CosineSimilarityLoss
@@ -26,6 +26,7 @@ __all__ = [
     "ContrastiveLoss",
     "CosineSimilarityLoss",
     "DistillKLDivLoss",
+    "EmbeddingMSELoss",
     "MarginMSELoss",
     "MatryoshkaLoss",
     "MultipleNegativesRankingLoss",

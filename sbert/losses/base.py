@@ -47,13 +47,14 @@ class Loss(nn.Module, abc.ABC):
         columns: number of text columns C; with `ragged`, the smallest number.
         ragged: a row may have more columns, and further texts of a row may be missing.
         target: the labels it reads: "score" in [0, 1], "binary" 0 or 1, "class" 0..K-1, "margin"
-            differences of a teacher's scores, None for no labels.
+            differences of a teacher's scores, "embedding" a teacher's embedding of the first text,
+            None for no labels.
         joint: the loss of a batch is not the mean of the losses of its rows, see `JointLoss`.
     """
 
     columns: int = 2
     ragged: bool = False
-    target: Literal["score", "binary", "class", "margin"] | None = "score"
+    target: Literal["score", "binary", "class", "margin", "embedding"] | None = "score"
     joint: bool = False
 
     @property
@@ -92,7 +93,7 @@ class Loss(nn.Module, abc.ABC):
 
         Args:
             columns: C tensors (B, H).
-            labels: (B,), or None for a loss that reads none.
+            labels: (B,), or what the target of the loss says; None for a loss that reads none.
             texts: (B, C) ids of the texts, see `JointLoss`; other losses ignore them.
         """
         with torch.autocast(columns[0].device.type, enabled=False):

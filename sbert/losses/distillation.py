@@ -1,13 +1,14 @@
-"""Losses that learn from the scores of a teacher model.
+"""Losses that learn from a teacher model: from its scores, or from its embeddings.
 
-Labels are margins: by how much the teacher scores the positive above each negative. Scores
-themselves would say no more: a softmax does not change when all scores of a query are shifted, so
-that of 0 for the positive and minus the margins for the negatives is the teacher's.
+Of scores the labels are margins: by how much the teacher scores the positive above each negative.
+Scores themselves would say no more: a softmax does not change when all scores of a query are
+shifted, so that of 0 for the positive and minus the margins for the negatives is the teacher's.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sbert.errors import require
@@ -95,6 +96,23 @@ class DistillKLDivLoss(Loss):
         """(B, C - 1) -> (B, C - 1), -inf for a missing candidate."""
         scores = scores / (temperature or self.temperature)
         return scores.masked_fill(missing, -torch.inf).log_softmax(dim=1)
+
+
+class EmbeddingMSELoss(Loss):
+    """mean_i mean_c mean_h (x_ich - y_ih)^2: the embeddings of both texts, and the teacher's.
+
+    Multilingual knowledge distillation (Reimers and Gurevych 2020, arXiv 2004.09813, section 2):
+    x_ic are the student's embeddings of a text (c = 1) and of its translation (c = 2), y_i is the
+    teacher's of the text. It is the paper's loss divided by 2 H, as MSELoss of
+    sentence-transformers. Columns: text, translation. Labels: (B, H), see `distillation` in the
+    options of train.py.
+    """
+
+    target = "embedding"
+
+    def compute(self, columns, labels):
+        targets = labels.to(columns[0].dtype)  # (B, H)
+        return torch.stack([F.mse_loss(column, targets) for column in columns]).mean()
 
 
 def candidate_scores(columns: Sequence[Tensor], similarity: DotSimilarity) -> Tensor:

@@ -16,12 +16,13 @@ class MatryoshkaLoss(Loss):
     2205.13147, equation 1). Each size has its own copy of the loss, with its own weights.
 
     Args:
-        loss: any loss of a bi-encoder.
+        loss: any loss of a bi-encoder but EmbeddingMSELoss.
         dims: the sizes; the largest must be the model's own.
         weights: one for each size; null for 1 each.
 
     Raises:
-        InputError: sizes that repeat or are below 1, or another number of weights.
+        InputError: sizes that repeat or are below 1, another number of weights, or a loss that
+            reads a teacher's embeddings, which have one size.
     """
 
     def __init__(self, loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None):
@@ -37,6 +38,10 @@ class MatryoshkaLoss(Loss):
             len(self.weights) == len(dims),
             f"MatryoshkaLoss.weights: {len(self.weights)} weights for {len(dims)} dims; "
             "give one for each",
+        )
+        require(
+            loss.target != "embedding",
+            f"MatryoshkaLoss.loss: {type(loss).__name__} compares embeddings at full size only",
         )
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in dims)
         # it reads what the loss reads

@@ -1,4 +1,4 @@
-"""Margins of a teacher's scores: plain loops, hand arithmetic, missing negatives."""
+"""Margins of a teacher's scores, and its embeddings: plain loops, hand arithmetic."""
 
 import math
 
@@ -7,6 +7,7 @@ import torch
 from loss_checks import (
     FOUR_TEXTS,
     THREE_TEXTS,
+    TWO_TEXTS,
     LossCase,
     LossChecks,
     case_losses,
@@ -17,7 +18,8 @@ from loss_checks import (
 )
 
 from sbert.errors import InputError
-from sbert.losses.distillation import DistillKLDivLoss, MarginMSELoss
+from sbert.losses.distillation import DistillKLDivLoss, EmbeddingMSELoss, MarginMSELoss
+from sbert.losses.matryoshka import MatryoshkaLoss
 
 # rows 1 and 3 have one negative; what stands in the place of the other must not count
 MISSING = [[0, 1, 2, 3], [4, 5, 6, -1], [8, 9, 10, 11], [12, 13, 14, -1], [16, 17, 18, 19]]
@@ -54,6 +56,17 @@ def kl_loop(loss, columns, labels, texts):
     return loss.temperature**2 * total / len(labels)
 
 
+def embedding_loop(loss, columns, labels, texts):
+    errors = []
+    for column in columns:
+        for vector, target in zip(column, labels, strict=True):
+            errors += [(x - y) ** 2 for x, y in zip(vector, target, strict=True)]
+    return sum(errors) / len(errors)
+
+
+EMBEDDINGS = [[math.sin(3 * i + h) for h in range(6)] for i in range(5)]
+
+
 def softmax(scores, temperature):
     powers = [math.exp(score / temperature) for score in scores]
     return [power / sum(powers) for power in powers]
@@ -78,6 +91,7 @@ CASES = [
         MARGINS,
     ),
     LossCase("KL, one", DistillKLDivLoss, kl_loop, THREE_TEXTS, [row[:1] for row in MARGINS]),
+    LossCase("embeddings", EmbeddingMSELoss, embedding_loop, TWO_TEXTS, EMBEDDINGS),
 ]
 
 
@@ -158,4 +172,27 @@ def test_unknown_similarity_is_refused():
     with pytest.raises(InputError) as error:
         MarginMSELoss("euclidean")
     expected = "MarginMSELoss.similarity: unknown value 'euclidean'; known: cosine, dot"
+    assert str(error.value) == expected
+
+
+def test_embeddings_by_hand():
+    text, translation, teacher = rows([1, 0]), rows([0, 2]), rows([0, 0])
+    # the squared distances are 1 and 4, of 2 columns and 2 numbers
+    assert EmbeddingMSELoss()([text, translation], teacher).item() == (1 + 4) / 4
+    paper = ((text - teacher) ** 2 + (translation - teacher) ** 2).sum(dim=1).mean()
+    assert EmbeddingMSELoss()([text, translation], teacher) == paper / (2 * 2)
+
+
+def test_embeddings_as_sentence_transformers():
+    theirs = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    loss = theirs.MSELoss(torch.nn.Identity())
+    columns, labels, _ = CASES[-1].batch()
+    expected = loss.compute_loss_from_embeddings(columns, [labels, labels])
+    assert EmbeddingMSELoss()(columns, labels).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_embeddings_have_one_size():
+    with pytest.raises(InputError) as error:
+        MatryoshkaLoss(EmbeddingMSELoss(), [6, 3])
+    expected = "MatryoshkaLoss.loss: EmbeddingMSELoss compares embeddings at full size only"
     assert str(error.value) == expected
