@@ -168,7 +168,15 @@ def evaluate_rows(
     if reason:
         report.notes.append(reason)
     EVALUATORS[rows.task](rows, scorer, report)
+    if rows.task not in ("rerank", "retrieval"):  # whose metrics are of queries
+        report.clusters = clusters_of_lines(rows.lines)
     return report
+
+
+def clusters_of_lines(lines: np.ndarray) -> np.ndarray | None:
+    """The cluster of each row, (N,): that of its line; None where every line has one row."""
+    distinct, clusters = np.unique(lines, return_inverse=True)
+    return clusters if len(distinct) < len(lines) else None
 
 
 def undefined_metric(rows: Rows | Retrieval) -> str | None:

@@ -67,6 +67,8 @@ class Report:
     retrieved: (Q, K) documents of each query, best first, for retrieval; a reranker reads them.
     bootstrap_metrics: the metrics that can be resampled, the primary one among them. Their rows are
         those of the dataset; for rerank and retrieval they are queries.
+    clusters: (N,) which rows of the bootstrap metrics are drawn together: those of one line of the
+        file, its translations among them. None where every row is its own.
     score_name: the score that the primary metric is of: "logit", or the similarity that a
         bi-encoder declares.
     notes: what a reader of the metrics must know.
@@ -81,6 +83,7 @@ class Report:
     gold: np.ndarray | None = None
     retrieved: np.ndarray | None = None
     bootstrap_metrics: dict[str, BootstrapMetric] = field(default_factory=dict)
+    clusters: np.ndarray | None = None
     score_name: str = "cosine"
     notes: list[str] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)

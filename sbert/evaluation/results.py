@@ -127,7 +127,8 @@ def bootstrap_reports(
         for key, metric in report.bootstrap_metrics.items():
             if key.endswith(ends):
                 metrics[index, key] = metric
-    replicates = resample(list(metrics.values()), resamples, seed, name)  # (S, R)
+    clusters = reports[0].clusters
+    replicates = resample(list(metrics.values()), resamples, seed, name, clusters)  # (S, R)
     for (index, key), values in zip(metrics, replicates, strict=True):
         results[index].replicates[key] = values
     return results

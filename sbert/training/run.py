@@ -18,6 +18,7 @@ from sbert.evaluation.prompts import (
     unused_prompts_note,
 )
 from sbert.evaluation.report import Report, mean_primary
+from sbert.evaluation.scores import save_scores
 from sbert.losses.saved import save_loss
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.training.checkpoint import Progress
@@ -157,7 +158,10 @@ class Run:
         before: dict[str, float],
         after: list[Report],
     ) -> None:
-        """Write result.json, whose existence says that the run is finished."""
+        """Write the scores of the rows, and result.json, whose existence says that the run is
+        finished."""
+        if after:
+            save_scores(self.folder, self.data.evaluated, after)
         result: dict[str, Any] = {
             "train_rows": sum(len(rows) for rows in self.data.train),
             "step": progress.best_step,

@@ -1,6 +1,7 @@
 """Metrics of resamples by counts, against the metrics of the rows drawn and copied; seeds."""
 
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -124,3 +125,26 @@ def test_memory_is_bounded_and_blocks_do_not_show(monkeypatch, cells):
     )
     assert (resample([METRICS["spearman"][0]], 100, 0) == whole).all()
     assert max(sizes) == {1: 1, 3 * N: 3, 10**9: 100}[cells]
+
+
+def test_rows_of_a_cluster_are_drawn_together():
+    values = np.array([1.0, 2, 4, 8, 16])
+    [found] = resample([Mean(values)], 200, 0, "mine", clusters=np.array([0, 1, 2, 1, 0]))
+    counts = draw_counts(np.random.default_rng([0, zlib.crc32(b"mine")]), 200, 3)
+    sums, sizes = np.array([17.0, 10, 4]), np.array([2, 2, 1])
+    assert found == pytest.approx((counts @ sums) / (counts @ sizes))
+
+
+def test_a_metric_is_made_again_from_its_columns():
+    for metric, _ in METRICS.values():
+        again = bootstrap.METRICS[type(metric).__name__](**metric.columns)
+        assert (resample([again], 20, 0) == resample([metric], 20, 0)).all()
+
+
+def test_every_row_twice_has_the_interval_of_rows_alone():
+    """Copies of rows say nothing new; taken as independent they would narrow the interval."""
+    once = resample([METRICS["spearman"][0]], 2000, 0)[0]
+    copies = Spearman(np.tile(SCORES, 2), np.tile(TIED, 2))
+    together = resample([copies], 2000, 0, clusters=np.tile(np.arange(N), 2))[0]
+    assert together == pytest.approx(once, abs=1e-12)
+    assert resample([copies], 2000, 0)[0].std() < 0.8 * once.std()

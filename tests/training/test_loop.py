@@ -38,6 +38,7 @@ def test_training_learns_and_leaves_a_run_folder(
         "metrics.jsonl",
         "last",
         "best",
+        "scores.safetensors",
         "result.json",
     }
     losses = [row["loss"] for row in metrics(run)]
@@ -149,9 +150,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     )
     assert metrics(cut, "dev") == metrics(full, "dev")
     assert metrics(cut, "before") == metrics(full, "before")
-    assert (cut / "best/model.safetensors").read_bytes() == (
-        full / "best/model.safetensors"
-    ).read_bytes()
+    for file in ("best/model.safetensors", "scores.safetensors"):
+        assert (cut / file).read_bytes() == (full / file).read_bytes()
 
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, tiny_folder, pairs_file):

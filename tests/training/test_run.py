@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import yaml
 from boards import board
@@ -13,6 +14,7 @@ from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
 from sbert.evaluation.metrics import spearman
 from sbert.evaluation.scorers import pair_scores
+from sbert.evaluation.scores import read_scores
 from sbert.training import run as run_module
 
 
@@ -60,6 +62,12 @@ def test_the_result_of_a_run(config, tmp_path, train_command):
     )
     assert first["after"] != first["before"] != second["before"]
     assert set(undefined["before"].values()) == set(undefined["after"].values()) == {None}
+    scores = read_scores(run)  # of the same model as the result
+    assert list(scores) == ["dev", "test", "flat"]
+    for r in (first, second):
+        for name, metric in scores[r["dataset"]].metrics.items():
+            whole = metric.of_subset(np.ones(r["rows"], bool))
+            assert whole == pytest.approx(r["after"][name], abs=1e-9)
 
 
 def test_a_run_without_evaluation_has_a_result(tmp_path, tiny_folder, pairs_file, train_command):
