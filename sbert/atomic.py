@@ -6,11 +6,12 @@ and the number of units written. A finished result has its settings in `<path>.j
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sbert.errors import InputError, require
@@ -161,6 +162,14 @@ def file_name(value: object) -> str:
     """A value as a part of a folder's name, without characters that are special to a shell."""
     text = str(value).replace("*", "x").replace("|", "")
     return re.sub(r"[^\w.+=-]+", "_", text).strip("_.")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process makes a file, and keep others from making it."""
+    with open(f"{path}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def sync(path: Path) -> None:

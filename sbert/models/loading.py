@@ -1,8 +1,9 @@
-"""Cross-encoders loaded for a role: rerankers, and teachers whose scores become labels."""
+"""Models loaded for a role: rerankers, and teachers whose scores or embeddings become labels."""
 
 import re
 
 from sbert.errors import require
+from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.folders.backbone import is_classifier, locate_folder
 
@@ -21,6 +22,17 @@ def load_scorer(path: str, role: str) -> CrossEncoder:
         f"{role} {path}: has {model.dim} classes; a cross-encoder with one label is needed",
     )
     return model
+
+
+def load_embedder(path: str, role: str) -> BiEncoder:
+    """A bi-encoder. `role`: what error messages call it.
+
+    Raises:
+        InputError: no such folder, a cross-encoder.
+    """
+    root = locate_folder(path)
+    require(not is_classifier(root), f"{role} {path}: is a cross-encoder; a bi-encoder is needed")
+    return BiEncoder.from_pretrained(root)
 
 
 def load_teacher(path: str) -> CrossEncoder:

@@ -158,6 +158,24 @@ class SeedsConfig:
 
 
 @dataclass
+class DistillationConfig:
+    """A teacher, whose embedding of the first text of each pair EmbeddingMSELoss learns.
+
+    Args:
+        teacher: a bi-encoder: a model folder, or a name on the model hub. Its default prompt, if it
+            has one, is put before each text.
+        projection: for a teacher with larger embeddings than the student's, project them to its
+            size by a fixed matrix that keeps their dot products as well as that size allows.
+        embeddings: the folder in which the teacher's embeddings are kept for further runs; null:
+            teacher_embeddings in the folder of all runs.
+    """
+
+    teacher: str
+    projection: bool = False
+    embeddings: str | None = None
+
+
+@dataclass
 class TrainConfig:
     """One training run of a bi-encoder or a cross-encoder, whichever the loss is for.
 
@@ -170,6 +188,7 @@ class TrainConfig:
         optim: the optimiser.
         loop: the training loop.
         seed_optimisation: start with several seeds, and finish the best.
+        distillation: a teacher whose embeddings are learnt; null: none.
         runs: the folder of all runs.
     """
 
@@ -180,6 +199,7 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
+    distillation: DistillationConfig | None = None
     runs: str = "runs"
 
 

@@ -16,6 +16,7 @@ from sbert.losses.cross_encoder import PairLoss
 from sbert.losses.saved import TrainedLoss
 from sbert.models.loading import teacher_fingerprint
 from sbert.training.config import TrainConfig
+from sbert.training.distillation import check_distillation
 
 # the tasks whose labels a loss with this target can read
 TASKS_BY_TARGET = {
@@ -23,6 +24,7 @@ TASKS_BY_TARGET = {
     "binary": ("binary",),
     "class": ("nli",),
     "margin": ("triplet",),
+    "embedding": ("pair",),
 }
 
 
@@ -79,6 +81,7 @@ def read_run_data(config: TrainConfig) -> RunData:
         for part in (config.data.train, config.data.dev, config.data.test)
     )
     data = RunData(training_parts(config.loss, train), dev, test)
+    check_distillation(config.distillation, [part.loss for part in data.parts])
     for part in data.parts:
         check_fit(part.loss, part.train)
         if part.loss.target is None:  # a teacher's labels of triplets are left out
@@ -192,7 +195,7 @@ def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
             rows.classes == datasets[0].classes,
             f"{rows.name}: classes {rows.classes}, {datasets[0].name} has {datasets[0].classes}",
         )
-        if loss.target not in (None, "margin"):
+        if loss.target not in (None, "margin", "embedding"):
             check_labels(loss, rows)
 
 
@@ -211,7 +214,7 @@ def _check_task(loss: Loss, rows: Rows) -> None:
         f"{rows.name} has {width} texts, task {rows.task}",
     )
     require(
-        not loss.target or rows.labels is not None,
+        loss.target in (None, "embedding") or rows.labels is not None,
         f"{name} reads {target} labels; {rows.name} has no labels; declare the column of the "
         "margins as label",
     )

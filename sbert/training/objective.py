@@ -22,6 +22,7 @@ from sbert.models.dropout import replace_dropout
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import TokenTable, tokenize_columns
 from sbert.training.config import ModelConfig
+from sbert.training.distillation import Targets
 from sbert.training.trained import choose_trained
 
 
@@ -120,14 +121,15 @@ def prepare_for_device(objective: Objective, device: torch.device, compiled: boo
 class TrainingSet:
     """The N training rows of a loss as tokens, from which batches are cut.
 
-    texts: (N, C) indices into `table`, -1 where a row has no text. labels: (N,), or margins (N, K).
-    sizes: the number of rows of each dataset. weights: of each dataset, or empty.
+    texts: (N, C) indices into `table`, -1 where a row has no text. labels: (N,), margins (N, K), or
+    a teacher's embeddings (N, H). sizes: the number of rows of each dataset. weights: of each
+    dataset, or empty.
     """
 
     model: Encoder
     table: TokenTable
     texts: np.ndarray
-    labels: np.ndarray | None
+    labels: np.ndarray | Targets | None
     sizes: tuple[int, ...]
     weights: tuple[float, ...]
 

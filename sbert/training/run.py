@@ -24,6 +24,7 @@ from sbert.models.cross_encoder import CrossEncoder
 from sbert.training.checkpoint import Progress
 from sbert.training.config import TrainConfig, changed_options
 from sbert.training.datasets import read_run_data
+from sbert.training.distillation import Teacher
 from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_results
 from sbert.training.loop import Training
 from sbert.training.objective import Objective, TrainingSet, make_objective
@@ -65,6 +66,7 @@ class Run:
         self.evaluator = RunEvaluator(self.data, config.loop.precision, self.accelerator)
         self.objective = self.make_objective(config.loop.seed)
         self.evaluator.check_supported(self.objective)
+        teacher = self.load_teacher() if config.distillation else None
         self.training_sets = [
             TrainingSet.from_datasets(part.train, self.objective.model) for part in self.data.parts
         ]
@@ -72,6 +74,8 @@ class Run:
             open_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()
         self.print_datasets()
+        if teacher:
+            self.set_targets(teacher)
 
     def __call__(self) -> None:
         """Train, evaluate the best model, write the result, print the table."""
@@ -106,6 +110,28 @@ class Run:
         if config.loop.gradient_checkpointing:
             enable_gradient_checkpointing(objective.model.transformer)
         return objective
+
+    def load_teacher(self) -> Teacher:
+        config, student = self.config, self.objective.model
+        first = next(part for part in self.data.parts if part.loss.target == "embedding")
+        return Teacher(
+            config.distillation,
+            student,
+            column_prompts(first.train[0], student)[0].text,
+            Path(config.runs) / "teacher_embeddings",
+            config.loop.precision,
+            self.accelerator,
+        )
+
+    def set_targets(self, teacher: Teacher) -> None:
+        """Make the teacher's embeddings of the first texts the labels of the rows."""
+        parts = enumerate(self.data.parts)
+        learning = [i for i, part in parts if part.loss.target == "embedding"]
+        columns = [
+            [text for rows in self.data.parts[i].train for text in rows.texts[0]] for i in learning
+        ]
+        for i, targets in zip(learning, teacher.targets(columns), strict=True):
+            self.training_sets[i] = dataclasses.replace(self.training_sets[i], labels=targets)
 
     def train_seed(self, seed: int, folder: Path) -> tuple[float, int]:
         """Train with a seed up to the step of the comparison -> the dev score, and the step."""

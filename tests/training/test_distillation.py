@@ -1,0 +1,287 @@
+"""A teacher's embeddings as labels: made once, projected, learnt, resumed; what is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from support import (
+    fails,
+    metrics,
+    same_state,
+    saved_state,
+    train_with_two_processes,
+    write_config,
+)
+from tiny_models import write_classifier, write_tiny
+
+from sbert import BiEncoder
+from sbert.pooling import Dense, Normalize
+from sbert.training import distillation
+from sbert.training.config import DistillationConfig
+from sbert.training.distillation import Targets, Teacher
+
+OPTIM = {"lr": 1e-3, "batch_size": 7, "epochs": 2, "eps": 1e-3, "warmup": 0.0}
+
+
+@pytest.fixture(scope="session")
+def teacher_folder(tmp_path_factory):
+    """A teacher of 64 numbers."""
+    plain = write_tiny(tmp_path_factory.mktemp("plain"), seed=3)
+    folder = tmp_path_factory.mktemp("teacher")
+    BiEncoder.from_pretrained(plain, ["mean", "max"]).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def parallel_file(tmp_path, sentences):
+    """30 pairs of a sentence and its words in reverse; some sentences have two translations."""
+    lines = ["source_sentence\ttarget_sentence"]
+    for i in range(30):
+        source = sentences[i % 24]
+        lines.append(f"{source}\t{' '.join(source.split()[::-1])} {'and' * (i > 23)}")
+    path = tmp_path / "parallel.tsv"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+@pytest.fixture
+def config_of(tmp_path, teacher_folder, parallel_file):
+    """Writes the configuration of a distillation into a student, without dev sets."""
+
+    def write(student, **changes):
+        options = {
+            "data": {"train": [{"path": str(parallel_file)}]},
+            "loss": "EmbeddingMSELoss",
+            "optim": OPTIM,
+            "distillation": {"teacher": str(teacher_folder), "projection": True},
+        }
+        return write_config(tmp_path, student, parallel_file, **options | changes)
+
+    return write
+
+
+class OneProcess:
+    is_main_process, num_processes = True, 1
+    device = torch.device("cpu")
+
+    def __init__(self):
+        self.lines = []
+        self.print = self.lines.append
+
+    def wait_for_everyone(self):
+        pass
+
+
+@pytest.fixture
+def teacher_of(tmp_path, teacher_folder, monkeypatch):
+    monkeypatch.setattr(distillation, "broadcast", lambda accelerator, value: value)
+    monkeypatch.setattr("sbert.distributed.broadcast", lambda accelerator, value: value)
+
+    def make(student, teacher=teacher_folder, projection=True):
+        config = DistillationConfig(str(teacher), projection, str(tmp_path / "kept"))
+        return Teacher(config, student, "", tmp_path, "fp32", OneProcess())
+
+    return make
+
+
+def with_head(folder, *head) -> BiEncoder:
+    model = BiEncoder.from_pretrained(folder)
+    model.head.extend(head)
+    return model.eval()
+
+
+COLUMNS = [["a cat", "the dog runs", "a cat"], ["a big house", "a cat"]]
+
+
+def test_targets_are_the_projected_embeddings_of_the_teacher(teacher_of, teacher_folder, tiny):
+    teacher = teacher_of(tiny)
+    first, second = teacher.targets(COLUMNS)
+    assert (len(first), len(second)) == (3, 2)
+    projection = first.projection
+    np.testing.assert_allclose(projection.T @ projection, np.eye(32), atol=1e-6)
+    for targets, texts in zip((first, second), COLUMNS, strict=True):
+        expected = BiEncoder.from_pretrained(teacher_folder).encode(texts, "fp32") @ projection
+        np.testing.assert_allclose(targets[np.arange(len(texts))], expected, atol=1e-5)
+    np.testing.assert_array_equal(first[np.array([2, 0])], first[np.array([0, 2])])
+    # three texts span three dimensions, so nothing is lost
+    assert "projection: 64 -> 32 numbers, keeps 100.00 % of" in teacher.accelerator.lines[-1]
+
+
+def test_a_teacher_of_the_same_size_needs_no_projection(teacher_of, tiny, tiny_folder):
+    (targets,) = teacher_of(tiny, tiny_folder, projection=False).targets(COLUMNS[:1])
+    expected = tiny.encode(COLUMNS[0], "fp32")
+    np.testing.assert_allclose(targets[np.arange(3)], expected, atol=1e-6)
+
+
+def test_a_projection_to_the_same_size_is_a_rotation(teacher_of, tiny, tiny_folder):
+    """From the student itself to the student: nothing is rotated where there are texts."""
+    (targets,) = teacher_of(tiny, tiny_folder, projection=True).targets(COLUMNS[:1])
+    expected = tiny.encode(COLUMNS[0], "fp32")
+    np.testing.assert_allclose(targets[np.arange(3)], expected, atol=1e-4)
+
+
+def test_a_student_with_a_dense_of_the_teachers_size_needs_no_projection(
+    teacher_of, tiny_folder, teacher_folder
+):
+    student = with_head(tiny_folder, Dense(32, 64, activation="Identity"))
+    (targets,) = teacher_of(student, projection=False).targets(COLUMNS[:1])
+    expected = BiEncoder.from_pretrained(teacher_folder).encode(COLUMNS[0], "fp32")
+    np.testing.assert_allclose(targets[np.arange(3)], expected, atol=1e-6)
+
+
+def test_targets_of_a_student_that_normalises_have_length_1(teacher_of, tiny_folder):
+    student = with_head(tiny_folder, Normalize())
+    (targets,) = teacher_of(student).targets(COLUMNS[:1])
+    np.testing.assert_allclose(np.linalg.norm(targets[np.arange(3)], axis=1), 1, atol=1e-6)
+    zero = Targets(np.zeros((1, 4), np.float32), np.zeros(1, int), None, True)
+    assert not zero[np.array([0])].any()
+
+
+def test_the_teachers_own_prompt_is_put_before_its_texts(teacher_of, tiny, tiny_folder, tmp_path):
+    prompts = {"query": "the small "}
+    prompted = BiEncoder.from_pretrained(tiny_folder, prompts=prompts, default_prompt_name="query")
+    prompted.save_pretrained(tmp_path / "prompted")
+    (targets,) = teacher_of(tiny, tmp_path / "prompted", projection=False).targets([["cat"]])
+    expected = tiny.encode(["the small cat"], "fp32")
+    np.testing.assert_allclose(targets[np.arange(1)], expected, atol=1e-6)
+
+
+def test_training_learns_the_targets(tmp_path, steady_folder, config_of, train_command, capsys):
+    optim = OPTIM | {"epochs": 15, "lr": 3e-3}
+    train_command(config_of(steady_folder, optim=optim))
+    losses = [row["loss"] for row in metrics(tmp_path / "runs" / "run")]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    output = capsys.readouterr().out
+    assert "teacher: embeddings of 24 texts in" in output
+    assert "projection: 64 -> 32 numbers, keeps" in output
+
+
+def test_a_second_run_reads_what_the_first_one_kept(
+    tmp_path, steady_folder, config_of, train_command, monkeypatch
+):
+    config = config_of(steady_folder)
+    train_command(config)
+    kept = {path.name for path in (tmp_path / "runs" / "teacher_embeddings").glob("*.npy")}
+    assert len(kept) == 2, "the embeddings and the projection"
+    monkeypatch.setattr(BiEncoder, "encode", lambda *_, **__: pytest.fail("embedded again"))
+    train_command(config, "--name", "again")
+    assert same_state(tmp_path / "runs" / "run", tmp_path / "runs" / "again") == []
+
+
+def test_other_texts_and_another_teacher_have_files_of_their_own(
+    tmp_path, tiny, tiny_folder, teacher_of
+):
+    for texts, teacher in ((COLUMNS, tiny_folder), (COLUMNS[:1], tiny_folder)):
+        teacher_of(tiny, teacher, projection=False).targets(texts)
+    other = write_tiny(tmp_path / tiny_folder.name, seed=9)
+    teacher_of(tiny, other, projection=False).targets(COLUMNS)
+    assert len(list((tmp_path / "kept").glob("*.npy"))) == 3
+
+
+def test_an_interrupted_file_of_embeddings_is_resumed(
+    tmp_path, tiny, teacher_of, sentences, monkeypatch
+):
+    monkeypatch.setattr(distillation, "UNIT_TEXTS", 5)
+    teacher, seen = teacher_of(tiny), []
+    encode = teacher.model.encode
+
+    def interrupted(texts, **options):
+        if len(seen) == 10:
+            raise KeyboardInterrupt
+        seen.extend(texts)
+        return encode(texts, **options)
+
+    monkeypatch.setattr(teacher.model, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        teacher.targets([sentences])
+    monkeypatch.setattr(
+        teacher.model, "encode", lambda texts, **o: seen.extend(texts) or encode(texts, **o)
+    )
+    (targets,) = teacher.targets([sentences])
+    assert seen == list(dict.fromkeys(sentences)), "each text once"
+    expected = encode(sentences, "fp32")
+    np.testing.assert_allclose(targets.vectors[targets.index], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("after", [3, 6])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    tmp_path, tiny_folder, config_of, train_command, train_interrupted, after
+):
+    config = config_of(tiny_folder, loop={"precision": "fp32", "save_steps": 2})
+    train_command(config)
+    train_interrupted(config, after)
+    assert same_state(tmp_path / "runs" / "run", tmp_path / "runs" / "cut") == []
+
+
+def test_parts_and_processes_change_nothing(tmp_path, steady_folder, config_of, train_command):
+    config = config_of(steady_folder)
+    train_command(config)
+    train_command(config, "--name", "parts", "--optim.accumulate", "3")
+    shutil.rmtree(tmp_path / "runs" / "teacher_embeddings")
+    train_with_two_processes(config)
+    one = saved_state(tmp_path / "runs" / "run")
+    for name in ("parts", "two"):
+        other = saved_state(tmp_path / "runs" / name)
+        for weight in one:
+            if weight.startswith("objective."):
+                torch.testing.assert_close(other[weight], one[weight], atol=1e-4, rtol=1e-3)
+
+
+def test_teacher_and_loss_need_each_other(tmp_path, tiny_folder, config_of, train_command, capsys):
+    def refused(**changes) -> str:
+        return fails(train_command, capsys, config_of(tiny_folder, **changes))
+
+    line = refused(distillation=None)
+    assert line.endswith(
+        "EmbeddingMSELoss learns the embeddings of a teacher: name it in distillation.teacher"
+    )
+    line = refused(loss="MSELoss")
+    assert line.endswith(
+        "distillation: MSELoss does not learn a teacher's embeddings; train with "
+        "EmbeddingMSELoss, or leave distillation out"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_teacher_that_does_not_fit_is_refused_before_the_folder_is_touched(
+    tmp_path, tiny_folder, teacher_folder, config_of, train_command, capsys
+):
+    sizes = (
+        f"distillation: the embeddings of the teacher {teacher_folder} have 64 numbers, those of "
+        "the student 32; set distillation.projection, or train a student that ends in a Dense of 64"
+    )
+    config = config_of(tiny_folder, distillation={"teacher": str(teacher_folder)})
+    assert fails(train_command, capsys, config).endswith(sizes)
+
+    longer = {"teacher": str(tiny_folder), "projection": True}
+    config = config_of(teacher_folder, distillation=longer)
+    line = fails(train_command, capsys, config)
+    assert "have 32 numbers, those of the student 64, and a projection does not make" in line
+
+    cross = write_classifier(tmp_path / "cross")
+    line = fails(
+        train_command, capsys, config_of(tiny_folder, distillation={"teacher": str(cross)})
+    )
+    assert line.endswith(
+        f"distillation.teacher {cross}: is a cross-encoder; a bi-encoder is needed"
+    )
+
+    line = fails(train_command, capsys, config_of(tiny_folder, distillation={"teacher": "./none"}))
+    assert line.endswith("model ./none: no such folder")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("side", "cells"), [("source", " \ta cat"), ("target", "a cat\t")])
+def test_a_pair_with_an_empty_side_is_named(
+    tmp_path, tiny_folder, config_of, parallel_file, train_command, capsys, side, cells
+):
+    lines = parallel_file.read_text("utf-8").splitlines()
+    lines[4] = cells
+    parallel_file.write_text("\n".join(lines) + "\n", "utf-8")
+    line = fails(train_command, capsys, config_of(tiny_folder))
+    assert line.endswith(
+        f"parallel.tsv, line 5: {side}_sentence is empty; fill it, or set skip_empty to skip such "
+        "rows"
+    )
+    assert not (tmp_path / "runs").exists()
