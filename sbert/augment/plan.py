@@ -6,8 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sbert.augment.config import GOLD, TEACHER, RecipeConfig, SilverConfig
-from sbert.augment.stages import SILVER_FILE, Stage
+from sbert.augment.config import RecipeConfig, SilverConfig
+from sbert.augment.stages import GOLD, SILVER_FILE, TEACHER, Stage
 from sbert.augment.strategies import STRATEGIES
 from sbert.cli import InnerParser, make_parser
 from sbert.data.config import DatasetConfig

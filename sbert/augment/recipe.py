@@ -9,8 +9,10 @@ from tqdm.auto import tqdm
 from sbert.atomic import encode_lines, write_whole
 from sbert.augment.config import RecipeConfig
 from sbert.augment.plan import RecipePlan, check_gold
-from sbert.augment.stages import Stage, StageState
+from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage, StageState
+from sbert.augment.strategies import STRATEGIES
 from sbert.augment.summary import SilverSummary, recipe_table, teacher_warning
+from sbert.data.origin import dataset_name
 from sbert.errors import require
 from sbert.sweeps.plan import check_inputs
 from sbert.sweeps.processes import JobRunner
@@ -70,6 +72,7 @@ class Recipe:
                 f"{stage.folder}: has a result of other settings or data: {state.reason}; give "
                 "the recipe another name, or pass --redo to delete and redo such stages",
             )
+        check_published(self.config)
         check_inputs([stage for stage in self.stages if not stage.after])
         check_gold(self.config.gold)
 
@@ -140,3 +143,25 @@ class Recipe:
         table = recipe_table(self.config, self.stages, self.summaries)
         write_whole(self.folder / "table.md", f"{self.config.name}\n\n{table}\n".encode())
         return table
+
+
+def check_published(config: RecipeConfig) -> None:
+    """Refuse published scores that have no cell in the table.
+
+    Raises:
+        InputError: a dataset that is not evaluated, or an unknown row.
+    """
+    target = [*config.target.dev, *config.target.test] if config.target else []
+    datasets = [dataset_name(dataset) for dataset in [*target, *config.dev, *config.test]]
+    # all strategies: the recipe may run only some of the published ones
+    rows = [UNTUNED, GOLD, TEACHER, *STRATEGIES]
+    for dataset, scores in config.published.items():
+        require(
+            dataset in datasets,
+            f"published: '{dataset}' is not evaluated; the datasets are {', '.join(datasets)}",
+        )
+        for row in scores:
+            require(
+                row in rows,
+                f"published: '{row}' is not a row of the table; the rows are {', '.join(rows)}",
+            )

@@ -26,6 +26,11 @@ from sbert.training.config import TrainConfig
 
 SILVER_FILE = "silver.jsonl"
 
+# rows of a recipe's table, besides those of the strategies
+UNTUNED = "untuned"
+GOLD = "gold"
+TEACHER = "cross-encoder"
+
 ROOT = Path(__file__).parents[2]
 
 MODEL_FILES = (".safetensors", ".json", ".txt", ".model")  # weights, settings and vocabularies

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from sbert.augment.config import GOLD, TEACHER, UNTUNED, RecipeConfig
+from sbert.augment.config import RecipeConfig
 from sbert.augment.divergence import MAX_KL, kl_divergence
-from sbert.augment.stages import Stage
+from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
 from sbert.errors import require
@@ -48,7 +49,7 @@ def run_score(run: FinishedRun, dataset: str, metric: str | None, when: str = "a
     main, scores = run.datasets[dataset]["main"], run.datasets[dataset][when]
     _, underscore, score_name = main.partition("_")
     name = metric + underscore + score_name if metric else main
-    require(name in scores, f"metric: {dataset} has no '{name}'; there are: {', '.join(scores)}")
+    require(name in scores, f"metrics: {dataset} has no '{name}'; there are: {', '.join(scores)}")
     return math.nan if scores[name] is None else scores[name]
 
 
@@ -56,8 +57,9 @@ class SizeResults:
     """The results of one size of gold, as far as its stages are done.
 
     runs: the trainings of each row. silver: the silver files of each row. rows: those with results,
-    in the order of the table. main_metrics: of each dataset in the table. dev_sets: the datasets
-    that choose among the rows.
+    in the order of the table. main_metrics: of each dataset in the table. metrics: those shown of
+    each; None is the main metric. columns: (dataset, metric). published: the paper's scores by
+    dataset and row. dev_sets: the datasets that choose among the rows.
     """
 
     def __init__(
@@ -78,6 +80,10 @@ class SizeResults:
             results = self.first.evaluations("test")
             self.dev_sets = [result["dataset"] for result in results[: len(config.target.dev)]]
         self.main_metrics = {result["dataset"]: result["main"] for result in results}
+        self.metrics = config.metrics or [None]
+        self.columns = list(product(self.main_metrics, self.metrics))
+        # published scores are those of all gold
+        self.published = {} if "size" in self.first.run.axes else config.published
 
     def title(self, row: str) -> str:
         gold, prefix = ("source", "silver: ") if self.config.target else ("gold", "gold + ")
@@ -89,31 +95,35 @@ class SizeResults:
             return {0: run_score(self.first, dataset, metric, "before")}
         return {run.run.axes["seed"]: run_score(run, dataset, metric) for run in self.runs[row]}
 
+    def published_scores(self, dataset: str, metric: str | None) -> dict[str, float] | None:
+        """{row: the paper's score} beside a column; None if it has none."""
+        return self.published.get(dataset) if metric == self.metrics[0] else None
+
     def table(self) -> str:
-        """Means over seeds, their deviation, and the gain over gold, x 100."""
-        header = ["trained on", "runs", "steps"]
-        for dataset, main in self.main_metrics.items():
-            metric = (self.config.metric or main).partition("_")[0]
-            header += [f"{dataset} {metric}", "deviation", "gain"]
+        """Means over seeds, their deviation, the gain over gold, and the published score, x 100."""
+        header = ["trained on", "runs", "rows", "steps"]
+        for dataset, metric in self.columns:
+            name = (metric or self.main_metrics[dataset]).partition("_")[0]
+            header += [f"{dataset} {name}", "deviation", "gain"]
+            if self.published_scores(dataset, metric):
+                header.append("published")
         header += ["silver", "KL"]
-        cells = [self._row_cells(row) for row in self.rows]
-        # published scores are those of all gold
-        if self.config.published and "size" not in self.first.run.axes:
-            header.append("published")
-            for row, line in zip(self.rows, cells, strict=True):
-                line.append(float(self.config.published.get(row, math.nan)))
-        return markdown_table(header, cells)
+        return markdown_table(header, [self._row_cells(row) for row in self.rows])
 
     def _row_cells(self, row: str) -> list[object]:
-        cells = [self.title(row), 1, math.nan]
+        cells = [self.title(row), 1, math.nan, math.nan]
         if row in self.runs:
-            cells[1:] = [len(self.runs[row]), self.runs[row][0].result["steps"]]
-        for dataset in self.main_metrics:
-            scores = list(self.scores(row, dataset, self.config.metric).values())
-            gold = list(self.scores(GOLD, dataset, self.config.metric).values())
+            result = self.runs[row][0].result
+            cells[1:] = [len(self.runs[row]), result["train_rows"], result["steps"]]
+        for dataset, metric in self.columns:
+            scores = list(self.scores(row, dataset, metric).values())
+            gold = list(self.scores(GOLD, dataset, metric).values())
             mean = 100 * float(np.mean(scores))
             gain = math.nan if row == GOLD else mean - 100 * float(np.mean(gold))
             cells += [mean, 100 * deviation(scores), gain]
+            published = self.published_scores(dataset, metric)
+            if published:
+                cells.append(float(published.get(row, math.nan)))
         if row not in self.silver:
             return [*cells, math.nan, math.nan]
         pairs, divergence = np.mean(self.silver[row], axis=0).tolist()

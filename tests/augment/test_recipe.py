@@ -192,8 +192,8 @@ def test_from_pairs_to_a_table(whole):
         for line in table
     }
     assert list(cells) == ["untuned", "gold", "cross-encoder", "gold + random", "gold + semantic"]
-    assert (cells["untuned"][2], cells["untuned"][5]) == (f"{before[0]:.2f}", f"{before[1]:.2f}")
-    assert (cells["gold"][2], cells["gold"][5]) == (f"{after[0]:.2f}", f"{after[1]:.2f}")
+    assert (cells["untuned"][3], cells["untuned"][6]) == (f"{before[0]:.2f}", f"{before[1]:.2f}")
+    assert (cells["gold"][3], cells["gold"][6]) == (f"{after[0]:.2f}", f"{after[1]:.2f}")
     rows = {row["row"]: row for row in results(whole) if row["kind"] == "silver"}
     for strategy in ("random", "semantic"):
         silver = [
@@ -208,7 +208,8 @@ def test_from_pairs_to_a_table(whole):
         ]
         trained = json.loads((whole / f"{strategy},seed=1/result.json").read_text())
         assert trained["train_rows"] == 20 + len(silver)
-        assert cells[f"gold + {strategy}"][1] == str(trained["steps"])
+        steps = [str(trained["train_rows"]), str(trained["steps"])]
+        assert cells[f"gold + {strategy}"][1:3] == steps
     assert list(whole.glob("*/last")) == []
 
 
@@ -352,10 +353,10 @@ def test_a_flag_may_come_before_the_configuration(options, flag, done):
 
 
 def test_a_part_of_the_published_strategies(options, capsys):
-    options["published"] = {"gold": 60.5, "bm25": 61.48}  # which is none of this recipe's
+    options["published"] = {"test": {"gold": 60.5, "bm25": 61.48}}  # bm25 is not in this recipe
     command(options)
     assert [
-        line.split("|")[-2].strip()
+        line.split("|")[-4].strip()
         for line in capsys.readouterr().out.splitlines()
         if line.startswith("| gold")
     ] == ["60.50", "-", "-"]
@@ -465,9 +466,13 @@ def test_domain_adaptation(options, tmp_path, pairs):
         ({"sizes": [5, 5]}, "sizes: [5, 5] has a value twice; list each once"),
         ({"sizes": [30]}, "size 30 exceeds the limit of 20 in gold; use sizes of 1 to 20"),
         (
-            {"published": {"bm52": 1.0}},
+            {"published": {"test": {"bm52": 1.0}}},
             "published: 'bm52' is not a row of the table; the rows are untuned, gold, "
             "cross-encoder, ",
+        ),
+        (
+            {"published": {"gold": {"test": 1.0}}},
+            "published: 'gold' is not evaluated; the datasets are dev, test",
         ),
         (
             {"augmented": {"share": 1.0}},
@@ -502,7 +507,7 @@ def test_domain_adaptation(options, tmp_path, pairs):
         ({"gold": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
         ({"test": [{"path": "nowhere.tsv"}]}, "nowhere.tsv: no such file"),
         ({"strategies": ["kde"]}, "strategies"),
-        ({"metric": "kendall"}, "metric: dev has no 'kendall'; there are: rho"),
+        ({"metrics": ["kendall"]}, "metrics: dev has no 'kendall'; there are: rho"),
     ],
 )
 def test_bad_input_ends_with_one_line(options, tmp_path, capsys, changes, message):

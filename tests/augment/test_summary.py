@@ -77,7 +77,7 @@ def recipe(tmp_path):
                     stages.append(
                         SimpleNamespace(label=f"silver-{row},{seed}", kind="silver", **common)
                     )
-        config = {"metric": None, "published": {}, "sizes": [], "target": target} | options
+        config = {"metrics": None, "published": {}, "sizes": [], "target": target} | options
         config |= {"silver": SimpleNamespace(strategies=["kde", "bm25"])}
         config |= {"bi_encoder": SimpleNamespace(model=SimpleNamespace(path="models/untuned"))}
         return SimpleNamespace(**config), stages
@@ -99,6 +99,7 @@ def test_means_deviations_and_gains(recipe):
     part = ["deviation", "gain"]
     assert table["trained on"] == [
         "runs",
+        "rows",
         "steps",
         "my-dev spearman",
         *part,
@@ -108,72 +109,48 @@ def test_means_deviations_and_gains(recipe):
         "KL",
     ]
     # gold: mean 0.71, deviation 0.02 / sqrt 2; of test 0.62 and 0.04 / sqrt 2
-    assert table["gold"] == ["2", "1,234", "71.00", "1.41", "-", "62.00", "2.83", "-", "-", "-"]
-    assert table["untuned"] == ["1", "-", "50.00", "-", "-21.00", "40.00", "-", "-22.00", "-", "-"]
-    assert table["cross-encoder"] == [
-        "2",
-        "1,234",
-        "90.00",
-        "0.00",
-        "19.00",
-        "80.00",
-        "0.00",
-        "18.00",
-        "-",
-        "-",
-    ]
-    assert table["gold + kde"] == [
-        "2",
-        "1,234",
-        "75.00",
-        "2.83",
-        "4.00",
-        "60.00",
-        "1.41",
-        "-2.00",
-        "1,500",
-        "0.30",
-    ]
-    assert table["gold + bm25"] == [
-        "2",
-        "1,234",
-        "60.00",
-        "0.00",
-        "-11.00",
-        "90.00",
-        "0.00",
-        "28.00",
-        "7",
-        "1.00",
-    ]
+    expected = {
+        "gold": "2 50 1,234 71.00 1.41 - 62.00 2.83 - - -",
+        "untuned": "1 - - 50.00 - -21.00 40.00 - -22.00 - -",
+        "cross-encoder": "2 50 1,234 90.00 0.00 19.00 80.00 0.00 18.00 - -",
+        "gold + kde": "2 50 1,234 75.00 2.83 4.00 60.00 1.41 -2.00 1,500 0.30",
+        "gold + bm25": "2 50 1,234 60.00 0.00 -11.00 90.00 0.00 28.00 7 1.00",
+    }
+    assert {row: table[row] for row in expected} == {
+        row: line.split() for row, line in expected.items()
+    }
 
 
 def test_another_metric_is_that_of_the_same_kind_of_score(recipe):
-    config, stages = recipe(metric="pearson")
+    config, stages = recipe(metrics=["pearson", "spearman"])
     table = cells(recipe_table(config, stages, SUMMARIES))
-    assert table["trained on"][2] == "my-dev pearson"
-    assert (table["gold"][2], table["cross-encoder"][2], table["untuned"][2]) == (
-        "35.50",
-        "45.00",
-        "10.00",
-    )
-    config.metric = "kendall"
+    names = ["my-dev pearson", "my-dev spearman", "my-test pearson", "my-test spearman"]
+    assert table["trained on"][3:-2:3] == names
+    assert table["gold"][3:-2:3] == ["35.50", "71.00", "31.00", "62.00"]
+    assert table["cross-encoder"][3:-2:3] == ["45.00", "90.00", "40.00", "80.00"]
+    assert table["untuned"][3:-2:3] == ["10.00", "50.00", "10.00", "40.00"]
+    config.metrics = ["spearman", "kendall"]
     with pytest.raises(
         InputError,
-        match="metric: my-dev has no 'kendall_cosine'; there are: spearman_cosine, pearson_cosine",
+        match="metrics: my-dev has no 'kendall_cosine'; there are: spearman_cosine, pearson_cosine",
     ):
         recipe_table(config, stages, SUMMARIES)
 
 
 def test_published_figures_stand_beside_ours(recipe):
-    table = cells(recipe_table(*recipe(published={"gold": 60.5, "kde": 61.49}), SUMMARIES))
-    assert table["trained on"][-1] == "published"
-    assert [table[row][-1] for row in ("untuned", "gold", "gold + kde", "gold + bm25")] == [
-        "-",
-        "60.50",
-        "61.49",
-        "-",
+    """Of each dataset beside the first metric."""
+    published = {"my-dev": {"cross-encoder": 90.2}, "my-test": {"gold": 60.5, "kde": 61.49}}
+    options = {"metrics": ["pearson", "spearman"], "published": published}
+    table = cells(recipe_table(*recipe(**options), SUMMARIES))
+    part = ["deviation", "gain"]
+    assert table["trained on"][3:-2] == [
+        *["my-dev pearson", *part, "published", "my-dev spearman", *part],
+        *["my-test pearson", *part, "published", "my-test spearman", *part],
     ]
+    of_dev = {row: line[6] for row, line in table.items()}
+    of_test = {row: line[13] for row, line in table.items()}
+    assert (of_dev["gold"], of_dev["cross-encoder"]) == ("-", "90.20")
+    assert (of_test["untuned"], of_test["gold"], of_test["gold + kde"]) == ("-", "60.50", "61.49")
 
 
 def test_dev_chooses_and_not_test(recipe, tmp_path):
@@ -248,6 +225,7 @@ def test_of_a_target_its_own_datasets_alone(recipe):
     ]
     assert "source-dev" not in text
     assert cells(text)["source"][1:] == [
+        "50",
         "1,234",
         "71.00",
         "1.41",
@@ -272,7 +250,7 @@ def test_a_target_without_dev_has_no_best_row(recipe):
 
 
 def test_a_table_for_each_size(recipe):
-    config, stages = recipe(size=20, sizes=[20, None], published={"gold": 60.5})
+    config, stages = recipe(size=20, sizes=[20, None], published={"my-test": {"gold": 60.5}})
     stages += recipe()[1]
     first, second = recipe_table(config, stages, {}).split("\n\n50 gold pairs\n")
     assert first.startswith("20 gold pairs\n")
