@@ -65,6 +65,12 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
+def bare(text: str) -> str:
+    """The letters and digits of a text, without case: what is left of a text where no difference
+    in case, punctuation or spaces shall hide that it is the same."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+
+
 def canonical(text: str) -> str:
     """The form in which sentences are paired: those that differ only in case and spaces are one."""
     return " ".join(text.casefold().split())

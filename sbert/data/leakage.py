@@ -1,10 +1,14 @@
-"""Overlaps between datasets: what a run refuses, and how much of a test set was seen in training.
+"""Overlaps between datasets: what a run refuses or leaves out, and how much of a test set was seen
+in training.
 
 A run refuses two evaluated datasets of one name, and rows that are both trained on and evaluated.
+It leaves out training rows with a text of a held-out dataset, whatever its case, punctuation and
+spaces: one row too many is no loss.
+
 `check_contamination` counts the pairs and sentences of a test set that occur in other training
-data. Texts are compared after Unicode NFKC, in lower case, with each run of white space as one
-space. Punctuation is kept: without it "1.5" and "15" would be the same text. A pair counts as seen
-in either order, for NLI too, whose labels depend on the order: this overcounts rather than
+data. There texts are compared after Unicode NFKC, in lower case, with each run of white space as
+one space. Punctuation is kept: without it "1.5" and "15" would be the same text. A pair counts as
+seen in either order, for NLI too, whose labels depend on the order: this overcounts rather than
 undercounts.
 """
 
@@ -20,7 +24,7 @@ from sbert.data.origin import corpus_folder
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError, require
-from sbert.texts import normalise, unique
+from sbert.texts import bare, normalise, unique
 
 
 def check_names(datasets: list[Rows | Retrieval]) -> None:
@@ -86,16 +90,57 @@ def read_seen_texts(configs: list[DatasetConfig]) -> SeenTexts:
     """
     seen = SeenTexts({}, set(), set())
     for config in configs:
-        if not (config.task == "retrieval" or corpus_folder(config)):
-            # labels are not read, so it does not matter which teacher gave them
-            config = replace(config, skip_empty=True, teacher=None)
-        rows = read_dataset(config, labels=False)
+        rows = _read_texts(config)
         seen.names[rows.name] = len(rows)
         for column in rows.texts:
             seen.sentences.update(normalise(text) for text in column if text)
         seen.pairs.update(pair for _, pair in normalised_pairs(rows))
     seen.sentences.discard("")
     return seen
+
+
+def _read_texts(config: DatasetConfig) -> Rows | Retrieval:
+    """A dataset of any task, without its labels and its rows with an empty text."""
+    if not (config.task == "retrieval" or corpus_folder(config)):
+        # labels are not read, so it does not matter which teacher gave them
+        config = replace(config, skip_empty=True, teacher=None)
+    return read_dataset(config, labels=False)
+
+
+def read_held_out(configs: list[DatasetConfig]) -> dict[str, str]:
+    """The texts of datasets that no training data may hold, in bare form -> the first dataset.
+
+    Raises:
+        InputError: as `read_seen_texts`.
+    """
+    held_out: dict[str, str] = {}
+    for config in configs:
+        rows = _read_texts(config)
+        for column in rows.texts:
+            for text in column:
+                held_out.setdefault(bare(text or ""), rows.name)
+    held_out.pop("", None)  # of texts that are all punctuation
+    return held_out
+
+
+def leave_out(rows: Rows, held_out: dict[str, str]) -> Rows:
+    """The rows without those of which any text is held out; these are counted by its dataset.
+
+    Raises:
+        InputError: no row is left.
+    """
+    found: list[str | None] = [None] * len(rows)
+    for column in rows.texts:
+        for i, text in enumerate(column):
+            found[i] = found[i] or held_out.get(bare(text or ""))
+    keep = np.flatnonzero([name is None for name in found])
+    require(
+        len(keep),
+        f"{rows.name}: none of the {len(rows):,} rows is left: each has a text of data.held_out",
+    )
+    kept = rows.take(keep)
+    kept.skipped.update(f"a text of {name}" for name in found if name)
+    return kept
 
 
 def normalised_pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, NormalisedPair]]:

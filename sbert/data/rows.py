@@ -60,6 +60,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.texts[0])
 
+    def take(self, rows: np.ndarray) -> "Rows":
+        """Some of the rows, by their indices (R,)."""
+        own = {name: getattr(self, name) for name in ("sources", "groups", "languages")}
+        return replace(
+            self,
+            texts=[[column[i] for i in rows] for column in self.texts],
+            labels=None if self.labels is None else self.labels[rows],
+            skipped=self.skipped.copy(),
+            lines=self.lines[rows],
+            **{name: values and [values[i] for i in rows] for name, values in own.items()},
+        )
+
     def describe(self) -> str:
         rows = f"{self.name}: {len(self):,} rows, {self.task}"
         return "; ".join([rows, *describe_skipped(self.skipped), *self.notes])

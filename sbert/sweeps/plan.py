@@ -9,7 +9,7 @@ from typing import Any
 from sbert.atomic import file_name
 from sbert.cli import InnerParser, check_yaml, make_parser
 from sbert.config_keys import check_keys
-from sbert.data.leakage import check_held_out, check_names
+from sbert.data.leakage import check_held_out, check_names, read_held_out
 from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError, require
 from sbert.models.folders.backbone import is_local, locate_folder
@@ -223,12 +223,15 @@ def check_inputs(runs: list[PlannedRun]) -> None:
         InputError: names the run, and the data or model that is missing or wrong.
     """
     read: dict[str, Rows] = {}
+    held_out: dict[str, dict[str, str]] = {}
     for run in runs:
         data, size = run.config.data, run.axes.get("size", 0)
         try:
             for dataset in [*data.train, *data.dev, *data.test]:
                 if repr(dataset) not in read:
                     read[repr(dataset)] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
+            if repr(data.held_out) not in held_out:
+                held_out[repr(data.held_out)] = read_held_out(data.held_out)
             train = [read[repr(dataset)] for dataset in data.train]
             evaluated = [read[repr(dataset)] for dataset in [*data.dev, *data.test]]
             check_names(evaluated)

@@ -56,6 +56,9 @@ class DataConfig:
         dev: evaluated during training; the model with the highest mean of their main metrics is
             kept as best/.
         test: evaluated before training and with the best model, and used for nothing else.
+        held_out: datasets whose texts are not to be trained on: a training row that has one of them
+            is left out and counted. Case, punctuation and spaces make no difference, and labels are
+            not read.
         both_orders: train on every pair in both orders, for scores that do not depend on the order.
         mix: proportional: every row once an epoch, or as the weights say; round_robin: the datasets
             take turns, batch by batch, as many of each. A batch is of one dataset in round_robin
@@ -65,6 +68,7 @@ class DataConfig:
     train: list[DatasetConfig]
     dev: list[DatasetConfig] = field(default_factory=list)
     test: list[DatasetConfig] = field(default_factory=list)
+    held_out: list[DatasetConfig] = field(default_factory=list)
     both_orders: bool = False
     mix: Literal["proportional", "round_robin"] = "proportional"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sbert.data.leakage import check_held_out, check_names
+from sbert.data.leakage import check_held_out, check_names, leave_out, read_held_out
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows, both_orders, read_dataset
 from sbert.errors import InputError, require
@@ -80,6 +80,9 @@ def read_run_data(config: TrainConfig) -> RunData:
         [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in part]
         for part in (config.data.train, config.data.dev, config.data.test)
     )
+    if config.data.held_out:
+        held_out = read_held_out(config.data.held_out)
+        train = [leave_out(rows, held_out) for rows in train]
     data = RunData(training_parts(config.loss, train), dev, test)
     check_distillation(config.distillation, [part.loss for part in data.parts])
     for part in data.parts:

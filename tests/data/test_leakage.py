@@ -11,14 +11,16 @@ from sbert.data.config import DatasetConfig
 from sbert.data.leakage import (
     check_contamination,
     check_held_out,
+    leave_out,
     normalised_pairs,
+    read_held_out,
     read_seen_texts,
 )
 from sbert.data.origin import dataset_by_name
 from sbert.data.retrieval import Qrels, Retrieval
 from sbert.data.rows import Rows, both_orders, read_dataset
 from sbert.errors import InputError
-from sbert.texts import normalise
+from sbert.texts import bare, normalise
 
 # rows that are both trained on and evaluated
 
@@ -304,6 +306,92 @@ def test_seen_data_that_cannot_be_read(tmp_path, name, lines, message):
     with pytest.raises(InputError) as error:
         read_seen_texts([config])
     assert message in str(error.value)
+
+
+# training rows with a text that is held out
+
+
+def test_bare_texts():
+    assert bare("  A\tcat, \n (SITS).") == "acatsits"
+    assert bare("ﬁne １２\u00a0cm") == "fine12cm", "ligature, full width, no-break space"
+    assert bare("Straße") == bare("STRASSE")
+    assert bare("Cafe\u0301!") == bare("café")
+    assert bare("café") != bare("cafe")
+    assert bare("?!...") == ""
+
+
+@pytest.fixture
+def held_out(tmp_path):
+    """A cat of the first dataset in two columns, a dog of a second without labels."""
+    first = write(tmp_path / "first.tsv", "sentence1\tsentence2\tscore", "A cat.\tthe  end\tx")
+    second = write(tmp_path / "second.tsv", "text", "Ein Hund!", "a cat", "...", " ")
+    return read_held_out([first, second])
+
+
+def test_held_out_texts(held_out):
+    assert held_out == {"acat": "first", "theend": "first", "einhund": "second"}
+
+
+def test_rows_with_a_held_out_text_in_any_column_are_left_out(held_out):
+    texts = [
+        ["a  CAT", "a cat sits", "one", "two", "...", "a cat"],
+        ["x", "y", "ein hund", "z", "!", "Ein Hund"],
+        ["x", "y", "z", None, "The end", "x"],
+    ]
+    lines = np.arange(6) + 2
+    options = {"sources": list("abcdef"), "groups": list(range(6)), "languages": ["de"] * 6}
+    rows = Rows("mine", "triplet", texts, np.arange(6.0)[:, None], lines=lines, **options)
+    rows.skipped["empty text"] = 1
+    kept = leave_out(rows, held_out)
+    assert kept.texts == [["a cat sits", "two"], ["y", "z"], ["y", None]]
+    assert kept.labels.tolist() == [[1.0], [3.0]]
+    assert (kept.lines.tolist(), kept.sources, kept.groups) == ([3, 5], ["b", "d"], [1, 3])
+    assert kept.languages == ["de"] * 2
+    reasons = {"empty text": 1, "a text of first": 3, "a text of second": 1}
+    assert kept.skipped == reasons
+    assert len(rows) == 6
+    assert rows.skipped == {"empty text": 1}, "the rows that were given stay as they are"
+    assert "mine: 2 rows, triplet; 1 skipped: empty text; 3 skipped: a text of first" in (
+        kept.describe()
+    )
+
+
+def test_a_dataset_of_held_out_texts_alone_is_refused(held_out):
+    with pytest.raises(InputError) as error:
+        leave_out(Rows("mine", "pair", [["a cat"], ["x"]], None), held_out)
+    expected = "mine: none of the 1 rows is left: each has a text of data.held_out"
+    assert str(error.value) == expected
+
+
+def test_train_leaves_out_what_is_held_out(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys
+):
+    first = pairs_file.read_text("utf-8").splitlines()[1].split("\t")[0]
+    write(tmp_path / "seen.tsv", "text", first.upper() + "!")
+    dataset = {"path": str(pairs_file), "range": [0, 5], "name": "pairs"}
+    data = {"train": [dataset], "held_out": [{"path": str(tmp_path / "seen.tsv")}]}
+    train_command(write_config(tmp_path, tiny_folder, pairs_file, data=data))
+    texts = read_dataset(DatasetConfig(str(pairs_file), range=(0, 5))).texts
+    count = sum(first in row for row in zip(*texts, strict=True))
+    assert count > 1
+    output = capsys.readouterr().out
+    assert f"train pairs: {32 - count} rows, sts; {count} skipped: a text of seen" in output
+
+    data["held_out"] = [{"path": str(tmp_path / "absent.tsv")}]
+    line = fails(train_command, capsys, write_config(tmp_path, tiny_folder, pairs_file, data=data))
+    assert line.endswith("absent.tsv: no such file")
+
+
+@pytest.mark.real
+@needs_data
+def test_the_known_captions_of_sts(monkeypatch):
+    """Of 1,379 pairs 72 hold a caption of Multi30k."""
+    monkeypatch.setenv("SBERT_DATA", str(REAL_DATA))
+    captions = {"path": "multi30k", "task": "pair", "texts": ["en", "de"]}
+    held_out = read_held_out([DatasetConfig(split=part, **captions) for part in ("train", "val")])
+    kept = leave_out(read_dataset(dataset_by_name("stsb", "test")), held_out)
+    assert len(kept) == 1379 - 72
+    assert kept.skipped == {"a text of multi30k-train": 69, "a text of multi30k-val": 3}
 
 
 # rows and distinct pairs of a test set that are in stsb/train too; the numbers of distinct pairs
