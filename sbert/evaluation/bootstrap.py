@@ -16,7 +16,7 @@ times slower for Spearman's rho of 1,379 rows.
 
 import abc
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -45,6 +45,10 @@ class BootstrapMetric(abc.ABC):
     def of_subset(self, mask: Array) -> float:
         """The metric of the rows where `mask` (N,) is true."""
         return float(self(np.asarray(mask)[None].astype(np.int64))[0])
+
+    def of_all(self) -> float:
+        """The metric of all rows."""
+        return self.of_subset(np.ones(self.rows, bool))
 
 
 class Mean(BootstrapMetric):
@@ -120,6 +124,36 @@ class AveragePrecision(BootstrapMetric):
         values = _ratio((gain * true_positives / np.maximum(k, 1)).sum(axis=1), positives)
         values[positives == k[:, -1]] = np.nan  # one class only
         return values
+
+
+class Part(BootstrapMetric):
+    """A metric of those of its rows where `mask` (N,) is true; counts are of all N rows."""
+
+    def __init__(self, metric: BootstrapMetric, mask: Array):
+        self.rows = metric.rows
+        self.places = np.flatnonzero(mask)
+        columns = {name: np.asarray(values)[mask] for name, values in metric.columns.items()}
+        self.metric = type(metric)(**columns)
+
+    def __call__(self, counts: Array) -> Array:
+        return self.metric(counts[:, self.places])
+
+
+def language_parts(
+    metrics: Mapping[str, BootstrapMetric], languages: Sequence[str]
+) -> dict[str, BootstrapMetric]:
+    """Metrics of the rows of each language, as <metric>_<language>; none where there is only one.
+
+    languages: that of each row, N of them.
+    """
+    distinct = list(dict.fromkeys(languages))
+    if len(distinct) < 2:
+        return {}
+    parts = {}
+    for language in distinct:
+        mask = np.array(languages) == language  # (N,)
+        parts |= {f"{name}_{language}": Part(metric, mask) for name, metric in metrics.items()}
+    return parts
 
 
 class _TieGroups:

@@ -13,7 +13,7 @@ from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError, require
 from sbert.evaluation import metrics
-from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman
+from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman, language_parts
 from sbert.evaluation.report import NO_PROMPT, Prompt, Report
 from sbert.evaluation.scorers import Scorer, check_supported, find_classifier
 from sbert.texts import unique
@@ -169,7 +169,9 @@ def evaluate_rows(
         report.notes.append(reason)
     EVALUATORS[rows.task](rows, scorer, report)
     if rows.task not in ("rerank", "retrieval"):  # whose metrics are of queries
-        report.clusters = clusters_of_lines(rows.lines)
+        report.clusters, report.languages = clusters_of_lines(rows.lines), rows.languages
+        parts = language_parts(report.bootstrap_metrics, rows.languages or [])
+        report.metrics |= {name: part.of_all() for name, part in parts.items()}
     return report
 
 

@@ -69,6 +69,7 @@ class Report:
         those of the dataset; for rerank and retrieval they are queries.
     clusters: (N,) which rows of the bootstrap metrics are drawn together: those of one line of the
         file, its translations among them. None where every row is its own.
+    languages: N, that of each row, of a dataset that declares them.
     score_name: the score that the primary metric is of: "logit", or the similarity that a
         bi-encoder declares.
     notes: what a reader of the metrics must know.
@@ -84,6 +85,7 @@ class Report:
     retrieved: np.ndarray | None = None
     bootstrap_metrics: dict[str, BootstrapMetric] = field(default_factory=dict)
     clusters: np.ndarray | None = None
+    languages: list[str] | None = None
     score_name: str = "cosine"
     notes: list[str] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)

@@ -18,7 +18,7 @@ from sbert.atomic import write_whole
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError
-from sbert.evaluation.bootstrap import METRICS, BootstrapMetric
+from sbert.evaluation.bootstrap import METRICS, BootstrapMetric, language_parts
 from sbert.evaluation.report import Report
 
 SCORES_FILE = "scores.safetensors"
@@ -28,6 +28,7 @@ SCORES_FILE = "scores.safetensors"
 class DatasetScores:
     """The metrics of one dataset that can be resampled, of one run.
 
+    metrics: also those of the rows of each language.
     digest: of the texts; equal digests say that two runs were evaluated on the same rows.
     clusters: as of `Report`.
     """
@@ -51,6 +52,10 @@ def save_scores(
         if report.clusters is not None:
             columns[f"{report.name}/clusters"] = report.clusters
         facts[report.name] = {"digest": digest_texts(rows.texts), "metrics": metrics}
+        if report.languages:
+            distinct, languages = np.unique(report.languages, return_inverse=True)
+            columns[f"{report.name}/languages"] = languages.astype(np.uint8)
+            facts[report.name]["languages"] = distinct.tolist()
     write_whole(folder / SCORES_FILE, save(columns, {"datasets": json.dumps(facts)}))
 
 
@@ -80,6 +85,9 @@ def _read_dataset(file: safe_open, dataset: str, facts: dict) -> DatasetScores:
     for name, metric in facts["metrics"].items():
         columns = {key: file.get_tensor(f"{dataset}/{name}/{key}") for key in metric["columns"]}
         scores.metrics[name] = METRICS[metric["kind"]](**columns)
+    if "languages" in facts:
+        languages = np.array(facts["languages"])[file.get_tensor(f"{dataset}/languages")]
+        scores.metrics |= language_parts(scores.metrics, languages.tolist())
     return scores
 
 

@@ -52,6 +52,28 @@ def test_rows_of_one_line_are_a_cluster(tmp_path):
     assert read_scores(tmp_path)[rows.name].clusters.tolist() == [0, 1, 0, 1]
 
 
+def test_metrics_of_each_language(tmp_path):
+    """The rows of a language as a dataset of their own; a resample draws both of a line."""
+    rng = np.random.default_rng(0)
+    labels, seconds = rng.random(40), [f"1 {y}" for y in rng.random(40)]
+    both = by_angle(labels, seconds)
+    both = replace(both, languages=["de", "en"] * 20, lines=np.repeat(np.arange(20), 2))
+    report = evaluate_rows(both, bi_encoder_scorer(Lookup()))
+    save_scores(tmp_path, [both], [report])
+    saved = read_scores(tmp_path)[both.name]
+    for start, language in enumerate(("de", "en")):
+        alone = by_angle(labels[start::2], seconds[start::2])
+        expected = evaluate_rows(alone, bi_encoder_scorer(Lookup()))
+        for name in ("spearman_cosine", "pearson_cosine"):
+            part = f"{name}_{language}"
+            assert report.metrics[part] == pytest.approx(expected.metrics[name], abs=1e-12)
+            of_part = resample([saved.metrics[part]], 50, 0, clusters=saved.clusters)
+            of_alone = resample([expected.bootstrap_metrics[name]], 50, 0)
+            np.testing.assert_allclose(of_part, of_alone, atol=1e-12)
+    one = evaluate_rows(replace(both, languages=["de"] * 40), bi_encoder_scorer(Lookup()))
+    assert not any(name.endswith("_de") for name in one.metrics)
+
+
 def test_the_digest_is_of_texts_in_their_order():
     texts = [["a", "b"], ["c", None]]
     assert digest_texts(texts) == digest_texts([["a", "b"], ["c", None]])
