@@ -1,11 +1,21 @@
 """Markdown tables, aligned for a terminal."""
 
 import math
+import re
 
 
 def markdown_cell(value: object) -> str:
     """A value as text in a table cell, where | would separate cells."""
     return str(value).replace("|", "\\|")
+
+
+def markdown_code(text: str) -> str:
+    """A text that is shown as it is, on one line, whatever characters it has."""
+    text = " ".join(text.split("\n"))
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    space = " " if "`" in text else ""
+    fence = "`" * (longest + 1)
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def _format(value: object) -> str:

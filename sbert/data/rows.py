@@ -38,6 +38,7 @@ class Rows:
         groups: N groups of rows that stay in one fold, of a dataset with folds.
         languages: N languages, of a dataset that declares them: "de", or "de-en" where the first
             text is in one language and the second in another.
+        teacher: the fingerprint of the cross-encoder that labelled all rows, where it is checked.
         prompts: C names of the model's prompts, one for each text column; None: not declared.
         notes: what a reader of the results must know about the file.
     """
@@ -54,6 +55,7 @@ class Rows:
     lines: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     groups: list[str | int] | None = None
     languages: list[str] | None = None
+    teacher: str | None = None
     prompts: list[str] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -110,10 +112,12 @@ def read_dataset(
         in_part = rows_in_part(config, table.groups, table.files[0])[used_lines]
     keep = select_rows(config, len(table.lines), table.skipped, in_part)
     rows = [row for i in keep for row in table.lines[i]]
-    return _to_columns(config, table, rows)
+    return _to_columns(config, table, rows, teacher)
 
 
-def _to_columns(config: DatasetConfig, table: Table, rows: list[TableRow]) -> Rows:
+def _to_columns(
+    config: DatasetConfig, table: Table, rows: list[TableRow], teacher: str | None
+) -> Rows:
     sources = [row.source for row in rows]
     has_labels = rows[0].label is not None
     # N rows of up to C texts -> C columns of N texts
@@ -137,6 +141,7 @@ def _to_columns(config: DatasetConfig, table: Table, rows: list[TableRow]) -> Ro
         lines=np.array([row.number for row in rows]),
         groups=[table.groups[row.index] for row in rows] if config.folds else None,
         languages=[row.language for row in rows] if config.languages else None,
+        teacher=teacher,
         prompts=prompt_names(prompts, table.task, len(texts), name),
         notes=notes,
     )

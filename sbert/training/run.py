@@ -27,6 +27,7 @@ from sbert.training.datasets import read_run_data
 from sbert.training.distillation import Teacher
 from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_results
 from sbert.training.loop import Training
+from sbert.training.model_card import RunCard
 from sbert.training.objective import Objective, TrainingSet, make_objective
 from sbert.training.seed_selection import SeedScores, choose_seed
 from sbert.training.tracking import open_run
@@ -66,6 +67,7 @@ class Run:
         self.evaluator = RunEvaluator(self.data, config.loop.precision, self.accelerator)
         self.objective = self.make_objective(config.loop.seed)
         self.evaluator.check_supported(self.objective)
+        self.card = RunCard(config, self.changed_options, self.data)
         teacher = self.load_teacher() if config.distillation else None
         self.training_sets = [
             TrainingSet.from_datasets(part.train, self.objective.model) for part in self.data.parts
@@ -94,7 +96,7 @@ class Run:
                 test_reports = after[len(self.data.dev) :]
                 training.tracker.log_curves("test", progress.best_step, test_reports)
         if self.accelerator.is_main_process:
-            self.write_result(progress, training.total, choice, before, after)
+            self.write_result(progress, training.total, seed, choice, before, after)
         if after:
             self.print(f"\n{comparison_table(before, after)}\n")
         steps = f"step {progress.best_step:,} of {training.total:,}"
@@ -163,7 +165,7 @@ class Run:
                 objective.model,
                 self.data.trained(objective.losses),
             ),
-            save_best=partial(self.save_model, objective),
+            save_best=partial(self.save_model, objective, seed),
             in_turn=self.config.data.mix == "round_robin",
             names=[part.name for part in self.data.parts if part.name],
             resume=resume,
@@ -171,21 +173,26 @@ class Run:
         training.tracker.log_config(self.changed_options)
         return training
 
-    def save_model(self, objective: Objective, folder: Path) -> None:
+    def save_model(self, objective: Objective, seed: int, folder: Path) -> None:
         objective.model.save_pretrained(folder)
         for loss in self.data.trained(objective.losses):
             save_loss(folder, loss)
+        self.card.write(folder, objective.model, self.card_facts(seed))
+
+    def card_facts(self, seed: int) -> dict[str, Any]:
+        return {"seed": seed, "precision": self.precision}
 
     def write_result(
         self,
         progress: Progress,
         total: int,
+        seed: int,
         choice: SeedScores | None,
         before: dict[str, float],
         after: list[Report],
     ) -> None:
-        """Write the scores of the rows, and result.json, whose existence says that the run is
-        finished."""
+        """Write the scores of the rows, the model card, and result.json, whose existence says that
+        the run is finished."""
         if after:
             save_scores(self.folder, self.data.evaluated, after)
         result: dict[str, Any] = {
@@ -197,7 +204,18 @@ class Run:
             result["seeds"] = choice.summary()
         result["seconds"] = round(time.perf_counter() - self.start, 1)
         result["results"] = dataset_results(before, after, len(self.data.dev))
+        if not (self.folder / "result.json").exists():  # the card may have been edited since then
+            facts = self.card_facts(seed)
+            facts["steps"] = f"{progress.step:,} of {total:,}"
+            facts["step of the saved model"] = f"{progress.best_step:,}"
+            self.card.write(self.folder / "best", self.objective.model, facts, result["results"])
         write_whole(self.folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+
+    @property
+    def precision(self) -> str:
+        if self.objective.model.fp32_only:
+            return "fp32"
+        return self.accelerator.mixed_precision.replace("no", "fp32")
 
     def print_datasets(self) -> None:
         """The size and the prompts of every dataset, and how much of it max_length cuts."""
@@ -233,13 +251,10 @@ class Run:
         for weight in self.objective.parameters():
             total += weight.numel()
             trained += weight.numel() * weight.requires_grad
-        precision = accelerator.mixed_precision.replace("no", "fp32")
-        if self.objective.model.fp32_only:
-            precision = "fp32"
         self.print(
             f"{training.total:,} steps of {self.config.optim.batch_size} rows, "
             f"{kind} of {total / 1e6:.1f} M weights, {trained / 1e6:.2f} M trained, "
-            f"{precision} on {accelerator.num_processes} x {accelerator.device.type}"
+            f"{self.precision} on {accelerator.num_processes} x {accelerator.device.type}"
         )
         named = [f"{type(one.loss).__name__} of {one.name}" for one in self.data.parts if one.name]
         if named:

@@ -63,7 +63,7 @@ def is_local(name_or_path: str | Path) -> bool:
 
 
 def locate_folder(name_or_path: str | Path, revision: str | None = None) -> Path:
-    """The local folder of a path or hub name; weights, JSON and vocabulary files are downloaded.
+    """The local folder of a path or hub name; weights, JSON, vocabularies and card are downloaded.
 
     revision: of a hub model, None for the newest.
 
@@ -75,7 +75,7 @@ def locate_folder(name_or_path: str | Path, revision: str | None = None) -> Path
         return path
     require(not is_local(name_or_path), f"model {name_or_path}: no such folder")
     try:
-        patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+        patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md"]
         name = str(name_or_path)
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
