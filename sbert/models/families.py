@@ -1,5 +1,6 @@
 """What differs between families of transformers: class, layers, positions, padding, precision."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from torch import nn
@@ -72,10 +73,21 @@ def count_positions(transformer: nn.Module) -> int:
     Where the table has a row for the padding, the positions of tokens start after it.
     """
     limits = [NO_LIMIT]
+    for table in _position_tables(transformer):
+        padding = getattr(table, "padding_idx", None)
+        start = getattr(table, "offset", 0) if padding is None else padding + 1
+        limits.append(len(table.weight) - start)
+        limits.append(transformer.config.max_position_embeddings)
+    return min(limits)
+
+
+def position_padding(transformer: nn.Module) -> int | None:
+    """The id of the padding, where the positions of tokens start after it, as in RoBERTa."""
+    found = [getattr(table, "padding_idx", None) for table in _position_tables(transformer)]
+    return next((padding for padding in found if padding is not None), None)
+
+
+def _position_tables(transformer: nn.Module) -> Iterator[nn.Module]:
     for name, module in transformer.named_modules():
         if name.rpartition(".")[2] in _POSITION_TABLES and hasattr(module, "weight"):
-            padding = getattr(module, "padding_idx", None)
-            start = getattr(module, "offset", 0) if padding is None else padding + 1
-            limits.append(len(module.weight) - start)
-            limits.append(transformer.config.max_position_embeddings)
-    return min(limits)
+            yield module
