@@ -89,7 +89,9 @@ def fails(command, capsys, *argv) -> str:
         command(*argv)
     assert error.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.match(r"(train|evaluate|mine|augment|sweep)\.py( \w+)?: error: ", line)
+    assert re.match(
+        r"(train|evaluate|mine|augment|sweep|trim_vocabulary)\.py( \w+)?: error: ", line
+    )
     return line
 
 

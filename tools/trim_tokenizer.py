@@ -127,7 +127,8 @@ def choose_ids(content: dict, used: Iterable[int], settings: dict[str, int]) -> 
         lacks = f"the tokenizer lacks the special token {token}, which its post_processor puts"
         require(tokens.get(i) == token, f"{lacks} around texts with the id {i}")
     for name, i in settings.items():
-        require(i in tokens, f"config.json: {name} is {i}, and the tokenizer has no such token")
+        no_token = f"config.json: {name} is {i}, and the tokenizer has no token of this id"
+        require(i in tokens, f"{no_token}; set the id of one, or null")
     kept = {*used, *special.values(), *settings.values()}
     kept |= {token["id"] for token in content["added_tokens"]}
     kept |= {i for i, piece in model.pieces.items() if _is_single(piece, model.affixes)}
