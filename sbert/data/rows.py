@@ -30,7 +30,8 @@ class Rows:
         texts: C lists of N strings; None for a negative that a row lacks.
         labels: (N,) float32 in [0, 1] (sts, binary), (N,) int64 classes (nli), (N,) float64 from 0
             upwards (rerank), or (N, C - 2) float32 margins of triplets, NaN for a negative that a
-            row lacks; None without labels.
+            row lacks; (N, H) float32 embeddings by a teacher (pair, where one is evaluated
+            with it); None without labels.
         sources: N names of the parts of the dataset that the rows come from.
         skipped: how many rows were left out on purpose, by reason.
         files: the file, or the hub dataset, that the rows were read from; one for each language.

@@ -114,10 +114,35 @@ def evaluate_retrieval(rows: Retrieval, scorer: Scorer, report: Report) -> None:
     """Search of a whole corpus: nDCG@10 by trec_eval's formula, as BEIR (arXiv 2104.08663)."""
     own = rows.own_documents
     exclude = None if own is None else own[:, None]  # (Q, 1)
-    _, report.retrieved = scorer.search(rows.texts, report.prompt_texts, scorer.depth, exclude)
+    queries, corpus = scorer.embed(rows.texts, report.prompt_texts)  # (Q, H), (N, H)
+    report.retrieved = scorer.search(queries, corpus, scorer.depth, exclude)
     report.add_row_metrics(
         metrics.retrieval_metrics(report.retrieved, *rows.qrels), scorer.score_name
     )
+
+
+def evaluate_pair(rows: Rows, scorer: Scorer, report: Report) -> None:
+    """Translation accuracy: the share of first texts whose nearest second text, of all N, is their
+    own, and the same from second to first (arXiv 2004.09813, section 4.2).
+
+    A text equal to the own one is right, too. With labels, the embeddings (N, H) of a teacher, also
+    the negative mean squared error of the second texts' embeddings.
+    """
+    embeddings = scorer.embed(rows.texts, report.prompt_texts)  # 2 x (N, H)
+    right = []
+    for start, aim in ((0, 1), (1, 0)):
+        nearest = scorer.search(embeddings[start], embeddings[aim], 1)[:, 0]  # (N,)
+        text = unique(rows.texts[aim])[1]  # (N,), equal for equal texts
+        right.append(text[nearest] == text)
+    src2trg, trg2src = right
+    accuracies = {
+        "mean_accuracy": (src2trg.astype(float) + trg2src) / 2,
+        "src2trg_accuracy": src2trg,
+        "trg2src_accuracy": trg2src,
+    }
+    report.add_row_metrics(accuracies, scorer.score_name)
+    if rows.labels is not None:
+        report.metrics["negative_mse"] = -float(np.square(embeddings[1] - rows.labels).mean())
 
 
 def evaluate_triplet(rows: Rows, scorer: Scorer, report: Report) -> None:
@@ -145,6 +170,7 @@ EVALUATORS = {
     "nli": evaluate_nli,
     "rerank": evaluate_rerank,
     "retrieval": evaluate_retrieval,
+    "pair": evaluate_pair,
     "triplet": evaluate_triplet,
 }
 

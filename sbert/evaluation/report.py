@@ -39,6 +39,12 @@ COLUMNS = {
         "recall@100": "recall@100_{}",
         "P@10": "precision@10_{}",
     },
+    "pair": {
+        "accuracy": "mean_accuracy_{}",
+        "source to target": "src2trg_accuracy_{}",
+        "target to source": "trg2src_accuracy_{}",
+        "negative MSE": "negative_mse",
+    },
     "triplet": {
         "accuracy, {}": "accuracy_{}",
         "cosine": "accuracy_cosine",

@@ -47,16 +47,18 @@ class Scorer:
     score: {score name: (C - 1, N)} of the first text of each row with each other one, larger is
         more similar; of no meaning where a row lacks the text.
     classifiers: of pairs; `find_classifier` knows which one is for a dataset.
-    search: Q queries and N documents, their prompts, k, and the documents (Q, E) that a query does
-        not find, -1 for none, or None; to the scores (Q, k) and the indices (Q, k) of the k best
-        documents, best first; index -1 where there are no more.
-    depth: the k of a search.
+    embed: the embeddings of each column, (N, H) each; zeros where a row lacks the text.
+    search: embeddings of queries (Q, H) and of documents (N, H), k, and the documents (Q, E) that a
+        query does not find, -1 for none, or None; to the indices (Q, k) of the k best documents,
+        best first; -1 where there are no more.
+    depth: the k of a search of a corpus.
     """
 
     score_name: str
     score: Callable[[Columns, Sequence[str]], dict[str, Array]] | None
     classifiers: Sequence[Classifier] = ()
-    search: Callable[[Columns, Sequence[str], int, Array | None], tuple[Array, Array]] | None = None
+    embed: Callable[[Columns, Sequence[str]], list[Array]] | None = None
+    search: Callable[[Array, Array, int, Array | None], Array] | None = None
     depth: int = RETRIEVAL_DEPTH
 
 
@@ -89,21 +91,19 @@ def bi_encoder_scorer(
         ]
         return head.logits(*embeddings).cpu().numpy()
 
-    def search(
-        columns: Columns, prompts: Sequence[str], k: int, exclude: Array | None
-    ) -> tuple[Array, Array]:
-        queries, corpus = embed_columns(encode, columns, prompts)  # (Q, H), (N, H)
-        scores, indices = top_k(
+    def search(queries: Array, corpus: Array, k: int, exclude: Array | None = None) -> Array:
+        _, indices = top_k(
             queries, corpus, k, exclude=exclude, similarity=similarity, device=device
         )
-        return scores.numpy(), indices.numpy()
+        return indices.numpy()
 
     classifiers = [
         Classifier(partial(classify, one.loss), one.classes, one.dataset)
         for one in losses
         if isinstance(one.loss, SoftmaxLoss)
     ]
-    return Scorer(similarity, score, classifiers, search, depth)
+    embed = partial(embed_columns, encode)
+    return Scorer(similarity, score, classifiers, embed, search, depth)
 
 
 class KeptEmbeddings:
@@ -218,12 +218,17 @@ def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
     """Refuse a dataset whose task the model cannot do.
 
     Raises:
-        InputError: the task needs a search, classes, or scores that the scorer does not have.
+        InputError: the task needs embeddings, classes, or scores that the scorer does not have.
     """
     require(
         rows.task != "retrieval" or scorer.search,
         f"{rows.name}: a cross-encoder alone cannot search a corpus; give it to evaluate.py as the "
         "reranker of a bi-encoder",
+    )
+    require(
+        rows.task != "pair" or scorer.embed,
+        f"{rows.name}: task pair searches all second texts for that of each first text, which a "
+        "cross-encoder cannot; evaluate a bi-encoder",
     )
     if rows.task == "nli":
         find_classifier(rows, scorer)

@@ -21,7 +21,7 @@ from torch import from_numpy
 
 from sbert.atomic import file_name, locked, write_whole
 from sbert.data.collection import load_vectors
-from sbert.device import Precision, resolve_precision
+from sbert.device import resolve_precision
 from sbert.distributed import broadcast, compute_shared
 from sbert.errors import require
 from sbert.losses.base import Loss
@@ -29,7 +29,7 @@ from sbert.models.bi_encoder import BiEncoder
 from sbert.models.loading import load_embedder
 from sbert.pooling import Normalize
 from sbert.texts import digest, unique
-from sbert.training.config import DistillationConfig
+from sbert.training.config import DistillationConfig, TrainConfig
 from sbert.training.projection import kept_share, principal_directions, rotation
 from sbert.vector_files import write_vectors
 
@@ -66,9 +66,9 @@ class Teacher:
     """A bi-encoder whose embeddings a student learns.
 
     Args:
+        config: of the run; it names the teacher, and where its embeddings are kept.
         student: before training. Where it ends in `Normalize`, the targets are of length 1 too.
         student_prompt: what is put before the student's texts.
-        folder: where embeddings are kept unless the options say another one.
 
     Raises:
         InputError: the teacher is a cross-encoder; its embeddings have another size than the
@@ -77,21 +77,22 @@ class Teacher:
 
     def __init__(
         self,
-        config: DistillationConfig,
+        config: TrainConfig,
         student: BiEncoder,
         student_prompt: str,
-        folder: Path,
-        precision: Precision,
         accelerator: Accelerator,
     ):
-        self.name = file_name(Path(config.teacher).name)
-        self.model = load_embedder(config.teacher, "distillation.teacher")
+        options = config.distillation
+        self.name = file_name(Path(options.teacher).name)
+        self.model = load_embedder(options.teacher, "distillation.teacher")
+        self.fingerprint = self.model.fingerprint
         self.student, self.student_prompt = student, student_prompt
-        self.projects = config.projection
-        self.folder = Path(config.embeddings or folder)
-        self.precision = precision
+        self.projects = options.projection
+        self.projection: np.ndarray | None = None
+        self.folder = Path(options.embeddings or Path(config.runs) / "teacher_embeddings")
+        self.precision = config.loop.precision
         self.accelerator = accelerator
-        self._check_sizes(config)
+        self._check_sizes(options)
 
     def _check_sizes(self, config: DistillationConfig) -> None:
         teacher, student = self.model.embedding_dim(), self.student.dim
@@ -105,33 +106,40 @@ class Teacher:
             f"a Dense of {teacher}",
         )
         require(
+            student == self.student.embedding_dim(),
+            f"distillation: the student declares truncate_dim {self.student.truncate_dim}; "
+            f"embeddings are learnt at full size, {student}",
+        )
+        require(
             teacher >= student,
             f"distillation.projection: {sizes}, and a projection does not make them longer; train "
             f"a student that ends in a Dense of {teacher}",
         )
 
-    def targets(self, columns: Sequence[list[str]]) -> list[Targets]:
-        """The targets of the texts of several training sets.
+    def fit(self, columns: Sequence[list[str]]) -> None:
+        """Choose the projection, if there is one, by the texts of training."""
+        if self.projects:
+            texts, _ = unique(chain(*columns))
+            self.projection = self._find_projection(texts, self._embed(texts))
 
-        Embeds the distinct texts, or reads their embeddings where they are kept.
-        """
+    def targets(self, columns: Sequence[list[str]]) -> list[Targets]:
+        """The targets of C lists of texts. The distinct texts are embedded together, or their
+        embeddings read where they are kept."""
         texts, index = unique(chain(*columns))
         path = self._embed(texts)
-        vectors = load_vectors(path)  # (U, Ht)
         self.accelerator.print(f"teacher: embeddings of {len(texts):,} texts in {path}")
-        projection = self._find_projection(texts, vectors, path) if self.projects else None
+        vectors = load_vectors(path)  # (U, Ht)
         normalised = any(isinstance(module, Normalize) for module in self.student.head[-1:])
         ends = np.cumsum([len(column) for column in columns])
-        return [
-            Targets(vectors, part, projection, normalised) for part in np.split(index, ends[:-1])
-        ]
+        parts = np.split(index, ends[:-1])
+        return [Targets(vectors, part, self.projection, normalised) for part in parts]
 
     def _embed(self, texts: list[str]) -> Path:
         """The file of the teacher's embeddings, named after all that they depend on."""
         model, prompt = self.model.to(self.accelerator.device), self.model.find_prompt()
         settings = {
             "texts": digest(texts),
-            "model": model.fingerprint,
+            "model": self.fingerprint,
             "prompt": prompt,
             "dim": model.embedding_dim(),
             "precision": str(resolve_precision(self.precision, model.device)),
@@ -145,8 +153,9 @@ class Teacher:
         self._make_once(path, write)
         return path
 
-    def _find_projection(self, texts: list[str], vectors: np.ndarray, path: Path) -> np.ndarray:
-        """P, (Ht, Hs) float32, from a file of the student and of the teacher's embeddings."""
+    def _find_projection(self, texts: list[str], path: Path) -> np.ndarray:
+        """P, (Ht, Hs) float32, of the teacher's embeddings of U texts; made, or read where kept."""
+        vectors = load_vectors(path)  # (U, Ht)
         student, accelerator = self.student.to(self.accelerator.device), self.accelerator
         prompt, precision = self.student_prompt, self.precision
         size = min(len(texts), SAMPLE_TEXTS)

@@ -5,8 +5,11 @@ import json
 import time
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sbert.atomic import recover_folder, write_whole
 from sbert.device import keep_freed_memory, make_accelerator
@@ -114,26 +117,25 @@ class Run:
         return objective
 
     def load_teacher(self) -> Teacher:
-        config, student = self.config, self.objective.model
+        student = self.objective.model
         first = next(part for part in self.data.parts if part.loss.target == "embedding")
-        return Teacher(
-            config.distillation,
-            student,
-            column_prompts(first.train[0], student)[0].text,
-            Path(config.runs) / "teacher_embeddings",
-            config.loop.precision,
-            self.accelerator,
-        )
+        prompt = column_prompts(first.train[0], student)[0].text
+        return Teacher(self.config, student, prompt, self.accelerator)
 
     def set_targets(self, teacher: Teacher) -> None:
-        """Make the teacher's embeddings of the first texts the labels of the rows."""
-        parts = enumerate(self.data.parts)
-        learning = [i for i, part in parts if part.loss.target == "embedding"]
-        columns = [
-            [text for rows in self.data.parts[i].train for text in rows.texts[0]] for i in learning
-        ]
+        """Make the teacher's embeddings of first texts the labels of training, and of the pairs in
+        dev and test, whose mean squared error is a metric."""
+        parts = self.data.parts
+        learning = [i for i, part in enumerate(parts) if part.loss.target == "embedding"]
+        columns = [list(chain(*(rows.texts[0] for rows in parts[i].train))) for i in learning]
+        teacher.fit(columns)
         for i, targets in zip(learning, teacher.targets(columns), strict=True):
             self.training_sets[i] = dataclasses.replace(self.training_sets[i], labels=targets)
+        pairs = [rows for rows in self.data.evaluated if rows.task == "pair"]
+        if pairs:
+            columns = [rows.texts[0] for rows in pairs]
+            for rows, targets in zip(pairs, teacher.targets(columns), strict=True):
+                rows.labels = targets[np.arange(len(rows))]
 
     def train_seed(self, seed: int, folder: Path) -> tuple[float, int]:
         """Train with a seed up to the step of the comparison -> the dev score, and the step."""

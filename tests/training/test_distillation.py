@@ -1,6 +1,8 @@
 """A teacher's embeddings as labels: made once, projected, learnt, resumed; what is refused."""
 
+import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from tiny_models import write_classifier, write_tiny
 from sbert import BiEncoder
 from sbert.pooling import Dense, Normalize
 from sbert.training import distillation
-from sbert.training.config import DistillationConfig
+from sbert.training.config import DistillationConfig, LoopConfig
 from sbert.training.distillation import Targets, Teacher
 
 OPTIM = {"lr": 1e-3, "batch_size": 7, "epochs": 2, "eps": 1e-3, "warmup": 0.0}
@@ -79,8 +81,10 @@ def teacher_of(tmp_path, teacher_folder, monkeypatch):
     monkeypatch.setattr("sbert.distributed.broadcast", lambda accelerator, value: value)
 
     def make(student, teacher=teacher_folder, projection=True):
-        config = DistillationConfig(str(teacher), projection, str(tmp_path / "kept"))
-        return Teacher(config, student, "", tmp_path, "fp32", OneProcess())
+        options = DistillationConfig(str(teacher), projection, str(tmp_path / "kept"))
+        loop = LoopConfig(precision="fp32")
+        config = SimpleNamespace(distillation=options, loop=loop, runs=str(tmp_path))
+        return Teacher(config, student, "", OneProcess())
 
     return make
 
@@ -96,6 +100,7 @@ COLUMNS = [["a cat", "the dog runs", "a cat"], ["a big house", "a cat"]]
 
 def test_targets_are_the_projected_embeddings_of_the_teacher(teacher_of, teacher_folder, tiny):
     teacher = teacher_of(tiny)
+    teacher.fit(COLUMNS)
     first, second = teacher.targets(COLUMNS)
     assert (len(first), len(second)) == (3, 2)
     projection = first.projection
@@ -105,7 +110,7 @@ def test_targets_are_the_projected_embeddings_of_the_teacher(teacher_of, teacher
         np.testing.assert_allclose(targets[np.arange(len(texts))], expected, atol=1e-5)
     np.testing.assert_array_equal(first[np.array([2, 0])], first[np.array([0, 2])])
     # three texts span three dimensions, so nothing is lost
-    assert "projection: 64 -> 32 numbers, keeps 100.00 % of" in teacher.accelerator.lines[-1]
+    assert "projection: 64 -> 32 numbers, keeps 100.00 % of" in teacher.accelerator.lines[0]
 
 
 def test_a_teacher_of_the_same_size_needs_no_projection(teacher_of, tiny, tiny_folder):
@@ -116,7 +121,9 @@ def test_a_teacher_of_the_same_size_needs_no_projection(teacher_of, tiny, tiny_f
 
 def test_a_projection_to_the_same_size_is_a_rotation(teacher_of, tiny, tiny_folder):
     """From the student itself to the student: nothing is rotated where there are texts."""
-    (targets,) = teacher_of(tiny, tiny_folder, projection=True).targets(COLUMNS[:1])
+    teacher = teacher_of(tiny, tiny_folder, projection=True)
+    teacher.fit(COLUMNS[:1])
+    (targets,) = teacher.targets(COLUMNS[:1])
     expected = tiny.encode(COLUMNS[0], "fp32")
     np.testing.assert_allclose(targets[np.arange(3)], expected, atol=1e-4)
 
@@ -132,7 +139,9 @@ def test_a_student_with_a_dense_of_the_teachers_size_needs_no_projection(
 
 def test_targets_of_a_student_that_normalises_have_length_1(teacher_of, tiny_folder):
     student = with_head(tiny_folder, Normalize())
-    (targets,) = teacher_of(student).targets(COLUMNS[:1])
+    teacher = teacher_of(student)
+    teacher.fit(COLUMNS)
+    (targets,) = teacher.targets(COLUMNS[:1])
     np.testing.assert_allclose(np.linalg.norm(targets[np.arange(3)], axis=1), 1, atol=1e-6)
     zero = Targets(np.zeros((1, 4), np.float32), np.zeros(1, int), None, True)
     assert not zero[np.array([0])].any()
@@ -267,6 +276,13 @@ def test_a_teacher_that_does_not_fit_is_refused_before_the_folder_is_touched(
         f"distillation.teacher {cross}: is a cross-encoder; a bi-encoder is needed"
     )
 
+    truncated = BiEncoder.from_pretrained(tiny_folder, truncate_dim=8)
+    truncated.save_pretrained(tmp_path / "truncated")
+    line = fails(train_command, capsys, config_of(tmp_path / "truncated"))
+    assert line.endswith(
+        "the student declares truncate_dim 8; embeddings are learnt at full size, 32"
+    )
+
     line = fails(train_command, capsys, config_of(tiny_folder, distillation={"teacher": "./none"}))
     assert line.endswith("model ./none: no such folder")
     assert not (tmp_path / "runs").exists()
@@ -285,3 +301,26 @@ def test_a_pair_with_an_empty_side_is_named(
         "rows"
     )
     assert not (tmp_path / "runs").exists()
+
+
+def test_dev_pairs_are_evaluated_with_the_teacher(
+    tmp_path, tiny_folder, config_of, parallel_file, train_command
+):
+    """The error of dev and test falls; dev chooses the best model by its accuracy."""
+    held_out = parallel_file.with_name("dev.tsv")
+    held_out.write_text(parallel_file.read_text("utf-8").upper().lower(), "utf-8")
+    data = {
+        "train": [{"path": str(parallel_file)}],
+        "dev": [{"path": str(held_out), "task": "pair", "limit": 20}],
+        "test": [{"path": str(held_out), "task": "pair", "beyond": 20, "name": "test"}],
+    }
+    train_command(config_of(tiny_folder, data=data, optim=OPTIM | {"lr": 3e-3, "epochs": 4}))
+    results = json.loads((tmp_path / "runs" / "run" / "result.json").read_text())["results"]
+    assert [(one["dataset"], one["main"]) for one in results] == [
+        ("dev", "mean_accuracy_cosine"),
+        ("test", "mean_accuracy_cosine"),
+    ]
+    for one in results:
+        assert one["before"]["negative_mse"] < one["after"]["negative_mse"] < 0
+    kept = list((tmp_path / "runs" / "teacher_embeddings").glob("*.npy"))
+    assert len(kept) == 3, "of training, of dev and test together, and the projection"
