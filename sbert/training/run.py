@@ -13,17 +13,10 @@ import numpy as np
 
 from sbert.atomic import recover_folder, write_whole
 from sbert.device import keep_freed_memory, make_accelerator
-from sbert.evaluation import figures
-from sbert.evaluation.prompts import (
-    column_prompts,
-    describe_cut,
-    describe_prompts,
-    unused_prompts_note,
-)
+from sbert.evaluation.prompts import column_prompts
 from sbert.evaluation.report import Report, mean_primary
 from sbert.evaluation.scores import save_scores
 from sbert.losses.saved import save_loss
-from sbert.models.cross_encoder import CrossEncoder
 from sbert.training.checkpoint import Progress
 from sbert.training.config import TrainConfig, changed_options
 from sbert.training.datasets import read_run_data
@@ -32,6 +25,7 @@ from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_re
 from sbert.training.loop import Training
 from sbert.training.model_card import RunCard
 from sbert.training.objective import Objective, TrainingSet, make_objective
+from sbert.training.overview import describe_datasets, describe_training, used_precision
 from sbert.training.seed_selection import SeedScores, choose_seed
 from sbert.training.tracking import open_run
 from sbert.training.trained import enable_gradient_checkpointing
@@ -78,20 +72,21 @@ class Run:
         if self.accelerator.is_main_process:
             open_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()
-        self.print_datasets()
+        self.print(describe_datasets(self.data, self.objective.model))
         if teacher:
             self.set_targets(teacher)
 
     def __call__(self) -> None:
         """Train, evaluate the best model, write the result, print the table."""
-        seed, choice, config = self.config.loop.seed, None, self.config.seed_optimisation
-        if config.seeds > 1:
-            choice = choose_seed(config, seed, self.folder, self.train_seed, self.accelerator)
+        config, seed, choice = self.config, self.config.loop.seed, None
+        selection = config.seed_optimisation
+        if selection.seeds > 1:
+            choice = choose_seed(selection, seed, self.folder, self.train_seed, self.accelerator)
             seed = choice.best
             self.objective = self.make_objective(seed)
         resume = self.resume or choice is not None
         with closing(self.make_training(self.objective, seed, self.folder, resume)) as training:
-            self.print_training(training)
+            self.print(describe_training(config, self.data, training))
             before = self.evaluator.metrics_before(self.objective, self.folder, training.tracker)
             progress = training.fit()
             after = self.evaluator.evaluate_saved(self.folder / "best", self.objective)
@@ -104,7 +99,7 @@ class Run:
             self.print(f"\n{comparison_table(before, after)}\n")
         steps = f"step {progress.best_step:,} of {training.total:,}"
         self.print(f"best model, of {steps}: {self.folder / 'best'}")
-        self.print(f"curves: tensorboard --logdir {self.config.runs}")
+        self.print(f"curves: tensorboard --logdir {config.runs}")
         # a process group that lives to the end of the process may abort it
         self.accelerator.end_training()
 
@@ -182,7 +177,8 @@ class Run:
         self.card.write(folder, objective.model, self.card_facts(seed))
 
     def card_facts(self, seed: int) -> dict[str, Any]:
-        return {"seed": seed, "precision": self.precision}
+        precision = used_precision(self.objective.model, self.accelerator)
+        return {"seed": seed, "precision": precision}
 
     def write_result(
         self,
@@ -212,52 +208,3 @@ class Run:
             facts["step of the saved model"] = f"{progress.best_step:,}"
             self.card.write(self.folder / "best", self.objective.model, facts, result["results"])
         write_whole(self.folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-
-    @property
-    def precision(self) -> str:
-        if self.objective.model.fp32_only:
-            return "fp32"
-        return self.accelerator.mixed_precision.replace("no", "fp32")
-
-    def print_datasets(self) -> None:
-        """The size and the prompts of every dataset, and how much of it max_length cuts."""
-        data, model = self.data, self.objective.model
-        without_prompt = []
-        for part, datasets in (("train", data.train), ("dev", data.dev), ("test", data.test)):
-            for rows in datasets:
-                facts = [rows.describe()]
-                prompts = column_prompts(rows, model)
-                if any(prompt.text for prompt in prompts):
-                    facts.append(f"prompt {describe_prompts(prompts)}")
-                else:
-                    without_prompt.append(rows.name)
-                cut = describe_cut(rows, model, prompts)
-                if cut:
-                    facts.append(f"max_length {model.max_length}: {cut}")
-                self.print(f"{part:5} {'; '.join(facts)}")
-        note = unused_prompts_note(without_prompt, model)
-        if note:
-            self.print(f"note: {note}")
-        if not data.dev:
-            self.print("dev   none: the last model will be taken for the best")
-        if "sts" in [rows.task for rows in data.dev] and not figures.matplotlib_available():
-            self.print(
-                "no figures in TensorBoard because matplotlib is not installed: "
-                "pip install -e '.[plots]'"
-            )
-
-    def print_training(self, training: Training) -> None:
-        accelerator = self.accelerator
-        kind = "cross-encoder" if isinstance(self.objective.model, CrossEncoder) else "bi-encoder"
-        total, trained = 0, 0
-        for weight in self.objective.parameters():
-            total += weight.numel()
-            trained += weight.numel() * weight.requires_grad
-        self.print(
-            f"{training.total:,} steps of {self.config.optim.batch_size} rows, "
-            f"{kind} of {total / 1e6:.1f} M weights, {trained / 1e6:.2f} M trained, "
-            f"{self.precision} on {accelerator.num_processes} x {accelerator.device.type}"
-        )
-        named = [f"{type(one.loss).__name__} of {one.name}" for one in self.data.parts if one.name]
-        if named:
-            self.print(f"a batch is of one dataset, {self.config.data.mix}: {', '.join(named)}")

@@ -1,0 +1,70 @@
+"""What a run says before its first step: its datasets, its model, its steps."""
+
+from accelerate import Accelerator
+
+from sbert.evaluation import figures
+from sbert.evaluation.prompts import (
+    column_prompts,
+    describe_cut,
+    describe_prompts,
+    unused_prompts_note,
+)
+from sbert.models.cross_encoder import CrossEncoder
+from sbert.models.encoder import Encoder
+from sbert.training.config import TrainConfig
+from sbert.training.datasets import RunData
+from sbert.training.loop import Training
+
+
+def describe_datasets(data: RunData, model: Encoder) -> str:
+    """The size and the prompts of every dataset, and how much of it max_length cuts."""
+    lines, without_prompt = [], []
+    for part, datasets in (("train", data.train), ("dev", data.dev), ("test", data.test)):
+        for rows in datasets:
+            facts = [rows.describe()]
+            prompts = column_prompts(rows, model)
+            if any(prompt.text for prompt in prompts):
+                facts.append(f"prompt {describe_prompts(prompts)}")
+            else:
+                without_prompt.append(rows.name)
+            cut = describe_cut(rows, model, prompts)
+            if cut:
+                facts.append(f"max_length {model.max_length}: {cut}")
+            lines.append(f"{part:5} {'; '.join(facts)}")
+    note = unused_prompts_note(without_prompt, model)
+    if note:
+        lines.append(f"note: {note}")
+    if not data.dev:
+        lines.append("dev   none: the last model will be taken for the best")
+    if "sts" in [rows.task for rows in data.dev] and not figures.matplotlib_available():
+        lines.append(
+            "no figures in TensorBoard because matplotlib is not installed: "
+            "pip install -e '.[plots]'"
+        )
+    return "\n".join(lines)
+
+
+def describe_training(config: TrainConfig, data: RunData, training: Training) -> str:
+    """The number of steps and of weights, precision and device, the loss of each dataset."""
+    objective, accelerator = training.objective, training.accelerator
+    model = objective.model
+    kind = "cross-encoder" if isinstance(model, CrossEncoder) else "bi-encoder"
+    total, trained = 0, 0
+    for weight in objective.parameters():
+        total += weight.numel()
+        trained += weight.numel() * weight.requires_grad
+    lines = [
+        f"{training.total:,} steps of {config.optim.batch_size} rows, "
+        f"{kind} of {total / 1e6:.1f} M weights, {trained / 1e6:.2f} M trained, "
+        f"{used_precision(model, accelerator)} on {accelerator.num_processes} x "
+        f"{accelerator.device.type}"
+    ]
+    named = [f"{type(one.loss).__name__} of {one.name}" for one in data.parts if one.name]
+    if named:
+        lines.append(f"a batch is of one dataset, {config.data.mix}: {', '.join(named)}")
+    return "\n".join(lines)
+
+
+def used_precision(model: Encoder, accelerator: Accelerator) -> str:
+    """What auto stands for, and fp32 for a model that computes in nothing else."""
+    return "fp32" if model.fp32_only else accelerator.mixed_precision.replace("no", "fp32")
