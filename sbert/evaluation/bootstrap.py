@@ -144,15 +144,20 @@ def language_parts(
 ) -> dict[str, BootstrapMetric]:
     """Metrics of the rows of each language, as <metric>_<language>; none where there is only one.
 
+    Those of all crossed rows together, such as de-en and en-de, are <metric>_crossed.
+
     languages: that of each row, N of them.
     """
     distinct = list(dict.fromkeys(languages))
     if len(distinct) < 2:
         return {}
+    groups = {language: [language] for language in distinct}
+    groups["crossed"] = [language for language in distinct if "-" in language]
     parts = {}
-    for language in distinct:
-        mask = np.array(languages) == language  # (N,)
-        parts |= {f"{name}_{language}": Part(metric, mask) for name, metric in metrics.items()}
+    for group, members in groups.items():
+        mask = np.isin(languages, members)  # (N,)
+        if mask.any():
+            parts |= {f"{name}_{group}": Part(metric, mask) for name, metric in metrics.items()}
     return parts
 
 

@@ -13,6 +13,7 @@ from sbert.evaluation.bootstrap import (
     Pearson,
     Spearman,
     draw_counts,
+    language_parts,
     resample,
 )
 
@@ -148,3 +149,20 @@ def test_every_row_twice_has_the_interval_of_rows_alone():
     together = resample([copies], 2000, 0, clusters=np.tile(np.arange(N), 2))[0]
     assert together == pytest.approx(once, abs=1e-12)
     assert resample([copies], 2000, 0)[0].std() < 0.8 * once.std()
+
+
+def test_metrics_of_each_language_and_of_all_crossed_rows():
+    languages = ["de", "en", "de-en", "en-de"]
+    parts = language_parts({"accuracy": Mean(np.array([1, 0, 1, 0]))}, languages)
+    values = {name: part.of_all() for name, part in parts.items()}
+    own = {"accuracy_de": 1.0, "accuracy_en": 0.0, "accuracy_de-en": 1.0, "accuracy_en-de": 0.0}
+    assert values == own | {"accuracy_crossed": 0.5}
+    # a resample that draws the first crossed row three times, and the second once
+    assert parts["accuracy_crossed"](np.array([[0, 0, 3, 1]])).tolist() == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("languages", "names"), [(["de"] * 2, []), (["de", "en"], ["a_de", "a_en"])]
+)
+def test_without_crossed_rows_there_is_no_metric_of_them(languages, names):
+    assert list(language_parts({"a": Mean(np.array([1, 0]))}, languages)) == names
