@@ -123,8 +123,9 @@ def _describe_model(folder: Path, model: BiEncoder | CrossEncoder, base: str) ->
     facts = {"base model": markdown_code(base)}
     if is_adapter(folder):
         facts["files"] = "a LoRA adapter: loading it needs the base model, and peft"
-    weights = sum(weight.numel() for weight in model.parameters())
-    facts["encoder"] = f"{model.transformer.config.model_type}, {weights:,} weights"
+    # of LoRA those that are trained are merged into the others, or lie beside them
+    count = sum(w.numel() for name, w in model.named_parameters() if ".lora_" not in name)
+    facts["encoder"] = f"{model.transformer.config.model_type}, {count:,} weights"
     if isinstance(model, BiEncoder):
         sentence = "A bi-encoder: it turns each text into an embedding."
         facts |= _bi_encoder_facts(model)

@@ -10,6 +10,8 @@ from huggingface_hub import ModelCard as HubCard
 from tiny_models import write_classifier
 
 from sbert import BiEncoder, CrossEncoder
+from sbert.models.adapters import add_lora
+from sbert.models.config import LoraConfig
 from sbert.models.folders.card import CARD, ModelCard, read_metadata, write_card
 
 
@@ -152,6 +154,17 @@ def test_examples_of_a_cross_encoder_agree(tmp_path, folder, labels):
     text = written(folder, CrossEncoder.from_pretrained(base), ModelCard("m", str(base)))
     ours, theirs = (computed(code) for code in blocks(text, folder))
     np.testing.assert_allclose(ours["scores"], theirs["scores"], atol=1e-5)
+
+
+@pytest.mark.parametrize("save", ["merged", "adapter"])
+def test_card_of_a_model_with_lora(folder, tiny, tiny_folder, save):
+    pytest.importorskip("peft")
+    count = sum(weight.numel() for weight in tiny.parameters())
+    add_lora(tiny.transformer, LoraConfig(rank=2, save=save), str(tiny_folder))
+    text = written(folder, tiny, ModelCard("m", str(tiny_folder)))
+    assert f"| bert, {count:,} weights" in text
+    assert ("a LoRA adapter" in text) == (save == "adapter")
+    assert len(computed(blocks(text, folder)[0])["embeddings"]) == 2
 
 
 # the base's card
