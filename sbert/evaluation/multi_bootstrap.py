@@ -1,0 +1,95 @@
+"""The Multi-Bootstrap: intervals of means over training runs, over rows and seeds jointly.
+
+A mean over seeds differs from what more seeds and more rows would give, because of both. Every seed
+is evaluated on every row, so that the two are crossed: a resample draws rows and, apart from them,
+seeds, with replacement (the pigeonhole bootstrap: Owen, Annals of Applied Statistics 1, 2007). Its
+value is the mean, over the drawn seeds, of the metric on the drawn rows (MultiBERTs, arXiv
+2106.16163, section 4).
+
+Systems see the same draws of rows, and those with the same seeds the same draws of seeds: their
+difference is paired. A system with one seed has the interval of its rows alone. With few seeds the
+interval is somewhat too narrow: three whose deviation of the mean equals that of the rows are
+covered 90 times of 100 rather than 95, and 80 times where it is three times as large.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sbert.evaluation.bootstrap import resample
+from sbert.evaluation.scores import DatasetScores
+from sbert.evaluation.significance import bootstrap_interval, bootstrap_p_value
+
+RESAMPLES = 10_000
+
+Repeat = tuple[object, object]  # the seed and the fold of a run; None without
+
+
+@dataclass
+class Estimate:
+    """The mean of a metric over the runs of a system, or the difference of two such means.
+
+    replicates: its values (R,) on the resamples.
+    digests: of the rows of each fold.
+    """
+
+    value: float
+    replicates: np.ndarray
+    digests: dict[object, str]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return bootstrap_interval(self.replicates)
+
+    @property
+    def p(self) -> float:
+        """Of a difference: the p-value of none."""
+        return bootstrap_p_value(self.replicates)
+
+    def difference(self, other: "Estimate") -> "Estimate | None":
+        """None where the two were not evaluated on the same rows."""
+        if self.digests != other.digests:
+            return None
+        replicates = self.replicates - other.replicates
+        return Estimate(self.value - other.value, replicates, self.digests)
+
+
+def estimate_mean(
+    dataset: str,
+    metric: str,
+    runs: Mapping[Repeat, DatasetScores],
+    resamples: int = RESAMPLES,
+) -> Estimate | None:
+    """The mean of a metric over the seeds, of each its mean over the folds.
+
+    The rows of each fold are drawn on their own, the seeds once for all folds. None where the seeds
+    differ in their folds, or the runs of a fold in their rows.
+    """
+    values, replicates, digests = {}, {}, {}
+    for (seed, fold), scores in runs.items():
+        if digests.setdefault(fold, scores.digest) != scores.digest:
+            return None
+        name = dataset if fold is None else f"{dataset} {fold}"
+        measured = scores.metrics[metric]
+        [drawn] = resample([measured], resamples, 0, name, scores.clusters)
+        values.setdefault(seed, []).append(measured.of_all())
+        replicates.setdefault(seed, []).append(drawn)
+    if any(len(of_folds) != len(digests) for of_folds in values.values()):
+        return None
+    means = {seed: np.mean(of_folds, axis=0) for seed, of_folds in replicates.items()}
+    return Estimate(float(np.mean(list(values.values()))), resample_seeds(means), digests)
+
+
+def resample_seeds(values: Mapping[object, np.ndarray]) -> np.ndarray:
+    """The mean over the S drawn seeds, (R,), from the values (R,) of each seed.
+
+    The draws depend on the seeds' numbers alone: equal sets of seeds are drawn alike, others
+    independently.
+    """
+    seeds = sorted(values, key=str)
+    of_seeds = np.stack([values[seed] for seed in seeds], axis=1)  # (R, S)
+    key = zlib.crc32(f"seeds {' '.join(map(str, seeds))}".encode())
+    drawn = np.random.default_rng([0, key]).integers(0, len(seeds), of_seeds.shape)
+    return np.take_along_axis(of_seeds, drawn, axis=1).mean(axis=1)
