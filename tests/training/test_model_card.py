@@ -13,6 +13,7 @@ from support import copied, write_config
 
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows
+from sbert.evaluation import figures
 from sbert.losses import CosineSimilarityLoss, MultipleNegativesRankingLoss
 from sbert.training.config import DataConfig, ModelConfig, TrainConfig
 from sbert.training.datasets import RunData, TrainingPart
@@ -38,8 +39,9 @@ def columns(text: str, heading: str) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def config(tmp_path, tiny_folder, pairs_file):
+def config(tmp_path, tiny_folder, pairs_file, monkeypatch):
     """A run on two files; the second has empty texts and a language."""
+    monkeypatch.setattr(figures, "matplotlib_available", lambda: False)  # they take most of it
     lines = pairs_file.read_text("utf-8").splitlines()
     second = tmp_path / "second.tsv"
     second.write_text("\n".join([*lines[:9], "\tan empty side\t1", "\tand another\t2"]), "utf-8")
