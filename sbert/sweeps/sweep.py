@@ -15,9 +15,10 @@ from sbert.errors import require
 from sbert.evaluation import figures
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.figures import draw_sweep
+from sbert.sweeps.page import sweep_page, total_time
 from sbert.sweeps.plan import PlannedRun, SweepPlan, check_inputs
 from sbert.sweeps.processes import JobRunner
-from sbert.sweeps.summary import FinishedRun, sweep_page, sweep_table, total_time
+from sbert.sweeps.summary import FinishedRun, sweep_table
 
 REMEDY = "give the sweep another name, or delete the folder"
 
