@@ -6,7 +6,8 @@ The pieces that stay keep their order and get the ids 0, 1, 2, ...
 import re
 from collections.abc import Iterable, Iterator
 
-from sbert.errors import InputError, require
+from sbert.errors import require
+from sbert.models.folders.tokenizer import processor_tokens
 
 _BYTE = re.compile("<0x[0-9A-F]{2}>")  # the bytes that stand for a character without a piece
 
@@ -122,7 +123,7 @@ def choose_ids(content: dict, used: Iterable[int], settings: dict[str, int]) -> 
     """
     model = read_model(content)
     tokens = model.pieces | {token["id"]: token["content"] for token in content["added_tokens"]}
-    special = dict(_processor_ids(content.get("post_processor")))
+    special = dict(processor_tokens(content.get("post_processor")))
     for token, i in special.items():
         lacks = f"the tokenizer lacks the special token {token}, which its post_processor puts"
         require(tokens.get(i) == token, f"{lacks} around texts with the id {i}")
@@ -154,21 +155,6 @@ def trim_content(content: dict, kept: list[int]) -> dict:
         padding = content["padding"]
         trimmed["padding"] = padding | {"pad_id": new_ids[padding["pad_id"]]}
     return trimmed
-
-
-def _processor_ids(processor: dict | None) -> Iterator[tuple[str, int]]:
-    """(token, id) of all tokens that a post_processor puts around texts."""
-    kind = processor["type"] if processor else None
-    if kind == "Sequence":
-        for part in processor["processors"]:
-            yield from _processor_ids(part)
-    elif kind == "TemplateProcessing":
-        for special in processor["special_tokens"].values():
-            yield from zip(special["tokens"], special["ids"], strict=True)
-    elif kind in ("BertProcessing", "RobertaProcessing"):
-        yield from (processor["cls"], processor["sep"])
-    elif kind not in (None, "ByteLevel"):
-        raise InputError(f"a post_processor of type {kind} is not supported")
 
 
 def _renumber(processor: dict | None, new_ids: dict[int, int]) -> dict | None:

@@ -120,6 +120,9 @@ def trim_vocabulary(source: str, output: Path, config: TrimConfig) -> None:
     used = np.flatnonzero(counts >= config.min_count)
     times = f"{config.min_count} times or more" if config.min_count > 1 else "at all"
     print(f"{len(texts):,} distinct texts use {len(used):,} pieces {times}")
+    spare = len(model.transformer.get_input_embeddings().weight) - size
+    if spare:
+        print(f"{spare:,} rows of the embeddings have no token, and are left out")
     kept = choose_pieces(root, model, content, used.tolist())
     output.parent.mkdir(parents=True, exist_ok=True)
     replace_folder(output, partial(write_trimmed, root, model, kept))

@@ -1,62 +1,16 @@
-"""A trimmed vocabulary: the same embeddings where all pieces stay, and what is refused."""
-
-from pathlib import Path
+"""A trimmed vocabulary: the same embeddings where all pieces stay, and what is reported."""
 
 import numpy as np
 import pytest
-import trim_vocabulary
-from families import FAMILIES, write_encoder
-from family_tokenizers import SENTENCES
-from model_folders import dump, load
+from families import write_classifier
+from model_folders import dump, headed
+from scipy.stats import spearmanr
+from tiny_models import WORDS, write_tiny
 from transformers import AutoTokenizer
+from trim_inputs import FAMILY, KEPT, KINDS, OTHER, text_file, trim, write_family
 
-from sbert import BiEncoder
+from sbert import BiEncoder, CrossEncoder
 from sbert.models.encoder import Encoder
-
-FAMILY = {family.name: family for family in FAMILIES}
-# Unigram, WordPiece, BPE of bytes, BPE that falls back to bytes
-KINDS = [
-    "XLM-R",
-    "T5",
-    "XLNet",
-    "BERT",
-    "MPNet",
-    "RoBERTa",
-    "ModernBERT",
-    "Qwen3",
-    "GPT-2",
-    "Gemma",
-]
-KEPT = SENTENCES[::97]
-OTHER = [*SENTENCES[50::89], "naïve café 😀", "", "两个人 <mask>"]
-
-
-def text_file(path: Path, texts: list[str]) -> Path:
-    path.write_text("".join(f"{text}\n" for text in texts), "utf-8")
-    return path
-
-
-def write_family(name: str, folder: Path) -> Path:
-    """A tiny encoder whose configuration names tokens of its tokenizer alone."""
-    write_encoder(FAMILY[name], folder)
-    if name == "ModernBERT":  # its class has the ids of the published tokenizer
-        settings = load(folder / "config.json") | {"bos_token_id": None, "eos_token_id": None}
-        dump(folder / "config.json", settings)
-    return folder
-
-
-@pytest.fixture
-def trim(tmp_path):
-    """The command, on KEPT, from a folder into another -> the new folder."""
-
-    def run(folder: Path, *options, texts: list[str] = KEPT) -> Path:
-        file = text_file(tmp_path / "texts.txt", texts)
-        output = tmp_path / "trimmed"
-        words = [folder, output, "--texts", file, *options]
-        trim_vocabulary.main([str(word) for word in words])
-        return output
-
-    return run
 
 
 def pieces(model: Encoder, text: str) -> list[str]:
@@ -70,7 +24,7 @@ def all_tokens(model: Encoder) -> list[str]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_kept_texts_have_the_same_embeddings(name, tmp_path, trim):
+def test_kept_texts_have_the_same_embeddings(name, tmp_path):
     folder = write_family(name, tmp_path / "whole")
     whole, trimmed = BiEncoder.from_pretrained(folder), BiEncoder.from_pretrained(trim(folder))
     assert len(trimmed.tokenizer) < len(whole.tokenizer)
@@ -87,7 +41,7 @@ def test_kept_texts_have_the_same_embeddings(name, tmp_path, trim):
 
 
 @pytest.mark.parametrize("name", ["XLM-R", "BERT", "RoBERTa", "Qwen3", "Gemma"])
-def test_order_rows_and_ids(name, tmp_path, trim):
+def test_order_rows_and_ids(name, tmp_path):
     """Tokens keep their order and their rows; special ones are found at their new ids."""
     folder = write_family(name, tmp_path / "whole")
     whole, trimmed = BiEncoder.from_pretrained(folder), BiEncoder.from_pretrained(trim(folder))
@@ -110,3 +64,81 @@ def test_order_rows_and_ids(name, tmp_path, trim):
         assert alone.convert_ids_to_tokens(ids) == whole_alone.convert_ids_to_tokens(
             whole_alone(*pair)["input_ids"]
         )
+
+
+@pytest.mark.parametrize("name", ["XLM-R", "BERT", "T5, whole", "BART", "Llama"])
+def test_a_cross_encoder_keeps_its_head(name, tmp_path):
+    folder = write_classifier(FAMILY[name], tmp_path / "whole", labels=3)
+    output = trim(folder)
+    whole, trimmed = CrossEncoder.from_pretrained(folder), CrossEncoder.from_pretrained(output)
+    assert len(trimmed.tokenizer) < len(whole.tokenizer)
+    pairs = list(zip(KEPT, KEPT[::-1], strict=True))
+    expected = whole.predict(pairs, logits=True, precision="fp32")
+    np.testing.assert_array_equal(trimmed.predict(pairs, logits=True, precision="fp32"), expected)
+
+
+def test_everything_else_of_a_folder_is_kept(tmp_path):
+    folder = headed(tmp_path / "whole", write_tiny(tmp_path / "tiny"))
+    usage = {"prompts": {"query": "big "}, "default_prompt_name": "query"}
+    dump(folder / "config_sentence_transformers.json", usage | {"similarity_fn_name": "dot"})
+    (folder / "README.md").write_text("A card.")
+    (folder / "vocab.txt").write_text("an older form")
+    dump(folder / "sentence_bert_config.json", {"max_seq_length": 9, "do_lower_case": True})
+    output = trim(folder, texts=["the cat sits"])
+    whole, trimmed = BiEncoder.from_pretrained(folder), BiEncoder.from_pretrained(output)
+    assert trimmed.result_settings == whole.result_settings
+    assert (trimmed.max_length, trimmed.text_tokenizer.lower_case) == (9, True)
+    np.testing.assert_array_equal(
+        trimmed.encode(["the cat", "THE CAT SITS"]), whole.encode(["the cat", "THE CAT SITS"])
+    )
+    assert (output / "README.md").read_text() == "A card."
+    assert not list(output.glob("*.txt"))
+    trimmed.save_pretrained(tmp_path / "again")
+    assert BiEncoder.from_pretrained(tmp_path / "again").fingerprint == trimmed.fingerprint
+
+
+def test_count_threshold(tmp_path):
+    """Of "the dog", which is there twice, one counts: the 3, cat 2, dog 1, sits 1."""
+    texts = ["the cat", "the dog", "the dog", "the cat sits"]
+    output = trim(write_tiny(tmp_path / "whole"), "--min_count", "2", texts=texts)
+    longer = {t for t in AutoTokenizer.from_pretrained(output).get_vocab() if len(t) > 3}
+    assert longer == {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
+    words = {w for w in WORDS if w in AutoTokenizer.from_pretrained(output).get_vocab()}
+    assert words == {"a", "the", "cat"}
+
+
+def test_prompts_are_texts_too(tmp_path):
+    folder = write_tiny(tmp_path / "whole")
+    output = trim(folder, "--prompts", "{query: 'big house '}", texts=["the cat"])
+    vocabulary = AutoTokenizer.from_pretrained(output).get_vocab()
+    assert {w for w in WORDS if w in vocabulary} == {"a", "the", "cat", "big", "house"}
+    assert BiEncoder.from_pretrained(output).prompts == {}
+
+
+def test_the_report(tmp_path, capsys):
+    folder = write_tiny(tmp_path / "whole")
+    held = text_file(tmp_path / "held.txt", ["the cat", "the dog", "a cat"])
+    others = ["the dog", "a cat", "the cat"]
+    rows = [f"the cat\t{other}\t{score}\n" for score, other in enumerate(others)]
+    (tmp_path / "pairs.tsv").write_text("".join(["sentence1\tsentence2\tscore\n", *rows]))
+    sts = f"{{path: {tmp_path / 'pairs.tsv'}, range: [0, 2]}}"
+    output = trim(folder, "--heldout", held, "--sts", sts, texts=["the cat"])
+    lines = capsys.readouterr().out.splitlines()
+    cells = {}
+    for line in lines:
+        name, *values = [cell.strip() for cell in line.strip("|").split("|")]
+        cells[name] = values
+    kept = len(AutoTokenizer.from_pretrained(output))
+    whole = len(AutoTokenizer.from_pretrained(folder))
+    assert lines[0] == "1 distinct texts use 2 pieces at all"
+    assert cells["pieces"] == [str(whole), str(kept), f"{kept / whole:.1%}"]
+    assert cells["held"] == ["3", "1", "33.33", "33.33"]  # dog: d ##o ##g, 8 tokens for 6
+    count, before, after, change = cells["pairs"]
+    scores = []
+    for path in (folder, output):
+        first, *rest = BiEncoder.from_pretrained(path).encode(["the cat", *others], normalize=True)
+        cosines = [first @ other for other in rest]
+        scores.append(100 * spearmanr(cosines, [0, 1, 2]).statistic)
+    assert [count, before, after] == ["3", *(f"{score:.2f}" for score in scores)]
+    assert change == f"{scores[1] - scores[0]:+.2f}"
+    assert lines[-1] == f"the trimmed model: {output}"

@@ -24,7 +24,7 @@ from sbert.models.folders.json_files import (
     read_transformer_settings,
     require_weights,
 )
-from sbert.models.folders.tokenizer import save_tokenizer
+from sbert.models.folders.tokenizer import check_special_tokens, save_tokenizer
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 # what transformers, sentence-transformers and this package read of a model's folder
@@ -142,7 +142,10 @@ def _load_tokenizer(path: Path, transformer: nn.Module, options: dict):
         path = Path(transformer.name_or_path)  # an adapter leaves the tokenizer to its base
     require(_has_tokenizer(path), f"{path}: no tokenizer: {_TOKENIZER_FILES[0]} is missing")
     with quiet_transformers():
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+    if tokenizer.is_fast:  # others are refused elsewhere
+        check_special_tokens(path, tokenizer)
+    return tokenizer
 
 
 def _has_tokenizer(path: Path) -> bool:
