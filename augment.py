@@ -17,7 +17,8 @@ changed. The recipe's folder also holds table.md and results.jsonl.
 import signal
 import sys
 
-from sbert.augment.config import CompareConfig, RecipeConfig, SilverConfig
+from sbert.augment.config import CompareConfig, SilverConfig
+from sbert.augment.recipe_config import RecipeConfig
 from sbert.cli import Command, choose_task, parse_command
 from sbert.errors import one_line_errors
 

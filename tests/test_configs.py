@@ -7,8 +7,8 @@ import pytest
 import yaml
 from support import ROOT, write_config
 
-from sbert.augment.config import RecipeConfig
 from sbert.augment.recipe import Recipe
+from sbert.augment.recipe_config import RecipeConfig
 from sbert.cli import make_parser
 from sbert.evaluation.config import EvaluateConfig
 from sbert.sweeps.config import SweepConfig

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support import ROOT, WEIGHTS
 
-from sbert.augment.config import RecipeConfig
+from sbert.augment.recipe_config import RecipeConfig
 from sbert.cli import InnerParser, make_parser
 from sbert.sweeps.config import SweepConfig
 from sbert.training.config import TrainConfig

@@ -2,17 +2,20 @@
 
 import copy
 import re
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sbert.augment.config import RecipeConfig, SilverConfig
+from sbert.augment.config import SilverConfig
+from sbert.augment.recipe_config import RecipeConfig
+from sbert.augment.sentences import in_language
 from sbert.augment.stages import GOLD, SILVER_FILE, TEACHER, Stage
 from sbert.augment.strategies import STRATEGIES
 from sbert.cli import InnerParser, make_parser
 from sbert.data.config import DatasetConfig
 from sbert.data.labels import TEACHER_COLUMN
-from sbert.data.origin import language_configs, open_lines
+from sbert.data.origin import dataset_name, language_configs, open_lines
 from sbert.errors import InputError, require
 from sbert.sweeps.overrides import axes_label, set_option
 from sbert.training.config import TrainConfig
@@ -61,7 +64,11 @@ class RecipePlan:
         on_gold = self._training("gold", GOLD, axes, self.options["bi_encoder"], data)
         if shared_silver:
             return [on_gold, *(self._augmented(axes, gold, on_gold, s) for s in shared_silver)]
-        teacher_data = {part: list(map(_without_prompts, sets)) for part, sets in data.items()}
+        language = self.config.teacher.language
+        teacher_data = {
+            part: [_for_teacher(dataset, language) for dataset in sets]
+            for part, sets in data.items()
+        }
         teacher = self._training("teacher", TEACHER, axes, self.options["teacher"], teacher_data)
         stages = [on_gold, teacher]
         for strategy in self.config.silver.strategies:
@@ -79,6 +86,7 @@ class RecipePlan:
             "seed": axes["seed"],
             "gold": gold,
             "teacher": str(teacher.result),
+            "teacher_language": self.config.teacher.language,
             "output": str(folder / SILVER_FILE),
         }
         del options["strategies"]
@@ -129,6 +137,7 @@ class RecipePlan:
         options = copy.deepcopy(learner)
         options["loop"]["seed"] = axes["seed"]
         options["data"] = data | {"both_orders": options.pop("both_orders", False)}
+        options.pop("language", None)  # of a teacher; its datasets have it
         options |= {"name": label, "runs": str(self.folder)}
         try:
             config, config_yaml = self._complete(TrainConfig, options)
@@ -172,9 +181,14 @@ def _with_limit(dataset: Options, size: int | float | None) -> Options:
     return dataset | {"limit": size}
 
 
-def _without_prompts(dataset: Options) -> Options:
-    """The dataset for a cross-encoder, which has no prompts."""
-    return dataset | {"prompts": None}
+def _for_teacher(dataset: Options, language: str | None) -> Options:
+    """The dataset for a cross-encoder, which has no prompts; in its own language, if it has one."""
+    dataset = dataset | {"prompts": None}
+    if not language:
+        return dataset
+    config = DatasetConfig(**dataset)
+    # the name of the student's: a column of the table has both
+    return asdict(in_language(config, language)) | {"name": dataset_name(config)}
 
 
 def _mix(gold: list[Options], silver: Options, share: float | None) -> list[Options]:

@@ -5,7 +5,7 @@ pairs 0 to N (N - 1) / 2 - 1.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,11 +36,13 @@ class SentencePool:
 
     known: sorted numbers of the pairs that are never sampled, those of gold.
     given: pairs (P, 2) of sentence indices that are already paired, in the order of their file.
+    teacher_texts: what the teacher reads of each sentence: its translation, or the sentence itself.
     """
 
     sentences: list[str]
     known: np.ndarray
     given: np.ndarray
+    teacher_texts: list[str]
 
     @classmethod
     def from_texts(
@@ -68,7 +70,18 @@ class SentencePool:
         )
         index = {key: i for i, key in enumerate(spelling)}
         known_numbers = np.unique(pair_numbers(_index_pairs(known, index)))
-        return cls(list(spelling.values()), known_numbers, _index_pairs(given, index))
+        sentences = list(spelling.values())
+        return cls(sentences, known_numbers, _index_pairs(given, index), sentences)
+
+    def with_translations(
+        self, texts: Iterable[str], translations: Iterable[str]
+    ) -> "SentencePool":
+        """The pool for a teacher of another language. Of a sentence that is translated more than
+        once, the first translation is used."""
+        first: dict[str, str] = {}
+        for text, translation in zip(texts, translations, strict=True):
+            first.setdefault(canonical(text), translation)
+        return replace(self, teacher_texts=[first[canonical(text)] for text in self.sentences])
 
     def __len__(self) -> int:
         return len(self.sentences)

@@ -7,8 +7,9 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from sbert.atomic import encode_lines, write_whole
-from sbert.augment.config import RecipeConfig
 from sbert.augment.plan import RecipePlan, check_gold
+from sbert.augment.recipe_config import RecipeConfig
+from sbert.augment.sentences import read_translations
 from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage, StageState
 from sbert.augment.strategies import STRATEGIES
 from sbert.augment.summary import SilverSummary, recipe_table, teacher_warning
@@ -75,6 +76,7 @@ class Recipe:
         check_published(self.config)
         check_inputs([stage for stage in self.stages if not stage.after])
         check_gold(self.config.gold)
+        read_translations(next(stage.config for stage in self.stages if stage.kind == "silver"))
 
     def run(self, redo: bool = False) -> None:
         """Run the stages that are not done, and print the table.

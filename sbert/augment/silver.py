@@ -5,7 +5,7 @@ command neither samples nor labels a pair again. The finished one has the rows t
 """
 
 import time
-from itertools import chain, repeat
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from sbert import distributed
 from sbert.atomic import check_texts, encode_lines
 from sbert.augment.divergence import describe_divergence, draw_divergence
 from sbert.augment.pool import SentencePool
+from sbert.augment.sentences import read_gold, read_pool
 from sbert.augment.strategies import (
     SAMPLED_PAIR,
     STRATEGIES,
@@ -25,7 +26,7 @@ from sbert.augment.strategies import (
     score_density,
 )
 from sbert.data.collection import Collection
-from sbert.data.rows import Rows, read_dataset
+from sbert.data.rows import Rows
 from sbert.device import Precision
 from sbert.errors import require
 from sbert.mining.embed import task_embeddings
@@ -59,54 +60,6 @@ def mine_silver(task: MiningTask) -> None:
     task.finish(data)
 
 
-def read_gold(task: MiningTask) -> Rows | None:
-    """The rows of all gold datasets as one."""
-    datasets = [read_dataset(dataset) for dataset in task.config.gold]
-    if not datasets:
-        return None
-    for rows in datasets:
-        task.print(rows.describe())
-        require(
-            rows.task in ("sts", "binary"),
-            f"gold {rows.name}: task {rows.task}; gold is of task sts or binary",
-        )
-    texts = [list(chain.from_iterable(rows.texts[side] for rows in datasets)) for side in (0, 1)]
-    return Rows("gold", "sts", texts, np.concatenate([rows.labels for rows in datasets]))
-
-
-def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
-    """The sentences of `texts`, of `unlabelled` or of gold. Gold pairs are known."""
-    config, source = task.config, task.config.texts
-    known = zip(*gold.texts, strict=True) if gold else ()
-    if source:
-        require(
-            not source.embeddings and not source.path.endswith(".npy"),
-            "texts: silver needs texts and embeds the distinct ones itself; remove embeddings",
-        )
-        texts = task.read(source, embed=False)
-        pool = SentencePool.from_texts(texts.texts, known, name=texts.name)
-    else:
-        rows = _read_unlabelled(task) if config.unlabelled else gold
-        columns = {"both": rows.texts[:2], "first": rows.texts[:1], "second": rows.texts[1:2]}
-        sentences = chain.from_iterable(zip(*columns[config.sides], strict=True))
-        given = zip(*rows.texts[:2], strict=True) if config.unlabelled else ()
-        pool = SentencePool.from_texts(sentences, known, given, rows.name)
-    task.print(f"{len(pool):,} distinct sentences")
-    return pool
-
-
-def _read_unlabelled(task: MiningTask) -> Rows:
-    rows = read_dataset(task.config.unlabelled, labels=False)
-    task.print(rows.describe())
-    name = f"unlabelled {rows.name}"
-    require(rows.task != "retrieval", f"{name}: task retrieval; give its corpus as texts")
-    require(
-        len(rows.texts) > 1,
-        f"{name}: one column of texts; pairs need two, and single texts are given as texts",
-    )
-    return rows
-
-
 def _embedded_sentences(task: MiningTask, pool: SentencePool) -> Collection:
     """The sentences, with the prompt with which a semantic search embeds them."""
     config = task.config
@@ -130,6 +83,8 @@ def _settings(
     labels = gold.labels.tolist() if gold else []
     numbers = [str(pool.known.tolist()), str(pool.given.tolist()), str(labels)]
     settings = task.settings(sentences_hash=sentences)
+    if task.config.teacher_language:
+        settings["translations_hash"] = digest(pool.teacher_texts)
     return settings | {"teacher": teacher.fingerprint, "pairs_hash": digest(numbers)}
 
 
@@ -164,7 +119,7 @@ def label_units(
 ) -> None:
     """Label the pairs (P, 2) after the first `done` units. Batches do not depend on `done`."""
     config = task.config
-    table = teacher.text_tokenizer.tokenize(pool.sentences)
+    table = teacher.text_tokenizer.tokenize(pool.teacher_texts)
     cut = teacher.text_tokenizer.describe_cut(table, pairs)
     if cut:
         task.print(f"teacher, max_length {teacher.max_length}: {cut}")

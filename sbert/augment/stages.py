@@ -18,6 +18,7 @@ import yaml
 
 from sbert.atomic import replace_folder, write_whole
 from sbert.augment.config import SilverConfig
+from sbert.augment.sentences import in_language
 from sbert.cli import first_difference
 from sbert.data.collection import collection_file
 from sbert.data.origin import dataset_file, language_configs
@@ -85,12 +86,15 @@ class Stage:
         config = self.config
         if self.kind == "silver":
             models = [config.teacher, config.model]
-            datasets = [*config.gold, config.unlabelled]
+            datasets = list(filter(None, [*config.gold, config.unlabelled]))
+            language = config.teacher_language
+            if language:
+                datasets += [in_language(dataset, language) for dataset in datasets]
         else:
             models = [config.model.path]
             datasets = [*config.data.train, *config.data.dev, *config.data.test]
         paths: dict[str, Path | None] = {}
-        for dataset in filter(None, datasets):
+        for dataset in datasets:
             for one in language_configs(dataset):
                 name = "/".join(filter(None, [one.path, one.split]))
                 paths[name] = dataset_file(one)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sbert.augment.config import RecipeConfig
 from sbert.augment.divergence import MAX_KL, kl_divergence
+from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
@@ -87,7 +87,9 @@ class SizeResults:
 
     def title(self, row: str) -> str:
         gold, prefix = ("source", "silver: ") if self.config.target else ("gold", "gold + ")
-        return {UNTUNED: row, TEACHER: row, GOLD: gold}.get(row, prefix + row)
+        language = self.config.teacher.language
+        teacher = f"{TEACHER}, {language}" if language else TEACHER
+        return {UNTUNED: row, TEACHER: teacher, GOLD: gold}.get(row, prefix + row)
 
     def scores(self, row: str, dataset: str, metric: str | None) -> dict[int, float]:
         """{seed: score}. Untuned is the encoder before the first training: it has no seed."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sbert.augment.config import RecipeConfig
 from sbert.augment.plan import RecipePlan, check_gold
-from sbert.augment.stages import Stage
+from sbert.augment.recipe_config import RecipeConfig
+from sbert.augment.stages import GOLD, TEACHER, Stage
 from sbert.cli import InnerParser, make_parser
 from sbert.errors import InputError
 
@@ -93,6 +93,28 @@ def test_silver_is_of_the_teacher_and_searches_by_the_bi_encoder_on_gold():
         assert config.get("model") == ("recipes/mine/gold,seed=1/best" if searches else None)
         assert [s.row for s in stage.after] == ["cross-encoder", "gold"][: 1 + searches]
         assert Path(config["output"]) == stage.result
+
+
+def test_a_teacher_of_another_language_reads_the_translations():
+    """Under the names of the student's datasets, so that a column of the table has both."""
+
+    def aligned(split: str, **options) -> dict:
+        return {"path": f"sts/{{language}}/{split}.tsv", "languages": ["fr"], **options}
+
+    teacher = BASE["teacher"] | {"language": "en"}
+    gold = [aligned("train", limit=5), aligned("more", crossing="none")]
+    dev, test = [aligned("dev")], [aligned("test", name="mine")]
+    made = stages(gold=gold, dev=dev, test=test, teacher=teacher)
+    student, labeller = (saved(made[f"{row},seed=1"])["data"] for row in (GOLD, TEACHER))
+    for part in ("train", "dev", "test"):
+        assert [d["languages"] for d in student[part]] == [["fr"]] * len(student[part])
+        assert [d["languages"] for d in labeller[part]] == [["en"]] * len(student[part])
+    assert [d.get("limit") for d in labeller["train"]] == [5, None]
+    assert [d["name"] for d in labeller["dev"] + labeller["test"]] == ["dev", "mine"]
+    silver = saved(made["silver-kde,seed=1"])
+    assert (silver["teacher_language"], silver["gold"][0]["languages"]) == ("en", ["fr"])
+    with pytest.raises(InputError, match="dataset test.tsv: where are its translations in en"):
+        stages(gold=gold, dev=dev, teacher=teacher)
 
 
 def test_every_stage_comes_after_those_that_it_reads():

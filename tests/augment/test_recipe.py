@@ -525,6 +525,33 @@ def test_a_missing_model(options, capsys):
     )
 
 
+def test_misaligned_translations_are_refused_before_the_first_stage(
+    options, tmp_path, pairs, capsys
+):
+    for language in ("fr", "en"):
+        (tmp_path / f"{language}.tsv").write_text(pairs.read_text())
+        (tmp_path / f"copy-{language}.tsv").write_text(pairs.read_text())
+    path = str(tmp_path / "{language}.tsv")
+    for name in ("gold", "dev"):
+        options[name] = [options[name][0] | {"path": path, "languages": ["fr"]}]
+    copy = str(tmp_path / "copy-{language}.tsv")
+    options["test"] = [{"path": copy, "name": "test", "languages": ["fr"]}]
+    options["teacher"] = options["teacher"] | {"language": "en"}
+    english = tmp_path / "en.tsv"
+    english.write_text(pairs.read_text().replace("\t0.032", "\t0.5"))
+    line = fails(command, capsys, options)
+    assert f"{tmp_path}/fr.tsv and {english}, line 3: the labels 0.032" in line
+    assert not (tmp_path / "recipes").exists()
+    english.write_text(pairs.read_text())
+    command(options)
+    assert "| cross-encoder, en" in (tmp_path / "recipes/mine/table.md").read_text()
+    english.write_text(pairs.read_text().replace("cat", "dog"))
+    command(options, "--dry_run")
+    states = listed(capsys)
+    assert states["gold,seed=1"] == "done"
+    assert states["silver-random,seed=1"].startswith("stale")
+
+
 def test_silver_is_no_gold(whole, options, capsys):
     silver = whole / "silver-random,seed=1/silver.jsonl"
     line = fails(command, capsys, options | {"gold": [{"path": str(silver)}]})

@@ -330,6 +330,56 @@ def test_no_pair_is_labelled_twice(place, augment_command, monkeypatch, capsys):
     assert "resuming after 3 units" in capsys.readouterr().out
 
 
+def write_translations() -> list[str]:
+    """Gold in French of 15 pairs whose translations are FIRST and SECOND -> its options."""
+    for language in ("fr", "en"):
+        pairs = zip(FIRST, SECOND, strict=True)
+        lines = [f"{a}\t{b}\t{i / 14:.2f}" for i, (a, b) in enumerate(pairs)]
+        if language == "fr":
+            lines = [line.translate(FRENCH) for line in lines]
+        write_texts(silver.Path(f"{language}.tsv"), ["sentence1\tsentence2\tscore", *lines])
+    return ["--gold", "[{path: '{language}.tsv', languages: [fr]}]", "--teacher_language", "en"]
+
+
+FRENCH = str.maketrans("aeiou", "eioua")  # another spelling of each sentence
+
+
+def test_a_teacher_of_another_language_labels_the_translations(place, augment_command, capsys):
+    """The file has the sentences, the scores are those of their translations."""
+    rows = mined(augment_command, *write_translations(), "--strategy", "bm25", "--k", "2")
+    english = {text.translate(FRENCH): text for text in TEXTS}
+    pairs = [(english[row["sentence1"]], english[row["sentence2"]]) for row in rows]
+    expected = CrossEncoder.from_pretrained("cross").predict(
+        pairs, symmetric=True, precision="fp32"
+    )
+    np.testing.assert_allclose([row["score"] for row in rows], expected, atol=1e-6)
+    assert "30 distinct sentences, labelled in en" in capsys.readouterr().out
+
+
+def test_interrupted_while_it_labels_translations(place, augment_command, monkeypatch, capsys):
+    options = [*write_translations(), "--strategy", "random", "--number", "150"]
+    mined(augment_command, *options, name="whole.jsonl")
+    label, labelled = silver.label_pairs, []
+
+    def interrupted(*args):
+        labelled.append(1)
+        if len(labelled) == 3:
+            raise KeyboardInterrupt
+        return label(*args)
+
+    monkeypatch.setattr(silver, "label_pairs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mined(augment_command, *options)
+    english = (place / "en.tsv").read_text()
+    # other translations are other labels
+    (place / "en.tsv").write_text(english.replace(FIRST[0], f"{FIRST[0]} too", 1))
+    assert "translations_hash" in fails(augment_command, capsys, *BASE, *options)
+    (place / "en.tsv").write_text(english)
+    mined(augment_command, *options)
+    assert "resuming after 3 units" in capsys.readouterr().out
+    assert (place / "x.jsonl").read_bytes() == (place / "whole.jsonl").read_bytes()
+
+
 KILLED = """\
 import json, os, random, signal, sys, time
 sys.path[:0] = [{root!r}]

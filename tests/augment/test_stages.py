@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from sbert.augment import stages as module
+from sbert.augment.config import SilverConfig
 from sbert.augment.stages import Stage, StageState, digest_paths
 from sbert.data.config import DatasetConfig
 
@@ -171,6 +172,7 @@ def test_what_silver_reads(stages, tmp_path):
     gold, texts = DatasetConfig("gold.tsv"), SimpleNamespace(path="pool.txt")
     config = SimpleNamespace(
         teacher=str(tmp_path / "encoder"),
+        teacher_language=None,
         model=None,
         gold=[gold],
         unlabelled=DatasetConfig("hf:some/set"),
@@ -184,6 +186,18 @@ def test_what_silver_reads(stages, tmp_path):
     }
     config.model = "hub/name"
     assert "hub/name" not in silver.inputs()
+
+
+def test_silver_of_another_language_reads_the_translations(stages):
+    config = SilverConfig(
+        output="x.jsonl",
+        teacher="hub/cross",
+        teacher_language="en",
+        strategy="random",
+        gold=[DatasetConfig("{language}.tsv", languages=["fr"])],
+    )
+    silver = replace(stages[0], kind="silver", config=config)
+    assert silver.inputs() == {"fr.tsv": Path("fr.tsv"), "en.tsv": Path("en.tsv")}
 
 
 def test_digest_paths_follow_contents_and_names(tmp_path):

@@ -29,7 +29,7 @@ SUMMARIES = {
 def recipe(tmp_path):
     """Configuration and stages of a recipe with these scores, of cosines or a teacher's logits."""
 
-    def make(scores=SCORES, target=None, size=None, **options):
+    def make(scores=SCORES, target=None, size=None, language=None, **options):
         stages = []
         for row, seeds in scores.items():
             for seed, (dev, test) in seeds.items():
@@ -79,6 +79,7 @@ def recipe(tmp_path):
                     )
         config = {"metrics": None, "published": {}, "sizes": [], "target": target} | options
         config |= {"silver": SimpleNamespace(strategies=["kde", "bm25"])}
+        config |= {"teacher": SimpleNamespace(language=language)}
         config |= {"bi_encoder": SimpleNamespace(model=SimpleNamespace(path="models/untuned"))}
         return SimpleNamespace(**config), stages
 
@@ -291,6 +292,10 @@ def test_the_summary_of_a_silver_file(tmp_path):
         == f"98 pairs, KL(gold || silver) {summary.divergence:.3f}: skewed, above {MAX_KL}"
     )
     assert SilverSummary(1234, 0.25).describe() == "1,234 pairs, KL(gold || silver) 0.250"
+
+
+def test_the_language_of_the_teacher(recipe):
+    assert "cross-encoder, en" in cells(recipe_table(*recipe(language="en"), SUMMARIES))
 
 
 def test_results_need_no_more_than_gold(recipe):

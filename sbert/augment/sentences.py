@@ -1,0 +1,132 @@
+"""What silver is made of: gold, the sentences that are paired, and what the teacher reads of them.
+
+A teacher of another language reads their translations, in files that are aligned line by line
+(`sbert.data.languages`).
+"""
+
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+
+from sbert.augment.config import SilverConfig
+from sbert.augment.pool import SentencePool
+from sbert.data.config import DatasetConfig
+from sbert.data.origin import LANGUAGE
+from sbert.data.rows import Rows, read_dataset
+from sbert.errors import require
+from sbert.mining.task import MiningTask
+
+
+def read_gold(task: MiningTask) -> Rows | None:
+    """The rows of all gold datasets as one."""
+    datasets = [read_dataset(dataset) for dataset in task.config.gold]
+    if not datasets:
+        return None
+    for rows in datasets:
+        task.print(rows.describe())
+        require(
+            rows.task in ("sts", "binary"),
+            f"gold {rows.name}: task {rows.task}; gold is of task sts or binary",
+        )
+    texts = [list(chain.from_iterable(rows.texts[side] for rows in datasets)) for side in (0, 1)]
+    return Rows("gold", "sts", texts, np.concatenate([rows.labels for rows in datasets]))
+
+
+def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
+    """The sentences of `texts`, of `unlabelled` or of gold. Gold pairs are known."""
+    config, source = task.config, task.config.texts
+    known = zip(*gold.texts, strict=True) if gold else ()
+    translations = read_translations(config)
+    if source:
+        require(
+            not source.embeddings and not source.path.endswith(".npy"),
+            "texts: silver needs texts and embeds the distinct ones itself; remove embeddings",
+        )
+        texts = task.read(source, embed=False)
+        pool = SentencePool.from_texts(texts.texts, known, name=texts.name)
+    else:
+        rows = _read_unlabelled(task) if config.unlabelled else gold
+        sentences = _row_by_row(rows.texts, config.sides)
+        given = zip(*rows.texts[:2], strict=True) if config.unlabelled else ()
+        pool = SentencePool.from_texts(sentences, known, given, rows.name)
+        if translations:
+            pool = pool.with_translations(sentences, _row_by_row(translations, config.sides))
+    labelled = f", labelled in {config.teacher_language}" if config.teacher_language else ""
+    task.print(f"{len(pool):,} distinct sentences{labelled}")
+    return pool
+
+
+def _row_by_row(columns: list[list[str]], sides: str) -> list[str]:
+    """The texts of both columns, or of one."""
+    chosen = {"both": columns[:2], "first": columns[:1], "second": columns[1:2]}[sides]
+    return list(chain.from_iterable(zip(*chosen, strict=True)))
+
+
+def _read_unlabelled(task: MiningTask) -> Rows:
+    rows = read_dataset(task.config.unlabelled, labels=False)
+    task.print(rows.describe())
+    name = f"unlabelled {rows.name}"
+    require(rows.task != "retrieval", f"{name}: task retrieval; give its corpus as texts")
+    require(
+        len(rows.texts) > 1,
+        f"{name}: one column of texts; pairs need two, and single texts are given as texts",
+    )
+    return rows
+
+
+def in_language(dataset: DatasetConfig, language: str) -> DatasetConfig:
+    """The translations of a dataset's rows.
+
+    Raises:
+        InputError: its path does not say where they are.
+    """
+    require(
+        LANGUAGE in dataset.path,
+        f"dataset {dataset.path}: where are its translations in {language}, which the teacher "
+        f"reads? Write {LANGUAGE} in path, as in stsb_multi_mt/{LANGUAGE}, and list the languages "
+        "of the dataset",
+    )
+    return replace(dataset, languages=[language], crossing="none")
+
+
+def read_translations(config: SilverConfig) -> list[list[str]] | None:
+    """The texts of the rows that are paired in the teacher's language: 2 columns of N texts.
+
+    None without a teacher's language.
+
+    Raises:
+        InputError: the files do not align, or a row has no translation.
+    """
+    if not config.teacher_language:
+        return None
+    require(
+        not config.texts,
+        f"the teacher reads {config.teacher_language}, and texts have no translations; give pairs "
+        f"as gold or unlabelled, with {LANGUAGE} in path",
+    )
+    datasets = [config.unlabelled] if config.unlabelled else config.gold
+    labels = not config.unlabelled
+    parts = [_translated_texts(one, config.teacher_language, labels) for one in datasets]
+    return [list(chain.from_iterable(part[side] for part in parts)) for side in (0, 1)]
+
+
+def _translated_texts(dataset: DatasetConfig, language: str, labels: bool) -> list[tuple[str, ...]]:
+    """The texts of a dataset's rows in another language: C columns of N texts."""
+    translated = in_language(dataset, language)
+    rows = read_dataset(dataset, labels)
+    # all lines of all languages: their alignment is checked, and limit may choose any of them
+    every_row = {"limit": None, "beyond": None, "folds": None, "fold": None, "group": None}
+    languages = list(dict.fromkeys([*dataset.languages, language]))
+    aligned = read_dataset(replace(translated, languages=languages, **every_row), labels)
+    texts_of = {}
+    every_text = zip(*aligned.texts, strict=True)
+    for line, own, texts in zip(aligned.lines, aligned.languages, every_text, strict=True):
+        if own == language:
+            texts_of[line] = texts
+    for line in rows.lines:
+        require(
+            line in texts_of,
+            f"{rows.files[0]}, line {line}: has no translation in {language}; remove the line",
+        )
+    return list(zip(*[texts_of[line] for line in rows.lines], strict=True))

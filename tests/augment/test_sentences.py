@@ -1,0 +1,112 @@
+"""The sentences that are paired, and their translations for a teacher of another language."""
+
+from pathlib import Path
+
+import pytest
+
+from sbert.augment.config import SilverConfig
+from sbert.augment.pool import SentencePool
+from sbert.augment.sentences import read_translations
+from sbert.data.config import CollectionConfig, DatasetConfig
+from sbert.errors import InputError
+
+ROWS = {
+    "fr": ["un chat\tun chien\t0.2", "une maison\tUn  chat\t0.4", "il dort\tun chien\t0.6"],
+    "en": ["a cat\ta dog\t0.2", "a house\tone cat\t0.4", "he sleeps\tthe dog\t0.6"],
+}
+
+
+@pytest.fixture
+def aligned(tmp_path, monkeypatch):
+    """Writes a file of pairs for each language."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(rows=ROWS) -> None:
+        for language, lines in rows.items():
+            head = "\t".join(["sentence1", "sentence2", "score"][: lines[0].count("\t") + 1])
+            Path(f"{language}.tsv").write_text("\n".join([head, *lines]) + "\n", "utf-8")
+
+    write()
+    return write
+
+
+def config(language="en", gold=None, **options) -> SilverConfig:
+    gold = DatasetConfig("{language}.tsv", languages=["fr"], **(gold or {}))
+    return SilverConfig(
+        output="x.jsonl",
+        teacher="cross",
+        strategy="bm25",
+        gold=[gold],
+        teacher_language=language,
+        **options,
+    )
+
+
+def test_the_rows_in_the_language_of_the_teacher(aligned):
+    assert read_translations(config(None)) is None
+    assert read_translations(config("fr"))[0] == ["un chat", "une maison", "il dort"]
+    first, second = read_translations(config())
+    assert first == ["a cat", "a house", "he sleeps"]
+    assert second == ["a dog", "one cat", "the dog"]
+    one = read_translations(config(gold={"limit": 1, "limit_seed": 1}))
+    of_rows = {tuple(line.split("\t")[:2]) for line in ROWS["en"]}
+    assert len(one[0]) == 1
+    assert (one[0][0], one[1][0]) in of_rows
+
+
+def test_of_crossed_rows_both_texts_are_translated(aligned):
+    options = config()
+    options.gold = [DatasetConfig("{language}.tsv", languages=["fr", "en"], crossing="only")]
+    assert read_translations(options)[0] == ["a cat"] * 2 + ["a house"] * 2 + ["he sleeps"] * 2
+
+
+def test_of_a_sentence_with_several_translations_the_first_is_used():
+    texts = ["un chat", "un chien", "une maison", "Un  chat"]
+    pool = SentencePool.from_texts(texts)
+    assert pool.teacher_texts == texts[:3]
+    translated = pool.with_translations(texts, ["a cat", "a dog", "a house", "one cat"])
+    assert translated.sentences == texts[:3]
+    assert translated.teacher_texts == ["a cat", "a dog", "a house"]
+
+
+def test_an_unlabelled_target_is_translated(aligned):
+    target = {"en": ["a bird\ta fish"], "fr": ["un oiseau\tun poisson"]}
+    aligned(target)
+    options = config(unlabelled=DatasetConfig("{language}.tsv", languages=["fr"]))
+    options.gold = []
+    assert read_translations(options) == [["a bird"], ["a fish"]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (
+            {"en": [*ROWS["en"][:2], "he sleeps\tthe dog\t0.7"]},
+            {},
+            "en.tsv, line 4: the labels",
+        ),
+        ({"en": ROWS["en"][:2]}, {}, "en.tsv: 3 and 2 rows; files read together must be transl"),
+        ({}, {"language": "de"}, "de.tsv: no such file"),
+        (
+            {"en": [ROWS["en"][0], "a house\t\t0.4", ROWS["en"][2]]},
+            {"gold": {"skip_empty": True}},
+            "fr.tsv, line 3: has no translation in en; remove the line",
+        ),
+        (
+            {},
+            {"unlabelled": DatasetConfig("fr.tsv")},
+            "dataset fr.tsv: where are its translations in en, which the teacher reads? Write "
+            "{language} in path, as in ",
+        ),
+        (
+            {},
+            {"texts": CollectionConfig("pool.txt")},
+            "the teacher reads en, and texts have no translations; give pairs as gold or",
+        ),
+    ],
+)
+def test_bad_input(aligned, rows, options, message):
+    aligned(rows)
+    with pytest.raises(InputError) as caught:
+        read_translations(config(**options))
+    assert message in str(caught.value)
