@@ -14,12 +14,14 @@ from trim_tokenizer import choose_ids, trim_content
 
 from sbert import BiEncoder, CrossEncoder
 from sbert.data.config import DatasetConfig
-from sbert.data.origin import corpus_folder
+from sbert.data.origin import corpus_folder, dataset_name
 from sbert.data.rows import read_dataset
 from sbert.errors import require
+from sbert.markdown import markdown_code
 from sbert.models.encoder import Encoder
 from sbert.models.families import position_padding
 from sbert.models.folders.backbone import is_classifier
+from sbert.models.folders.card import ModelCard
 from sbert.models.folders.json_files import dump_json, load_json, prefix_errors
 from sbert.models.prompts import check_prompts
 from sbert.models.tokens import CHUNK
@@ -27,8 +29,7 @@ from sbert.texts import unique
 
 # older forms of a vocabulary, which would still hold every piece
 _OLD_FORMS = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "*.model")
-# what is kept of a folder beside the model itself: its card and trained losses
-_COPIED = ("README.md", "loss.*")
+_COPIED = ("loss.*",)  # trained losses
 
 
 def load_encoder(root: Path) -> Encoder:
@@ -165,3 +166,20 @@ def _trim_tokenizer(root: Path, kept: list[int], new_ids: dict[int, int]) -> Non
     if added:
         numbered = {str(new_ids[int(i)]): token for i, token in added.items()}
         dump_json(path, settings | {"added_tokens_decoder": numbered})
+
+
+def trimmed_card(
+    output: Path, source: str, texts: list[DatasetConfig], min_count: int, sizes: str
+) -> ModelCard:
+    """The card of the new folder. `sizes`: a table of what has changed."""
+    languages = chain.from_iterable(dataset.languages or [] for dataset in texts)
+    names = ", ".join(markdown_code(dataset_name(dataset)) for dataset in texts)
+    section = (
+        "## Vocabulary\n\n"
+        "The base model with fewer pieces. Texts whose pieces all stay have the same embeddings; "
+        "others are cut into smaller pieces.\n\n"
+        f"Pieces stay that these texts use, {min_count} times or more, and all single characters "
+        f"and special tokens: {names}.\n\n{sizes}"
+    )
+    unique_languages = list(dict.fromkeys(languages))
+    return ModelCard(output.name, source, languages=unique_languages, sections=[section])

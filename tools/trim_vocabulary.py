@@ -32,6 +32,7 @@ from trim_model import (
     load_encoder,
     read_content,
     read_texts,
+    trimmed_card,
     write_trimmed,
 )
 
@@ -50,6 +51,7 @@ from sbert.evaluation.prompts import column_prompts
 from sbert.markdown import markdown_table
 from sbert.models.encoder import Encoder
 from sbert.models.folders.backbone import locate_folder
+from sbert.models.folders.card import write_card
 
 PROGRAM = "trim_vocabulary.py"
 
@@ -128,7 +130,10 @@ def trim_vocabulary(source: str, output: Path, config: TrimConfig) -> None:
     replace_folder(output, partial(write_trimmed, root, model, kept))
     trimmed = load_encoder(output)
     sizes.append(folder_sizes(output, trimmed))
-    print("", size_table(*sizes), sep="\n")
+    table = size_table(*sizes)
+    datasets = dataset_configs(config.texts, "train")
+    write_card(output, trimmed, trimmed_card(output, source, datasets, config.min_count, table))
+    print("", table, sep="\n")
     if held_out:
         rows = []
         for name, some in held_out_texts.items():
