@@ -15,7 +15,7 @@ from sbert.augment.strategies import STRATEGIES
 from sbert.augment.summary import SilverSummary, recipe_table, teacher_warning
 from sbert.data.origin import dataset_name
 from sbert.errors import require
-from sbert.sweeps.plan import check_inputs
+from sbert.sweeps.inputs import check_inputs
 from sbert.sweeps.processes import JobRunner
 from sbert.sweeps.summary import FinishedRun
 

@@ -41,10 +41,15 @@ class SpaceConfig:
 class SearchConfig:
     """Hyper-parameter search by Optuna's multivariate TPE. A trial's score is the mean over its
     seeds and folds of the mean main metric of the dev sets, or, with folds, of the held-out fold.
-    The base's test sets are never evaluated.
+    No trial evaluates the base's test sets.
 
     Args:
         options: the search space: {option: {low, high, log} or {choices}}.
+        set: options of the trials alone, such as {data.train.*.limit: 0.25} to search on a part of
+            the rows.
+        retrain: after the trials, train once more for each seed with the options of the best trial,
+            on all rows of the base, without folds and without this set, and evaluate the base's
+            test sets. The models are kept.
         trials: number of trials, including pruned ones.
         startup: random trials before TPE and pruning start.
         prune: stop a trial whose mean so far is below the median of earlier trials after the same
@@ -53,6 +58,8 @@ class SearchConfig:
     """
 
     options: dict[str, SpaceConfig]
+    set: dict[str, Any] = field(default_factory=dict)
+    retrain: bool = False
     trials: int = 40
     startup: int = 10
     prune: bool = True
@@ -116,8 +123,13 @@ class SweepConfig:
             "search replaces variants, grid and sizes; remove them",
         )
         require(
-            not (self.search and (self.figure or self.published or self.metrics)),
-            "search has its own table; remove figure, published and metrics",
+            not (self.search and (self.figure or self.published)),
+            "search has its own table; remove figure and published",
+        )
+        require(
+            not (self.search and self.metrics and not self.search.retrain),
+            "metrics are those of the test sets, which a search evaluates with search.retrain "
+            "alone; set it, or remove metrics",
         )
         require(
             self.sizes or self.figure != "learning_curve",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sbert.atomic import file_name
+from sbert.data.origin import LANGUAGE
 from sbert.errors import require
 
 
@@ -25,12 +26,15 @@ def axes_label(
 
 def fill_placeholders(value: Any, axes: dict[str, Any], option: str) -> Any:
     """The value of an option, with {seed} and other axes in its strings replaced by a run's values.
+    {language} stays: it is for the path of a dataset.
 
     Raises:
         InputError: a placeholder that is not an axis.
     """
 
     def axis_value(match: re.Match) -> str:
+        if match[0] == LANGUAGE:
+            return LANGUAGE
         require(
             match[1] in axes,
             f"{option}: {match[0]} is not an axis of this sweep; "

@@ -9,11 +9,7 @@ from typing import Any
 from sbert.atomic import file_name
 from sbert.cli import InnerParser, check_yaml, make_parser
 from sbert.config_keys import check_keys
-from sbert.data.leakage import check_held_out, check_names, read_held_out
-from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError, require
-from sbert.models.folders.backbone import is_local, locate_folder
-from sbert.models.loading import teacher_fingerprint
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.overrides import axes_label, fill_placeholders, overrides, set_option
 from sbert.training.config import TrainConfig
@@ -21,6 +17,8 @@ from sbert.training.config import TrainConfig
 Changes = dict[str, Any]  # {"optim.lr": 2e-5}
 
 AxisValue = tuple[Any, Changes]  # a value of an axis, and the options that it sets
+
+TRIAL, BEST = "trial", "best"  # the axis of a search's trials, and of its retraining
 
 REPEAT_AXES = ("seed", "fold")  # runs that differ in these alone share a row of the table
 
@@ -87,6 +85,7 @@ class SweepPlan:
             "variants": list(itertools.chain(*config.variants.values())),
             "grid": config.grid,
             "search": config.search.options if config.search else [],
+            "search.set": config.search.set if config.search else [],
             "sizes": [LIMIT] if config.sizes else [],
             "seeds": [SEED] if config.seeds else [],
             "folds": FOLD_OPTIONS if config.folds else [],
@@ -106,7 +105,9 @@ class SweepPlan:
                 f"set: the sweep sets {option} of every run; change its own {option}",
             )
 
-    def axes(self, trial: AxisValue | None = None) -> dict[str, list[AxisValue]]:
+    def axes(
+        self, trial: AxisValue | None = None, trial_axis: str = TRIAL
+    ) -> dict[str, list[AxisValue]]:
         """The values of each axis.
 
         Raises:
@@ -114,14 +115,14 @@ class SweepPlan:
         """
         config = self.config
         axes = {
-            "trial": [trial] if trial else [],
+            trial_axis: [trial] if trial else [],
             "variant": list(config.variants.items()),
             **{option: _axis(option, values) for option, values in config.grid.items()},
             "size": _axis(LIMIT, config.sizes),
             "seed": _axis(SEED, config.seeds),
         }
         axes = {axis: values for axis, values in axes.items() if values or axis in config.grid}
-        if config.folds:
+        if config.folds and trial_axis != BEST:
             axes["fold"] = [(fold, {}) for fold in range(1, config.folds.number + 1)]
         for axis, values in axes.items():
             names = [file_name(value) for value, _ in values]
@@ -132,13 +133,14 @@ class SweepPlan:
             )
         return axes
 
-    def runs(self, trial: AxisValue | None = None) -> list[PlannedRun]:
+    def runs(self, trial: AxisValue | None = None, trial_axis: str = TRIAL) -> list[PlannedRun]:
         """All runs of the sweep; in a search, the runs of one trial.
 
         Args:
             trial: its number and its options.
+            trial_axis: BEST for the runs that retrain with these options.
         """
-        axes = self.axes(trial)
+        axes = self.axes(trial, trial_axis)
         return [
             self._run(dict(zip(axes, point, strict=True)))
             for point in itertools.product(*axes.values())
@@ -160,11 +162,14 @@ class SweepPlan:
             "have; give variants shorter names",
         )
         row = axes_label(row_axes(axes), str) or self.config.name
-        if "trial" in point:
-            axes |= point["trial"][1]
+        for axis in {TRIAL, BEST} & set(point):
+            axes |= point[axis][1]  # the options of the trial
+        changes = [changes for _, changes in point.values()]
+        if TRIAL in point:
+            changes.insert(0, self.config.search.set)
         try:
-            options = self._options(axes, [changes for _, changes in point.values()])
-            self._hold_out(options["data"], axes.get("fold"))
+            options = self._options(axes, changes)
+            self._hold_out(options["data"], axes)
             options |= {"name": label, "runs": str(Path(self.config.runs) / self.config.name)}
             parsed = self.parser.parse_object(options)
             config = self.parser.instantiate(parsed)
@@ -187,13 +192,13 @@ class SweepPlan:
                     raise InputError(f"unknown option {option}: {error}") from None
         return options
 
-    def _hold_out(self, data: dict, fold: int | None) -> None:
-        if fold is not None:
+    def _hold_out(self, data: dict, axes: dict[str, Any]) -> None:
+        if "fold" in axes:
             folds = self.config.folds
-            split = {"folds": folds.number, "fold": fold, "group": folds.group}
+            split = {"folds": folds.number, "fold": axes["fold"], "group": folds.group}
             data["train"] = [dataset | split | {"part": "rest"} for dataset in data["train"]]
             data["test"] = [dataset | {"part": "fold", "weight": None} for dataset in data["train"]]
-        elif self.config.search:
+        elif TRIAL in axes:
             data["test"] = []
 
 
@@ -208,40 +213,8 @@ def _axis(option: str, values: list) -> list[AxisValue]:
 
 def _check_limits(datasets: list[dict], size: Any) -> None:
     for dataset in datasets:
-        limit = dataset["limit"]
+        limit = dataset.get("limit")
         require(
             limit is None or (isinstance(size, int) and 1 <= size <= limit),
             f"size {size} exceeds the limit of {limit} in data.train; use sizes of 1 to {limit}",
         )
-
-
-def check_inputs(runs: list[PlannedRun]) -> None:
-    """Read the datasets of all runs, each once, and check that their local model folders exist,
-    before the first run starts.
-
-    Raises:
-        InputError: names the run, and the data or model that is missing or wrong.
-    """
-    read: dict[str, Rows] = {}
-    held_out: dict[str, dict[str, str]] = {}
-    for run in runs:
-        data, size = run.config.data, run.axes.get("size", 0)
-        try:
-            for dataset in [*data.train, *data.dev, *data.test]:
-                if repr(dataset) not in read:
-                    read[repr(dataset)] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
-            if repr(data.held_out) not in held_out:
-                held_out[repr(data.held_out)] = read_held_out(data.held_out)
-            train = [read[repr(dataset)] for dataset in data.train]
-            evaluated = [read[repr(dataset)] for dataset in [*data.dev, *data.test]]
-            check_names(evaluated)
-            check_held_out(train, evaluated)
-            for rows in train:
-                require(
-                    len(rows) >= size,
-                    f"size {size:,} is more than the {len(rows):,} rows of {rows.name}",
-                )
-            if is_local(run.config.model.path):
-                locate_folder(run.config.model.path)
-        except InputError as error:
-            raise InputError(f"run {run.label}: {error}") from None

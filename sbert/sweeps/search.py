@@ -1,47 +1,66 @@
-"""Hyper-parameter search: a sweep whose runs are those of trials, drawn one after another."""
+"""Hyper-parameter search: a sweep whose runs are those of trials, drawn one after another, and then
+those that retrain with the options of the best trial."""
 
 import math
 from collections.abc import Callable
 
 from sbert.atomic import write_whole
 from sbert.errors import require
+from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
-from sbert.sweeps.plan import check_inputs
+from sbert.sweeps.inputs import check_inputs, describe_counts
+from sbert.sweeps.plan import BEST, PlannedRun
 from sbert.sweeps.processes import DivergedError, JobRunner
 from sbert.sweeps.study import BELOW_MEDIAN, Study
-from sbert.sweeps.summary import FinishedRun
+from sbert.sweeps.summary import FinishedRun, mean_and_deviation, metric_columns
 from sbert.sweeps.sweep import Sweep
 
 
 class SearchSweep(Sweep):
-    """Trials one after another, each with a run for every seed and fold. `runs` grows with them.
+    """Trials one after another, each with a run for every seed and fold; then, with `retrain`, a
+    run for every seed with the options of the best trial. `runs` grows with them.
 
     Raises:
-        InputError: as `Sweep` and `Study`; no dev set and no folds to score trials by.
+        InputError: as `Sweep` and `Study`; no dev set and no folds to score trials by, or no test
+            set to evaluate after retraining.
     """
 
     def __init__(self, config: SweepConfig, make_runner: Callable = JobRunner):
         super().__init__(config, make_runner)
         self.study = Study(config.search, self.folder)
-        self.example_runs = self.plan.runs((1, self.study.example_options()))
+        example = (1, self.study.example_options())
+        self.example_runs = self.plan.runs(example)
+        self.example_retraining = self.plan.runs(example, BEST) if config.search.retrain else []
+        self.retraining: list[PlannedRun] = []
         require(
             config.folds or self.example_runs[0].config.data.dev,
             f"search: {config.base} has no dev set to score trials by; add one, or set folds",
         )
+        for run in self.example_retraining:
+            require(
+                run.config.data.test,
+                f"search: retrain is to evaluate the test sets of {config.base}, which has none; "
+                "add one to data.test, or remove retrain",
+            )
 
     def describe(self) -> None:
         done = 0
         if self.study.path.exists():
             self.study.open()
             done = len(self.study.finished_trials())
-        print(
-            f"{done} of {self.config.search.trials} trials done in {self.folder}, "
-            f"of up to {len(self.example_runs)} runs each"
-        )
-        check_inputs(self.example_runs)
+        print(f"{done} of {self.config.search.trials} trials done in {self.folder}")
+        self._check_and_print_plan()
+
+    def _check_and_print_plan(self) -> None:
+        counts = check_inputs([*self.example_runs, *self.example_retraining])
+        in_trial = len(self.example_runs)
+        trials = f"{self.config.search.trials} trials, each of up to"
+        print(f"{trials} {describe_counts(counts[:in_trial])}")
+        if self.example_retraining:
+            print(f"retraining: {describe_counts(counts[in_trial:])}")
 
     def run(self) -> None:
-        check_inputs(self.example_runs)
+        self._check_and_print_plan()
         self.study.open()
         self.planned = []
         for number, trial in enumerate(self.study.finished_trials(), start=1):
@@ -49,23 +68,36 @@ class SearchSweep(Sweep):
         # a pruned trial did not do all of its runs
         self.runs = [run for run in self.planned if run.done]
         super().run()
+        for run in self.retraining:
+            print(f"model: {run.folder / 'best'}")
 
     def check_folder(self) -> None:
         self.check_runs(self.planned)
         # the next trial may have been interrupted: its labels are known, its options not yet
         number = len(self.study.finished_trials()) + 1
-        following = self.plan.runs((number, self.study.example_options()))
-        self.check_other_runs([*self.planned, *following])
+        allowed = [*self.planned, *self.plan.runs((number, self.study.example_options()))]
+        if self.config.search.retrain:  # perhaps earlier, with the best of fewer trials
+            for best in self.study.completed_trials():
+                allowed += self.plan.runs(best, BEST)
+        self.check_other_runs(allowed)
 
     def train_all(self) -> None:
-        """Draw trials and train their runs, and write the best trial's configuration."""
-        self.bar.total = self.config.search.trials * len(self.example_runs)
+        """Draw trials and train their runs, write the best trial's configuration, and retrain."""
+        trial_runs = self.config.search.trials * len(self.example_runs)
+        self.bar.total = trial_runs + len(self.example_retraining)
         for number, trial in self.study.draw_trials():
             scores, pruned = self._run_trial(number, trial)
             self.study.finish_trial(trial, scores, pruned)
-        best = self.study.best_options()
-        if best:
-            write_whole(self.folder / "best.yaml", self.plan.best_yaml(best).encode())
+        completed = self.study.completed_trials()
+        if completed:
+            best_yaml = self.plan.best_yaml(completed[0][1])
+            write_whole(self.folder / "best.yaml", best_yaml.encode())
+        if self.config.search.retrain:
+            require(completed, "search: no trial completed, so there is nothing to retrain with")
+            self.retraining = self.plan.runs(completed[0], BEST)
+            self.check_runs(self.retraining)
+            self.runs += self.retraining
+            self.train(self.retraining)
 
     def _run_trial(self, number: int, trial) -> tuple[list[float], str | None]:
         """Train the runs of one of Optuna's trials: their scores, and why it was pruned, if it
@@ -87,8 +119,33 @@ class SearchSweep(Sweep):
                 return scores, BELOW_MEDIAN
         return scores, None
 
+    def kept_parts(self, run: PlannedRun) -> set[str]:
+        """The model of a retraining is what a search is for."""
+        return super().kept_parts(run) | ({"best"} if BEST in run.axes else set())
+
     def table(self) -> str:
+        """The table of the trials, and that of the retrained models, where there are any."""
         table = self.study.table()
-        if self.study.best_options():
+        if self.study.completed_trials():
             table += f"; the best, for train.py: {self.folder / 'best.yaml'}"
+        retrained = [FinishedRun.read(run) for run in self.retraining if run.done]
+        if retrained:
+            number = retrained[0].run.axes[BEST]
+            title = f"retrained with the options of trial {number}:"
+            table += f"\n\n{title}\n\n{retrained_table(retrained, self.config.metrics)}"
         return table
+
+
+def retrained_table(finished: list[FinishedRun], metrics: list[str] | None) -> str:
+    """For each dataset and metric its value x 100 before training, and the mean and the deviation
+    over the runs after it."""
+    rows = []
+    for dataset, metric in metric_columns(finished, metrics):
+        facts = finished[0].datasets[dataset]
+        before = facts["before"].get(metric)
+        before = math.nan if before is None else before
+        after = mean_and_deviation(finished, (dataset, metric))
+        labels = [f"{dataset} ({facts['part']})", facts["rows"], metric]
+        rows.append([*labels, 100 * before, *after, len(finished)])
+    header = ["dataset", "rows", "metric x 100", "before", "after", "deviation", "runs"]
+    return markdown_table(header, rows)

@@ -160,12 +160,11 @@ class Study:
         else:
             self.study.tell(trial, float(np.mean(scores)))
 
-    def best_options(self) -> dict[str, Any] | None:
-        """The options of the best completed trial."""
-        completed = self._completed_trials()
-        return completed[0][1].params if completed else None
+    def completed_trials(self) -> list[tuple[int, dict[str, Any]]]:
+        """The numbers and the options of the completed trials, the best first."""
+        return [(number, trial.params) for number, trial in self._ranked_trials()]
 
-    def _completed_trials(self) -> list[tuple[int, Any]]:
+    def _ranked_trials(self) -> list[tuple[int, Any]]:
         trials = enumerate(self.finished_trials(), start=1)
         completed = [pair for pair in trials if pair[1].state == self.states.COMPLETE]
         return sorted(completed, key=lambda pair: pair[1].value, reverse=True)
@@ -173,7 +172,7 @@ class Study:
     def table(self) -> str:
         """The ten best trials, the importance of the options if ten or more completed, and the
         numbers of trials."""
-        trials, completed, rows = self.finished_trials(), self._completed_trials(), []
+        trials, completed, rows = self.finished_trials(), self._ranked_trials(), []
         for number, trial in completed[:10]:
             cells = [str(number)]
             for value in trial.params.values():

@@ -15,8 +15,9 @@ from sbert.errors import require
 from sbert.evaluation import figures
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.figures import draw_sweep
+from sbert.sweeps.inputs import check_inputs, describe_counts
 from sbert.sweeps.page import sweep_page, total_time
-from sbert.sweeps.plan import PlannedRun, SweepPlan, check_inputs
+from sbert.sweeps.plan import PlannedRun, SweepPlan
 from sbert.sweeps.processes import JobRunner
 from sbert.sweeps.summary import FinishedRun, sweep_table
 
@@ -63,8 +64,11 @@ class Sweep:
         self._check_before_running()
 
     def _check_before_running(self) -> None:
+        """Check the folder, the data and the models, and print what there is to do."""
         self.check_folder()
-        check_inputs([run for run in self.runs if not run.done])
+        counts = check_inputs([run for run in self.runs if not run.done])
+        if counts:
+            print(f"to do: {describe_counts(counts)}")
 
     def check_folder(self) -> None:
         """Refuse a folder that holds runs of another configuration or of another sweep."""
@@ -153,9 +157,13 @@ class Sweep:
         self.write_results()
 
     def _delete_models(self, run: PlannedRun) -> None:
-        for part in {"best", "last"} - set(self.config.keep):
+        for part in {"best", "last"} - self.kept_parts(run):
             if run.done and (run.folder / part).exists():
                 shutil.rmtree(run.folder / part)
+
+    def kept_parts(self, run: PlannedRun) -> set[str]:
+        """What of a finished run's folder is not deleted."""
+        return set(self.config.keep)
 
     def write_results(self, figure_paths: Sequence[Path] = ()) -> str:
         """Write results.jsonl and table.md of the finished runs, and return the table."""

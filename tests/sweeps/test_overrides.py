@@ -87,6 +87,7 @@ def test_placeholders_are_filled_with_the_values_of_axes():
         "a": ["3", 1, None, True]
     }
     assert fill_placeholders("{variant}", axes, "x") == "u_v"  # as in the folder's name
+    assert fill_placeholders("sts/{language}/{seed}", axes, "x") == "sts/{language}/3"
     message = r"model.path: \{fold\} is not an axis .*; the axes are: seed, optim.lr, variant$"
     with pytest.raises(InputError, match=message):
         fill_placeholders("{fold}", axes, "model.path")

@@ -4,33 +4,9 @@ import json
 
 import pytest
 import yaml
-from support import copied, write_config
 
 from sbert.errors import InputError
-from sbert.sweeps.config import FoldsConfig, SearchConfig, SpaceConfig, SweepConfig
-from sbert.sweeps.plan import SweepPlan, check_inputs
-
-
-@pytest.fixture
-def plan(tmp_path, tiny_folder, pairs_file):
-    """The plan of a sweep over the usual run, whose second training set has a limit.
-
-    train: other training sets.
-    """
-    dataset = {"path": str(pairs_file), "range": [0, 5]}
-    copy = dataset | {"path": str(copied(pairs_file))}
-    held_out = {"dev": [copy | {"name": "dev"}], "test": [copy | {"name": "test"}]}
-
-    def make(train: list[dict] | None = None, **options) -> SweepPlan:
-        train = train or [dataset | {"name": "one"}, dataset | {"name": "two", "limit": 20}]
-        base = write_config(tmp_path, tiny_folder, pairs_file, data={"train": train, **held_out})
-        return SweepPlan(
-            SweepConfig(
-                **{"name": "mine", "base": str(base), "runs": str(tmp_path / "sweeps"), **options}
-            )
-        )
-
-    return make
+from sbert.sweeps.config import FoldsConfig, SearchConfig, SpaceConfig
 
 
 def test_all_combinations_in_order(plan):
@@ -191,52 +167,6 @@ def test_a_base_with_a_duplicate_key_is_refused(plan, tmp_path):
     (tmp_path / "twice.yaml").write_text("name: a\nname: b\n")
     with pytest.raises(InputError, match="duplicate key 'name'"):
         plan(base=str(tmp_path / "twice.yaml"))
-
-
-@pytest.mark.parametrize(("options", "message"), [
-    ({"folds": FoldsConfig(33, "row")},
-     "run fold=1: .*folds is 33, but there are 32 rows; set folds to 32 or fewer"),
-    ({"folds": FoldsConfig(2, "topic")},
-     "run fold=1: .*no column 'topic'; available: sentence1, sentence2, score"),
-    ({"set": {"data.dev.0.path": "nowhere.tsv"}}, "run run: nowhere.tsv: no such file"),
-    ({"set": {"data.dev.0.name": "test"}}, "run run: data: two evaluated datasets are named test"),
-    ({"set": {"model.path": "sweeps/first/seed={seed}/best"}, "seeds": [1]},
-     "run seed=1: model sweeps/first/seed=1/best: no"),
-    ({"set": {"data.train.1.limit": None}, "sizes": [33]},
-     "run size=33: size 33 is more than the 32 rows of one"),
-])  # fmt: skip
-def test_bad_data_is_found_before_the_first_run(plan, options, message):
-    runs = plan(**options).runs()
-    with pytest.raises(InputError, match=message):
-        check_inputs(runs)
-
-
-def test_rows_that_are_trained_on_and_evaluated_are_found_before_the_first_run(plan, pairs_file):
-    held_out = {
-        "data.dev.0.path": str(pairs_file),
-        "data.dev.0.beyond": 20,
-        "data.train.0.limit": 20,
-    }
-    check_inputs(plan(set=held_out).runs())
-    runs = plan(set=held_out, grid={"data.train.0.limit": [20, 24]}).runs()
-    message = (
-        "run data.train.0.limit=24: data: dev is evaluated on 4 rows that one trains on, from line"
-    )
-    with pytest.raises(InputError, match=message):
-        check_inputs(runs)
-
-
-def test_good_data_is_read_once(plan, monkeypatch):
-    from sbert.sweeps import plan as module
-
-    read, calls = module.read_dataset, []
-    monkeypatch.setattr(
-        module,
-        "read_dataset",
-        lambda dataset, **options: calls.append(dataset) or read(dataset, **options),
-    )
-    check_inputs(plan(seeds=[1, 2, 3]).runs())
-    assert [dataset.name for dataset in calls] == ["one", "two", "dev", "test"]
 
 
 def test_a_plan_is_plain_json(plan):

@@ -45,14 +45,17 @@ def pretend(calls: list[str], judge=score, kill_at: int | None = None, part: str
             if len(calls) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             value = judge(run)
+            retrained = "best" in run.axes
             scores = {
-                "dataset": part,
-                "part": part,
+                "dataset": "held out" if retrained else part,
+                "part": "test" if retrained else part,
                 "main": "rho",
                 "rows": 3,
-                "before": {},
+                "before": {"rho": 0.1},
                 "after": {"rho": value},
             }
+            for model in ("best", "last"):
+                (run.folder / model).mkdir(exist_ok=True)
             write_whole(
                 run.folder / "result.json",
                 json.dumps({"train_rows": 9, "seconds": 1.0, "results": [scores]}).encode(),
@@ -94,16 +97,19 @@ def trials(config: SweepConfig) -> list[tuple]:
     ]
 
 
-def killed(config: SweepConfig, kill_at: int) -> None:
-    """Search in a process of its own, until it is killed."""
+def is_killed(config: SweepConfig, kill_at: int, part: str = "dev") -> bool:
+    """Search in a process of its own: whether it was killed before it ended."""
     child = os.fork()
     if not child:
         try:
             sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-            SearchSweep(config, pretend([], kill_at=kill_at)).run()
+            SearchSweep(config, pretend([], kill_at=kill_at, part=part)).run()
+            os._exit(0)
         finally:
             os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
 
 
 def test_killed_and_resumed_again_and_again_it_ends_as_one_that_was_not(config, tmp_path):
@@ -114,7 +120,7 @@ def test_killed_and_resumed_again_and_again_it_ends_as_one_that_was_not(config, 
         5,
         6,
     ):  # in the first run of a trial and in its second, at random and by TPE
-        killed(config("cut"), kill_at)
+        assert is_killed(config("cut"), kill_at)
     SearchSweep(config("cut"), pretend([])).run()
     assert trials(config("cut")) == trials(config("whole"))
     for name in ("results.jsonl", "best.yaml", "table.md"):
@@ -123,6 +129,64 @@ def test_killed_and_resumed_again_and_again_it_ends_as_one_that_was_not(config, 
         )
         assert cut.replace("cut", "whole") == whole
     assert len(trials(config("cut"))) == 8
+
+
+RETRAIN = {"retrain": True, "trials": 2}
+
+
+def test_killed_at_every_run_it_retrains_as_one_that_was_not(config, tmp_path):
+    options = {"search": RETRAIN, "folds": FoldsConfig(2, "row"), "seeds": []}
+    calls, kills = [], 0
+    SearchSweep(config("whole", **options), pretend(calls, part="test")).run()
+    while is_killed(config("cut", **options), 2, "test"):  # each time one run further
+        kills += 1
+    assert kills == len(calls) - 1
+    assert calls[-1].startswith("best=")
+    for name in ("results.jsonl", "best.yaml", "table.md"):
+        whole, cut = (
+            (tmp_path / "sweeps" / folder / name).read_text() for folder in ("whole", "cut")
+        )
+        assert cut.replace("cut", "whole") == whole
+    models = [path.parent.name for path in (tmp_path / "sweeps/cut").glob("*/best")]
+    assert sorted(models) == [call for call in calls if call.startswith("best=")]
+
+
+def test_the_best_is_retrained_on_all_rows_and_evaluated_on_test(config, tmp_path, capsys):
+    part = {"set": {"data.train.*.limit": 0.25}}
+    planned = config(search=RETRAIN | part, folds=FoldsConfig(2, "row"), seeds=[])
+    SearchSweep(planned, pretend([], part="test")).run()
+    best = max(range(2), key=lambda i: trials(planned)[i][1])
+    params = trials(planned)[best][0]
+    runs = tmp_path / "sweeps/mine"
+    final = yaml.safe_load((runs / f"best={best + 1}/config.yaml").read_text())
+    assert final["optim"]["lr"] == params["optim.lr"]
+    assert not {"limit", "folds"} & set(final["data"]["train"][0])
+    assert [dataset["name"] for dataset in final["data"]["test"]] == ["pairs-test"]
+    for path in runs.glob("trial=*/config.yaml"):
+        data = yaml.safe_load(path.read_text())["data"]
+        assert data["train"][0]["limit"] == data["test"][0]["limit"] == 0.25
+        assert "pairs-test" not in [dataset["name"] for dataset in data["test"]]
+    output = capsys.readouterr().out
+    # of 32 rows, 8 are searched on: some 4 in each fold
+    assert "2 trials, each of up to 2 runs that train on " in output
+    assert "retraining: 1 run that trains on 32 rows and evaluates 64" in output
+    assert f"retrained with the options of trial {best + 1}:" in output
+    value = 80 - 20 * abs(math.log10(params["optim.lr"]) + 3)
+    row = f"| held out (test) |    3 | rho          |  10.00 | {value:.2f} |         - |    1 |"
+    assert row in output
+    assert output.splitlines()[-1] == f"model: {runs}/best={best + 1}/best"
+
+
+def test_more_trials_may_find_another_best_to_retrain(config, tmp_path):
+    calls = []
+    for number in (1, 3):
+        planned = config(search=RETRAIN | {"trials": number}, seeds=[])
+        SearchSweep(planned, pretend(calls)).run()
+    best = max(range(3), key=lambda i: trials(planned)[i][1] or 0) + 1
+    assert [call for call in calls if "best" in call] == ["best=1", f"best={best}"]
+    SearchSweep(config("at once", search=RETRAIN | {"trials": 3}, seeds=[]), pretend([])).run()
+    page = (tmp_path / "sweeps/mine/table.md").read_text()
+    assert (tmp_path / "sweeps/at once/table.md").read_text().replace("at once", "mine") == page
 
 
 def test_more_trials_go_on_where_fewer_ended(config):
@@ -320,6 +384,32 @@ def test_nothing_to_search_or_to_judge_by(config):
         InputError, match="has no dev set to score trials by; add one, or set folds"
     ):
         SearchSweep(config(set={"data.dev": []}), pretend([]))
+
+
+def test_retraining_needs_a_test_set_and_a_trial_that_completed(config):
+    with pytest.raises(InputError, match="retrain is to evaluate the test sets of .*has none; add"):
+        SearchSweep(config(search=RETRAIN, set={"data.test": []}), pretend([]))
+
+    def diverge(run):
+        raise DivergedError("the loss of step 3 is nan")
+
+    with pytest.raises(InputError, match="no trial completed, so there is nothing to retrain"):
+        SearchSweep(config(search=RETRAIN), pretend([], judge=diverge)).run()
+
+
+def test_what_the_trials_alone_set_is_not_searched_too(config):
+    with pytest.raises(InputError, match=r"search and search.set both set optim.lr"):
+        SearchSweep(config(search={"set": {"optim.lr": 1e-3}}), pretend([]))
+    with pytest.raises(InputError, match="run trial=1,seed=1: unknown option optim.lrr"):
+        SearchSweep(config(search={"set": {"optim.lrr": 1e-3}}), pretend([]))
+
+
+def test_metrics_are_for_the_test_sets_of_a_retraining(config):
+    with pytest.raises(InputError, match="metrics are those of the test sets"):
+        config(metrics=["rho"])
+    planned = config(metrics=["no"], search=RETRAIN)
+    with pytest.raises(InputError, match="metrics: no dataset has 'no'; there are: rho"):
+        SearchSweep(planned, pretend([])).run()
 
 
 def test_without_optuna_the_extra_is_named(config, monkeypatch):

@@ -217,8 +217,9 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(options, tmp_path, sweep_co
     Sweep(SweepConfig(**options, seeds=[1]), pretend([])).run()
     (tmp_path / "sweeps/mine/optim.lr=0.01,seed=2/last").mkdir(parents=True)
     sweep_command("--config", path, "--dry_run")
-    lines = capsys.readouterr().out.splitlines()[-5:]
-    assert [line.split()[0] for line in lines] == ["done", "cut", "done", "to", "2"]
+    lines = capsys.readouterr().out.splitlines()[-6:]
+    assert [line.split()[0] for line in lines] == ["done", "cut", "done", "to", "2", "to"]
+    assert lines[-1] == "to do: 2 runs that train on 32 rows and evaluate 64"
 
 
 def test_a_dry_run_checks_what_the_runs_read(options, tmp_path, sweep_command, capsys):
