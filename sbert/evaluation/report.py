@@ -116,6 +116,22 @@ class Report:
         """What is put before the texts of each column, C texts, "" for nothing."""
         return [prompt.text for prompt in self.prompts]
 
+    @property
+    def language_metrics(self) -> dict[str, str]:
+        """Of several languages: the primary metric's name for the rows of each language, and of all
+        crossed rows, by "de", "en" and "crossed"."""
+        parts = [
+            language for language in dict.fromkeys(self.languages or []) if "-" not in language
+        ]
+        names = {part: f"{self.primary_metric}_{part}" for part in [*parts, "crossed"]}
+        return {part: name for part, name in names.items() if name in self.metrics}
+
+    def count_rows(self, part: str) -> int:
+        """The number of rows of a language, or of all "crossed" ones."""
+        if part == "crossed":
+            return sum("-" in language for language in self.languages)
+        return self.languages.count(part)
+
     def add_row_metrics(self, by_row: dict[str, np.ndarray], score_name: str) -> None:
         """Add metrics of N rows, or queries, (N,) each, as their means where they are defined."""
         for name, values in by_row.items():

@@ -44,6 +44,9 @@ SCORES_BY_OVERLAP = [
 def evaluation_tables(evaluation: Evaluation) -> dict[str, str]:
     """The tables of an evaluation, by title."""
     tables = {"results": results_table(evaluation.results)}
+    by_language = language_table(evaluation.results, evaluation.baseline)
+    if by_language:
+        tables["by language"] = by_language
     if any(dataset.by_size for dataset in evaluation.datasets):
         tables["by size"] = sizes_table(evaluation.datasets)
     if evaluation.baseline:
@@ -105,6 +108,25 @@ def _task_table(task: str, results: list[Result]) -> str:
         for row, values in zip(rows, replicates, strict=True):
             row.insert(3, format_interval(bootstrap_interval(values), 1))
     return markdown_table(header, rows)
+
+
+def language_table(results: Sequence[Result], baseline: Sequence[Result]) -> str:
+    """The main metric of each dataset in several languages: that of the rows of each language, of
+    all crossed rows, and of all rows; "" without such a dataset."""
+    named = [(result.report.name, result.report) for result in results]
+    named += [(f"{result.report.name}, baseline", result.report) for result in baseline]
+    named = [(name, report) for name, report in named if report.language_metrics]
+    parts: dict[str, None] = {}  # as an ordered set
+    for _, report in named:
+        parts |= dict.fromkeys(report.language_metrics)
+    if "crossed" in parts:
+        parts["crossed"] = parts.pop("crossed")  # after every language
+    rows = []
+    for name, report in named:
+        metrics = [report.language_metrics.get(part) for part in parts]
+        values = [100 * report.metrics.get(metric, math.nan) for metric in metrics]
+        rows.append([name, report.primary_column, *values, 100 * report.primary])
+    return markdown_table(["dataset", "metric", *parts, "all"], rows) if rows else ""
 
 
 def sizes_table(datasets: Sequence[DatasetResults]) -> str:

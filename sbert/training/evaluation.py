@@ -139,15 +139,20 @@ def _undefined_as_none(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def comparison_table(before: Mapping[str, float], after: Sequence[Report]) -> str:
-    """A Markdown table of the main metric of every dataset, x 100."""
-    rows = []
+    """A Markdown table of the main metric of every dataset, and of each of its languages, x 100."""
+    rows, shown = [], []  # shown: the report of each row
     for report in after:
-        old, new = before[report.name], report.primary
-        values = [100 * old, 100 * new, 100 * (new - old)]
-        rows.append([report.name, report.rows, report.primary_metric, *values])
+        counts = {report.primary_metric: report.rows}
+        for part, metric in report.language_metrics.items():
+            counts[metric] = report.count_rows(part)
+        for metric, count in counts.items():
+            old, new = before[f"{report.name}/{metric}"], report.metrics[metric]
+            values = [100 * old, 100 * new, 100 * (new - old)]
+            rows.append([report.name, count, metric, *values])
+            shown.append(report)
     header = ["dataset", "rows", "metric x 100", "before", "after", "gain"]
     if any(any(report.prompt_texts) for report in after):
         header.append("prompt")
-        for row, report in zip(rows, after, strict=True):
+        for row, report in zip(rows, shown, strict=True):
             row.append(describe_prompts(report.prompts))
     return markdown_table(header, rows)

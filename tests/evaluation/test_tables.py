@@ -12,9 +12,14 @@ from sbert.data.rows import Rows
 from sbert.evaluation import metrics
 from sbert.evaluation.bootstrap import Spearman
 from sbert.evaluation.report import Report
-from sbert.evaluation.results import bootstrap_reports, compare
+from sbert.evaluation.results import Result, bootstrap_reports, compare
 from sbert.evaluation.significance import bootstrap_interval
-from sbert.evaluation.tables import differences_table, results_table, scores_by_overlap
+from sbert.evaluation.tables import (
+    differences_table,
+    language_table,
+    results_table,
+    scores_by_overlap,
+)
 
 
 def test_the_interval_stands_behind_the_primary_metric():
@@ -29,6 +34,28 @@ def test_without_resamples_there_is_no_interval_and_nothing_is_bold():
     first, second = bootstrap_reports([noisy_report(0.2), noisy_report(0.4)], 0, 0, "pairs")
     assert cells(results_table([first]))[0][:4] == ["sts", "rows", "Spearman", "Pearson"]
     assert "**" not in differences_table([compare(first, second, "the baseline")])
+
+
+def report_of_languages(name: str, languages: list[str], **metrics: float) -> Report:
+    named = {f"spearman_cosine_{part}".removesuffix("_all"): x for part, x in metrics.items()}
+    return Report(name, "sts", len(languages), named, languages=languages)
+
+
+def test_the_metrics_of_each_language_of_crossed_rows_and_of_all_stand_side_by_side():
+    both = report_of_languages(
+        "both", ["de", "en", "de-en", "en-de"], de=0.8, en=0.9, crossed=0.7, all=0.75
+    )
+    apart = report_of_languages("apart", ["fr", "de"], fr=0.5, de=0.6, all=0.55)
+    single = report_of_languages("single", ["de", "de"], all=0.4)
+    results = [Result(both), Result(apart), Result(single)]
+    rows = cells(language_table(results, [Result(both)]))
+    assert rows[0] == ["dataset", "metric", "de", "en", "fr", "crossed", "all"]
+    assert rows[2:] == [
+        ["both", "Spearman", "80.00", "90.00", "-", "70.00", "75.00"],
+        ["apart", "Spearman", "60.00", "-", "50.00", "-", "55.00"],
+        ["both, baseline", "Spearman", "80.00", "90.00", "-", "70.00", "75.00"],
+    ]
+    assert language_table([Result(single)], []) == ""
 
 
 def test_the_average_of_several_sts_datasets_has_an_interval():
