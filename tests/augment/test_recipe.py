@@ -1,6 +1,7 @@
 """The whole recipe. With tiny models its stages run in this process, as their commands would. Where
 only their order matters they are faked: a model is a hash of what it was trained on."""
 
+import gzip
 import hashlib
 import json
 import random
@@ -10,11 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.state import AcceleratorState
+from families import FAMILIES, write_encoder
 from support import ROOT, copied, fails
 from tiny_models import WORDS, write_tiny
+from transformers import AutoModelForMaskedLM
 
 from sbert.atomic import write_whole
 from sbert.augment import silver
+from sbert.data.config import DatasetConfig
+from sbert.data.rows import read_dataset
+from sbert.models.loading import load_teacher
 from sbert.training.loop import Training
 
 STAGES = ["gold", "cross-encoder", "silver-random", "random", "silver-semantic", "semantic"]
@@ -25,17 +31,20 @@ def encoder(tmp_path_factory) -> Path:
     return write_tiny(tmp_path_factory.mktemp("small"))
 
 
+def pairs_text(seed: int = 0, highest: float = 1) -> str:
+    """A TSV of 32 pairs with scores from 0 to the highest."""
+    draw = random.Random(seed)
+    lines = ["sentence1\tsentence2\tscore"]
+    for i in range(32):
+        first, second = (" ".join(draw.choices(WORDS, k=k)) for k in (6, 4))
+        lines.append(f"{first}\t{second}\t{highest * i / 31:.3f}")
+    return "\n".join(lines) + "\n"
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> Path:
-    """A TSV of 32 pairs with scores from 0 to 1."""
-    draw, path = random.Random(0), tmp_path_factory.mktemp("data") / "pairs.tsv"
-    rows = [
-        [" ".join(draw.choices(WORDS, k=6)), " ".join(draw.choices(WORDS, k=4)), f"{i / 31:.3f}"]
-        for i in range(32)
-    ]
-    path.write_text(
-        "".join("\t".join(row) + "\n" for row in [["sentence1", "sentence2", "score"], *rows])
-    )
+    path = tmp_path_factory.mktemp("data") / "pairs.tsv"
+    path.write_text(pairs_text())
     return path
 
 
@@ -257,6 +266,47 @@ def test_killed_in_every_stage_it_ends_the_same(whole, options, tmp_path, monkey
     assert (folder / "table.md").read_text() == (whole / "table.md").read_text().replace(
         str(whole), str(folder)
     )
+
+
+def write_fill_mask(folder: Path, name: str) -> Path:
+    """A tiny model of a family, as its pretrained models are published: with a head that fills in
+    masked words, and none that classifies."""
+    family = next(family for family in FAMILIES if family.name == name)
+    write_encoder(family, folder)
+    AutoModelForMaskedLM.from_pretrained(folder).save_pretrained(folder)
+    return folder
+
+
+def test_the_french_recipe_on_a_tiny_camembert(tmp_path, monkeypatch):
+    """configs/augsbert/stsb_fr.yaml with other weights, less data and fewer epochs."""
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setenv("SBERT_DATA", str(tmp_path))
+    (tmp_path / "stsb_multi_mt/fr").mkdir(parents=True)
+    for seed, split in enumerate(["train", "dev", "test"]):
+        path = tmp_path / f"stsb_multi_mt/fr/{split}.tsv.gz"
+        path.write_bytes(gzip.compress(pairs_text(seed, highest=5).encode()))
+    options = yaml.safe_load((ROOT / "configs/augsbert/stsb_fr.yaml").read_text("utf-8"))
+    encoder = write_fill_mask(tmp_path / "camembert", "CamemBERT")
+    for name in ("bi_encoder", "teacher"):
+        options[name]["model"] |= {"path": str(encoder), "max_length": 64}
+        options[name]["optim"]["epochs"] = 1
+        options[name]["loop"] = {"precision": "fp32"}
+    options["silver"]["number"] = 24
+    options["runs"] = str(tmp_path / "recipes")
+    stages = ["gold", "cross-encoder", "silver-semantic", "semantic"]
+    done = command(options, runner_class=LocalRunner)
+    assert done == [f"{stage},seed=1" for stage in stages]
+    folder = tmp_path / "recipes/stsb_fr"
+    teacher = load_teacher(str(folder / "cross-encoder,seed=1/best"))
+    assert type(teacher.transformer).__name__ == "CamembertForSequenceClassification"
+    labelled = read_dataset(DatasetConfig(str(folder / "silver-semantic,seed=1/silver.jsonl")))
+    texts = list(zip(*labelled.texts, strict=True))
+    expected = teacher.predict(texts, symmetric=True, precision="fp32")
+    assert labelled.labels == pytest.approx(expected, abs=1e-3)  # bf16
+    trained = json.loads((folder / "semantic,seed=1/result.json").read_text())
+    assert trained["train_rows"] == 32 + 24
+    header = (folder / "table.md").read_text().splitlines()[2]
+    assert [name in header for name in ("dev pearson", "test spearman", "published")] == [True] * 3
 
 
 def test_what_is_done_is_skipped_and_the_recipe_may_grow(options, tmp_path):
