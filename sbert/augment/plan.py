@@ -10,7 +10,7 @@ from typing import Any
 from sbert.augment.config import SilverConfig
 from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.sentences import in_language
-from sbert.augment.stages import GOLD, SILVER_FILE, TEACHER, Stage
+from sbert.augment.stages import CONTROL, GOLD, SILVER_FILE, TEACHER, Stage
 from sbert.augment.strategies import STRATEGIES
 from sbert.cli import InnerParser, make_parser
 from sbert.data.config import DatasetConfig
@@ -62,8 +62,13 @@ class RecipePlan:
         test = [*target["dev"], *target["test"], *self.options["test"]]
         data = {"train": gold, "dev": self.options["dev"], "test": test}
         on_gold = self._training("gold", GOLD, axes, self.options["bi_encoder"], data)
+        controls = []
+        if self.config.control:
+            options = self._bi_encoder_with("control", self.config.control)
+            controls = [self._training("control", CONTROL, axes, options, data)]
         if shared_silver:
-            return [on_gold, *(self._augmented(axes, gold, on_gold, s) for s in shared_silver)]
+            augmented = [self._augmented(axes, gold, on_gold, silver) for silver in shared_silver]
+            return [on_gold, *augmented, *controls]
         language = self.config.teacher.language
         teacher_data = {
             part: [_for_teacher(dataset, language) for dataset in sets]
@@ -74,7 +79,17 @@ class RecipePlan:
         for strategy in self.config.silver.strategies:
             silver = self._silver(strategy, axes, gold, on_gold, teacher)
             stages += [silver, self._augmented(axes, gold, on_gold, silver)]
-        return stages
+        return [*stages, *controls]
+
+    def _bi_encoder_with(self, setting: str, changes: Options) -> Options:
+        """The options of the bi-encoder with dotted changes, which `setting` names."""
+        options = copy.deepcopy(self.options["bi_encoder"])
+        for option, value in changes.items():
+            try:
+                set_option(options, option, value)
+            except InputError as error:
+                raise InputError(f"{setting}: unknown option {option}: {error}") from None
+        return options
 
     def _silver(
         self, strategy: str, axes: dict, gold: list[Options], on_gold: Stage, teacher: Stage
@@ -101,12 +116,7 @@ class RecipePlan:
 
     def _augmented(self, axes: dict, gold: list[Options], on_gold: Stage, silver: Stage) -> Stage:
         """The training of the last bi-encoder: on gold and silver, of a target on silver alone."""
-        options = copy.deepcopy(self.options["bi_encoder"])
-        for option, value in self.config.augmented.set.items():
-            try:
-                set_option(options, option, value)
-            except InputError as error:
-                raise InputError(f"augmented.set: unknown option {option}: {error}") from None
+        options = self._bi_encoder_with("augmented.set", self.config.augmented.set)
         after = (silver,)
         if self.config.augmented.start == "gold":
             options["model"]["path"] = str(on_gold.result)

@@ -119,6 +119,9 @@ class RecipeConfig:
         teacher: how the cross-encoder is trained.
         silver: which pairs it labels.
         augmented: how the bi-encoder is trained on gold and silver.
+        control: train it on gold once more with these options, dotted, such as {optim.epochs: 20}
+            for as many steps as gold and silver take in 10 epochs: the row control of the table. It
+            tells what more steps bring from what silver brings.
         target: domain adaptation.
         sizes: limits of gold, each with a table of its own; null for all of gold.
         seeds: the whole recipe is run once with each.
@@ -139,6 +142,7 @@ class RecipeConfig:
     teacher: TeacherConfig
     silver: SilverOptions
     augmented: AugmentedConfig = field(default_factory=AugmentedConfig)
+    control: dict[str, Any] = field(default_factory=dict)
     target: TargetConfig | None = None
     sizes: list[int | float | None] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [1])

@@ -30,6 +30,7 @@ SILVER_FILE = "silver.jsonl"
 # rows of a recipe's table, besides those of the strategies
 UNTUNED = "untuned"
 GOLD = "gold"
+CONTROL = "control"
 TEACHER = "cross-encoder"
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ class Stage:
     """
 
     label: str
-    kind: Literal["gold", "teacher", "silver", "augmented"]
+    kind: Literal["gold", "control", "teacher", "silver", "augmented"]
     row: str
     axes: dict[str, Any]
     folder: Path

@@ -9,7 +9,7 @@ import numpy as np
 
 from sbert.augment.divergence import MAX_KL, kl_divergence
 from sbert.augment.recipe_config import RecipeConfig
-from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage
+from sbert.augment.stages import CONTROL, GOLD, TEACHER, UNTUNED, Stage
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import read_dataset
 from sbert.errors import require
@@ -72,7 +72,7 @@ class SizeResults:
         for stage in stages:
             if stage.label in summaries:
                 self.silver.setdefault(stage.row, []).append(summaries[stage.label])
-        known = [GOLD, TEACHER, *config.silver.strategies]
+        known = [GOLD, CONTROL, TEACHER, *config.silver.strategies]
         self.rows = [UNTUNED, *(row for row in known if row in self.runs)]
         self.first = self.runs[GOLD][0]
         results, self.dev_sets = self.first.result["results"], self.first.dev_sets
@@ -89,7 +89,8 @@ class SizeResults:
         gold, prefix = ("source", "silver: ") if self.config.target else ("gold", "gold + ")
         language = self.config.teacher.language
         teacher = f"{TEACHER}, {language}" if language else TEACHER
-        return {UNTUNED: row, TEACHER: teacher, GOLD: gold}.get(row, prefix + row)
+        titles = {UNTUNED: row, TEACHER: teacher, GOLD: gold, CONTROL: f"{gold}, control"}
+        return titles.get(row, prefix + row)
 
     def scores(self, row: str, dataset: str, metric: str | None) -> dict[int, float]:
         """{seed: score}. Untuned is the encoder before the first training: it has no seed."""
@@ -149,7 +150,8 @@ class SizeResults:
         if best == UNTUNED:
             return f"**{UNTUNED}** is best on dev, no training helps: {model}"
         if best == GOLD:
-            note = "no silver helps" if len(means) > 2 else "the first"
+            silver = set(means) & set(self.config.silver.strategies)
+            note = "no silver helps" if silver else "the first"
             return f"**{self.title(GOLD)}** is best on dev ({note}): {model}"
         return f"**{self.title(best)}** is best on dev, {self._lead(best)}; its best run: {model}"
 

@@ -8,7 +8,7 @@ import yaml
 
 from sbert.augment.plan import RecipePlan, check_gold
 from sbert.augment.recipe_config import RecipeConfig
-from sbert.augment.stages import GOLD, TEACHER, Stage
+from sbert.augment.stages import CONTROL, GOLD, TEACHER, Stage
 from sbert.cli import InnerParser, make_parser
 from sbert.errors import InputError
 
@@ -135,6 +135,17 @@ def test_the_last_bi_encoder_may_go_on_and_differ():
     assert last["loss"]["init_args"]["learnable_scale"]
     assert not gold["loss"]["init_args"]["learnable_scale"]
     assert [stage.row for stage in made["kde,seed=1"].after] == ["gold", "kde"]
+
+
+def test_a_control_is_gold_alone_with_other_options():
+    made = stages(control={"optim.epochs": 8}, seeds=[1, 2], one_teacher=True)
+    for seed in (1, 2):
+        gold, control = (saved(made[f"{row},seed={seed}"]) for row in (GOLD, CONTROL))
+        assert (gold["optim"]["epochs"], control["optim"].pop("epochs")) == (4, 8)
+        del gold["optim"]["epochs"], gold["name"], control["name"]
+        assert control == gold
+    with pytest.raises(InputError, match="control: unknown option optim.epoch: 'epoch' is not"):
+        stages(control={"optim.epoch": 8})
 
 
 def test_a_share_of_silver_is_divided_as_gold_was():

@@ -33,7 +33,9 @@ def recipe(tmp_path):
         stages = []
         for row, seeds in scores.items():
             for seed, (dev, test) in seeds.items():
-                kind = {"gold": "gold", "cross-encoder": "teacher"}.get(row, "augmented")
+                kind = {"gold": "gold", "control": "control", "cross-encoder": "teacher"}.get(
+                    row, "augmented"
+                )
                 name = "logit" if kind == "teacher" else "cosine"
                 parts = {"my-dev": ("dev", 0.50, dev), "my-test": ("test", 0.40, test)}
                 if target and kind != "augmented":
@@ -292,6 +294,19 @@ def test_the_summary_of_a_silver_file(tmp_path):
         == f"98 pairs, KL(gold || silver) {summary.divergence:.3f}: skewed, above {MAX_KL}"
     )
     assert SilverSummary(1234, 0.25).describe() == "1,234 pairs, KL(gold || silver) 0.250"
+
+
+def test_a_control_has_a_row(recipe):
+    scores = {"gold": {1: (0.6, 0.5)}, "control": {1: (0.65, 0.5)}, "kde": {1: (0.7, 0.5)}}
+    table = cells(recipe_table(*recipe(scores), SUMMARIES))
+    assert list(table)[2:] == ["untuned", "gold", "gold, control", "gold + kde"]
+    assert table["gold, control"][5] == "5.00"
+
+
+def test_a_control_is_no_silver_that_does_not_help(recipe):
+    scores = {"gold": {1: (0.6, 0.5)}, "control": {1: (0.55, 0.5)}}
+    last = recipe_table(*recipe(scores), SUMMARIES).splitlines()[-1]
+    assert last.startswith("**gold** is best on dev (the first)")
 
 
 def test_the_language_of_the_teacher(recipe):
