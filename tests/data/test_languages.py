@@ -174,6 +174,15 @@ def test_languages_that_do_not_fit_the_path(aligned, options, expected):
     assert expected in refusal(aligned(), **options)
 
 
+def test_a_language_without_a_file_is_named(aligned, tmp_path, monkeypatch):
+    path = aligned()
+    message = refusal(path, languages=["de", "es"])
+    assert message == f"{path.replace('{language}', 'es')}: no such file"
+    monkeypatch.setenv("SBERT_DATA", str(tmp_path))
+    message = refusal("stsb_multi_mt/{language}", languages=["fr"], split="test")
+    assert message.startswith("dataset stsb_multi_mt/fr: no such file, and no <split>.tsv.gz in ")
+
+
 def test_crossing_needs_a_file_for_each_language(aligned):
     path = aligned().replace("{language}", "de")
     message = refusal(path, languages=["de", "en"], crossing="only")
