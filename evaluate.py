@@ -1,10 +1,12 @@
-"""Evaluate a bi-encoder or a cross-encoder on labelled datasets: one table.
+r"""Evaluate a bi-encoder or a cross-encoder on labelled datasets: one table.
 
 python evaluate.py --model runs/stsb/best --data stsb sts12 sts13 sts14 sts15 sts16
 python evaluate.py --model models/all-MiniLM-L6-v2 --data stsb_multi_mt/fr mrpc --output result.md
 python evaluate.py --model runs/nli/best --data snli my/pairs.tsv --output result.json
 python evaluate.py --model runs/cross_stsb/best --data stsb --symmetric true
 python evaluate.py --model runs/stsb/best --data stsb --baseline runs/nli/best --seen stsb nli.tsv
+python evaluate.py --model runs/crossed/best \
+    --data '{path: "stsb_multi_mt/{language}", languages: [de, en], crossing: all}'
 python evaluate.py --model runs/stsb_matryoshka/best --data stsb --truncate_dim 384 192 96 48
 python evaluate.py --model runs/msmarco/best --data scifact --reranker runs/ranker/best --depth 50
 
