@@ -54,7 +54,11 @@ def _check_alignment(first: Table, other: Table) -> None:
                 f"{_describe(found)} differ; {rule}"
             )
     counts = len(first.groups), len(other.groups)
-    require(counts[0] == counts[1], f"{names}: {counts[0]:,} and {counts[1]:,} rows; {rule}")
+    if counts[0] != counts[1]:
+        longer = max(first, other, key=lambda table: len(table.groups))
+        extra = [rows[0].number for rows in longer.lines if rows[0].index >= min(counts)]
+        place = f"; from line {extra[0]} of {longer.files[0]} there is no other" if extra else ""
+        raise InputError(f"{names}: {counts[0]:,} and {counts[1]:,} rows{place}; {rule}")
 
 
 def _describe(labels: list[Label | None]) -> str:

@@ -159,7 +159,8 @@ def test_a_row_that_is_missing_in_one_language_is_named(aligned):
     message = refusal(aligned(en=["0", "1", "0.25"]), languages=["de", "en"])
     assert "line 3: the labels 0.5 and 1.0 differ" in message
     message = refusal(aligned(en=SCORES[:3]), languages=["de", "en"])
-    assert "4 and 3 rows" in message
+    assert "4 and 3 rows; from line 5 of " in message
+    assert "de.tsv there is no other" in message
 
 
 @pytest.mark.parametrize(
