@@ -124,6 +124,12 @@ def language_configs(config: DatasetConfig) -> list[DatasetConfig]:
         InputError: languages, crossing and the path do not go together.
     """
     dataset, languages = f"dataset {config.path}", config.languages or []
+    for language in languages:
+        require(
+            "-" not in language,
+            f"{dataset}: language {language}: a hyphen stands between the two languages of crossed "
+            f"rows; write {language.replace('-', '_')}",
+        )
     if LANGUAGE not in config.path:
         require(
             config.crossing == "none",

@@ -169,6 +169,7 @@ def test_a_row_that_is_missing_in_one_language_is_named(aligned):
         ({}, "languages is []; list those that {language} stands for"),
         ({"languages": ["de", "de"]}, "languages is ['de', 'de']; list those"),
         ({"languages": ["de"], "crossing": "all"}, "crossing all needs two languages or more"),
+        ({"languages": ["de", "pt-BR"]}, "language pt-BR: a hyphen stands between"),
     ],
 )
 def test_languages_that_do_not_fit_the_path(aligned, options, expected):
