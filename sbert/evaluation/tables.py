@@ -64,6 +64,12 @@ def format_interval(bounds: tuple[float, float], digits: int) -> str:
     return "-" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
+def format_p(p: float) -> str:
+    if math.isnan(p):
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def results_table(results: Sequence[Result]) -> str:
     """One table a task; for several STS datasets also the average of their correlations."""
     tables = []
@@ -147,9 +153,8 @@ def differences_table(differences: Sequence[Difference]) -> str:
         if one.significant:
             better = int(one.second > one.first)
             scores[better] = f"**{scores[better]}**"
-        p = "-" if math.isnan(one.p) else f"{one.p:.3f}"
         row = [one.name, one.other, one.column, *scores, 100 * one.value]
-        rows.append([*row, format_interval(one.interval, 2), "< 0.001" if one.p < 0.001 else p])
+        rows.append([*row, format_interval(one.interval, 2), format_p(one.p)])
     header = ["compared", "with", "metric", "score", "other score", "difference", INTERVAL, "p"]
     return markdown_table(header, rows)
 

@@ -87,6 +87,7 @@ class SweepConfig:
         keep: what to keep of a finished run besides its results: best, the model; last, the state
             to resume from.
         metrics: metrics in the table, such as pearson_cosine; null: each dataset's main metric.
+        baseline: the row that the others are compared with on the test sets; null: the first.
         figure: draw the table for each dataset: learning_curve over sizes, or bars.
         published: the paper's results x 100 by table row, as a column to compare with.
         runs: the folder of all sweeps.
@@ -104,6 +105,7 @@ class SweepConfig:
     jobs: int = 1
     keep: list[Literal["best", "last"]] = field(default_factory=list)
     metrics: list[str] | None = None
+    baseline: str | None = None
     figure: Literal["learning_curve", "bars"] | None = None
     published: dict[str, float] = field(default_factory=dict)
     runs: str = "runs/sweeps"

@@ -9,6 +9,7 @@ from sbert.errors import require
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.inputs import check_inputs, describe_counts
+from sbert.sweeps.intervals import Comparison, sweep_comparisons
 from sbert.sweeps.plan import BEST, PlannedRun
 from sbert.sweeps.processes import DivergedError, JobRunner
 from sbert.sweeps.study import BELOW_MEDIAN, Study
@@ -122,6 +123,11 @@ class SearchSweep(Sweep):
     def kept_parts(self, run: PlannedRun) -> set[str]:
         """The model of a retraining is what a search is for."""
         return super().kept_parts(run) | ({"best"} if BEST in run.axes else set())
+
+    def comparisons(self) -> list[Comparison]:
+        """The intervals of the retrained models; held-out folds choose among the trials."""
+        retrained = [FinishedRun.read(run) for run in self.retraining if run.done]
+        return sweep_comparisons(retrained, self.config)
 
     def table(self) -> str:
         """The table of the trials, and that of the retrained models, where there are any."""

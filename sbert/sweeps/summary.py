@@ -4,10 +4,12 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from sbert.errors import require
+from sbert.evaluation.scores import DatasetScores, read_scores
 from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
@@ -46,6 +48,11 @@ class FinishedRun:
             facts = dict(result)
             datasets[facts.pop("dataset")] = facts
         return datasets
+
+    @cached_property
+    def scores(self) -> dict[str, DatasetScores]:
+        """The scores of every row of each dataset."""
+        return read_scores(self.run.folder)
 
     def evaluations(self, part: str) -> list[dict]:
         """The results on the dev sets, or on the test sets."""

@@ -16,6 +16,7 @@ from sbert.evaluation import figures
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.figures import draw_sweep
 from sbert.sweeps.inputs import check_inputs, describe_counts
+from sbert.sweeps.intervals import Comparison, comparison_table, sweep_comparisons
 from sbert.sweeps.page import sweep_page, total_time
 from sbert.sweeps.plan import PlannedRun, SweepPlan
 from sbert.sweeps.processes import JobRunner
@@ -42,10 +43,12 @@ class Sweep:
         # the runs of a search become known one trial after another
         self.runs: list[PlannedRun] = [] if config.search else self.plan.runs()
         rows = {run.row for run in self.runs}
-        for row in config.published:
+        named = [("published", row) for row in config.published]
+        named += [("baseline", config.baseline)] if config.baseline else []
+        for option, row in named:
             require(
                 row in rows,
-                f"published: '{row}' is not a row of the table; "
+                f"{option}: '{row}' is not a row of the table; "
                 f"the rows are {'; '.join(sorted(rows))}",
             )
         if config.figure:
@@ -111,7 +114,7 @@ class Sweep:
             self.train_all()
         finished = self.finished()
         paths = draw_sweep(finished, self.config, self.folder) if self.config.figure else []
-        print(f"\n{self.write_results(paths)}\n")
+        print(f"\n{self.write_results(paths, self.comparisons())}\n")
         for path in paths:
             print(f"figure: {path}")
         print(f"{total_time(finished)}\ntable: {self.folder / 'table.md'}")
@@ -123,6 +126,10 @@ class Sweep:
     def table(self) -> str:
         """The table of the finished runs, with its notes."""
         return sweep_table(self.finished(), self.config)
+
+    def comparisons(self) -> list[Comparison]:
+        """The intervals of the rows on the test sets, and their differences."""
+        return sweep_comparisons(self.finished(), self.config)
 
     def finished(self) -> list[FinishedRun]:
         return [FinishedRun.read(run) for run in self.runs if run.done]
@@ -165,11 +172,20 @@ class Sweep:
         """What of a finished run's folder is not deleted."""
         return set(self.config.keep)
 
-    def write_results(self, figure_paths: Sequence[Path] = ()) -> str:
-        """Write results.jsonl and table.md of the finished runs, and return the table."""
+    def write_results(
+        self, figure_paths: Sequence[Path] = (), comparisons: Sequence[Comparison] = ()
+    ) -> str:
+        """Write the results of the finished runs, and return the table: results.jsonl, table.md,
+        and intervals.jsonl where there are comparisons."""
         finished, table = self.finished(), self.table()
-        path, records = self.folder / "results.jsonl", [run.record() for run in finished]
-        write_whole(path, encode_lines(records, path, header=False))
+        self._write_lines("results.jsonl", [run.record() for run in finished])
+        if comparisons:
+            self._write_lines("intervals.jsonl", [one.record() for one in comparisons])
+            table += f"\n\n{comparison_table(comparisons, 'row')}"
         page = sweep_page(self.config, finished, table, figure_paths)
         write_whole(self.folder / "table.md", page.encode())
         return table
+
+    def _write_lines(self, name: str, records: list[dict]) -> None:
+        path = self.folder / name
+        write_whole(path, encode_lines(records, path, header=False))
