@@ -182,6 +182,8 @@ def test_published_figures_of_no_row_are_refused(options):
     message = "'lr' is not a row of the table; the rows are optim.lr=0.01; optim.lr=0.02"
     with pytest.raises(InputError, match=f"published: {message}"):
         Sweep(SweepConfig(**options, published={"lr": 80.0}))
+    with pytest.raises(InputError, match=f"baseline: {message}"):
+        Sweep(SweepConfig(**options, baseline="lr"))
 
 
 def test_figures_stand_beside_the_table(options, tmp_path, capsys):
