@@ -12,7 +12,7 @@ from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.sentences import read_translations
 from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage, StageState
 from sbert.augment.strategies import STRATEGIES
-from sbert.augment.summary import SilverSummary, recipe_table, teacher_warning
+from sbert.augment.summary import SilverSummary, recipe_table, size_results, teacher_warning
 from sbert.data.origin import dataset_name
 from sbert.errors import require
 from sbert.sweeps.inputs import check_inputs
@@ -93,7 +93,7 @@ class Recipe:
             except BaseException:
                 runner.stop()
                 raise
-        print(f"\n{self.write_results()}\n\ntable: {self.folder / 'table.md'}")
+        print(f"\n{self.write_results(intervals=True)}\n\ntable: {self.folder / 'table.md'}")
 
     def run_stage(self, stage: Stage, runner: JobRunner, bar: tqdm) -> None:
         """Run a stage if it is not done, and write the results so far."""
@@ -138,13 +138,27 @@ class Recipe:
                 records.append(names | run)
         return records
 
-    def write_results(self) -> str:
-        """Write results.jsonl and table.md of the stages that are done, and return the table."""
-        path = self.folder / "results.jsonl"
-        write_whole(path, encode_lines(self.records(), path, header=False))
-        table = recipe_table(self.config, self.stages, self.summaries)
+    def write_results(self, intervals: bool = False) -> str:
+        """Write results.jsonl and table.md of the stages that are done, and return the table.
+
+        intervals: also those of the test sets, in the table and in intervals.jsonl.
+        """
+        self._write_lines("results.jsonl", self.records())
+        results = size_results(self.config, self.stages, self.summaries)
+        comparisons = [of_size.comparisons() for of_size in results] if intervals else []
+        if intervals:
+            records = []
+            for of_size, compared in zip(results, comparisons, strict=True):
+                size = {"gold": of_size.first.result["train_rows"]}
+                records += [size | one.record() for one in compared]
+            self._write_lines("intervals.jsonl", records)
+        table = recipe_table(self.config, results, comparisons)
         write_whole(self.folder / "table.md", f"{self.config.name}\n\n{table}\n".encode())
         return table
+
+    def _write_lines(self, name: str, records: list[dict]) -> None:
+        path = self.folder / name
+        write_whole(path, encode_lines(records, path, header=False))
 
 
 def check_published(config: RecipeConfig) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import product
+from itertools import product, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from sbert.data.rows import read_dataset
 from sbert.errors import require
 from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
+from sbert.sweeps.intervals import Comparison, compare_rows, comparison_table
 from sbert.sweeps.summary import FinishedRun, deviation, group_by_row
 
 
@@ -35,20 +36,26 @@ class SilverSummary(NamedTuple):
         return f"{self.pairs:,} pairs, KL(gold || silver) {self.divergence:.3f}{skewed}"
 
 
+def metric_name(run: FinishedRun, column: tuple[str, str | None]) -> str:
+    """The metric of a dataset, of the score that its main metric is of: pearson beside
+    spearman_cosine is pearson_cosine. None is the main metric."""
+    dataset, metric = column
+    main = run.datasets[dataset]["main"]
+    _, underscore, score_name = main.partition("_")
+    return metric + underscore + score_name if metric else main
+
+
 def run_score(run: FinishedRun, dataset: str, metric: str | None, when: str = "after") -> float:
     """A metric of a dataset before or after training; NaN if undefined or not evaluated.
 
-    The metric is of the score that the dataset's main metric is of: pearson beside spearman_cosine
-    is pearson_cosine. None is the main metric.
+    metric: as of `metric_name`.
 
     Raises:
         InputError: the dataset has no such metric.
     """
     if dataset not in run.datasets:
         return math.nan
-    main, scores = run.datasets[dataset]["main"], run.datasets[dataset][when]
-    _, underscore, score_name = main.partition("_")
-    name = metric + underscore + score_name if metric else main
+    scores, name = run.datasets[dataset][when], metric_name(run, (dataset, metric))
     require(name in scores, f"metrics: {dataset} has no '{name}'; there are: {', '.join(scores)}")
     return math.nan if scores[name] is None else scores[name]
 
@@ -132,6 +139,16 @@ class SizeResults:
         pairs, divergence = np.mean(self.silver[row], axis=0).tolist()
         return [*cells, round(pairs), divergence]
 
+    def comparisons(self) -> list[Comparison]:
+        """The intervals of the trained rows on the test sets, and their differences to gold."""
+        rows = {self.title(row): self.runs[row] for row in self.rows if row in self.runs}
+        columns = []
+        for dataset, metric in self.columns:
+            if dataset not in self.dev_sets:
+                name = metric or self.main_metrics[dataset].partition("_")[0]
+                columns.append((dataset, name))
+        return compare_rows(rows, columns, self.title(GOLD), metric_name)
+
     def dev_scores(self, row: str) -> dict[int, float]:
         """{seed: the mean of the main metrics of the dev sets}, in the order of the runs."""
         scores = [self.scores(row, dataset, None) for dataset in self.dev_sets]
@@ -197,18 +214,29 @@ def teacher_warning(
     )
 
 
-def recipe_table(
+def size_results(
     config: RecipeConfig, stages: Sequence[Stage], summaries: dict[str, SilverSummary]
-) -> str:
-    """A table with its conclusion for each size of gold whose first training is done."""
-    parts = []
+) -> list[SizeResults]:
+    """The results of each size of gold whose first training is done."""
+    results = []
     for size in config.sizes or [None]:
         size_stages = [stage for stage in stages if stage.axes.get("size") == size]
-        if not any(stage.kind == "gold" and stage.done for stage in size_stages):
-            continue
-        results = SizeResults(config, size_stages, summaries)
+        if any(stage.kind == "gold" and stage.done for stage in size_stages):
+            results.append(SizeResults(config, size_stages, summaries))
+    return results
+
+
+def recipe_table(
+    config: RecipeConfig,
+    results: Sequence[SizeResults],
+    comparisons: Sequence[Sequence[Comparison]] = (),
+) -> str:
+    """A table with its conclusion for each size of gold; with comparisons, also their table."""
+    parts = []
+    for of_size, compared in zip_longest(results, comparisons, fillvalue=()):
         if config.sizes:
-            parts.append(f"{results.first.result['train_rows']:,} gold pairs")
-        warning = teacher_warning(config, results.runs[GOLD], results.runs.get(TEACHER, []))
-        parts += [results.table(), warning, results.conclusion()]
+            parts.append(f"{of_size.first.result['train_rows']:,} gold pairs")
+        warning = teacher_warning(config, of_size.runs[GOLD], of_size.runs.get(TEACHER, []))
+        intervals = comparison_table(compared, "trained on")
+        parts += [of_size.table(), intervals, warning, of_size.conclusion()]
     return "\n\n".join(filter(None, parts))

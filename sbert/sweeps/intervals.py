@@ -112,8 +112,10 @@ def _estimate(runs: Sequence[FinishedRun], column: Column, metric_of: Callable) 
     scores = {}
     for run in runs:
         of_dataset = run.scores.get(column[0])
+        if of_dataset is None:
+            return None
         metric = metric_of(run, column)
-        if of_dataset is None or metric not in of_dataset.metrics:
+        if metric not in of_dataset.metrics:
             return None
         scores[run.repeat] = of_dataset
     return estimate_mean(column[0], metric, scores)

@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sbert.augment.divergence import MAX_KL
-from sbert.augment.summary import SilverSummary, SizeResults, recipe_table
+from sbert.augment.summary import SilverSummary, SizeResults, recipe_table, size_results
 from sbert.errors import InputError
+from sbert.evaluation.bootstrap import Mean
+from sbert.evaluation.report import Report
+from sbert.evaluation.scores import save_scores
 from sbert.evaluation.significance import p_of_means
 
 # {row: {seed: (dev, test)}}; untuned is 0.50 and 0.40
@@ -23,6 +27,10 @@ SUMMARIES = {
     "silver-kde,2": SilverSummary(2000, 0.4),
     "silver-bm25,1": SilverSummary(7, 1.0),
 }
+
+
+def table_of(config, stages, summaries) -> str:
+    return recipe_table(config, size_results(config, stages, summaries))
 
 
 @pytest.fixture
@@ -98,7 +106,7 @@ def cells(text: str) -> dict[str, list[str]]:
 
 
 def test_means_deviations_and_gains(recipe):
-    table = cells(recipe_table(*recipe(), SUMMARIES))
+    table = cells(table_of(*recipe(), SUMMARIES))
     part = ["deviation", "gain"]
     assert table["trained on"] == [
         "runs",
@@ -126,7 +134,7 @@ def test_means_deviations_and_gains(recipe):
 
 def test_another_metric_is_that_of_the_same_kind_of_score(recipe):
     config, stages = recipe(metrics=["pearson", "spearman"])
-    table = cells(recipe_table(config, stages, SUMMARIES))
+    table = cells(table_of(config, stages, SUMMARIES))
     names = ["my-dev pearson", "my-dev spearman", "my-test pearson", "my-test spearman"]
     assert table["trained on"][3:-2:3] == names
     assert table["gold"][3:-2:3] == ["35.50", "71.00", "31.00", "62.00"]
@@ -137,14 +145,14 @@ def test_another_metric_is_that_of_the_same_kind_of_score(recipe):
         InputError,
         match="metrics: my-dev has no 'kendall_cosine'; there are: spearman_cosine, pearson_cosine",
     ):
-        recipe_table(config, stages, SUMMARIES)
+        table_of(config, stages, SUMMARIES)
 
 
 def test_published_figures_stand_beside_ours(recipe):
     """Of each dataset beside the first metric."""
     published = {"my-dev": {"cross-encoder": 90.2}, "my-test": {"gold": 60.5, "kde": 61.49}}
     options = {"metrics": ["pearson", "spearman"], "published": published}
-    table = cells(recipe_table(*recipe(**options), SUMMARIES))
+    table = cells(table_of(*recipe(**options), SUMMARIES))
     part = ["deviation", "gain"]
     assert table["trained on"][3:-2] == [
         *["my-dev pearson", *part, "published", "my-dev spearman", *part],
@@ -157,7 +165,7 @@ def test_published_figures_stand_beside_ours(recipe):
 
 
 def test_dev_chooses_and_not_test(recipe, tmp_path):
-    line = recipe_table(*recipe(), SUMMARIES).splitlines()[-1]
+    line = table_of(*recipe(), SUMMARIES).splitlines()[-1]
     p = p_of_means({1: 0.73, 2: 0.77}, {1: 0.70, 2: 0.72})[1]
     assert line == (
         f"**gold + kde** is best on dev, 4.00 above gold: inside the noise (paired over 2 "
@@ -193,7 +201,7 @@ def test_dev_chooses_and_not_test(recipe, tmp_path):
     ],
 )
 def test_the_last_line(recipe, tmp_path, scores, line):
-    assert recipe_table(*recipe(scores), {}).splitlines()[-1] == line.format(tmp_path)
+    assert table_of(*recipe(scores), {}).splitlines()[-1] == line.format(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +211,7 @@ def test_a_teacher_below_its_student_on_dev(recipe, teacher, warns):
     """Of two students the mean counts; test does not."""
     scores = {"gold": {1: (0.68, 0.9), 2: (0.72, 0.9)}, "cross-encoder": {1: (teacher, 0.1)}}
     config, stages = recipe(scores)
-    lines = recipe_table(config, stages, {}).splitlines()
+    lines = table_of(config, stages, {}).splitlines()
     warning = (
         "the cross-encoder has 69.00 on dev, less than the 70.00 of the bi-encoder that it is "
     )
@@ -211,12 +219,12 @@ def test_a_teacher_below_its_student_on_dev(recipe, teacher, warns):
     assert lines[-1].startswith("**gold** is best on dev")
     # the source's dev set says nothing of another domain
     config.target = SimpleNamespace(dev=[], test=["my-test"])
-    assert "that it is to teach" not in recipe_table(config, stages, {})
+    assert "that it is to teach" not in table_of(config, stages, {})
 
 
 def test_of_a_target_its_own_datasets_alone(recipe):
     with_dev = SimpleNamespace(dev=["my-dev"], test=["my-test"])
-    text = recipe_table(*recipe(target=with_dev), SUMMARIES)
+    text = table_of(*recipe(target=with_dev), SUMMARIES)
     assert list(cells(text)) == [
         "trained on",
         "-" * 13,
@@ -243,7 +251,7 @@ def test_of_a_target_its_own_datasets_alone(recipe):
 
 
 def test_a_target_without_dev_has_no_best_row(recipe):
-    text = recipe_table(*recipe(target=SimpleNamespace(dev=[], test=["my-test"])), SUMMARIES)
+    text = table_of(*recipe(target=SimpleNamespace(dev=[], test=["my-test"])), SUMMARIES)
     assert (
         text.splitlines()[-1]
         == "no labelled dev set of the target: nothing is chosen among the rows"
@@ -255,22 +263,47 @@ def test_a_target_without_dev_has_no_best_row(recipe):
 def test_a_table_for_each_size(recipe):
     config, stages = recipe(size=20, sizes=[20, None], published={"my-test": {"gold": 60.5}})
     stages += recipe()[1]
-    first, second = recipe_table(config, stages, {}).split("\n\n50 gold pairs\n")
+    first, second = table_of(config, stages, {}).split("\n\n50 gold pairs\n")
     assert first.startswith("20 gold pairs\n")
     assert "published" not in first  # which are of all gold pairs
     assert "published" in second
+
+
+def test_intervals_of_the_test_set_beside_gold(recipe):
+    config, stages = recipe()
+    for stage in stages:
+        if stage.kind != "silver":
+            name = "logit" if stage.kind == "teacher" else "cosine"
+            right = np.random.default_rng(stage.axes["seed"]).random(40) < SCORES[stage.row][1][1]
+            metrics = {f"spearman_{name}": Mean(right)}
+            texts = SimpleNamespace(texts=[[str(i) for i in range(40)]])
+            report = Report("my-test", "sts", 40, bootstrap_metrics=metrics)
+            save_scores(stage.folder, [texts], [report])
+    results = size_results(config, stages, SUMMARIES)
+    comparisons = [results[0].comparisons()]
+    facts = [(one.row, one.column, one.runs, one.difference is None) for one in comparisons[0]]
+    column = ("my-test", "spearman")
+    assert facts == [
+        ("gold", column, 2, True),
+        ("cross-encoder", column, 2, False),
+        ("gold + kde", column, 2, False),
+        ("gold + bm25", column, 2, False),
+    ]
+    text = recipe_table(config, results, comparisons)
+    assert "| above gold |" in text
+    assert text.endswith(table_of(config, stages, SUMMARIES).splitlines()[-1])
 
 
 def test_stages_that_are_not_done_have_no_row(recipe):
     config, stages = recipe()
     for stage in stages:
         stage.done = stage.row == "gold" or (stage.row == "kde" and stage.axes["seed"] == 1)
-    table = cells(recipe_table(config, stages, SUMMARIES))
+    table = cells(table_of(config, stages, SUMMARIES))
     assert list(table)[2:] == ["untuned", "gold", "gold + kde"]
     assert table["gold + kde"][0] == "1"
     for stage in stages:
         stage.done = False
-    assert recipe_table(config, stages, SUMMARIES) == ""
+    assert table_of(config, stages, SUMMARIES) == ""
 
 
 def test_the_summary_of_a_silver_file(tmp_path):
@@ -310,7 +343,7 @@ def test_a_control_is_no_silver_that_does_not_help(recipe):
 
 
 def test_the_language_of_the_teacher(recipe):
-    assert "cross-encoder, en" in cells(recipe_table(*recipe(language="en"), SUMMARIES))
+    assert "cross-encoder, en" in cells(table_of(*recipe(language="en"), SUMMARIES))
 
 
 def test_results_need_no_more_than_gold(recipe):
