@@ -181,7 +181,7 @@ class Sweep:
         self._write_lines("results.jsonl", [run.record() for run in finished])
         if comparisons:
             self._write_lines("intervals.jsonl", [one.record() for one in comparisons])
-            table += f"\n\n{comparison_table(comparisons, 'row')}"
+            table += f"\n\n{comparison_table(comparisons, 'table row')}"
         page = sweep_page(self.config, finished, table, figure_paths)
         write_whole(self.folder / "table.md", page.encode())
         return table
