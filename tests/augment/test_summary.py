@@ -331,14 +331,14 @@ def test_the_summary_of_a_silver_file(tmp_path):
 
 def test_a_control_has_a_row(recipe):
     scores = {"gold": {1: (0.6, 0.5)}, "control": {1: (0.65, 0.5)}, "kde": {1: (0.7, 0.5)}}
-    table = cells(recipe_table(*recipe(scores), SUMMARIES))
+    table = cells(table_of(*recipe(scores), SUMMARIES))
     assert list(table)[2:] == ["untuned", "gold", "gold, control", "gold + kde"]
     assert table["gold, control"][5] == "5.00"
 
 
 def test_a_control_is_no_silver_that_does_not_help(recipe):
     scores = {"gold": {1: (0.6, 0.5)}, "control": {1: (0.55, 0.5)}}
-    last = recipe_table(*recipe(scores), SUMMARIES).splitlines()[-1]
+    last = table_of(*recipe(scores), SUMMARIES).splitlines()[-1]
     assert last.startswith("**gold** is best on dev (the first)")
 
 
