@@ -85,7 +85,7 @@ def test_an_unlabelled_target_is_translated(aligned):
             {},
             "en.tsv, line 4: the labels",
         ),
-        ({"en": ROWS["en"][:2]}, {}, "en.tsv: 3 and 2 rows; files read together must be transl"),
+        ({"en": ROWS["en"][:2]}, {}, "en.tsv: 3 and 2 rows; from line 4 of"),
         ({}, {"language": "de"}, "de.tsv: no such file"),
         (
             {"en": [ROWS["en"][0], "a house\t\t0.4", ROWS["en"][2]]},

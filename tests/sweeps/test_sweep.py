@@ -291,11 +291,11 @@ def test_a_killed_sweep_is_resumed_and_is_equal_to_one_that_was_not(options, tmp
 
     Sweep(SweepConfig(**options)).run()
     assert (folder / "seed=1/result.json").stat().st_mtime_ns == first  # it was not trained again
-    Sweep(SweepConfig(**options | {"name": "whole"})).run()
-    whole = tmp_path / "sweeps/whole"
+    Sweep(SweepConfig(**options | {"name": "same"})).run()
+    whole = tmp_path / "sweeps/same"
     assert results(folder) == results(whole)
     tables = [summary_of((f / "table.md").read_text()) for f in (folder, whole)]
-    assert tables[0] == tables[1].replace("| whole |", "| mine  |")
+    assert tables[0] == tables[1].replace("| same ", "| mine ")
     for seed in ("seed=1", "seed=2"):
         weights = [(f / seed / "best/model.safetensors").read_bytes() for f in (folder, whole)]
         assert weights[0] == weights[1]

@@ -129,7 +129,7 @@ def test_demo_names_the_shipped_corpus_unless_the_data_folder_has_one(
     monkeypatch.setenv("SBERT_DATA", str(tmp_path))
     rows = read_dataset(DatasetConfig("demo", split="dev"))
     assert rows.texts == [[row[side] for row in corpus["dev"]] for side in (0, 1)]
-    assert rows.file == str(BUILT_IN / "dev.tsv.gz")
+    assert rows.files == [str(BUILT_IN / "dev.tsv.gz")]
     source = CollectionConfig("demo", split="dev", column="sentence1")
     assert read_collection(source).texts == rows.texts[0]
     (tmp_path / "demo").mkdir()
