@@ -79,11 +79,12 @@ class Recipe:
         read_translations(next(stage.config for stage in self.stages if stage.kind == "silver"))
 
     def run(self, redo: bool = False) -> None:
-        """Run the stages that are not done, and print the table.
+        """Print the plan, run the stages that are not done, and print the table.
 
         redo: also those whose result has other settings or data.
         """
         self.check(redo)
+        self.describe()
         self.folder.mkdir(parents=True, exist_ok=True)
         runner = self.make_runner(1, tqdm.write)
         with tqdm(total=len(self.stages), unit="stage", dynamic_ncols=True) as bar:

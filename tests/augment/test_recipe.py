@@ -406,6 +406,7 @@ def test_a_part_of_the_published_strategies(options, capsys):
     options["published"] = {"test": {"gold": 60.5, "bm25": 61.48}}  # bm25 is not in this recipe
     command(options)
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "to do  gold,seed=1"  # the plan comes before the first stage
     scores = [line for line in lines if line.startswith("| gold")][:3]  # then the intervals
     assert [line.split("|")[-4].strip() for line in scores] == ["60.50", "-", "-"]
 
