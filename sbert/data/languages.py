@@ -28,15 +28,20 @@ def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
         return first
     for table in tables[1:]:
         _check_alignment(first, table)
-    by_index = [{rows[0].index: rows for rows in table.lines} for table in tables]
-    shared = [index for index in by_index[0] if all(index in rows for rows in by_index)]
-    require(shared, f"dataset {config.path}: no row is used in every language")
-    lines = [_line_rows([rows[index] for rows in by_index], config.crossing) for index in shared]
-    skipped = sum((table.skipped for table in tables), Counter())
-    unpaired = sum(len(table.lines) - len(shared) for table in tables)
-    if unpaired:
-        skipped["skipped in another language"] = unpaired
-    files = [file for table in tables for file in table.files]
+    versions: dict[int, list[list[TableRow]]] = {}  # of each line, its rows in each language
+    files, skipped = [], Counter()
+    for table in tables:
+        files += table.files
+        skipped += table.skipped
+        for rows in table.lines:
+            versions.setdefault(rows[0].index, []).append(rows)
+    lines = []
+    for line in versions.values():
+        if len(line) == len(tables):
+            lines.append(_line_rows(line, config.crossing))
+        else:
+            skipped["skipped in another language"] += len(line)
+    require(lines, f"dataset {config.path}: no row is used in every language")
     return Table(files, first.task, lines, first.groups, skipped, first.prompt)
 
 
