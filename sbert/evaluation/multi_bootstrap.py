@@ -20,7 +20,7 @@ import numpy as np
 
 from sbert.evaluation.bootstrap import resample
 from sbert.evaluation.scores import DatasetScores
-from sbert.evaluation.significance import bootstrap_interval, bootstrap_p_value
+from sbert.evaluation.significance import Resampled
 
 RESAMPLES = 10_000
 
@@ -28,7 +28,7 @@ Repeat = tuple[object, object]  # the seed and the fold of a run; None without
 
 
 @dataclass
-class Estimate:
+class Estimate(Resampled):
     """The mean of a metric over the runs of a system, or the difference of two such means.
 
     replicates: its values (R,) on the resamples.
@@ -38,15 +38,6 @@ class Estimate:
     value: float
     replicates: np.ndarray
     digests: dict[object, str]
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return bootstrap_interval(self.replicates)
-
-    @property
-    def p(self) -> float:
-        """Of a difference: the p-value of none."""
-        return bootstrap_p_value(self.replicates)
 
     def difference(self, other: "Estimate") -> "Estimate | None":
         """None where the two were not evaluated on the same rows."""

@@ -16,8 +16,8 @@ from sbert.evaluation.prompts import unused_prompts_note
 from sbert.evaluation.report import Report
 from sbert.evaluation.significance import (
     ALPHA,
+    Resampled,
     bootstrap_interval,
-    bootstrap_p_value,
     spearman_ceiling,
 )
 
@@ -64,7 +64,7 @@ class Result:
 
 
 @dataclass
-class Difference:
+class Difference(Resampled):
     """The difference of two reports on the same rows, in their primary metrics.
 
     other: what the second is called. metric, column: the primary metric of the first, and what
@@ -83,14 +83,6 @@ class Difference:
     @property
     def value(self) -> float:
         return self.first - self.second
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return bootstrap_interval(self.replicates)
-
-    @property
-    def p(self) -> float:
-        return bootstrap_p_value(self.replicates)
 
     @property
     def significant(self) -> bool:

@@ -21,6 +21,21 @@ CONFIDENCE = 0.95
 ALPHA = 0.05  # a difference with a smaller p-value is called significant, outside the noise
 
 
+class Resampled:
+    """What has values on resamples: `replicates` (R,), NaN where undefined."""
+
+    replicates: np.ndarray
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return bootstrap_interval(self.replicates)
+
+    @property
+    def p(self) -> float:
+        """Of a difference: the p-value of none."""
+        return bootstrap_p_value(self.replicates)
+
+
 def bootstrap_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The percentile interval of a metric, from its values (R,) on resamples.
 
