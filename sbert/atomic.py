@@ -158,6 +158,11 @@ def encode_lines(rows: list[dict], path: str | Path, header: bool) -> bytes:
     return "".join(lines).encode()
 
 
+def write_records(path: Path, records: list[dict]) -> None:
+    """Write records as the lines of a .jsonl file, whole or not at all."""
+    write_whole(path, encode_lines(records, path, header=False))
+
+
 def file_name(value: object) -> str:
     """A value as a part of a folder's name, without characters that are special to a shell."""
     text = str(value).replace("*", "x").replace("|", "")

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from sbert.atomic import encode_lines, write_whole
+from sbert.atomic import write_records, write_whole
 from sbert.augment.plan import RecipePlan, check_gold
 from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.sentences import read_translations
@@ -144,7 +144,7 @@ class Recipe:
 
         intervals: also those of the test sets, in the table and in intervals.jsonl.
         """
-        self._write_lines("results.jsonl", self.records())
+        write_records(self.folder / "results.jsonl", self.records())
         results = size_results(self.config, self.stages, self.summaries)
         comparisons = [of_size.comparisons() for of_size in results] if intervals else []
         if intervals:
@@ -152,14 +152,10 @@ class Recipe:
             for of_size, compared in zip(results, comparisons, strict=True):
                 size = {"gold": of_size.first.result["train_rows"]}
                 records += [size | one.record() for one in compared]
-            self._write_lines("intervals.jsonl", records)
+            write_records(self.folder / "intervals.jsonl", records)
         table = recipe_table(self.config, results, comparisons)
         write_whole(self.folder / "table.md", f"{self.config.name}\n\n{table}\n".encode())
         return table
-
-    def _write_lines(self, name: str, records: list[dict]) -> None:
-        path = self.folder / name
-        write_whole(path, encode_lines(records, path, header=False))
 
 
 def check_published(config: RecipeConfig) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from tqdm.auto import tqdm
 
-from sbert.atomic import encode_lines, write_whole
+from sbert.atomic import write_records, write_whole
 from sbert.cli import first_difference
 from sbert.errors import require
 from sbert.evaluation import figures
@@ -178,14 +178,10 @@ class Sweep:
         """Write the results of the finished runs, and return the table: results.jsonl, table.md,
         and intervals.jsonl where there are comparisons."""
         finished, table = self.finished(), self.table()
-        self._write_lines("results.jsonl", [run.record() for run in finished])
+        write_records(self.folder / "results.jsonl", [run.record() for run in finished])
         if comparisons:
-            self._write_lines("intervals.jsonl", [one.record() for one in comparisons])
+            write_records(self.folder / "intervals.jsonl", [one.record() for one in comparisons])
             table += f"\n\n{comparison_table(comparisons, 'table row')}"
         page = sweep_page(self.config, finished, table, figure_paths)
         write_whole(self.folder / "table.md", page.encode())
         return table
-
-    def _write_lines(self, name: str, records: list[dict]) -> None:
-        path = self.folder / name
-        write_whole(path, encode_lines(records, path, header=False))
