@@ -41,7 +41,7 @@ from sbert.losses.cross_encoder import BinaryCrossEntropyLoss
 from sbert.markdown import markdown_table
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
-from sbert.training.objective import Objective, TrainingSet
+from sbert.training.objectives.objective import Objective, TrainingSet
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PEER = "sentence-transformers"

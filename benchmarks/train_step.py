@@ -40,7 +40,7 @@ from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.markdown import markdown_table
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
-from sbert.training.objective import Objective, TrainingSet
+from sbert.training.objectives.objective import Objective, TrainingSet
 
 SEED = 1
 

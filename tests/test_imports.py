@@ -56,3 +56,13 @@ def test_imports_are_allowed(path):
 @pytest.mark.parametrize("code", ["import sbert.models.x", "def f():\n from sbert import models"])
 def test_a_forbidden_import_is_found(code):
     assert forbidden("losses", ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "path", (PACKAGE / "training/objectives").glob("*.py"), ids=lambda p: p.name
+)
+def test_objectives_know_only_the_options_of_training(path):
+    names = set(imported_modules(ast.parse(path.read_text("utf-8"))))
+    of_training = [name for name in names if name.startswith("sbert.training.")]
+    allowed = ("sbert.training.objectives.", "sbert.training.config")
+    assert [name for name in of_training if not name.startswith(allowed)] == []

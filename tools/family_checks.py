@@ -26,7 +26,7 @@ from sbert.losses.base import Loss
 from sbert.models.encoder import Encoder
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
-from sbert.training.objective import Objective, TrainingSet
+from sbert.training.objectives.objective import Objective, TrainingSet
 
 WORDS = " ".join(SENTENCES[::37]).split()
 TEXTS = [

@@ -111,8 +111,8 @@ class JointLoss(Loss):
     """Base class of the losses that compare the rows of a batch with each other.
 
     `compute(columns, labels, texts)` is given all rows of the batch at once, however many
-    processes and parts computed their embeddings (see `sbert.training.grad_cache`). `texts` (B, C)
-    are ids: equal for equal texts, -1 for a missing text; None if all texts differ.
+    processes and parts computed their embeddings (see `sbert.training.objectives.grad_cache`).
+    `texts` (B, C) are ids: equal for equal texts, -1 for a missing text; None if all texts differ.
     """
 
     joint = True

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sbert import distributed
 from sbert.atomic import sync
 from sbert.errors import InputError, require
-from sbert.training.trained import fingerprint_frozen, trained_state
+from sbert.training.objectives.trained import fingerprint_frozen, trained_state
 
 STATE = "state.safetensors"
 

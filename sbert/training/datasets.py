@@ -16,7 +16,7 @@ from sbert.losses.cross_encoder import PairLoss
 from sbert.losses.saved import TrainedLoss
 from sbert.models.loading import teacher_fingerprint
 from sbert.training.config import TrainConfig
-from sbert.training.distillation import check_distillation
+from sbert.training.objectives.distillation import check_distillation
 
 # the tasks whose labels a loss with this target can read
 TASKS_BY_TARGET = {

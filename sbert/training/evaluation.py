@@ -30,7 +30,7 @@ from sbert.markdown import markdown_table
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.training.datasets import RunData
-from sbert.training.objective import Objective
+from sbert.training.objectives.objective import Objective
 from sbert.training.tracking import Tracker, read_metrics
 
 

@@ -19,8 +19,8 @@ from sbert.errors import InputError
 from sbert.evaluation.report import Report, mean_primary
 from sbert.training.checkpoint import STATE, Progress, load_training, save_training
 from sbert.training.config import LoopConfig, OptimConfig
-from sbert.training.grad_cache import GradientCache, sync_gradients
-from sbert.training.objective import Objective, TrainingSet, prepare_for_device
+from sbert.training.objectives.grad_cache import GradientCache, sync_gradients
+from sbert.training.objectives.objective import Objective, TrainingSet, prepare_for_device
 from sbert.training.optimizer import clip_gradients, lr_factor, make_optimizer
 from sbert.training.sampler import Sampler
 from sbert.training.tracking import LogWindow, Tracker

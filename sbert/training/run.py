@@ -20,15 +20,15 @@ from sbert.losses.saved import save_loss
 from sbert.training.checkpoint import Progress
 from sbert.training.config import TrainConfig, changed_options
 from sbert.training.datasets import read_run_data
-from sbert.training.distillation import Teacher
 from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_results
 from sbert.training.loop import Training
 from sbert.training.model_card import RunCard
-from sbert.training.objective import Objective, TrainingSet, make_objective
+from sbert.training.objectives.distillation import Teacher
+from sbert.training.objectives.objective import Objective, TrainingSet, make_objective
+from sbert.training.objectives.trained import enable_gradient_checkpointing
 from sbert.training.overview import describe_datasets, describe_training, used_precision
 from sbert.training.seed_selection import SeedScores, choose_seed
 from sbert.training.tracking import open_run
-from sbert.training.trained import enable_gradient_checkpointing
 
 
 class Run:

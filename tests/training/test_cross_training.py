@@ -19,7 +19,7 @@ from transformers import AutoModelForSequenceClassification
 from sbert import CrossEncoder
 from sbert.data.rows import Rows
 from sbert.losses.cross_encoder import BinaryCrossEntropyLoss, LocalizedContrastiveLoss
-from sbert.training.objective import Objective, TrainingSet
+from sbert.training.objectives.objective import Objective, TrainingSet
 
 BCE = "BinaryCrossEntropyLoss"
 

@@ -30,7 +30,7 @@ from sbert.losses.softmax import SoftmaxLoss
 from sbert.training.config import ModelConfig
 from sbert.training.datasets import TrainingPart, check_together, check_weights, training_parts
 from sbert.training.loop import Training
-from sbert.training.objective import Objective, TrainingSet, make_objective
+from sbert.training.objectives.objective import Objective, TrainingSet, make_objective
 from sbert.training.sampler import Sampler
 
 WORDS = ["cat", "dog", "small cat", "man", "red house", "park"]

@@ -21,7 +21,7 @@ from sbert import BiEncoder
 from sbert.pooling import Dense, Normalize
 from sbert.training import distillation
 from sbert.training.config import DistillationConfig, LoopConfig
-from sbert.training.distillation import Targets, Teacher
+from sbert.training.objectives.distillation import Targets, Teacher
 
 OPTIM = {"lr": 1e-3, "batch_size": 7, "epochs": 2, "eps": 1e-3, "warmup": 0.0}
 

@@ -10,7 +10,7 @@ from sbert.data.rows import Rows
 from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
-from sbert.training.objective import Objective, TrainingSet
+from sbert.training.objectives.objective import Objective, TrainingSet
 
 
 def rows(task="sts", columns=2, n=6, labels=None, **options):

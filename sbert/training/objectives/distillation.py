@@ -30,7 +30,7 @@ from sbert.models.loading import load_embedder
 from sbert.pooling import Normalize
 from sbert.texts import digest, unique
 from sbert.training.config import DistillationConfig, TrainConfig
-from sbert.training.projection import kept_share, principal_directions, rotation
+from sbert.training.objectives.projection import kept_share, principal_directions, rotation
 from sbert.vector_files import write_vectors
 
 UNIT_TEXTS = 2048  # embedded between two states that an interrupted run resumes from

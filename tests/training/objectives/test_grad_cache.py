@@ -22,8 +22,8 @@ from sbert.losses.base import JointLoss, Loss
 from sbert.losses.matryoshka import MatryoshkaLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import CoSENTLoss
-from sbert.training.grad_cache import GradientCache
-from sbert.training.objective import Objective, TrainingSet
+from sbert.training.objectives.grad_cache import GradientCache
+from sbert.training.objectives.objective import Objective, TrainingSet
 
 WORDS = ["cat", "dog", "small cat", "old man", "green bird", "boat"]
 

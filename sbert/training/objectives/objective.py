@@ -22,8 +22,8 @@ from sbert.models.dropout import replace_dropout
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import TokenTable, tokenize_columns
 from sbert.training.config import ModelConfig
-from sbert.training.distillation import Targets
-from sbert.training.trained import choose_trained
+from sbert.training.objectives.distillation import Targets
+from sbert.training.objectives.trained import choose_trained
 
 
 class Objective(nn.Module):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sbert.training.projection import kept_share, principal_directions, rotation
+from sbert.training.objectives.projection import kept_share, principal_directions, rotation
 
 
 @pytest.fixture

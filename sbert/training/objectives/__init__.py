@@ -1,0 +1,1 @@
+"""What is trained: objectives and their targets, and how their gradients are computed."""
