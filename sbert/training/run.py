@@ -17,8 +17,9 @@ from sbert.evaluation.prompts import column_prompts
 from sbert.evaluation.report import Report, mean_primary
 from sbert.evaluation.scores import save_scores
 from sbert.losses.saved import save_loss
+from sbert.training.changed_options import changed_options
 from sbert.training.checkpoint import Progress
-from sbert.training.config import TrainConfig, changed_options
+from sbert.training.config import TrainConfig
 from sbert.training.datasets import read_run_data
 from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_results
 from sbert.training.loop import Training
