@@ -5,7 +5,9 @@ from typing import Literal
 
 from sbert.data.readers import READERS
 
-TaskName = Literal["sts", "binary", "nli", "pair", "triplet", "rerank", "retrieval"]
+TaskName = Literal[
+    "sts", "binary", "nli", "class", "text", "pair", "triplet", "rerank", "retrieval"
+]
 
 TextColumn = str | list[str]  # a column, or several that are joined into one text
 
@@ -18,17 +20,18 @@ class DatasetConfig:
     outside 0 to 1, range.
 
     Args:
-        path: a file (.tsv, .csv, .jsonl or .json, plain or .gz, or .parquet); a name such as stsb,
-            which stands for <data folder>/stsb/<split>.tsv.gz; hf:<name>[:<config>] for a dataset
-            of the Hugging Face hub; or, for retrieval, a folder with corpus, queries and qrels, or
-            its name in the data folder. SBERT_DATA sets the data folder (default: data/); demo is
-            built in.
+        path: a file (.tsv, .csv, .jsonl or .json, .txt with one text per line, plain or .gz, or
+            .parquet); a name such as stsb, which stands for <data folder>/stsb/<split>.tsv.gz;
+            hf:<name>[:<config>] for a dataset of the Hugging Face hub; or, for retrieval, a folder
+            with corpus, queries and qrels, or its name in the data folder. SBERT_DATA sets the data
+            folder (default: data/); demo is built in.
         split: train, dev, test, ...; required for names and hub datasets.
         task: what a row is. sts: two texts and a score. binary: two texts and 0 or 1. nli: two
-            texts and a class. pair: an anchor (or query) and its positive. triplet: an anchor, a
-            positive and one or more negatives. rerank: a query, one candidate document and its
-            relevance. retrieval: a folder of queries and a corpus, for evaluation only. By default
-            recognised from the header or the folder.
+            texts and a class. class: one text and a class. text: one text. pair: an anchor (or
+            query) and its positive. triplet: an anchor, a positive and one or more negatives.
+            rerank: a query, one candidate document and its relevance. retrieval: a folder of
+            queries and a corpus, for evaluation only. By default recognised from the header or the
+            folder.
         texts: the text columns, in the order in which the loss reads them; needs task. A list of
             columns, as in [query, [title, body]], is joined into one text by spaces, without its
             empty parts. In triplets, negatives after the first may be empty, and a JSONL column may
@@ -40,8 +43,9 @@ class DatasetConfig:
             and of each negative, of which the margins are computed.
         range: the lowest and highest possible score, for example [0, 5]; scores are scaled from it
             to [0, 1]. Known for stsb, stsb_multi_mt, sts12 to sts16 and afs; otherwise [0, 1].
-        classes: the class labels in the file, in the order of their numbers 0 to K-1 (default:
-            contradiction, entailment, neutral).
+        classes: the class labels in the file, in the order of their numbers 0 to K-1. Default: for
+            nli contradiction, entailment, neutral; for class the labels of the training data,
+            sorted.
         source: the column that says which part of the dataset a row comes from; STS metrics then
             include means over the parts (default: the column source, if there is one).
         where: use only rows whose columns have these values, for example {SemEval_set: TEST}.

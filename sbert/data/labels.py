@@ -5,7 +5,7 @@ label stops the reading with one line that names the file, the line, the value a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from sbert.data.config import DatasetConfig, TaskName
 from sbert.errors import InputError, require
 
-Label = float | int | list[float]
+Label = float | str | list[float]  # a class by its name
 
 # the column of a silver file with the fingerprint of the cross-encoder that labelled the row
 TEACHER_COLUMN = "teacher"
@@ -54,18 +54,39 @@ def _score_reader(config: DatasetConfig, binary: bool = False) -> LabelReader:
     return read_score
 
 
-def _class_reader(config: DatasetConfig) -> LabelReader:
-    classes = config.classes or NLI_CLASSES
-    numbers = {name: number for number, name in enumerate(classes)}
+def _class_reader(config: DatasetConfig, default: Sequence[str] | None = None) -> LabelReader:
+    """Names of classes, text or whole numbers: of those that are declared, or of any."""
+    classes = config.classes or default
+    known = set(classes or [])
+    require(
+        not classes or len(known) == len(classes),
+        f"dataset {config.path}: classes is {classes}; name each class once",
+    )
 
-    def read_class(value: object, location: str, texts: list[str | None]) -> int:
-        if str(value) not in numbers:
-            raise InputError(
-                f"{location}: unknown label '{value}'; the classes are {', '.join(classes)}"
-            )
-        return numbers[str(value)]
+    def read_class(value: object, location: str, texts: list[str | None]) -> str:
+        name = str(value)
+        if known and name not in known:
+            raise unknown_class(name, classes, location)
+        require(
+            isinstance(value, str | int) and name.strip(),
+            f"{location}: the label {value!r} is no class; give a name or a whole number",
+        )
+        return name
 
     return read_class
+
+
+def unknown_class(name: str, classes: Sequence[str], location: str) -> InputError:
+    return InputError(f"{location}: unknown label '{name}'; the classes are {', '.join(classes)}")
+
+
+def sorted_classes(labels: Iterable[str]) -> list[str]:
+    """The distinct labels in the order of their numbers 0 to K-1: whole numbers by size, names by
+    the alphabet."""
+    distinct = set(labels)
+    if all(label.isdecimal() for label in distinct):
+        return sorted(distinct, key=lambda label: (int(label), label))
+    return sorted(distinct)
 
 
 def read_relevance(value: object, location: str, texts: Sequence[str] = ()) -> float:
@@ -140,15 +161,25 @@ class TaskLabels(NamedTuple):
 TASK_LABELS: dict[TaskName, TaskLabels] = {
     "sts": TaskLabels("score", np.float32, _score_reader),
     "binary": TaskLabels("score", np.float32, partial(_score_reader, binary=True)),
-    "nli": TaskLabels("label", np.int64, _class_reader),
+    "nli": TaskLabels("label", np.int64, partial(_class_reader, default=NLI_CLASSES)),
+    "class": TaskLabels("label", np.int64, _class_reader),
+    "text": TaskLabels(None, np.float32, None),
     "rerank": TaskLabels("score", np.float64, lambda config: read_relevance),
     "pair": TaskLabels(None, np.float32, None),
     "triplet": TaskLabels(None, np.float32, lambda config: _MarginReader()),
 }
 
 
-def stack_labels(labels: list[Label], task: TaskName) -> np.ndarray:
-    """Labels of N rows as an array (N,), or margins as (N, C - 2), NaN where a row has fewer."""
+def stack_labels(
+    labels: list[Label], task: TaskName, classes: Sequence[str] | None = None
+) -> np.ndarray:
+    """Labels of N rows as an array (N,), or margins as (N, C - 2), NaN where a row has fewer.
+
+    classes: the names of the classes 0 to K-1, if the labels are such.
+    """
+    if classes:
+        numbers = {name: number for number, name in enumerate(classes)}
+        labels = [numbers[name] for name in labels]
     if task == "triplet":
         labels = list(zip(*zip_longest(*labels, fillvalue=math.nan), strict=True))
     return np.array(labels, TASK_LABELS[task].dtype)

@@ -191,6 +191,7 @@ class Contamination:
 def check_contamination(rows: Rows | Retrieval, seen: SeenTexts) -> Contamination:
     """Look up every pair and sentence of a test set in the texts seen in training."""
     found = list(normalised_pairs(rows))
+    single = enumerate(rows.texts[0] if len(rows.texts) == 1 else [])  # texts without a pair
     units = len(unique(rows.texts[0])[0]) if rows.task == "rerank" else len(rows)
     pair_seen = np.zeros(units, bool)
     sentence_seen = np.zeros(units, bool)
@@ -199,6 +200,10 @@ def check_contamination(rows: Rows | Retrieval, seen: SeenTexts) -> Contaminatio
         sentence_seen[unit] |= not seen.sentences.isdisjoint(pair)
     pairs = {pair for _, pair in found}
     sentences = {text for pair in pairs for text in pair}
+    for unit, text in single:
+        sentence = normalise(text)
+        sentence_seen[unit] = sentence in seen.sentences
+        sentences.add(sentence)
     return Contamination(
         name=rows.name,
         pair=pair_seen,

@@ -161,19 +161,15 @@ def dataset_file(config: DatasetConfig) -> Path | None:
     return split_file(config.path, config.split)
 
 
-def open_lines(config: DatasetConfig, labels: bool = True) -> tuple[str, Iterator[Line]]:
-    """The file or hub dataset, for messages, and its lines.
-
-    labels: whether rows need labels, which the format txt, one text per line, cannot have.
-    """
+def open_lines(config: DatasetConfig) -> tuple[str, Iterator[Line]]:
+    """The file or hub dataset, for messages, and its lines."""
     path = dataset_file(config)
     if path is None:
         return f"{config.path}, split {config.split}", _hub_lines(config)
     reader = config.format or file_format(path)
-    known = [name for name in READERS if name != "txt" or not labels]
     require(
-        reader in known,
-        f"{path}: unknown file extension; set format to one of {', '.join(known)}",
+        reader in READERS,
+        f"{path}: unknown file extension; set format to one of {', '.join(READERS)}",
     )
     return str(path), READERS[reader](path)
 

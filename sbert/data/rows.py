@@ -12,7 +12,7 @@ from itertools import zip_longest
 import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
-from sbert.data.labels import NLI_CLASSES, stack_labels
+from sbert.data.labels import NLI_CLASSES, sorted_classes, stack_labels, unknown_class
 from sbert.data.languages import align_languages
 from sbert.data.origin import corpus_folder, dataset_name, language_configs
 from sbert.data.retrieval import Retrieval, read_retrieval
@@ -28,10 +28,12 @@ class Rows:
 
     Attributes:
         texts: C lists of N strings; None for a negative that a row lacks.
-        labels: (N,) float32 in [0, 1] (sts, binary), (N,) int64 classes (nli), (N,) float64 from 0
-            upwards (rerank), or (N, C - 2) float32 margins of triplets, NaN for a negative that a
-            row lacks; (N, H) float32 embeddings by a teacher (pair, where one is evaluated
-            with it); None without labels.
+        labels: (N,) float32 in [0, 1] (sts, binary), (N,) int64 numbers of `classes` (nli, class),
+            (N,) float64 from 0 upwards (rerank), or (N, C - 2) float32 margins of triplets, NaN for
+            a negative that a row lacks; (N, H) float32 embeddings by a teacher (pair, where one is
+            evaluated with it); None without labels.
+        classes: the names of the classes 0 to K-1. Where task class declares none, they are those
+            of the file, and `with_classes` makes them those of the training data.
         sources: N names of the parts of the dataset that the rows come from.
         skipped: how many rows were left out on purpose, by reason.
         files: the file, or the hub dataset, that the rows were read from; one for each language.
@@ -120,7 +122,10 @@ def _to_columns(
     config: DatasetConfig, table: Table, rows: list[TableRow], teacher: str | None
 ) -> Rows:
     sources = [row.source for row in rows]
-    has_labels = rows[0].label is not None
+    labels = None
+    classes = _class_names(config, table)
+    if rows[0].label is not None:
+        labels = stack_labels([row.label for row in rows], table.task, classes)
     # N rows of up to C texts -> C columns of N texts
     texts = [list(column) for column in zip_longest(*[row.texts for row in rows])]
     name = dataset_name(config)
@@ -133,9 +138,9 @@ def _to_columns(
         name=name,
         task=table.task,
         texts=texts,
-        labels=stack_labels([row.label for row in rows], table.task) if has_labels else None,
+        labels=labels,
         sources=sources if any(sources) else None,
-        classes=config.classes or NLI_CLASSES if table.task == "nli" else None,
+        classes=classes,
         weight=config.weight,
         skipped=table.skipped,
         files=table.files,
@@ -146,6 +151,33 @@ def _to_columns(
         prompts=prompt_names(prompts, table.task, len(texts), name),
         notes=notes,
     )
+
+
+def _class_names(config: DatasetConfig, table: Table) -> list[str] | None:
+    """The names of the classes 0 to K-1; None where the labels are no classes, or are not read.
+
+    Those of task class are of the whole file, so that `limit` does not change their number.
+    """
+    if table.task == "nli":
+        return config.classes or NLI_CLASSES
+    labels = [row.label for line in table.lines for row in line]
+    if table.task == "class" and labels[0] is not None:
+        return config.classes or sorted_classes(labels)
+    return None
+
+
+def with_classes(rows: Rows, classes: list[str]) -> Rows:
+    """Rows of task class with the labels as numbers of these classes.
+
+    Raises:
+        InputError: the first row with another label.
+    """
+    numbers = {name: number for number, name in enumerate(classes)}
+    names = [rows.classes[label] for label in rows.labels]
+    for name, line in zip(names, rows.lines, strict=True):
+        if name not in numbers:
+            raise unknown_class(name, classes, f"{rows.files[0]}, line {line}")
+    return replace(rows, labels=stack_labels(names, rows.task, classes), classes=classes)
 
 
 def both_orders(rows: Rows) -> Rows:

@@ -42,7 +42,12 @@ _HEADERS = [
     Schema("pair", ["source_sentence", "target_sentence"], None),
     Schema("pair", ["query", "pos"], None),
     Schema("pair", ["query", "positive_passages"], None),
+    Schema("class", ["text"], "label"),
+    Schema("text", ["text"], None),
 ]
+
+# the number of text columns of the tasks that have not 2
+_TEXT_COLUMNS: dict[TaskName, int] = {"class": 1, "text": 1, "triplet": 3}
 
 _TASKS: dict[str, TaskName] = {"mrpc": "binary", "quora_pairs": "binary"}
 
@@ -59,7 +64,8 @@ def find_schema(config: DatasetConfig, columns: list[str], location: str) -> Sch
     if config.texts:
         require(
             task,
-            f"{location}: texts is set, so set task too: sts, binary, nli, pair, triplet or rerank",
+            f"{location}: texts is set, so set task too: sts, binary, nli, class, text, pair, "
+            "triplet or rerank",
         )
         schema = Schema(task, config.texts, config.label or TASK_LABELS[task].column)
     else:
@@ -78,12 +84,12 @@ def find_text_schema(config: DatasetConfig, columns: list[str], location: str) -
     """As `find_schema`, where only texts are read: labels may be missing, one column is enough."""
     if config.texts:
         label = config.label or "label"
-        return Schema(config.task or "pair", config.texts, label if label in columns else None)
+        task = config.task or ("pair" if len(config.texts) > 1 else "text")
+        return Schema(task, config.texts, label if label in columns else None)
     schema = _known_header(config, columns, config.task)
     if schema:
         return schema
-    single_texts = Schema("pair", ["text"], None)  # no pairs
-    for header in [*_HEADERS, single_texts]:
+    for header in _HEADERS:
         if set(header.texts) <= set(columns):
             return Schema(header.task, header.texts, None)
     raise InputError(
@@ -107,14 +113,15 @@ def _known_header(
 
 def _check_schema(schema: Schema, location: str) -> None:
     require(
-        not (schema.task == "pair" and schema.label),
-        f"{location}: task pair has no label; remove label or set another task",
+        not (schema.task in ("pair", "text") and schema.label),
+        f"{location}: task {schema.task} has no label; remove label or set another task",
     )
     count = len(schema.texts)
-    required = 3 if schema.task == "triplet" else 2
+    required = _TEXT_COLUMNS.get(schema.task, 2)
+    unit = "text column" if required == 1 else "text columns"
     require(
         count == required or (count > required and schema.task == "triplet"),
-        f"{location}: task {schema.task} reads {required} text columns; "
+        f"{location}: task {schema.task} reads {required} {unit}; "
         f"texts names {', '.join('+'.join(column_names(column)) for column in schema.texts)}",
     )
 

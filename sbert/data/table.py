@@ -67,7 +67,7 @@ def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None =
     Raises:
         InputError: names the file and the line that cannot be used.
     """
-    file, lines = open_lines(config, labels)
+    file, lines = open_lines(config)
     lines, prompt = adapt_lines(lines, config, file)
     first = next(lines, None)
     require(first, f"{file}: no rows to use (the file has none)")

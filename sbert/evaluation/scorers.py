@@ -226,6 +226,10 @@ def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
         "reranker of a bi-encoder",
     )
     require(
+        rows.task not in ("text", "class"),
+        f"{rows.name}: task {rows.task}: there is no evaluation of single texts",
+    )
+    require(
         rows.task != "pair" or scorer.embed,
         f"{rows.name}: task pair searches all second texts for that of each first text, which a "
         "cross-encoder cannot; evaluate a bi-encoder",

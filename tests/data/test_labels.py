@@ -34,6 +34,37 @@ def test_classes_of_numbers_in_json(put):
 limits = st.integers(-10, 10)
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "a", "b"], ["a", "b"]),
+        ([10, 9, 10], ["9", "10"]),
+        (["10", "9", "a"], ["10", "9", "a"]),
+        ([3, "3", 2], ["2", "3"]),
+    ],
+)
+def test_classes_are_the_sorted_labels(put, labels, classes):
+    path = as_json(put, *({"text": "t", "label": label} for label in labels))
+    rows = read_dataset(DatasetConfig(path))
+    assert rows.classes == classes
+    assert [classes[number] for number in rows.labels] == list(map(str, labels))
+
+
+@pytest.mark.parametrize("label", [None, 0.5, "", " ", ["a"]])
+def test_a_label_that_is_no_class(put, label):
+    path = as_json(put, {"text": "t", "label": "a"}, {"text": "t", "label": label})
+    assert refusal(path) == (
+        f"{path}, line 2: the label {label!r} is no class; give a name or a whole number"
+    )
+
+
+def test_a_class_that_is_declared_twice(put):
+    path = put([["text", "label"], ["t", "a"]])
+    assert refusal(path, classes=["a", "b", "a"]) == (
+        f"dataset {path}: classes is ['a', 'b', 'a']; name each class once"
+    )
+
+
 @given(limits, limits, st.floats(0, 1))
 def test_scores_are_scaled_by_the_range(tmp_path_factory, low, high, share):
     if low >= high:

@@ -188,6 +188,15 @@ def test_counts_by_hand(tmp_path):
     assert (found.pairs, found.pairs_seen, found.sentences, found.sentences_seen) == (5, 2, 6, 3)
 
 
+def test_of_single_texts_sentences_are_seen_and_no_pairs(tmp_path):
+    seen = read_seen_texts([write(tmp_path / "train.tsv", "text\tlabel", "The cat\tx", "a dog\ty")])
+    assert (seen.pairs, seen.sentences) == (set(), {"the cat", "a dog"})
+    rows = Rows("test", "class", [["the  cat", "a man", "a man"]], None)
+    found = check_contamination(rows, seen)
+    assert (found.sentence.tolist(), found.pair.any()) == ([True, False, False], False)
+    assert (found.pairs, found.sentences, found.sentences_seen) == (0, 2, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "lines"),
     [

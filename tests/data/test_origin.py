@@ -57,7 +57,7 @@ def test_missing_split_lists_those_there(put, split, said):
 
 
 def test_a_file_without_a_known_ending(put):
-    path = put(PAIRS, "rows.txt")
+    path = put(PAIRS, "rows.data")
     assert refusal(path).startswith(
         f"{path}: unknown file extension; set format to one of tsv, csv, jsonl"
     )

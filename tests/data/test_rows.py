@@ -8,7 +8,7 @@ import pytest
 from data_inputs import PAIRS, RERANK, as_json, query, refusal
 
 from sbert.data.config import DatasetConfig
-from sbert.data.rows import Rows, both_orders, read_dataset
+from sbert.data.rows import Rows, both_orders, read_dataset, with_classes
 from sbert.errors import InputError
 
 
@@ -308,7 +308,7 @@ def test_both_orders_of_binary_pairs_without_sources():
     assert both.sources is None
 
 
-@pytest.mark.parametrize("task", ["nli", "triplet", "rerank"])
+@pytest.mark.parametrize("task", ["nli", "class", "text", "triplet", "rerank"])
 def test_both_orders_are_for_pairs_without_one(task):
     rows = Rows(
         "mine",
@@ -320,3 +320,63 @@ def test_both_orders_are_for_pairs_without_one(task):
         both_orders(rows)
     said = f"mine: both_orders is for pairs without an order (sts, binary), not {task}"
     assert str(error.value) == said
+
+
+# single texts
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "texts.txt.gz"])
+def test_a_text_file_has_one_text_a_line(put, name):
+    rows = read_dataset(DatasetConfig(put("a cat\n\n two  dogs \r\n", name)))
+    assert (rows.task, rows.texts, rows.labels) == ("text", [["a cat", "two  dogs"]], None)
+    assert rows.lines.tolist() == [1, 3]
+    assert rows.describe() == "texts: 2 rows, text"
+    assert rows.take(np.array([1])).texts == [["two  dogs"]]
+
+
+@pytest.mark.parametrize("task", ["sts", "class"])
+def test_a_text_file_has_no_labels(put, task):
+    path = put("a cat\n", "texts.txt")
+    assert refusal(path, task=task).startswith(
+        f"{path}, line 1: no columns for task {task}; available: text"
+    )
+
+
+TOPICS = [["text", "label"], *([f"text {i}", "zyx"[i % 3]] for i in range(12))]
+
+
+def test_classes_are_those_of_the_whole_file(put):
+    rows = read_dataset(DatasetConfig(put(TOPICS), limit=1))
+    assert (len(rows), rows.classes) == (1, ["x", "y", "z"])
+    assert rows.labels.tolist() == [{"z": 2, "y": 1, "x": 0}["zyx"[(rows.lines[0] - 2) % 3]]]
+
+
+def test_folds_of_classes(put):
+    options = {"folds": 3, "group": "label", "path": put(TOPICS)}
+    folds = [read_dataset(DatasetConfig(fold=i, part="fold", **options)) for i in (1, 2, 3)]
+    assert [len(set(rows.labels)) for rows in folds] == [1, 1, 1]
+    assert all(rows.classes == ["x", "y", "z"] for rows in folds)
+
+
+def test_labels_become_numbers_of_the_classes_of_training(put):
+    rows = read_dataset(DatasetConfig(put([["text", "label"], ["a", "y"], ["b", "w"]])))
+    assert (rows.classes, rows.labels.tolist()) == (["w", "y"], [1, 0])
+    numbered = with_classes(rows, ["y", "x", "w"])
+    assert (numbered.classes, numbered.labels.tolist()) == (["y", "x", "w"], [0, 2])
+    assert numbered.labels.dtype == np.int64
+
+
+def test_a_class_without_training_is_named_with_its_line(put):
+    path = put([["text", "label"], ["a", "x"], ["b", "y"]])
+    with pytest.raises(InputError) as error:
+        with_classes(read_dataset(DatasetConfig(path)), ["w", "x"])
+    assert str(error.value) == f"{path}, line 3: unknown label 'y'; the classes are w, x"
+
+
+def test_classes_in_several_languages(put):
+    for language in ("de", "en"):
+        put([["text", "label"], [f"a {language}", "x"], [f"b {language}", "w"]], f"{language}.tsv")
+    path = put([], "any.tsv").replace("any", "{language}")
+    rows = read_dataset(DatasetConfig(path, languages=["de", "en"]))
+    assert rows.texts == [["a de", "a en", "b de", "b en"]]
+    assert (rows.labels.tolist(), rows.languages) == ([1, 1, 0, 0], ["de", "en", "de", "en"])

@@ -39,6 +39,29 @@ RECOGNISED = {
         [["p"], ["h"]],
         [1],
     ),
+    "text": ([["text"], ["a"], ["b c"]], {}, "text", [["a", "b c"]], None),
+    "class": ([["text", "label"], ["a", "x"], ["b", "w"]], {}, "class", [["a", "b"]], [1, 0]),
+    "class by another label": (
+        [["text", "label", "topic"], ["a", "?", "x"], ["b", "?", "w"]],
+        {"label": "topic"},
+        "class",
+        [["a", "b"]],
+        [1, 0],
+    ),
+    "declared class": (
+        [["sentence", "topic"], ["a", "x"], ["b", "y"]],
+        {"task": "class", "texts": ["sentence"], "label": "topic", "classes": ["y", "x"]},
+        "class",
+        [["a", "b"]],
+        [1, 0],
+    ),
+    "text although there are labels": (
+        [["text", "label"], ["a", "x"]],
+        {"task": "text"},
+        "text",
+        [["a"]],
+        None,
+    ),
     "triplet": (
         [["anchor", "positive", "negative"], ["a", "p", "n"]],
         {},
@@ -98,6 +121,9 @@ RECOGNISED = {
 }
 
 
+DEFAULT_CLASSES = {"nli": ["contradiction", "entailment", "neutral"], "class": ["w", "x"]}
+
+
 @pytest.mark.parametrize(
     ("lines", "options", "task", "texts", "labels"), RECOGNISED.values(), ids=RECOGNISED
 )
@@ -108,12 +134,8 @@ def test_columns(put, lines, options, task, texts, labels):
         assert rows.labels is None
     else:
         assert rows.labels.tolist() == labels
-        assert rows.labels.dtype == (np.int64 if task == "nli" else np.float32)
-    assert rows.classes == (
-        options.get("classes", ["contradiction", "entailment", "neutral"])
-        if task == "nli"
-        else None
-    )
+        assert rows.labels.dtype == (np.int64 if task in DEFAULT_CLASSES else np.float32)
+    assert rows.classes == options.get("classes", DEFAULT_CLASSES.get(task))
     assert not rows.skipped
 
 
@@ -322,6 +344,16 @@ BAD_COLUMNS = {
         PAIRS,
         {"task": "sts", "texts": PAIRS[0]},
         "task sts reads 2 text columns",
+    ),
+    "two texts with a class": (
+        PAIRS,
+        {"task": "class", "texts": ["sentence1", "sentence2"], "label": "score"},
+        "task class reads 1 text column; texts names sentence1, sentence2",
+    ),
+    "a single text with a label": (
+        [["text", "label"], ["a", "x"]],
+        {"task": "text", "label": "label"},
+        "task text has no label; remove label or set another task",
     ),
     "one text too few": (
         PAIRS,
