@@ -49,7 +49,7 @@ class EvaluateConfig:
         resamples: of the bootstrap, for intervals and comparisons; 10,000 is usual, 0 for none.
         seed: of the resamples.
         output: also write a report here; .md for a page with figures beside it, .json for the same
-            facts.
+            facts, with the scores of all rows beside it in .scores.safetensors.
     """
 
     model: str

@@ -29,12 +29,9 @@ def evaluate_sts(rows: Rows, scorer: Scorer, report: Report) -> None:
     for name, values in scores.items():
         report.metrics[f"spearman_{name}"] = metrics.spearman(values, rows.labels)
         report.metrics[f"pearson_{name}"] = metrics.pearson(values, rows.labels)
-    name = scorer.score_name
-    report.scores, report.gold = scores[name], rows.labels
-    report.bootstrap_metrics = {
-        f"spearman_{name}": Spearman(report.scores, report.gold),
-        f"pearson_{name}": Pearson(report.scores, report.gold),
-    }
+        report.bootstrap_metrics[f"spearman_{name}"] = Spearman(values, rows.labels)
+        report.bootstrap_metrics[f"pearson_{name}"] = Pearson(values, rows.labels)
+    report.scores, report.gold = scores[scorer.score_name], rows.labels
     if rows.sources and len(set(rows.sources)) > 1:
         report.metrics.update(_source_means(report.scores, rows.labels, rows.sources))
 

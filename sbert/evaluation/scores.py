@@ -2,6 +2,7 @@
 
 `scores.safetensors` in the folder of a run has, for each dataset, the columns of each metric that
 can be resampled, as <dataset>/<metric>/<column>. So intervals over several runs need no model.
+`scores_before.safetensors` has the same of the model before training.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from sbert.evaluation.bootstrap import METRICS, BootstrapMetric, language_parts
 from sbert.evaluation.report import Report
 
 SCORES_FILE = "scores.safetensors"
+BEFORE_FILE = "scores_before.safetensors"
 
 
 @dataclass
@@ -39,9 +41,12 @@ class DatasetScores:
 
 
 def save_scores(
-    folder: Path, datasets: Sequence[Rows | Retrieval], reports: Sequence[Report]
+    folder: Path,
+    datasets: Sequence[Rows | Retrieval],
+    reports: Sequence[Report],
+    file_name: str = SCORES_FILE,
 ) -> None:
-    """Write the scores of the rows of each dataset, from its report."""
+    """Write the scores of the rows of each dataset, from its report, to a file of a folder."""
     columns, facts = {}, {}
     for rows, report in zip(datasets, reports, strict=True):
         metrics = {}
@@ -56,16 +61,16 @@ def save_scores(
             distinct, languages = np.unique(report.languages, return_inverse=True)
             columns[f"{report.name}/languages"] = languages.astype(np.uint8)
             facts[report.name]["languages"] = distinct.tolist()
-    write_whole(folder / SCORES_FILE, save(columns, {"datasets": json.dumps(facts)}))
+    write_whole(folder / file_name, save(columns, {"datasets": json.dumps(facts)}))
 
 
-def read_scores(folder: Path) -> dict[str, DatasetScores]:
+def read_scores(folder: Path, file_name: str = SCORES_FILE) -> dict[str, DatasetScores]:
     """What `save_scores` wrote, by dataset; nothing of a run that has no such file.
 
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / SCORES_FILE
+    path = folder / file_name
     if not path.exists():
         return {}
     scores = {}

@@ -24,6 +24,7 @@ from sbert.evaluation.scorers import (
     check_supported,
     cross_encoder_scorer,
 )
+from sbert.evaluation.scores import BEFORE_FILE, save_scores
 from sbert.losses.saved import TrainedLoss, load_losses
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.markdown import markdown_table
@@ -102,7 +103,9 @@ class RunEvaluator:
             values |= {f"{report.name}/{name}": value for name, value in report.metrics.items()}
             for note in report.notes:
                 self.accelerator.print(f"note: {note}")
-        tracker.log_row("before", 0, values)
+        if reports and self.accelerator.is_main_process:
+            save_scores(folder, self.data.evaluated, reports, BEFORE_FILE)
+        tracker.log_row("before", 0, values)  # after them: a resumed run evaluates no more
         tracker.log_curves("dev", 0, reports[: len(self.data.dev)])
         tracker.log_curves("test", 0, reports[len(self.data.dev) :])
         return values

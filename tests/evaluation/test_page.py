@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from sbert import BiEncoder
 from sbert.evaluation import page
+from sbert.evaluation.scores import read_scores
 
 
 def test_the_report_has_all_facts(run, tiny_folder, sets, pairs_file):
@@ -34,6 +37,14 @@ def test_the_report_has_all_facts(run, tiny_folder, sets, pairs_file):
     }
     assert found["command"].startswith("python evaluate.py --config ")
     assert found["seconds"] > 0
+
+
+def test_the_scores_of_all_rows_are_beside_the_report(run, tiny_folder, sets, tmp_path):
+    found, _ = run(tiny_folder, sets[0])
+    saved = read_scores(tmp_path / "out", "report.scores.safetensors")
+    for result in found["results"]:
+        metric = saved[result["dataset"]].metrics[result["main"]]
+        assert metric.of_all() == pytest.approx(result["metrics"][result["main"]], abs=1e-12)
 
 
 def test_the_page_has_tables_notes_and_figures(

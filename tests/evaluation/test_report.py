@@ -46,7 +46,10 @@ RERANK = Rows(
 )
 # of each task: rows, and the metrics that can be resampled
 SAMPLED = {
-    "sts": (by_angle([1.0, 0.5, 0.25, 0.0], FOUR), {"spearman_cosine", "pearson_cosine"}),
+    "sts": (
+        by_angle([1.0, 0.5, 0.25, 0.0], FOUR),
+        {f"{name}_{score}" for name in ("spearman", "pearson") for score in SCORES},
+    ),
     "binary": (BINARY, {f"ap_{score}" for score in SCORES}),
     "triplet": (
         Rows("p", "triplet", [["1 0", "1 0"], ["0 1", "2 0"], ["1 1", "0 2"]], None),

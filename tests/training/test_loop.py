@@ -22,6 +22,7 @@ from support import (
 )
 
 from sbert import BiEncoder
+from sbert.evaluation.scores import BEFORE_FILE, read_scores
 from sbert.training.loop import Training
 
 
@@ -39,8 +40,11 @@ def test_training_learns_and_leaves_a_run_folder(
         "last",
         "best",
         "scores.safetensors",
+        "scores_before.safetensors",
         "result.json",
     }
+    before = read_scores(run, BEFORE_FILE)["pairs"].metrics["spearman_cosine"]
+    assert before.of_all() == pytest.approx(metrics(run, "before")[0]["pairs"])
     losses = [row["loss"] for row in metrics(run)]
     assert len(losses) == 80
     assert sum(losses[-8:]) < 0.5 * sum(losses[:8])
@@ -150,7 +154,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     )
     assert metrics(cut, "dev") == metrics(full, "dev")
     assert metrics(cut, "before") == metrics(full, "before")
-    for file in ("best/model.safetensors", "scores.safetensors"):
+    for file in ("best/model.safetensors", "scores.safetensors", "scores_before.safetensors"):
         assert (cut / file).read_bytes() == (full / file).read_bytes()
 
 
