@@ -13,7 +13,7 @@ from sbert.models.batches import pad_rows, without_prompts
 from sbert.models.encoder import Encoder
 from sbert.models.folders.bi_encoder import read_bi_encoder_folder, write_bi_encoder_folder
 from sbert.models.folders.json_files import prefix_errors
-from sbert.models.frozen import freeze_pooler
+from sbert.models.parts import freeze_pooler
 from sbert.models.prompts import Prompted, with_prompt
 from sbert.models.similarity import check_similarity, similarity
 from sbert.models.tokens import TextTokenizer, TokenTable

@@ -32,6 +32,9 @@ class ModelConfig:
             Needs peft.
         freeze: parts of the encoder that are not trained, by the start of their weights' names:
             [embeddings, encoder.layer.0].
+        reinitialize: parts of the encoder that are drawn anew from loop.seed before training, by
+            the start of their weights' names, such as [encoder.layer.5]; [all] for the whole
+            encoder. They are drawn as its family draws the weights of a new model.
     """
 
     path: str
@@ -43,6 +46,7 @@ class ModelConfig:
     new_head: bool = False
     lora: LoraConfig | None = None
     freeze: list[str] = field(default_factory=list)
+    reinitialize: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Which weights of a model are trained, and what a checkpoint holds of both kinds."""
+"""Which weights of a model are trained or drawn anew, and what a checkpoint holds of both kinds."""
 
 from torch import Tensor, nn
 
@@ -8,17 +8,21 @@ from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.models.fingerprint import fingerprint
 from sbert.models.folders.backbone import is_local, locate_folder
-from sbert.models.frozen import freeze_weights
+from sbert.models.parts import freeze_weights, reinitialize_weights
 from sbert.training.config import ModelConfig
 
 
 def choose_trained(model: Encoder, config: ModelConfig) -> None:
-    """Freeze what is not trained of a model: what `model.lora` and `model.freeze` say."""
+    """Draw anew what `model.reinitialize` names, and freeze what is not trained.
+
+    What is not trained, `model.lora` and `model.freeze` say.
+    """
     lora, transformer = config.lora, model.transformer
     require(
         lora is None or not config.freeze,
         "model.freeze: model.lora freezes the whole encoder; leave one of the two out",
     )
+    reinitialize_weights(transformer, config.reinitialize)
     freeze_weights(transformer, config.freeze)
     if lora is None:
         return
@@ -35,6 +39,10 @@ def _check_adapter_is_readable(model: Encoder, config: ModelConfig) -> None:
     require(config.layer == -1, f"{where} names a base with all its layers, not model.layer")
     adapters = any(locate_folder(config.path).rglob(ADAPTER_CONFIG))
     require(not adapters, f"{where}: {config.path} is an adapter itself; {instead}")
+    require(
+        not config.reinitialize,
+        f"{where} names a base with its own weights, not those of model.reinitialize; {instead}",
+    )
     several = isinstance(model, CrossEncoder) and model.dim > 1
     require(not several, f"{where} cannot hold the number and names of classes; {instead}")
 

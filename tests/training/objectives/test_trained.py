@@ -123,6 +123,16 @@ def test_frozen_parts_do_not_change(tmp_path, tiny_folder, pairs_file, train_com
     assert changed == trained
 
 
+def test_what_is_drawn_anew_depends_on_the_seed_alone(tiny_folder):
+    """Also where it is frozen: random features, which a resumed run has again."""
+    model = ModelConfig(str(tiny_folder), reinitialize=["embeddings"], freeze=["embeddings"])
+    first, again, other = (
+        make_objective(model, [CosineSimilarityLoss()], None, seed).model.fingerprint
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -136,6 +146,10 @@ def test_frozen_parts_do_not_change(tmp_path, tiny_folder, pairs_file, train_com
         ),
         ({"freeze": ["encoder.lay"]}, "model.freeze: no weights are called encoder.lay; known"),
         ({"freeze": ["embeddings", "encoder"]}, "model.freeze: nothing is left to train"),
+        (
+            {"lora": LoraConfig(save="adapter"), "reinitialize": ["all"]},
+            "names a base with its own weights, not those of model.reinitialize; use merged",
+        ),
     ],
 )
 def test_options_that_do_not_fit(tiny_folder, options, message):
