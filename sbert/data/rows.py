@@ -201,3 +201,31 @@ def both_orders(rows: Rows) -> Rows:
         groups=rows.groups and rows.groups * 2,
         languages=rows.languages and rows.languages * 2,
     )
+
+
+def distinct_rows(datasets: list[Rows]) -> list[Rows]:
+    """The datasets without the rows that have the texts of an earlier row, which are counted.
+
+    Labels are not compared: of several rows with the same texts the first one stays.
+
+    Raises:
+        InputError: a dataset of which no row is left.
+    """
+    seen: set[tuple[str | None, ...]] = set()
+    distinct = []
+    for rows in datasets:
+        keep = []
+        for i, texts in enumerate(zip(*rows.texts, strict=True)):
+            if texts not in seen:
+                keep.append(i)
+            seen.add(texts)
+        require(
+            keep,
+            f"{rows.name}: none of the {len(rows):,} rows is left: each has the texts of an "
+            "earlier row (data.distinct)",
+        )
+        kept = rows.take(np.array(keep))
+        if len(kept) < len(rows):
+            kept.skipped["the texts of an earlier row"] = len(rows) - len(kept)
+        distinct.append(kept)
+    return distinct

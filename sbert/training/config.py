@@ -62,6 +62,8 @@ class DataConfig:
         held_out: datasets whose texts are not to be trained on: a training row that has one of them
             is left out and counted. Case, punctuation and spaces make no difference, and labels are
             not read.
+        distinct: leave out training rows that have the texts of an earlier row, whatever their
+            labels, and count them.
         both_orders: train on every pair in both orders, for scores that do not depend on the order.
         mix: proportional: every row once an epoch, or as the weights say; round_robin: the datasets
             take turns, batch by batch, as many of each. A batch is of one dataset in round_robin
@@ -72,6 +74,7 @@ class DataConfig:
     dev: list[DatasetConfig] = field(default_factory=list)
     test: list[DatasetConfig] = field(default_factory=list)
     held_out: list[DatasetConfig] = field(default_factory=list)
+    distinct: bool = False
     both_orders: bool = False
     mix: Literal["proportional", "round_robin"] = "proportional"
 

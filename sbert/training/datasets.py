@@ -8,7 +8,7 @@ import numpy as np
 
 from sbert.data.leakage import check_held_out, check_names, leave_out, read_held_out
 from sbert.data.retrieval import Retrieval
-from sbert.data.rows import Rows, both_orders, read_dataset
+from sbert.data.rows import Rows, both_orders, distinct_rows, read_dataset
 from sbert.errors import InputError, require
 from sbert.evaluation.evaluators import undefined_metric
 from sbert.losses.base import Loss
@@ -83,6 +83,8 @@ def read_run_data(config: TrainConfig) -> RunData:
     if config.data.held_out:
         held_out = read_held_out(config.data.held_out)
         train = [leave_out(rows, held_out) for rows in train]
+    if config.data.distinct:
+        train = distinct_rows(train)
     data = RunData(training_parts(config.loss, train), dev, test)
     check_distillation(config.distillation, [part.loss for part in data.parts])
     for part in data.parts:

@@ -24,6 +24,7 @@ from sbert.training.datasets import read_run_data
 from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_results
 from sbert.training.loop import Training
 from sbert.training.model_card import RunCard
+from sbert.training.objectives.copies import check_copies
 from sbert.training.objectives.distillation import Teacher
 from sbert.training.objectives.objective import Objective, TrainingSet, make_objective
 from sbert.training.objectives.trained import enable_gradient_checkpointing
@@ -70,6 +71,8 @@ class Run:
         self.training_sets = [
             TrainingSet.from_datasets(part.train, self.objective.model) for part in self.data.parts
         ]
+        for which, rows in enumerate(self.training_sets):
+            check_copies(self.objective, which, rows)
         if self.accelerator.is_main_process:
             open_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()

@@ -8,7 +8,7 @@ import pytest
 from data_inputs import PAIRS, RERANK, as_json, query, refusal
 
 from sbert.data.config import DatasetConfig
-from sbert.data.rows import Rows, both_orders, read_dataset, with_classes
+from sbert.data.rows import Rows, both_orders, distinct_rows, read_dataset, with_classes
 from sbert.errors import InputError
 
 
@@ -380,3 +380,33 @@ def test_classes_in_several_languages(put):
     rows = read_dataset(DatasetConfig(path, languages=["de", "en"]))
     assert rows.texts == [["a de", "a en", "b de", "b en"]]
     assert (rows.labels.tolist(), rows.languages) == ([1, 1, 0, 0], ["de", "en", "de", "en"])
+
+
+# distinct rows
+
+
+def test_the_first_row_of_the_same_texts_stays():
+    first = Rows("first", "sts", [["a", "a", "b"], ["c", "c", "a"]], np.array([0, 1, 0.5]))
+    first.lines, first.skipped = np.array([2, 3, 4]), Counter(x=3)
+    second = Rows("second", "sts", [["b", "a", "b"], ["a", "b", "b"]], np.array([1, 1, 1]))
+    second.lines = np.array([2, 3, 4])
+    one, other = distinct_rows([first, second])
+    assert (one.texts, one.labels.tolist(), one.lines.tolist()) == (
+        [["a", "b"], ["c", "a"]],
+        [0, 0.5],
+        [2, 4],
+    )
+    assert (other.texts, other.lines.tolist()) == ([["a", "b"], ["b", "b"]], [3, 4])
+    assert one.skipped == {"x": 3, "the texts of an earlier row": 1}
+    assert other.skipped == {"the texts of an earlier row": 1}
+
+
+def test_the_rows_of_a_dataset_without_repeats_are_counted_as_before():
+    [kept] = distinct_rows([Rows("own", "pair", [["a"], ["a"]], None, lines=np.array([1]))])
+    assert (kept.texts, dict(kept.skipped)) == ([["a"], ["a"]], {})
+
+
+def test_a_dataset_of_repeats_alone_is_refused():
+    rows = Rows("own", "pair", [["a"], ["a"]], None, lines=np.array([1]))
+    with pytest.raises(InputError, match="^own: none of the 1 rows is left: .*data.distinct"):
+        distinct_rows([rows, rows])
