@@ -1,6 +1,7 @@
 """The inputs of the runs of a sweep: checked and counted before the first run starts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from sbert.data.leakage import check_held_out, check_names, read_held_out
@@ -18,14 +19,18 @@ class RowCounts(NamedTuple):
     evaluated: int
 
 
-def check_inputs(runs: Sequence[PlannedRun]) -> list[RowCounts]:
+def check_inputs(runs: Sequence[PlannedRun], chained: bool = False) -> list[RowCounts]:
     """Read the datasets of all runs, each once, and check that their local model folders exist.
 
     Returns the number of rows of each run.
 
+    Args:
+        chained: whether a run may start from the model that an earlier one will leave.
+
     Raises:
         InputError: names the run, and the data or model that is missing or wrong.
     """
+    made: set[Path] = set()  # the models of earlier runs
     read: dict[str, Rows] = {}
     held_out: dict[str, dict[str, str]] = {}
     counts = []
@@ -46,12 +51,24 @@ def check_inputs(runs: Sequence[PlannedRun]) -> list[RowCounts]:
                     len(rows) >= size,
                     f"size {size:,} is more than the {len(rows):,} rows of {rows.name}",
                 )
-            if is_local(run.config.model.path):
-                locate_folder(run.config.model.path)
+            _check_start(run.config.model.path, made, chained)
         except InputError as error:
             raise InputError(f"run {run.label}: {error}") from None
+        made.add(run.folder / "best")
         counts.append(RowCounts(sum(map(len, train)), sum(map(len, evaluated))))
     return counts
+
+
+def _check_start(model: str, made: set[Path], chained: bool) -> None:
+    """Refuse a model folder that does not exist and will not."""
+    if Path(model) in made:
+        require(
+            chained,
+            f"model.path {model} is the model of an earlier run of this sweep; set keep: [best], "
+            "and jobs to 1",
+        )
+    elif is_local(model):
+        locate_folder(model)
 
 
 def describe_counts(counts: Sequence[RowCounts]) -> str:

@@ -69,7 +69,8 @@ class Sweep:
     def _check_before_running(self) -> None:
         """Check the folder, the data and the models, and print what there is to do."""
         self.check_folder()
-        counts = check_inputs([run for run in self.runs if not run.done])
+        chained = "best" in self.config.keep and self.config.jobs == 1
+        counts = check_inputs([run for run in self.runs if not run.done], chained)
         if counts:
             print(f"to do: {describe_counts(counts)}")
 

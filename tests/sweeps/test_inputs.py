@@ -25,6 +25,18 @@ def test_bad_data_is_found_before_the_first_run(plan, options, message):
         check_inputs(runs)
 
 
+def test_a_run_may_start_from_the_model_of_an_earlier_one(plan):
+    made = plan().config
+    second = {"model.path": f"{made.runs}/{made.name}/first,seed={{seed}}/best"}
+    runs = plan(variants={"first": {}, "second": second}, seeds=[1, 2]).runs()
+    check_inputs(runs, chained=True)
+    message = "^run second,seed=1: model.path .*first,seed=1/best is the model of an earlier run"
+    with pytest.raises(InputError, match=message):
+        check_inputs(runs)
+    with pytest.raises(InputError, match="^run second,seed=1: model .*first,seed=1/best: no"):
+        check_inputs(runs[2:], chained=True)
+
+
 def test_rows_that_are_trained_on_and_evaluated_are_found_before_the_first_run(plan, pairs_file):
     held_out = {
         "data.dev.0.path": str(pairs_file),
