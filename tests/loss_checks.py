@@ -14,6 +14,7 @@ from torch.func import functional_call
 from sbert.losses.base import Loss
 
 # (B, C) ids of texts that all differ
+ONE_TEXT = [[0], [1], [2], [3], [4]]
 TWO_TEXTS = [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
 THREE_TEXTS = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11], [12, 13, 14]]
 FOUR_TEXTS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15], [16, 17, 18, 19]]

@@ -5,9 +5,9 @@ the value and what is expected. Rows that are left out on purpose are counted by
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 import numpy as np
 
@@ -178,6 +178,15 @@ def with_classes(rows: Rows, classes: list[str]) -> Rows:
         if name not in numbers:
             raise unknown_class(name, classes, f"{rows.files[0]}, line {line}")
     return replace(rows, labels=stack_labels(names, rows.task, classes), classes=classes)
+
+
+def with_common_classes(datasets: Sequence[Rows]) -> list[Rows]:
+    """Datasets of task class, that are read together, as rows of the classes of all of them."""
+    different = any(rows.classes != datasets[0].classes for rows in datasets)
+    if not different or any(rows.task != "class" for rows in datasets):
+        return list(datasets)
+    classes = sorted_classes(chain(*(rows.classes for rows in datasets)))
+    return [with_classes(rows, classes) for rows in datasets]
 
 
 def both_orders(rows: Rows) -> Rows:

@@ -11,11 +11,13 @@ import numpy as np
 
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
-from sbert.errors import InputError, require
+from sbert.errors import InputError
 from sbert.evaluation import metrics
-from sbert.evaluation.bootstrap import AveragePrecision, Mean, Pearson, Spearman, language_parts
+from sbert.evaluation.bootstrap import AveragePrecision, Pearson, Spearman, language_parts
+from sbert.evaluation.classification import evaluate_class, evaluate_nli
 from sbert.evaluation.report import NO_PROMPT, Prompt, Report
-from sbert.evaluation.scorers import Scorer, check_supported, find_classifier
+from sbert.evaluation.scorers import Scorer
+from sbert.evaluation.supported import check_supported
 from sbert.texts import unique
 
 
@@ -66,28 +68,6 @@ def evaluate_binary(rows: Rows, scorer: Scorer, report: Report) -> None:
             f"accuracy_threshold_{name}": accuracy_threshold,
         }
         report.bootstrap_metrics[f"ap_{name}"] = AveragePrecision(scores, rows.labels)
-
-
-def evaluate_nli(rows: Rows, scorer: Scorer, report: Report) -> None:
-    """Natural language inference: accuracy of the class with the largest logit (SNLI, arXiv
-    1508.05326).
-
-    Macro F1 is given beside it.
-    """
-    classifier = find_classifier(rows, scorer)
-    require(
-        not (rows.classes and classifier.classes) or rows.classes == classifier.classes,
-        f"{rows.name}: classes {rows.classes}; the model was trained on {classifier.classes}",
-    )
-    logits = classifier.logits(rows.texts, report.prompt_texts)  # (N, K)
-    if rows.classes and logits.shape[1] != len(rows.classes):
-        raise InputError(
-            f"{rows.name}: {len(rows.classes)} classes; the model has {logits.shape[1]}"
-        )
-    predicted = logits.argmax(axis=1)
-    report.metrics["accuracy"] = metrics.accuracy(predicted, rows.labels)
-    report.metrics["macro_f1"] = metrics.macro_f1(predicted, rows.labels)
-    report.bootstrap_metrics["accuracy"] = Mean(predicted == rows.labels)
 
 
 def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
@@ -165,6 +145,7 @@ EVALUATORS = {
     "sts": evaluate_sts,
     "binary": evaluate_binary,
     "nli": evaluate_nli,
+    "class": evaluate_class,
     "rerank": evaluate_rerank,
     "retrieval": evaluate_retrieval,
     "pair": evaluate_pair,

@@ -17,10 +17,10 @@ from sbert.evaluation.scorers import (
     KeptEmbeddings,
     Scorer,
     bi_encoder_scorer,
-    check_supported,
     cross_encoder_scorer,
 )
-from sbert.losses.saved import load_losses
+from sbert.evaluation.supported import check_supported
+from sbert.losses.saved import load_losses, loss_files
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
@@ -147,8 +147,8 @@ def _load_bi_encoder(
         "depth": max(RETRIEVAL_DEPTH, config.depth),
         "similarity": model.similarity_fn_name,
     }
-    if any(rows.task == "nli" for rows in datasets):
-        options["losses"] = load_losses(Path(config.model), model.dim)  # the classifiers of pairs
+    if needs_heads(Path(config.model), datasets):
+        options["losses"] = load_losses(Path(config.model), model.dim)
         for trained in options["losses"]:
             trained.loss.to(device)
         check_whole_embeddings(model, sizes)
@@ -157,6 +157,12 @@ def _load_bi_encoder(
         return EvaluatedModel(role, config.model, model, bi_encoder_scorer(encode, **options))
     by_size = _scorers_by_size(model, sizes, encode, options)
     return EvaluatedModel(role, config.model, model, by_size[sizes[0]], by_size)
+
+
+def needs_heads(folder: Path, datasets: Datasets) -> bool:
+    """Whether datasets are classified by trained heads: NLI always, single texts if there are."""
+    tasks = {rows.task for rows in datasets}
+    return "nli" in tasks or ("class" in tasks and bool(loss_files(folder)))
 
 
 def _scorers_by_size(

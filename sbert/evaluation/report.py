@@ -30,6 +30,7 @@ COLUMNS = {
         "accuracy at {}": "accuracy_threshold_{}",
     },
     "nli": {"accuracy": "accuracy", "macro F1": "macro_f1"},
+    "class": {"accuracy, {}": "accuracy_{}", "macro F1, {}": "macro_f1_{}"},
     "rerank": {"nDCG@10": "ndcg@10_{}", "MRR@10": "mrr@10_{}", "MAP": "map_{}"},
     "retrieval": {
         "nDCG@10": "ndcg@10_{}",

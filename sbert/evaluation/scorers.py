@@ -9,9 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sbert.data.retrieval import Retrieval
-from sbert.data.rows import Rows
-from sbert.errors import require
 from sbert.evaluation.config import RETRIEVAL_DEPTH
 from sbert.losses.saved import TrainedLoss
 from sbert.losses.softmax import SoftmaxLoss
@@ -26,16 +23,17 @@ Columns = Sequence[list[str | None]]
 
 
 class Classifier(NamedTuple):
-    """What classifies pairs of texts.
+    """What classifies pairs of texts, or single texts.
 
-    logits: the two columns and their prompts to logits (N, K) of K classes.
+    logits: the columns and their prompts to logits (N, K) of K classes.
     classes: their names. dataset: the training data, of one in a run with several losses. None
-    where they are not known.
+    where they are not known. columns: the number of texts in a row.
     """
 
     logits: Callable[[Columns, Sequence[str]], Array]
     classes: list[str] | None = None
     dataset: str | None = None
+    columns: int = 2
 
 
 @dataclass
@@ -46,7 +44,7 @@ class Scorer:
     score_name: of the score that counts: "logit", or the similarity that the model declares.
     score: {score name: (C - 1, N)} of the first text of each row with each other one, larger is
         more similar; of no meaning where a row lacks the text.
-    classifiers: of pairs; `find_classifier` knows which one is for a dataset.
+    classifiers: `find_classifier` knows which one is for a dataset.
     embed: the embeddings of each column, (N, H) each; zeros where a row lacks the text.
     search: embeddings of queries (Q, H) and of documents (N, H), k, and the documents (Q, E) that a
         query does not find, -1 for none, or None; to the indices (Q, k) of the k best documents,
@@ -72,7 +70,7 @@ def bi_encoder_scorer(
     """The scorer of a bi-encoder.
 
     encode: `encode(texts, prompt=prompt)` gives the embeddings (N, H) of N texts.
-    losses: the trained losses; the heads among them classify pairs.
+    losses: the trained losses; the heads among them classify.
     device: where a corpus is searched.
     similarity: that of `pair_scores` which counts, and by which a corpus is searched.
     """
@@ -98,7 +96,7 @@ def bi_encoder_scorer(
         return indices.numpy()
 
     classifiers = [
-        Classifier(partial(classify, one.loss), one.classes, one.dataset)
+        Classifier(partial(classify, one.loss), one.classes, one.dataset, one.loss.columns)
         for one in losses
         if isinstance(one.loss, SoftmaxLoss)
     ]
@@ -184,60 +182,3 @@ def pair_scores(u: Array, v: Array) -> dict[str, Array]:
         "euclidean": -np.linalg.norm(u - v, axis=1),
         "manhattan": -np.abs(u - v).sum(axis=1),
     }
-
-
-def find_classifier(rows: Rows, scorer: Scorer) -> Classifier:
-    """The classifier of the pairs of a dataset.
-
-    Of several it is the one that was trained on the dataset of this name, or else the one that was
-    trained on these classes.
-
-    Raises:
-        InputError: there is none, or it is not known which.
-    """
-    known = scorer.classifiers
-    require(
-        known,
-        f"{rows.name}: NLI needs a classifier: the head of SoftmaxLoss, or a cross-encoder of "
-        "several classes",
-    )
-    if len(known) == 1:
-        return known[0]
-    fitting = [one for one in known if one.dataset == rows.name]
-    fitting = fitting or [one for one in known if one.classes == rows.classes]
-    require(
-        len(fitting) == 1,
-        f"{rows.name}: {len(fitting)} of the heads for {', '.join(one.dataset for one in known)} "
-        f"have its classes, {', '.join(rows.classes)}; give it the name of the dataset whose head "
-        "is to classify it",
-    )
-    return fitting[0]
-
-
-def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
-    """Refuse a dataset whose task the model cannot do.
-
-    Raises:
-        InputError: the task needs embeddings, classes, or scores that the scorer does not have.
-    """
-    require(
-        rows.task != "retrieval" or scorer.search,
-        f"{rows.name}: a cross-encoder alone cannot search a corpus; give it to evaluate.py as the "
-        "reranker of a bi-encoder",
-    )
-    require(
-        rows.task not in ("text", "class"),
-        f"{rows.name}: task {rows.task}: there is no evaluation of single texts",
-    )
-    require(
-        rows.task != "pair" or scorer.embed,
-        f"{rows.name}: task pair searches all second texts for that of each first text, which a "
-        "cross-encoder cannot; evaluate a bi-encoder",
-    )
-    if rows.task == "nli":
-        find_classifier(rows, scorer)
-    require(
-        rows.task == "nli" or scorer.score,
-        f"{rows.name}: task {rows.task} needs a model that scores pairs, and this one classifies "
-        "them",
-    )

@@ -1,6 +1,7 @@
 """Training losses, one family a file. A configuration names a loss by its class name alone."""
 
 from sbert.losses.base import JointLoss, Loss
+from sbert.losses.batch_triplet import BatchHardTripletLoss, BatchSemiHardTripletLoss
 from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
 from sbert.losses.cross_encoder import (
     BinaryCrossEntropyLoss,
@@ -22,6 +23,8 @@ __all__ = [
     "PairLoss",
     # bi-encoders
     "AnglELoss",
+    "BatchHardTripletLoss",
+    "BatchSemiHardTripletLoss",
     "CoSENTLoss",
     "ContrastiveLoss",
     "CosineSimilarityLoss",

@@ -50,12 +50,16 @@ class Loss(nn.Module, abc.ABC):
             differences of a teacher's scores, "embedding" a teacher's embedding of the first text,
             None for no labels.
         joint: the loss of a batch is not the mean of the losses of its rows, see `JointLoss`.
+        num_labels: the number of classes K that it tells apart; None for any number of them.
+        needs_classmates: a batch that has a row of a class must have another row of the class.
     """
 
     columns: int = 2
     ragged: bool = False
     target: Literal["score", "binary", "class", "margin", "embedding"] | None = "score"
     joint: bool = False
+    num_labels: int | None = None
+    needs_classmates: bool = False
 
     @property
     def full_loss(self) -> "Loss":

@@ -49,6 +49,7 @@ class MatryoshkaLoss(Loss):
         self.ragged = loss.ragged
         self.target = loss.target
         self.joint = loss.joint
+        self.needs_classmates = loss.needs_classmates
 
     @property
     def full_loss(self):

@@ -76,6 +76,11 @@ def saved_options(loss: Loss) -> dict[str, Any] | None:
     return options
 
 
+def loss_files(folder: Path) -> list[Path]:
+    """The files that `save_loss` wrote into a model's folder."""
+    return sorted(folder.glob("loss.*safetensors"))
+
+
 def load_losses(folder: Path, dim: int) -> list[TrainedLoss]:
     """Read all losses that `save_loss` wrote, in evaluation mode, for embeddings of size `dim`.
 
@@ -85,7 +90,7 @@ def load_losses(folder: Path, dim: int) -> list[TrainedLoss]:
     Raises:
         InputError: no such file, or its class is not imported or is no loss.
     """
-    paths = sorted(folder.glob("loss.*safetensors"))
+    paths = loss_files(folder)
     require(
         paths,
         f"{folder}: no trained loss head ({LOSS_FILE}); "

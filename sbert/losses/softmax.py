@@ -1,4 +1,4 @@
-"""The classification objective of Sentence-BERT."""
+"""The classification objective of Sentence-BERT, for pairs and for single texts."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,7 +12,7 @@ from sbert.losses.base import Loss
 
 Part = Literal["u", "v", "|u-v|", "u*v"]
 
-# (B, H), (B, H) -> (B, H)
+# (B, H), (B, H) -> (B, H); "u" needs no second text
 PARTS = {
     "u": lambda u, v: u,
     "v": lambda u, v: v,
@@ -27,9 +27,11 @@ class SoftmaxLoss(Loss):
     Sentence-BERT (arXiv 1908.10084), section 3, "Classification Objective Function"; its table 6
     compares the concatenations. W and b are learnt.
 
+    With the part u alone a row is a single text: mean_i -log softmax(W u_i + b)[y_i].
+
     Args:
         num_labels: number of classes K; 3 for natural language inference.
-        concatenation: the parts that the classifier sees, in this order.
+        concatenation: the parts that the classifier sees, in this order; [u] for single texts.
 
     Raises:
         InputError: fewer than 2 classes, no part or an unknown one.
@@ -47,6 +49,7 @@ class SoftmaxLoss(Loss):
         require(num_labels >= 2, f"SoftmaxLoss.num_labels is {num_labels}; it must be 2 or more")
         self.num_labels = num_labels
         self.concatenation = list(concatenation)
+        self.columns = 1 if set(concatenation) == {"u"} else 2
         self.head: nn.Linear | None = None
 
     def bind(self, dim):
@@ -54,8 +57,8 @@ class SoftmaxLoss(Loss):
             self.head = nn.Linear(len(self.concatenation) * dim, self.num_labels)
         return self
 
-    def logits(self, u: Tensor, v: Tensor) -> Tensor:
-        """(B, H), (B, H) -> (B, K)."""
+    def logits(self, u: Tensor, v: Tensor | None = None) -> Tensor:
+        """(B, H) and, of pairs, (B, H) -> (B, K)."""
         parts = [PARTS[part](u, v) for part in self.concatenation]
         return self.head(torch.cat(parts, dim=-1))
 

@@ -8,23 +8,34 @@ import numpy as np
 
 from sbert.data.leakage import check_held_out, check_names, leave_out, read_held_out
 from sbert.data.retrieval import Retrieval
-from sbert.data.rows import Rows, both_orders, distinct_rows, read_dataset
+from sbert.data.rows import (
+    Rows,
+    both_orders,
+    distinct_rows,
+    read_dataset,
+    with_common_classes,
+)
 from sbert.errors import InputError, require
 from sbert.evaluation.evaluators import undefined_metric
 from sbert.losses.base import Loss
 from sbert.losses.cross_encoder import PairLoss
 from sbert.losses.saved import TrainedLoss
 from sbert.models.loading import teacher_fingerprint
+from sbert.training.batches import check_classmates, check_weights
 from sbert.training.config import TrainConfig
 from sbert.training.objectives.distillation import check_distillation
 
-# the tasks whose labels a loss with this target can read
+# the tasks that a loss can read, by its target, or by its target and its number of texts
 TASKS_BY_TARGET = {
     "score": ("sts", "binary"),
     "binary": ("binary",),
+    ("class", 1): ("class",),
     "class": ("nli",),
     "margin": ("triplet",),
     "embedding": ("pair",),
+    (None, 1): ("text",),
+    (None, 2): ("pair", "triplet"),
+    None: ("triplet",),
 }
 
 
@@ -88,7 +99,9 @@ def read_run_data(config: TrainConfig) -> RunData:
     data = RunData(training_parts(config.loss, train), dev, test)
     check_distillation(config.distillation, [part.loss for part in data.parts])
     for part in data.parts:
+        part.train = with_common_classes(part.train)
         check_fit(part.loss, part.train)
+        check_classmates(part.loss, part.train, config)
         if part.loss.target is None:  # a teacher's labels of triplets are left out
             part.train = [replace(rows, labels=None) for rows in part.train]
     check_together(data.parts)
@@ -164,24 +177,6 @@ def _describe_outputs(part: TrainingPart) -> str:
     return f"{part.loss.num_labels} with {part.loss.activation}{classes}"
 
 
-def check_weights(datasets: Sequence[Rows], mix: str) -> None:
-    """Check that the weights of the datasets say how they are mixed.
-
-    Raises:
-        InputError: some datasets have a weight and others none; weights in round_robin.
-    """
-    weighted = [rows.name for rows in datasets if rows.weight is not None]
-    require(
-        len(weighted) in (0, len(datasets)),
-        "data.train: either every dataset has a weight or none has",
-    )
-    require(
-        not weighted or mix == "proportional",
-        f"data.mix: round_robin takes as many batches of each dataset, but {', '.join(weighted)} "
-        "has a weight; leave one of the two out",
-    )
-
-
 def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
     """Check that a loss can read the training data.
 
@@ -191,11 +186,12 @@ def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
     """
     for rows in datasets:
         _check_task(loss, rows)
-        if rows.classes and len(rows.classes) != loss.full_loss.num_labels:
-            raise InputError(
-                f"{type(loss).__name__}: num_labels is {loss.full_loss.num_labels}, "
-                f"{rows.name} has {len(rows.classes)} classes"
-            )
+        num_labels = loss.full_loss.num_labels
+        require(
+            not (rows.classes and num_labels) or len(rows.classes) == num_labels,
+            f"{type(loss).__name__}: num_labels is {num_labels}, {rows.name} has "
+            f"{len(rows.classes or [])} classes",
+        )
         require(
             rows.classes == datasets[0].classes,
             f"{rows.name}: classes {rows.classes}, {datasets[0].name} has {datasets[0].classes}",
@@ -206,10 +202,8 @@ def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
 
 def _check_task(loss: Loss, rows: Rows) -> None:
     name, target = type(loss).__name__, loss.target or "no"
-    if loss.target:
-        tasks = TASKS_BY_TARGET[loss.target]
-    else:
-        tasks = ("pair", "triplet") if loss.columns == 2 else ("triplet",)
+    by_target = TASKS_BY_TARGET[loss.target]
+    tasks = TASKS_BY_TARGET.get((loss.target, loss.columns), by_target)
     width = len(rows.texts)
     right_width = width >= loss.columns if loss.ragged else width == loss.columns
     columns = f"{loss.columns} or more" if loss.ragged else loss.columns
@@ -234,7 +228,7 @@ def check_labels(loss: Loss, rows: Rows) -> None:
     """
     labels = rows.labels  # (N,)
     if loss.target == "class":
-        num_labels = loss.full_loss.num_labels
+        num_labels = loss.full_loss.num_labels or len(rows.classes)
         valid = (labels >= 0) & (labels < num_labels) & (labels == labels.round())
         expected = f"its classes are 0 to {num_labels - 1}"
     else:

@@ -18,13 +18,9 @@ from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.loading import check_whole_embeddings
 from sbert.evaluation.prompts import column_prompts, describe_prompts
 from sbert.evaluation.report import Report
-from sbert.evaluation.scorers import (
-    Scorer,
-    bi_encoder_scorer,
-    check_supported,
-    cross_encoder_scorer,
-)
+from sbert.evaluation.scorers import Scorer, bi_encoder_scorer, cross_encoder_scorer
 from sbert.evaluation.scores import BEFORE_FILE, save_scores
+from sbert.evaluation.supported import check_supported
 from sbert.losses.saved import TrainedLoss, load_losses
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.markdown import markdown_table

@@ -71,6 +71,7 @@ class Training:
         self.window = LogWindow()
 
     def make_sampler(self) -> Sampler:
+        parts = zip(self.data, self.objective.losses, strict=True)
         return Sampler(
             np.concatenate([rows.lengths for rows in self.data]),
             self.optim.batch_size,
@@ -80,6 +81,7 @@ class Training:
             tuple(chain.from_iterable(rows.weights for rows in self.data)),
             separate=len(self.data) > 1,
             in_turn=self.in_turn,
+            classes=np.concatenate([rows.classes_for(loss) for rows, loss in parts]),
         )
 
     def fit(self, stop: int | None = None) -> Progress:

@@ -27,6 +27,7 @@ _HUB_TASKS = {
     "sts": "semantic-similarity",
     "binary": "binary-classification",
     "nli": "natural-language-inference",
+    "class": "text-classification",
     "retrieval": "information-retrieval",
     "rerank": "reranking",
 }

@@ -22,6 +22,8 @@ class Sampler:
     lengths: (N,) tokens of the longest sequence of each row. sizes: rows of each dataset, N in all.
     separate: each batch is of one dataset, and the batches of all datasets are shuffled.
     in_turn: separate, and the datasets take turns; each is dealt the same number of rows.
+    classes: (N,) the class of each row of which a batch must have two rows or none, -1 for any
+        number; None: all -1. Such a batch may have up to two rows more than `batch_size`.
     """
 
     lengths: np.ndarray
@@ -33,6 +35,7 @@ class Sampler:
     pool: int = 50
     separate: bool = False
     in_turn: bool = False
+    classes: np.ndarray | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -51,6 +54,8 @@ class Sampler:
 
     def _batches(self, rows: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
         """Shuffled rows as batches."""
+        if self.classes is not None and self.classes[rows[0]] >= 0:
+            return self._batches_of_classmates(rows, random)
         if not self.group_by_length:
             return self._cut(rows, self.batch_size)
         batches = []
@@ -58,6 +63,33 @@ class Sampler:
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
             batches += self._cut(by_length, self.batch_size)
         return [batches[i] for i in random.permutation(len(batches))]
+
+    def _batches_of_classmates(
+        self, rows: np.ndarray, random: np.random.Generator
+    ) -> list[np.ndarray]:
+        """Shuffled rows as batches, as many as of any rows, of whole groups of classmates."""
+        groups = self._classmates(rows)
+        order = random.permutation(len(groups))
+        if self.group_by_length:
+            lengths = np.array([self.lengths[group].max() for group in groups])
+            pools = self._cut(order, self.batch_size * self.pool // 2)
+            order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
+        sizes = np.array([len(groups[i]) for i in order])
+        middles = np.cumsum(sizes) - sizes / 2
+        steps = math.ceil(len(rows) / self.batch_size)
+        # a group is of the batch in whose share of the rows its middle lies
+        ends = np.searchsorted(middles, np.arange(1, steps) * len(rows) / steps)
+        batches = [np.concatenate([groups[i] for i in part]) for part in np.split(order, ends)]
+        return [batches[i] for i in random.permutation(steps)]
+
+    def _classmates(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The rows in pairs of one class; the last of an odd number joins a pair."""
+        order = rows[np.argsort(self.classes[rows], kind="stable")]
+        _, first, sizes = np.unique(self.classes[order], return_index=True, return_counts=True)
+        position = np.arange(len(order)) - np.repeat(first, sizes)  # of each row in its class
+        left = np.repeat(sizes, sizes) - position
+        starts = (position == 0) | ((position % 2 == 0) & (left > 1))
+        return np.split(order, np.flatnonzero(starts)[1:])
 
     def _rows(self, epoch: int) -> list[np.ndarray]:
         """The rows of an epoch in shuffled order: of all datasets or, if separate, of each."""

@@ -23,8 +23,9 @@ from sbert.losses import (
     TripletLoss,
 )
 from sbert.losses.base import check_choice, normalize_columns
+from sbert.losses.batch_triplet import BatchTripletLoss
 
-BASES = [Loss, JointLoss, PairLoss]
+BASES = [Loss, JointLoss, PairLoss, BatchTripletLoss]
 LOSSES = [getattr(losses, name) for name in losses.__all__ if getattr(losses, name) not in BASES]
 
 

@@ -4,7 +4,15 @@ import math
 
 import pytest
 import torch
-from loss_checks import TWO_TEXTS, LossCase, LossChecks, case_losses, defined_losses, rows
+from loss_checks import (
+    ONE_TEXT,
+    TWO_TEXTS,
+    LossCase,
+    LossChecks,
+    case_losses,
+    defined_losses,
+    rows,
+)
 
 from sbert.errors import InputError
 from sbert.losses.softmax import SoftmaxLoss
@@ -25,7 +33,8 @@ CONCATENATIONS = [
 def softmax_loop(loss, columns, labels, texts):
     weight, bias = loss.head.weight.tolist(), loss.head.bias.tolist()
     total = 0.0
-    for u, v, label in zip(*columns, labels, strict=True):
+    first, second = columns * 2 if len(columns) == 1 else columns
+    for u, v, label in zip(first, second, labels, strict=True):
         features = []
         for part in loss.concatenation:
             for x, y in zip(u, v, strict=True):
@@ -37,18 +46,18 @@ def softmax_loop(loss, columns, labels, texts):
     return total / len(labels)
 
 
-def softmax_case(parts=CONCATENATIONS[5]):
+def softmax_case(parts=CONCATENATIONS[5], texts=TWO_TEXTS):
     return LossCase(
         " ".join(parts),
         lambda: SoftmaxLoss(concatenation=parts),
         softmax_loop,
-        TWO_TEXTS,
+        texts,
         [2, 0, 1, 1, 0],
         dim=H,
     )
 
 
-CASES = [softmax_case(parts) for parts in CONCATENATIONS]
+CASES = [softmax_case(parts) for parts in CONCATENATIONS] + [softmax_case(("u",), ONE_TEXT)]
 
 
 @pytest.fixture(params=CASES, ids=str)
@@ -91,6 +100,22 @@ def test_softmax_by_hand():
     # u*v = 0: probabilities 1/4, 3/4; u*v = log 3: 1/2, 1/2
     u, v = rows([5], [math.log(3)]), rows([0], [1])
     value = loss([u, v], torch.tensor([1, 0])).item()
+    assert value == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "columns"), [(["u"], 1), (["v"], 2), (["u", "v"], 2), (["u*v"], 2)], ids=str
+)
+def test_it_reads_as_many_texts_as_its_parts_name(parts, columns):
+    assert SoftmaxLoss(concatenation=parts).columns == columns
+
+
+def test_one_text_by_hand():
+    loss = SoftmaxLoss(2, ["u"]).bind(1).double()
+    loss.head.weight.data = rows([1], [0])
+    loss.head.bias.data.zero_()
+    # probabilities of the first class: 3/4 and 1/2
+    value = loss([rows([math.log(3)], [0])], torch.tensor([0, 1])).item()
     assert value == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
 
 

@@ -20,8 +20,9 @@ from sbert.losses.distillation import DistillKLDivLoss, MarginMSELoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
+from sbert.training.batches import check_weights
 from sbert.training.config import DataConfig, ModelConfig, TrainConfig
-from sbert.training.datasets import check_fit, check_labels, check_weights, read_run_data
+from sbert.training.datasets import check_fit, check_labels, read_run_data
 
 
 def pairs(labels, task="sts", name="stsb-train", **options):

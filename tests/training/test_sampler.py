@@ -226,3 +226,51 @@ def test_equal_datasets_are_dealt_apart():
     first, second = {row for row in rows if row < 20}, {row - 20 for row in rows if 20 <= row < 40}
     assert len(first) == len(second) == 10
     assert first != second
+
+
+# classmates
+
+CLASS_SIZES = st.lists(st.integers(2, 9), min_size=1, max_size=8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(CLASS_SIZES, st.integers(4, 11), st.booleans(), st.integers(0, 3))
+def test_each_row_has_a_classmate_in_its_batch(class_sizes, batch_size, grouped, epoch):
+    classes = np.repeat(np.arange(len(class_sizes)), class_sizes)
+    classes = np.random.default_rng(1).permutation(classes)
+    sampler = Sampler(LENGTHS[: len(classes)], batch_size, 1, grouped, pool=3, classes=classes)
+    batches = sampler.epoch(epoch)
+    assert sorted(flat(sampler, epoch)) == list(range(len(classes)))
+    assert len(batches) == sampler.steps_per_epoch == -(-len(classes) // batch_size)
+    for batch in batches:
+        assert 2 <= len(batch) <= batch_size + 2
+        assert min(Counter(classes[batch].tolist()).values()) >= 2
+
+
+def test_classmates_are_a_function_of_seed_and_number():
+    classes = np.arange(203) % 7
+    first, second, other = (Sampler(LENGTHS, 8, seed, classes=classes) for seed in (3, 3, 4))
+    in_order = [as_lists(first.epoch(e)) for e in range(3)]
+    assert [as_lists(second.epoch(e)) for e in (2, 0, 1)] == [in_order[e] for e in (2, 0, 1)]
+    assert as_lists(other.epoch(0)) not in in_order
+    pairs = {tuple(sorted(pair)) for batch in first.epoch(0) for pair in pairwise(batch.tolist())}
+    again = {tuple(sorted(pair)) for batch in first.epoch(1) for pair in pairwise(batch.tolist())}
+    assert len(pairs & again) < 20, "other pairs in every epoch"
+
+
+def test_classmates_of_similar_length_share_a_batch():
+    classes = np.arange(203) % 7
+    grouped, shuffled = (Sampler(LENGTHS, 8, 0, on, classes=classes) for on in (True, False))
+    assert padding(grouped, 0) < 0.9 * padding(shuffled, 0)
+
+
+def test_only_the_datasets_with_classes_are_in_groups():
+    classes = np.where(np.arange(80) < 40, np.arange(80) % 3, -1)
+    sampler = Sampler(LENGTHS[:80], 8, 0, sizes=(40, 40), separate=True, classes=classes)
+    plain = Sampler(LENGTHS[:80], 8, 0, sizes=(40, 40), separate=True)
+    batches = sampler.epoch(0)
+    assert sorted(flat(sampler, 0)) == list(range(80))
+    assert len(batches) == plain.steps_per_epoch
+    for batch in batches:
+        if dataset_of(batch, [40, 40]) == 0:
+            assert min(Counter(classes[batch].tolist()).values()) >= 2

@@ -21,14 +21,16 @@ from sbert import BiEncoder
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows, read_dataset
 from sbert.errors import InputError
-from sbert.evaluation.scorers import bi_encoder_scorer, find_classifier
+from sbert.evaluation.scorers import bi_encoder_scorer
+from sbert.evaluation.supported import find_classifier
 from sbert.losses.cross_encoder import BinaryCrossEntropyLoss, CrossEntropyLoss, MSELoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.saved import TrainedLoss, load_losses
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
+from sbert.training.batches import check_weights
 from sbert.training.config import ModelConfig
-from sbert.training.datasets import TrainingPart, check_together, check_weights, training_parts
+from sbert.training.datasets import TrainingPart, check_together, training_parts
 from sbert.training.loop import Training
 from sbert.training.objectives.objective import Objective, TrainingSet, make_objective
 from sbert.training.sampler import Sampler

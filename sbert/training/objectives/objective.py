@@ -154,6 +154,10 @@ class TrainingSet:
         """(N,) tokens of the longest sequence that the model reads of each row."""
         return self.model.lengths(self.table, self.texts)
 
+    def classes_for(self, loss: Loss) -> np.ndarray:
+        """(N,) the class of each row, if batches of the loss need classmates; else -1."""
+        return self.labels if loss.needs_classmates else np.full(len(self), -1)
+
     def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         """The model's inputs for R rows, with their `texts` (R, C) and, if any, `labels`."""
         texts, labels = self.texts_and_labels(rows)

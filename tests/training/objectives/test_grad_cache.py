@@ -4,6 +4,7 @@ This includes dropout, and the weights of the loss itself.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import nn
 from sbert import BiEncoder
 from sbert.data.rows import Rows
 from sbert.losses.base import JointLoss, Loss
+from sbert.losses.batch_triplet import BatchHardTripletLoss, BatchSemiHardTripletLoss
 from sbert.losses.matryoshka import MatryoshkaLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import CoSENTLoss
@@ -77,14 +79,23 @@ def gradients(objective: Objective) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
 
 
+def topics() -> Rows:
+    """Seven single texts of three classes."""
+    texts = [f"the {WORDS[i % 6]} sits on {WORDS[i % 5]}" for i in range(7)]
+    return Rows("some", "class", [texts], np.arange(7) % 3)
+
+
+JOINT = {
+    "ranking": (MultipleNegativesRankingLoss(symmetric=True), triplets()),
+    "weights": (ScaledLoss(), replace(triplets(), texts=triplets().texts[:2])),
+    "hard": (BatchHardTripletLoss(1.0), topics()),
+    "semi-hard": (BatchSemiHardTripletLoss(1.0), topics()),
+}
+
+
 @pytest.mark.parametrize("accumulate", [1, 2, 3, 9])
-@pytest.mark.parametrize(
-    "loss", [MultipleNegativesRankingLoss(symmetric=True), ScaledLoss()], ids=["ranking", "weights"]
-)
-def test_parts_give_the_gradient_of_the_whole(tiny, accumulate, loss):
-    rows = triplets()
-    if isinstance(loss, ScaledLoss):
-        rows.texts = rows.texts[:2]
+@pytest.mark.parametrize(("loss", "rows"), JOINT.values(), ids=JOINT)
+def test_parts_give_the_gradient_of_the_whole(tiny, accumulate, loss, rows):
     data, objective = TrainingSet.from_datasets([rows], tiny), Objective(tiny, loss)
     objective.zero_grad()
     expected = objective(data.batch(np.arange(7)))

@@ -1,0 +1,67 @@
+"""Whether batches can be made of the training data as the options and the losses ask for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sbert.data.rows import Rows
+from sbert.errors import InputError, require
+from sbert.losses.base import Loss
+from sbert.training.config import TrainConfig
+
+
+def check_weights(datasets: Sequence[Rows], mix: str) -> None:
+    """Check that the weights of the datasets say how they are mixed.
+
+    Raises:
+        InputError: some datasets have a weight and others none; weights in round_robin.
+    """
+    weighted = [rows.name for rows in datasets if rows.weight is not None]
+    require(
+        len(weighted) in (0, len(datasets)),
+        "data.train: either every dataset has a weight or none has",
+    )
+    require(
+        not weighted or mix == "proportional",
+        f"data.mix: round_robin takes as many batches of each dataset, but {', '.join(weighted)} "
+        "has a weight; leave one of the two out",
+    )
+
+
+def check_classmates(loss: Loss, datasets: Sequence[Rows], config: TrainConfig) -> None:
+    """Check that batches can be made in which every row has another one of its class.
+
+    Raises:
+        InputError: a batch of fewer than two rows of two classes, a single class, a class of one
+            row.
+    """
+    if not loss.needs_classmates:
+        return
+    name, batch_size = type(loss.full_loss).__name__, config.optim.batch_size
+    require(
+        batch_size >= 4,
+        f"optim.batch_size is {batch_size}; {name} needs 4 or more: two rows of two classes",
+    )
+    # the datasets whose rows share a batch
+    together = [[rows] for rows in datasets] if config.data.mix == "round_robin" else [datasets]
+    for group in together:
+        _check_counts(name, group)
+
+
+def _check_counts(name: str, datasets: Sequence[Rows]) -> None:
+    classes = datasets[0].classes
+    counts = np.bincount(np.concatenate([rows.labels for rows in datasets]), minlength=len(classes))
+    require(
+        np.count_nonzero(counts) > 1,
+        f"{datasets[0].name}: all rows are of class {classes[counts.argmax()]}; {name} needs two "
+        "classes or more",
+    )
+    for rows in datasets:
+        alone = np.flatnonzero(counts[rows.labels] == 1)
+        if len(alone):
+            row = alone[0]
+            raise InputError(
+                f"{rows.files[0]}, line {rows.lines[row]}: class {classes[rows.labels[row]]} has 1 "
+                f"row; {name} compares a text with others of its class, so give each class 2 rows "
+                "or more, or leave this one out"
+            )
