@@ -133,6 +133,7 @@ def parse_command(
     usage: str,
     argv: list[str],
     flags: Mapping[str, str] | None = None,
+    parser_class: type[Parser] = Parser,
     **lists: tuple[object, str],
 ) -> Command:
     """Parse the arguments of a command. `flags`: name and help of the options without a value.
@@ -145,7 +146,7 @@ def parse_command(
     check_arguments(argv, flags)
     for path in _config_files(argv):
         check_keys(path, schema, flags)
-    parser = make_parser(schema, program, usage, **lists)
+    parser = make_parser(schema, program, usage, parser_class, **lists)
     for name, text in flags.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
     parsed = parser.parse_args(argv)

@@ -90,7 +90,7 @@ def fails(command, capsys, *argv) -> str:
     assert error.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.match(
-        r"(train|evaluate|mine|augment|sweep|trim_vocabulary)\.py( \w+)?: error: ", line
+        r"(train|evaluate|mine|augment|sweep|claims|trim_vocabulary)\.py( \w+)?: error: ", line
     )
     return line
 

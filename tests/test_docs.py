@@ -10,13 +10,19 @@ import yaml
 from support import ROOT, WEIGHTS
 
 from sbert.augment.recipe_config import RecipeConfig
+from sbert.claims.config import ClaimsConfig
 from sbert.cli import InnerParser, make_parser
 from sbert.sweeps.config import SweepConfig
 from sbert.training.config import TrainConfig
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # the first key that a configuration has decides what reads it
-SCHEMAS = {"base": SweepConfig, "gold": RecipeConfig, "model": TrainConfig}
+SCHEMAS = {
+    "base": SweepConfig,
+    "gold": RecipeConfig,
+    "model": TrainConfig,
+    "experiments": ClaimsConfig,
+}
 FOLDERS = "sbert|configs|docs|tests|tools|benchmarks"
 
 every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

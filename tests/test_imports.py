@@ -18,6 +18,7 @@ ALLOWED = {
     "training": "data losses models evaluation",
     "sweeps": "data models evaluation training",
     "augment": "data losses models mining evaluation training sweeps",
+    "claims": "data losses models mining evaluation training sweeps augment",
 }
 ROOT_FILES = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
 

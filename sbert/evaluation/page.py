@@ -16,7 +16,7 @@ from sbert.evaluation.results import (
     Evaluation,
     Result,
 )
-from sbert.evaluation.scores import save_scores
+from sbert.evaluation.scores import save_scores, scores_beside
 from sbert.evaluation.significance import CONFIDENCE
 from sbert.evaluation.tables import (
     contamination_counts,
@@ -49,15 +49,10 @@ def write_report(output: Path, evaluation: Evaluation) -> None:
     else:
         text = json.dumps(json_report(evaluation), indent=2) + "\n"
         rows = [dataset.rows for dataset in evaluation.datasets]
+        # with a reranker the last is the order that it made
         reports = [dataset.results[-1].report for dataset in evaluation.datasets]
-        save_scores(output.parent, rows, reports, evaluation_scores_file(output))
+        save_scores(output.parent, rows, reports, scores_beside(output))
     write_whole(output, text.encode())
-
-
-def evaluation_scores_file(output: Path) -> str:
-    """The name of the file of scores beside a JSON report: those of the model, or of the order
-    that a reranker made."""
-    return f"{output.stem}.scores.safetensors"
 
 
 def json_report(evaluation: Evaluation) -> dict[str, object]:

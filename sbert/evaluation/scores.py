@@ -96,6 +96,11 @@ def _read_dataset(file: safe_open, dataset: str, facts: dict) -> DatasetScores:
     return scores
 
 
+def scores_beside(report: Path) -> str:
+    """The name of the file of scores beside a JSON report of evaluate.py."""
+    return f"{report.stem}.scores.safetensors"
+
+
 def digest_texts(columns: Iterable[Sequence[str | None]]) -> str:
     """A digest of columns of texts, in order."""
     digest = hashlib.sha256()

@@ -64,11 +64,16 @@ def sweep_data(finished: list[FinishedRun]) -> str:
 
 def total_time(finished: list[FinishedRun]) -> str:
     """The time of all runs together."""
-    seconds = round(sum(run.result["seconds"] for run in finished))
-    time = f"{seconds} s"
-    if seconds >= 3600:
-        time = f"{seconds // 3600} h {seconds % 3600 // 60} min"
-    elif seconds >= 60:
-        time = f"{seconds // 60} min {seconds % 60} s"
+    seconds = sum(run.result["seconds"] for run in finished)
     runs = "1 run" if len(finished) == 1 else f"{len(finished)} runs"
-    return f"{runs} took {time} in all"
+    return f"{runs} took {format_time(seconds)} in all"
+
+
+def format_time(seconds: float) -> str:
+    """For example 2 h 5 min, 3 min 20 s, 12 s."""
+    seconds = round(seconds)
+    if seconds >= 3600:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    if seconds >= 60:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds} s"

@@ -1,0 +1,73 @@
+"""A sweep of two variants, whose finished runs are written by hand."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import yaml
+from support import write_config
+
+from sbert.cli import parse_command
+from sbert.evaluation.bootstrap import Mean
+from sbert.evaluation.report import Report
+from sbert.evaluation.scores import BEFORE_FILE, SCORES_FILE, save_scores
+from sbert.sweeps.config import SweepConfig
+from sbert.sweeps.plan import PlannedRun, SweepPlan
+
+METRIC = "accuracy_cosine"
+
+
+def plan_runs(folder: Path, encoder: Path) -> dict[str, PlannedRun]:
+    """Write the configurations of a sweep, variants a and b with two seeds, into the folder, where
+    this process must be -> its runs by label."""
+    write_config(Path(), encoder, Path("pairs.tsv"))
+    options = {
+        "name": "mine",
+        "base": "config.yaml",
+        "variants": {"a": {}, "b": {"optim.epochs": 3}},
+        "seeds": [1, 2],
+        "runs": "sweeps",
+    }
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(options))
+    command = parse_command("sweep.py", SweepConfig, "", ["--config", "sweep.yaml"])
+    return {run.label: run for run in SweepPlan(command.config).runs()}
+
+
+class Runs:
+    """The finished runs of a sweep in a folder."""
+
+    command = "python sweep.py --config sweep.yaml"
+
+    def __init__(self, folder: Path, planned: dict[str, PlannedRun]):
+        self.folder, self.planned = folder, planned
+
+    def finish(self, label: str, values, before=None) -> None:
+        """Write the folder of a run: a value of each of 40 rows after training, and before it."""
+        run = self.planned[label]
+        run.folder.mkdir(parents=True)
+        (run.folder / "config.yaml").write_text(run.config_yaml)
+        save_values(run.folder, SCORES_FILE, values)
+        means = {"before": {}, "after": {METRIC: float(np.mean(values))}}
+        if before is not None:
+            save_values(run.folder, BEFORE_FILE, before)
+            means["before"][METRIC] = float(np.mean(before))
+        result = {"dataset": "my-test", "part": "test", "main": METRIC, "rows": 40}
+        facts = {"train_rows": 9, "seconds": 30.0, "results": [result | means]}
+        (run.folder / "result.json").write_text(json.dumps(facts))
+
+    def evaluate(self, name: str, values) -> str:
+        """Write a report of evaluate.py -> its command."""
+        command = f"python evaluate.py --model m --data my-test --output {name}.json"
+        save_values(self.folder, f"{name}.scores.safetensors", values)
+        result = {"dataset": "my-test", "main": METRIC, "metrics": {METRIC: float(np.mean(values))}}
+        facts = {"results": [result], "seconds": 2.5, "command": command}
+        (self.folder / f"{name}.json").write_text(json.dumps(facts))
+        return command
+
+
+def save_values(folder: Path, file: str, values: np.ndarray, first: int = 0) -> None:
+    """Write the scores of 40 rows; others where `first` is another."""
+    rows = SimpleNamespace(texts=[[f"text {first + i}" for i in range(40)]])
+    report = Report("my-test", "triplet", 40, bootstrap_metrics={METRIC: Mean(values)})
+    save_scores(folder, [rows], [report], file)
