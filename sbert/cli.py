@@ -140,7 +140,7 @@ def parse_command(
 
     Raises:
         InputError: an option or a YAML key that is given twice or unknown, an option before
-            --config.
+            --config, an option that a loss refuses.
     """
     flags = flags or {}
     check_arguments(argv, flags)
@@ -154,7 +154,10 @@ def parse_command(
     parsed.pop("config")
     config_yaml = parser.dump(parsed, skip_validation=True)
     options = parsed.clone().as_dict()  # before instantiate, which changes what it is given
-    config = schema(**vars(parser.instantiate(parsed)))
+    try:
+        config = schema(**vars(parser.instantiate(parsed)))
+    except ValueError as error:  # where an option may be of several types, it hides the first one
+        raise InputError(str(error.__cause__ or error)) from None
     return Command(config, options, config_yaml, given_flags)
 
 

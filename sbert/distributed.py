@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def share_rows(
-    rows: np.ndarray, rank: int, processes: int, accumulate: int
+    rows: np.ndarray, rank: int, processes: int, accumulate: int, targets: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, float]]:
     """The rows of a global batch (B,) that one process computes, in `accumulate` parts, each with
     the weight of its loss.
@@ -25,12 +25,16 @@ def share_rows(
     the mean over the whole batch, for any number of processes and parts, also where they do not
     divide it. A part that would be empty repeats a row with weight 0, so that every process takes
     part in every exchange of gradients.
+
+    targets: (B,), how many values of each row a loss is the mean over; None: one.
     """
+    targets = np.ones(len(rows), int) if targets is None else targets
     parts = []
     for i in range(accumulate):
         part = rows[rank::processes][i::accumulate]
         if len(part):
-            parts.append((part, len(part) * processes / len(rows)))
+            own = int(targets[rank::processes][i::accumulate].sum())
+            parts.append((part, own * processes / int(targets.sum())))
         else:
             parts.append((rows[:1], 0.0))
     return parts

@@ -65,6 +65,18 @@ class Mean(BootstrapMetric):
         return _ratio(total, number)
 
 
+class Ratio(BootstrapMetric):
+    """The sum of one value a row by the sum of another, (N,) each."""
+
+    def __init__(self, total: Array, number: Array):
+        super().__init__(total=total, number=number)
+        self.terms = np.stack([total, number], axis=1).astype(np.float64)  # (N, 2)
+
+    def __call__(self, counts: Array) -> Array:
+        total, number = (counts @ self.terms).T
+        return _ratio(total, number)
+
+
 class Pearson(BootstrapMetric):
     """Pearson's r of two columns (N,)."""
 
@@ -199,7 +211,7 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
 
 
-METRICS = {metric.__name__: metric for metric in (Mean, Pearson, Spearman, AveragePrecision)}
+METRICS = {metric.__name__: metric for metric in (Mean, Ratio, Pearson, Spearman, AveragePrecision)}
 
 
 def resample(

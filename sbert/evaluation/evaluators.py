@@ -1,8 +1,8 @@
 """Evaluators: a dataset and a scorer to named metrics, one function for each task.
 
-Every metric is a fraction, larger is better. `EVALUATORS` names the function of each task; the
-columns of tables, and the primary metric of each task, are in `report.py`. `rerank` evaluates a
-second order of retrieved documents, by a cross-encoder.
+Every metric is a fraction, larger is better; those of a language model are in nats. `EVALUATORS`
+names the function of each task; the columns of tables, and the primary metric of each task, are in
+`report.py`. `rerank` evaluates a second order of retrieved documents, by a cross-encoder.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.evaluation import metrics
-from sbert.evaluation.bootstrap import AveragePrecision, Pearson, Spearman, language_parts
+from sbert.evaluation.bootstrap import AveragePrecision, Pearson, Ratio, Spearman, language_parts
 from sbert.evaluation.classification import evaluate_class, evaluate_nli
 from sbert.evaluation.report import NO_PROMPT, Prompt, Report
 from sbert.evaluation.scorers import Scorer
@@ -68,6 +68,16 @@ def evaluate_binary(rows: Rows, scorer: Scorer, report: Report) -> None:
             f"accuracy_threshold_{name}": accuracy_threshold,
         }
         report.bootstrap_metrics[f"ap_{name}"] = AveragePrecision(scores, rows.labels)
+
+
+def evaluate_text(rows: Rows, scorer: Scorer, report: Report) -> None:
+    """Masked-language modelling: minus the mean loss of all masked tokens, in nats, and
+    perplexity, exp of the mean loss: of it less is better."""
+    total, number = scorer.token_losses(rows.texts, report.prompt_texts).T  # (N,) each
+    negative_loss = Ratio(-total, number)
+    report.metrics["negative_loss"] = negative_loss.of_all()
+    report.metrics["perplexity"] = float(np.exp(-report.metrics["negative_loss"]))
+    report.bootstrap_metrics["negative_loss"] = negative_loss
 
 
 def evaluate_rerank(rows: Rows, scorer: Scorer, report: Report) -> None:
@@ -146,6 +156,7 @@ EVALUATORS = {
     "binary": evaluate_binary,
     "nli": evaluate_nli,
     "class": evaluate_class,
+    "text": evaluate_text,
     "rerank": evaluate_rerank,
     "retrieval": evaluate_retrieval,
     "pair": evaluate_pair,

@@ -31,6 +31,7 @@ COLUMNS = {
     },
     "nli": {"accuracy": "accuracy", "macro F1": "macro_f1"},
     "class": {"accuracy, {}": "accuracy_{}", "macro F1, {}": "macro_f1_{}"},
+    "text": {"negative loss": "negative_loss", "perplexity": "perplexity"},
     "rerank": {"nDCG@10": "ndcg@10_{}", "MRR@10": "mrr@10_{}", "MAP": "map_{}"},
     "retrieval": {
         "nDCG@10": "ndcg@10_{}",
@@ -113,6 +114,11 @@ class Report:
         return self.metrics[self.primary_metric]
 
     @property
+    def factor(self) -> float:
+        """What tables multiply its metrics by: 100 for fractions."""
+        return factor_of(self.task)
+
+    @property
     def prompt_texts(self) -> list[str]:
         """What is put before the texts of each column, C texts, "" for nothing."""
         return [prompt.text for prompt in self.prompts]
@@ -140,6 +146,20 @@ class Report:
             self.bootstrap_metrics[f"{name}_{score_name}"] = Mean(values)
 
 
+def factor_of(task: str) -> float:
+    """What tables multiply the metrics of a task by: 100 where they are fractions."""
+    return 1.0 if task == "text" else 100.0
+
+
+def describe_metric(metric: str, task: str) -> str:
+    """A metric in a table whose metrics are multiplied by 100."""
+    return metric if factor_of(task) == 100 else f"{metric} (x 1)"
+
+
 def mean_primary(reports: list[Report]) -> float:
-    """What a run is judged by: the mean of the primary metrics of its dev sets."""
-    return float(np.mean([report.primary for report in reports]))
+    """What a run is judged by: the mean of the primary metrics of its dev sets.
+
+    A language model with dev sets of texts is judged by its losses on these alone.
+    """
+    judging = [report for report in reports if report.task == "text"] or reports
+    return float(np.mean([report.primary for report in judging]))

@@ -49,6 +49,8 @@ class Scorer:
     search: embeddings of queries (Q, H) and of documents (N, H), k, and the documents (Q, E) that a
         query does not find, -1 for none, or None; to the indices (Q, k) of the k best documents,
         best first; -1 where there are no more.
+    token_losses: of single texts that a language model reads, the sum of the losses of its masked
+        tokens in nats, and their number: (N, 2).
     depth: the k of a search of a corpus.
     """
 
@@ -57,6 +59,7 @@ class Scorer:
     classifiers: Sequence[Classifier] = ()
     embed: Callable[[Columns, Sequence[str]], list[Array]] | None = None
     search: Callable[[Array, Array, int, Array | None], Array] | None = None
+    token_losses: Callable[[Columns, Sequence[str]], Array] | None = None
     depth: int = RETRIEVAL_DEPTH
 
 
@@ -101,7 +104,7 @@ def bi_encoder_scorer(
         if isinstance(one.loss, SoftmaxLoss)
     ]
     embed = partial(embed_columns, encode)
-    return Scorer(similarity, score, classifiers, embed, search, depth)
+    return Scorer(similarity, score, classifiers, embed, search, depth=depth)
 
 
 class KeptEmbeddings:

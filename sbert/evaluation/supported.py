@@ -68,9 +68,9 @@ def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
         "reranker of a bi-encoder",
     )
     require(
-        rows.task != "text",
-        f"{rows.name}: task text has no labels to evaluate by; single texts are evaluated with "
-        "their classes, as task class",
+        rows.task != "text" or scorer.token_losses,
+        f"{rows.name}: task text has no labels to evaluate by; texts are evaluated by train.py "
+        "with MaskedLanguageModelLoss, or with their classes, as task class",
     )
     require(
         rows.task != "class" or scorer.embed,

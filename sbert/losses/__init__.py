@@ -11,6 +11,7 @@ from sbert.losses.cross_encoder import (
     PairLoss,
 )
 from sbert.losses.distillation import DistillKLDivLoss, EmbeddingMSELoss, MarginMSELoss
+from sbert.losses.language_model import MaskedLanguageModelLoss
 from sbert.losses.matryoshka import MatryoshkaLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import AnglELoss, CoSENTLoss, CosineSimilarityLoss
@@ -31,6 +32,7 @@ __all__ = [
     "DistillKLDivLoss",
     "EmbeddingMSELoss",
     "MarginMSELoss",
+    "MaskedLanguageModelLoss",
     "MatryoshkaLoss",
     "MultipleNegativesRankingLoss",
     "SoftmaxLoss",

@@ -1,7 +1,7 @@
 """The base class of all losses: how a loss is called, and what a new one has to define."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -52,6 +52,8 @@ class Loss(nn.Module, abc.ABC):
         joint: the loss of a batch is not the mean of the losses of its rows, see `JointLoss`.
         num_labels: the number of classes K that it tells apart; None for any number of them.
         needs_classmates: a batch that has a row of a class must have another row of the class.
+        reads_tokens: it reads the states of tokens instead of embeddings, of every text of any
+            rows; see `MaskedLanguageModelLoss`.
     """
 
     columns: int = 2
@@ -60,6 +62,7 @@ class Loss(nn.Module, abc.ABC):
     joint: bool = False
     num_labels: int | None = None
     needs_classmates: bool = False
+    reads_tokens: bool = False
 
     @property
     def full_loss(self) -> "Loss":
@@ -71,6 +74,11 @@ class Loss(nn.Module, abc.ABC):
 
         It is called before the optimiser is made. Most losses have no such weights.
         """
+        return self
+
+    def restore(self, weights: Mapping[str, Tensor], dim: int) -> "Loss":
+        """Give a loss the trained weights that `state_dict` gave, and return it."""
+        self.bind(dim).load_state_dict(weights)
         return self
 
     def split_outputs(self, outputs: Tensor, present: Tensor | None = None) -> Sequence[Tensor]:

@@ -16,13 +16,13 @@ class MatryoshkaLoss(Loss):
     2205.13147, equation 1). Each size has its own copy of the loss, with its own weights.
 
     Args:
-        loss: any loss of a bi-encoder but EmbeddingMSELoss.
+        loss: any loss of a bi-encoder but EmbeddingMSELoss and MaskedLanguageModelLoss.
         dims: the sizes; the largest must be the model's own.
         weights: one for each size; null for 1 each.
 
     Raises:
         InputError: sizes that repeat or are below 1, another number of weights, or a loss that
-            reads a teacher's embeddings, which have one size.
+            reads a teacher's embeddings, which have one size, or no embeddings.
     """
 
     def __init__(self, loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None):
@@ -42,6 +42,10 @@ class MatryoshkaLoss(Loss):
         require(
             loss.target != "embedding",
             f"MatryoshkaLoss.loss: {type(loss).__name__} compares embeddings at full size only",
+        )
+        require(
+            not loss.reads_tokens,
+            f"MatryoshkaLoss.loss: {type(loss).__name__} reads tokens, not embeddings",
         )
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in dims)
         # it reads what the loss reads

@@ -102,8 +102,8 @@ def load_losses(folder: Path, dim: int) -> list[TrainedLoss]:
 def _load_loss(path: Path, dim: int) -> TrainedLoss:
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
-    loss = _imported_class(facts["class"], path)(**facts["options"]).bind(dim)
-    loss.load_state_dict(load_file(path))
+    loss = _imported_class(facts["class"], path)(**facts["options"])
+    loss.restore(load_file(path), dim)
     return TrainedLoss(loss.eval(), facts["classes"], facts.get("dataset"))
 
 

@@ -178,11 +178,21 @@ class BiEncoder(Encoder, Prompted):
         token_type_ids: (B, L), where the tokenizer gives others than 0, as that of XLNet does.
         pooling_mask: (B, L), the tokens that are pooled; None: all that are attended to.
         """
+        tokens = self.token_states(input_ids, attention_mask, token_type_ids, weights)
+        return self.head(pool(tokens, attention_mask, self.pooling, pooling_mask))
+
+    def token_states(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """As `forward`, but the transformer's last hidden states, (B, L, its H)."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        tokens = self.run_transformer(inputs, weights).last_hidden_state  # (B, L, its H)
-        return self.head(pool(tokens, attention_mask, self.pooling, pooling_mask))
+        return self.run_transformer(inputs, weights).last_hidden_state
 
     def encode(
         self,

@@ -24,6 +24,7 @@ from sbert.models.loading import teacher_fingerprint
 from sbert.training.batches import check_classmates, check_weights
 from sbert.training.config import TrainConfig
 from sbert.training.objectives.distillation import check_distillation
+from sbert.training.objectives.language_model import check_language_model, check_texts
 
 # the tasks that a loss can read, by its target, or by its target and its number of texts
 TASKS_BY_TARGET = {
@@ -87,10 +88,12 @@ def read_run_data(config: TrainConfig) -> RunData:
         InputError: a dataset that cannot be read or does not fit the loss, rows that are both
             trained on and evaluated, a dev set that cannot rank models.
     """
-    train, dev, test = (
+    dev, test = (
         [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in part]
-        for part in (config.data.train, config.data.dev, config.data.test)
+        for part in (config.data.dev, config.data.test)
     )
+    labels = not check_language_model(config)
+    train = [read_dataset(dataset, labels, teacher_fingerprint) for dataset in config.data.train]
     if config.data.held_out:
         held_out = read_held_out(config.data.held_out)
         train = [leave_out(rows, held_out) for rows in train]
@@ -184,6 +187,8 @@ def check_fit(loss: Loss, datasets: Sequence[Rows]) -> None:
         InputError: the number of columns, the kind or the range of labels, or the classes do not
             fit.
     """
+    if loss.reads_tokens:
+        return check_texts(loss, datasets)
     for rows in datasets:
         _check_task(loss, rows)
         num_labels = loss.full_loss.num_labels

@@ -17,7 +17,7 @@ from sbert.distributed import broadcast, compute_shared
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.loading import check_whole_embeddings
 from sbert.evaluation.prompts import column_prompts, describe_prompts
-from sbert.evaluation.report import Report
+from sbert.evaluation.report import Report, describe_metric
 from sbert.evaluation.scorers import Scorer, bi_encoder_scorer, cross_encoder_scorer
 from sbert.evaluation.scores import BEFORE_FILE, save_scores
 from sbert.evaluation.supported import check_supported
@@ -27,6 +27,7 @@ from sbert.markdown import markdown_table
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.training.datasets import RunData
+from sbert.training.objectives.language_model import make_token_losses
 from sbert.training.objectives.objective import Objective
 from sbert.training.tracking import Tracker, read_metrics
 
@@ -53,7 +54,13 @@ class RunEvaluator:
         if any(isinstance(loss, SoftmaxLoss) for loss, *_ in losses):
             check_whole_embeddings(model)
         encode = partial(share, model.encode)
-        return bi_encoder_scorer(encode, losses, device, similarity=model.similarity_fn_name)
+        scorer = bi_encoder_scorer(encode, losses, device, similarity=model.similarity_fn_name)
+        for loss, *_ in losses:
+            if loss.reads_tokens:
+                scorer.token_losses = make_token_losses(
+                    model, loss, self.precision, self.accelerator
+                )
+        return scorer
 
     def check_supported(self, objective: Objective) -> None:
         """Refuse a dataset whose task or prompts the model does not have, before training."""
@@ -73,7 +80,7 @@ class RunEvaluator:
         device = self.accelerator.device
         model = type(objective.model).from_pretrained(folder).to(device)
         losses = self.data.trained(objective.losses)
-        if any(isinstance(loss, SoftmaxLoss) for loss, *_ in losses):
+        if any(isinstance(loss, SoftmaxLoss) or loss.reads_tokens for loss, *_ in losses):
             losses = load_losses(folder, model.dim)
         for loss, *_ in losses:
             loss.to(device)
@@ -138,16 +145,21 @@ def _undefined_as_none(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def comparison_table(before: Mapping[str, float], after: Sequence[Report]) -> str:
-    """A Markdown table of the main metric of every dataset, and of each of its languages, x 100."""
+    """A Markdown table of the main metric of every dataset, and of each of its languages, x 100.
+
+    The loss of a language model is not multiplied, and has its perplexity beside it.
+    """
     rows, shown = [], []  # shown: the report of each row
     for report in after:
         counts = {report.primary_metric: report.rows}
         for part, metric in report.language_metrics.items():
             counts[metric] = report.count_rows(part)
+        if report.task == "text":
+            counts["perplexity"] = report.rows
         for metric, count in counts.items():
             old, new = before[f"{report.name}/{metric}"], report.metrics[metric]
-            values = [100 * old, 100 * new, 100 * (new - old)]
-            rows.append([report.name, count, metric, *values])
+            values = [report.factor * value for value in (old, new, new - old)]
+            rows.append([report.name, count, describe_metric(metric, report.task), *values])
             shown.append(report)
     header = ["dataset", "rows", "metric x 100", "before", "after", "gain"]
     if any(any(report.prompt_texts) for report in after):

@@ -166,11 +166,16 @@ class Training:
     ) -> list[tuple[dict[str, Tensor], float]]:
         """This process's parts of a batch, on its device, each with the weight of its loss."""
         accelerator, parts = self.accelerator, []
+        draw = self.loop.seed, self.progress.step
         shares = distributed.share_rows(
-            rows, accelerator.process_index, accelerator.num_processes, self.optim.accumulate
+            rows,
+            accelerator.process_index,
+            accelerator.num_processes,
+            self.optim.accumulate,
+            data.count_targets(rows, draw),
         )
         for part, weight in shares:
-            batch = data.batch(part)
+            batch = data.batch(part, draw)
             self.window.padded_tokens += batch["attention_mask"].numel()
             self.window.tokens += int(batch["attention_mask"].sum())
             for name, tensor in batch.items():
@@ -240,7 +245,7 @@ class Training:
             if self.accelerator.is_main_process:
                 replace_folder(self.folder / "best", self.save_best)
         if reports:
-            scores = ", ".join(f"{report.name} {100 * report.primary:.2f}" for report in reports)
+            scores = ", ".join(f"{one.name} {one.factor * one.primary:.2f}" for one in reports)
             self.tracker.print(f"step {step}: {scores}{' (best)' if is_best else ''}")
 
     def close(self) -> None:

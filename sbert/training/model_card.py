@@ -16,6 +16,7 @@ from sbert.data.config import DatasetConfig
 from sbert.data.origin import dataset_name
 from sbert.data.rows import Rows
 from sbert.data.table import describe_skipped
+from sbert.evaluation.report import describe_metric, factor_of
 from sbert.markdown import markdown_code, markdown_table
 from sbert.models.encoder import Encoder
 from sbert.models.folders.card import ModelCard, write_card
@@ -175,10 +176,11 @@ def _describe_results(results: Sequence[dict] | None) -> str:
         return "None: the run has neither dev nor test sets."
     rows = []
     for result in results:
-        metric = result["main"]
+        metric, factor = result["main"], factor_of(result["task"])
         values = [result[when][metric] for when in ("before", "after")]
-        before, after = (math.nan if value is None else 100 * value for value in values)
+        before, after = (math.nan if value is None else factor * value for value in values)
         name = markdown_code(result["dataset"])
+        metric = describe_metric(metric, result["task"])
         rows.append([name, result["part"], result["rows"], metric, before, after, after - before])
     header = ["dataset", "part", "rows", "metric x 100", "before", "after", "gain"]
     notes = "No choice of this run was made on the test sets."

@@ -26,7 +26,8 @@ from sbert.training.loop import Training
 from sbert.training.model_card import RunCard
 from sbert.training.objectives.copies import check_copies
 from sbert.training.objectives.distillation import Teacher
-from sbert.training.objectives.objective import Objective, TrainingSet, make_objective
+from sbert.training.objectives.make import make_objective, make_training_set
+from sbert.training.objectives.objective import Objective
 from sbert.training.objectives.trained import enable_gradient_checkpointing
 from sbert.training.overview import describe_datasets, describe_training, used_precision
 from sbert.training.seed_selection import SeedScores, choose_seed
@@ -69,7 +70,8 @@ class Run:
         self.card = RunCard(config, self.changed_options, self.data)
         teacher = self.load_teacher() if config.distillation else None
         self.training_sets = [
-            TrainingSet.from_datasets(part.train, self.objective.model) for part in self.data.parts
+            make_training_set(part.loss, part.train, self.objective.model)
+            for part in self.data.parts
         ]
         for which, rows in enumerate(self.training_sets):
             check_copies(self.objective, which, rows)
@@ -198,7 +200,7 @@ class Run:
         if after:
             save_scores(self.folder, self.data.evaluated, after)
         result: dict[str, Any] = {
-            "train_rows": sum(len(rows) for rows in self.data.train),
+            "train_rows": sum(map(len, self.training_sets)),
             "step": progress.best_step,
             "steps": total,
         }

@@ -16,7 +16,7 @@ from sbert.losses.saved import LOSS_FILE, TrainedLoss, load_losses, save_loss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.training.config import ModelConfig
-from sbert.training.objectives.objective import make_objective
+from sbert.training.objectives.make import make_objective
 
 MY_LOSSES = '''
 import torch.nn.functional as F

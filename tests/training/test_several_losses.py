@@ -32,7 +32,8 @@ from sbert.training.batches import check_weights
 from sbert.training.config import ModelConfig
 from sbert.training.datasets import TrainingPart, check_together, training_parts
 from sbert.training.loop import Training
-from sbert.training.objectives.objective import Objective, TrainingSet, make_objective
+from sbert.training.objectives.make import make_objective
+from sbert.training.objectives.objective import Objective, TrainingSet
 from sbert.training.sampler import Sampler
 
 WORDS = ["cat", "dog", "small cat", "man", "red house", "park"]

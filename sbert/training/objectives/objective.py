@@ -1,29 +1,22 @@
 """What is trained, and on what: `Objective` is a model and losses, `TrainingSet` the tokens."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import torch
-from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 from sbert.data.rows import Rows
-from sbert.errors import require
 from sbert.evaluation.prompts import column_prompts
 from sbert.losses.base import Loss
-from sbert.losses.cross_encoder import PairLoss
-from sbert.losses.saved import saved_options
-from sbert.models.bi_encoder import BiEncoder
-from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.dropout import replace_dropout
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import TokenTable, tokenize_columns
-from sbert.training.config import ModelConfig
 from sbert.training.objectives.distillation import Targets
-from sbert.training.objectives.trained import choose_trained
+
+Draw = tuple[int, int]  # seed and step
 
 
 class Objective(nn.Module):
@@ -36,7 +29,11 @@ class Objective(nn.Module):
     def __init__(self, model: Encoder, *losses: Loss):
         super().__init__()
         self.model = model
-        self.losses = nn.ModuleList(loss.bind(model.dim) for loss in losses)
+        self.losses = nn.ModuleList(self.bind(loss) for loss in losses)
+
+    def bind(self, loss: Loss) -> Loss:
+        """Create the weights of a loss that depend on the model."""
+        return loss.bind(self.model.dim)
 
     def forward(self, batch: dict[str, Tensor], which: int = 0, embed_only: bool = False) -> Tensor:
         """The loss of a batch of R rows from `TrainingSet.batch`, a scalar.
@@ -57,55 +54,6 @@ class Objective(nn.Module):
         """The trained weights of all losses but one, which a step of that one must not move."""
         others = [loss for i, loss in enumerate(self.losses) if i != which]
         return [weight for loss in others for weight in loss.parameters() if weight.requires_grad]
-
-
-def make_objective(
-    config: ModelConfig, losses: Sequence[Loss], classes: list[str] | None, seed: int
-) -> Objective:
-    """The model and its losses as they are before the first step of a seed.
-
-    All new weights are drawn from the seed; `losses` themselves stay without weights.
-    """
-    set_seed(seed)
-    losses = copy.deepcopy(losses)
-    loss = losses[0]  # all are for the same kind of encoder
-    path, max_length, name = config.path, config.max_length, type(loss).__name__
-    if isinstance(loss, PairLoss):
-        require(
-            config.pooling is None and config.layer == -1,
-            f"model.pooling and model.layer are for a bi-encoder; {name} trains a cross-encoder",
-        )
-        require(
-            config.prompts is None and config.default_prompt_name is None,
-            f"model.prompts and model.default_prompt_name are for a bi-encoder; {name} trains a "
-            "cross-encoder",
-        )
-        model = CrossEncoder.from_pretrained(path, loss.num_labels, max_length, config.new_head)
-        model.activation = loss.activation
-        if classes:
-            model.classes = classes
-    else:
-        require(
-            not config.new_head,
-            f"model.new_head is for a cross-encoder; {name} trains a bi-encoder",
-        )
-        model = BiEncoder.from_pretrained(
-            path,
-            config.pooling,
-            max_length,
-            config.layer,
-            prompts=config.prompts,
-            default_prompt_name=config.default_prompt_name,
-        )
-    choose_trained(model, config)
-    objective = Objective(model, *losses)
-    require(
-        any(weight.requires_grad for weight in objective.parameters()),
-        "model.freeze: nothing is left to train",
-    )
-    for loss in objective.losses:
-        saved_options(loss.full_loss)  # refused now, not when best/ is written
-    return objective
 
 
 def prepare_for_device(objective: Objective, device: torch.device, compiled: bool) -> None:
@@ -158,13 +106,20 @@ class TrainingSet:
         """(N,) the class of each row, if batches of the loss need classmates; else -1."""
         return self.labels if loss.needs_classmates else np.full(len(self), -1)
 
-    def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """The model's inputs for R rows, with their `texts` (R, C) and, if any, `labels`."""
+    def batch(self, rows: np.ndarray, draw: Draw = (0, 0)) -> dict[str, Tensor]:
+        """The model's inputs for R rows, with their `texts` (R, C) and, if any, `labels`.
+
+        draw: what random choices in them are a function of, beside the row.
+        """
         texts, labels = self.texts_and_labels(rows)
         batch = self.model.inputs(self.table, self.texts[rows]) | {"texts": texts}
         if labels is not None:
             batch["labels"] = labels
         return batch
+
+    def count_targets(self, rows: np.ndarray, draw: Draw = (0, 0)) -> np.ndarray:
+        """(R,), how many values of each row the loss of a batch is the mean over."""
+        return np.ones(len(rows), int)
 
     def texts_and_labels(self, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """The indices of the texts, (R, C), and the labels of R rows."""

@@ -19,12 +19,8 @@ from sbert.models import adapters
 from sbert.models.config import LoraConfig
 from sbert.training.config import ModelConfig
 from sbert.training.objectives.grad_cache import GradientCache
-from sbert.training.objectives.objective import (
-    Objective,
-    TrainingSet,
-    make_objective,
-    prepare_for_device,
-)
+from sbert.training.objectives.make import make_objective
+from sbert.training.objectives.objective import Objective, TrainingSet, prepare_for_device
 from sbert.training.objectives.trained import enable_gradient_checkpointing
 
 LORA = {"rank": 4, "target_modules": "all-linear"}

@@ -1,0 +1,84 @@
+"""Which objective and which training set are made, by what the losses read."""
+
+import copy
+from collections.abc import Sequence
+
+from accelerate.utils import set_seed
+
+from sbert.data.rows import Rows
+from sbert.errors import require
+from sbert.losses.base import Loss
+from sbert.losses.cross_encoder import PairLoss
+from sbert.losses.saved import saved_options
+from sbert.models.bi_encoder import BiEncoder
+from sbert.models.cross_encoder import CrossEncoder
+from sbert.models.encoder import Encoder
+from sbert.training.config import ModelConfig
+from sbert.training.objectives.language_model import LanguageModelObjective, MaskedTexts
+from sbert.training.objectives.objective import Objective, TrainingSet
+from sbert.training.objectives.trained import choose_trained
+
+
+def make_objective(
+    config: ModelConfig, losses: Sequence[Loss], classes: list[str] | None, seed: int
+) -> Objective:
+    """The model and its losses as they are before the first step of a seed.
+
+    All new weights are drawn from the seed; `losses` themselves stay without weights.
+    """
+    set_seed(seed)
+    losses = copy.deepcopy(losses)
+    loss = losses[0]  # all are for the same kind of encoder
+    path, max_length, name = config.path, config.max_length, type(loss).__name__
+    if isinstance(loss, PairLoss):
+        require(
+            config.pooling is None and config.layer == -1,
+            f"model.pooling and model.layer are for a bi-encoder; {name} trains a cross-encoder",
+        )
+        require(
+            config.prompts is None and config.default_prompt_name is None,
+            f"model.prompts and model.default_prompt_name are for a bi-encoder; {name} trains a "
+            "cross-encoder",
+        )
+        model = CrossEncoder.from_pretrained(path, loss.num_labels, max_length, config.new_head)
+        model.activation = loss.activation
+        if classes:
+            model.classes = classes
+    else:
+        require(
+            not config.new_head,
+            f"model.new_head is for a cross-encoder; {name} trains a bi-encoder",
+        )
+        model = BiEncoder.from_pretrained(
+            path,
+            config.pooling,
+            max_length,
+            config.layer,
+            prompts=config.prompts,
+            default_prompt_name=config.default_prompt_name,
+        )
+    choose_trained(model, config)
+    objective = objective_class(loss)(model, *losses)
+    require(
+        any(weight.requires_grad for weight in objective.parameters()),
+        "model.freeze: nothing is left to train",
+    )
+    for loss in objective.losses:
+        saved_options(loss.full_loss)  # refused now, not when best/ is written
+    return objective
+
+
+def objective_class(loss: Loss) -> type[Objective]:
+    """What is made of the model's outputs: embeddings, or states of tokens."""
+    return LanguageModelObjective if loss.reads_tokens else Objective
+
+
+def make_training_set(loss: Loss, datasets: Sequence[Rows], model: Encoder) -> TrainingSet:
+    """The rows that a loss reads of its datasets, as tokens.
+
+    Raises:
+        InputError: as `TrainingSet.from_datasets` and `MaskedTexts.from_datasets`.
+    """
+    if loss.reads_tokens:
+        return MaskedTexts.from_datasets(datasets, model, loss)
+    return TrainingSet.from_datasets(datasets, model)
