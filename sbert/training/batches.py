@@ -28,6 +28,44 @@ def check_weights(datasets: Sequence[Rows], mix: str) -> None:
     )
 
 
+def check_batch_tokens(
+    config: TrainConfig, losses: Sequence[Loss], lengths: Sequence[np.ndarray]
+) -> None:
+    """Check that batches can be counted in tokens, where they are.
+
+    lengths: (N,) tokens of the rows of each loss.
+
+    Raises:
+        InputError: a loss of embeddings, datasets with weights or in turn, batches of any lengths,
+            a text that is longer than a batch.
+    """
+    limit = config.optim.batch_tokens
+    if limit is None:
+        return
+    for loss in losses:
+        require(
+            loss.reads_tokens,
+            f"optim.batch_tokens is for MaskedLanguageModelLoss; {type(loss).__name__} needs a "
+            "number of rows, optim.batch_size",
+        )
+    weighted = any(dataset.weight is not None for dataset in config.data.train)
+    require(
+        not weighted and config.data.mix == "proportional",
+        "optim.batch_tokens: every epoch has the same rows; leave out data.mix and the weights of "
+        "the datasets, or use optim.batch_size",
+    )
+    require(
+        config.loop.group_by_length,
+        "optim.batch_tokens makes batches of similar lengths: it needs loop.group_by_length",
+    )
+    longest = max(int(one.max()) for one in lengths)
+    require(
+        longest <= limit,
+        f"optim.batch_tokens is {limit}, and the longest text has {longest} tokens; use at least "
+        "as many, or a lower model.max_length",
+    )
+
+
 def check_classmates(loss: Loss, datasets: Sequence[Rows], config: TrainConfig) -> None:
     """Check that batches can be made in which every row has another one of its class.
 

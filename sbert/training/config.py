@@ -87,6 +87,8 @@ class OptimConfig:
         lr: the peak learning rate.
         batch_size: rows per update in all, whatever the number of processes and of parts: neither
             changes the result.
+        batch_tokens: for MaskedLanguageModelLoss, tokens per update at most, padding included,
+            instead of batch_size.
         accumulate: parts in which each process computes its share of a batch, to save memory.
         epochs: passes over the training data; may be a fraction.
         steps: number of updates, instead of epochs.
@@ -101,6 +103,7 @@ class OptimConfig:
 
     lr: PositiveFloat = 2e-5
     batch_size: PositiveInt = 16
+    batch_tokens: PositiveInt | None = None
     accumulate: PositiveInt = 1
     epochs: PositiveFloat = 1
     steps: PositiveInt | None = None

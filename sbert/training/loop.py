@@ -82,6 +82,7 @@ class Training:
             separate=len(self.data) > 1,
             in_turn=self.in_turn,
             classes=np.concatenate([rows.classes_for(loss) for rows, loss in parts]),
+            batch_tokens=self.optim.batch_tokens,
         )
 
     def fit(self, stop: int | None = None) -> Progress:

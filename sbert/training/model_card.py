@@ -102,8 +102,10 @@ class RunCard:
     def _settings_table(self, facts: Mapping[str, Any]) -> str:
         """All options of the optimiser, the others that differ from their defaults, and `facts`."""
         optim = vars(self.config.optim)
-        unused = "steps" if optim["steps"] is None else "epochs"  # one stands in place of the other
-        settings = {f"optim.{name}": optim[name] for name in optim if name != unused}
+        # one stands in place of the other
+        unused = ["steps" if optim["steps"] is None else "epochs"]
+        unused.append("batch_tokens" if optim["batch_tokens"] is None else "batch_size")
+        settings = {f"optim.{name}": optim[name] for name in optim if name not in unused}
         for name, value in self.changed.items():
             listed = name.startswith(_ELSEWHERE) or name in _NO_SETTINGS
             if value is not None and not listed:

@@ -11,7 +11,7 @@ from sbert.evaluation.prompts import (
 )
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
-from sbert.training.config import TrainConfig
+from sbert.training.config import OptimConfig, TrainConfig
 from sbert.training.datasets import RunData
 from sbert.training.loop import Training
 
@@ -54,7 +54,7 @@ def describe_training(config: TrainConfig, data: RunData, training: Training) ->
         total += weight.numel()
         trained += weight.numel() * weight.requires_grad
     lines = [
-        f"{training.total:,} steps of {config.optim.batch_size} rows, "
+        f"{training.total:,} steps of {_describe_batch(config.optim)}, "
         f"{kind} of {total / 1e6:.1f} M weights, {trained / 1e6:.2f} M trained, "
         f"{used_precision(model, accelerator)} on {accelerator.num_processes} x "
         f"{accelerator.device.type}"
@@ -63,6 +63,12 @@ def describe_training(config: TrainConfig, data: RunData, training: Training) ->
     if named:
         lines.append(f"a batch is of one dataset, {config.data.mix}: {', '.join(named)}")
     return "\n".join(lines)
+
+
+def _describe_batch(optim: OptimConfig) -> str:
+    if optim.batch_tokens is None:
+        return f"{optim.batch_size} rows"
+    return f"up to {optim.batch_tokens:,} tokens"
 
 
 def used_precision(model: Encoder, accelerator: Accelerator) -> str:

@@ -24,6 +24,8 @@ class Sampler:
     in_turn: separate, and the datasets take turns; each is dealt the same number of rows.
     classes: (N,) the class of each row of which a batch must have two rows or none, -1 for any
         number; None: all -1. Such a batch may have up to two rows more than `batch_size`.
+    batch_tokens: batches of at most so many tokens, padding included, instead of `batch_size` rows;
+        then an epoch has every row once, and all of it is sorted by length.
     """
 
     lengths: np.ndarray
@@ -36,9 +38,12 @@ class Sampler:
     separate: bool = False
     in_turn: bool = False
     classes: np.ndarray | None = None
+    batch_tokens: int | None = None
 
     @property
     def steps_per_epoch(self) -> int:
+        if self.batch_tokens:
+            return len(self.epoch(0))
         return sum(math.ceil(len(rows) / self.batch_size) for rows in self._rows(0))
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
@@ -56,12 +61,29 @@ class Sampler:
         """Shuffled rows as batches."""
         if self.classes is not None and self.classes[rows[0]] >= 0:
             return self._batches_of_classmates(rows, random)
+        if self.batch_tokens:
+            return self._batches_of_tokens(rows, random)
         if not self.group_by_length:
             return self._cut(rows, self.batch_size)
         batches = []
         for pool in self._cut(rows, self.batch_size * self.pool):
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
             batches += self._cut(by_length, self.batch_size)
+        return [batches[i] for i in random.permutation(len(batches))]
+
+    def _batches_of_tokens(self, rows: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+        """Shuffled rows as batches, each of all the next ones by length that its tokens hold.
+
+        Where a batch ends depends on the lengths alone, so all epochs have as many steps.
+        """
+        order = rows[np.argsort(self.lengths[rows], kind="stable")]
+        batches, start = [], 0
+        while start < len(order):
+            lengths = self.lengths[order[start : start + self.batch_tokens]]  # rising
+            padded = lengths * np.arange(1, len(lengths) + 1)  # tokens of the first 1, 2, ... rows
+            size = max(1, np.searchsorted(padded, self.batch_tokens, side="right"))
+            batches.append(order[start : start + size])
+            start += size
         return [batches[i] for i in random.permutation(len(batches))]
 
     def _batches_of_classmates(

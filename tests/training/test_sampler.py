@@ -274,3 +274,29 @@ def test_only_the_datasets_with_classes_are_in_groups():
     for batch in batches:
         if dataset_of(batch, [40, 40]) == 0:
             assert min(Counter(classes[batch].tolist()).values()) >= 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batches_of_tokens(seed):
+    """Every row once, padding included at most so many, and no batch could hold the next row."""
+    lengths = np.random.default_rng(seed).integers(3, 40, 500)
+    sampler = Sampler(lengths, 16, seed, sizes=(200, 300), batch_tokens=100)
+    shapes, rows = [], []
+    for epoch in range(3):
+        batches = sampler.epoch(epoch)
+        assert len(batches) == sampler.steps_per_epoch
+        assert sorted(np.concatenate(batches)) == list(range(500))
+        padded = [len(batch) * lengths[batch].max() for batch in batches]
+        assert max(padded) <= 100
+        shapes.append(sorted(padded))
+        rows.append(np.concatenate(batches).tolist())
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert rows[0] != rows[1] != rows[2]
+    by_length = np.sort(lengths)
+    start, steps = 0, 0
+    while start < 500:
+        size = 1
+        while start + size < 500 and (size + 1) * by_length[start + size] <= 100:
+            size += 1
+        start, steps = start + size, steps + 1
+    assert steps == sampler.steps_per_epoch

@@ -308,6 +308,43 @@ def test_options_that_do_not_fit(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "CosineSimilarityLoss"}, "is for MaskedLanguageModelLoss; CosineSimilarityLoss"),
+        ({"loop": {"group_by_length": False}}, "it needs loop.group_by_length"),
+        ({"data.mix": "round_robin"}, "leave out data.mix and the weights of the datasets"),
+        ({"limit": 8}, "optim.batch_tokens is 8, and the longest text has 14 tokens"),
+    ],
+)
+def test_batches_that_cannot_be_counted_in_tokens(
+    tmp_path, tiny_folder, config_of, train_command, capsys, changes, message
+):
+    changes = dict(changes)
+    optim = OPTIM | {"batch_tokens": changes.pop("limit", 64)}
+    mix = changes.pop("data.mix", "proportional")
+    data = {"dev": []} if "loss" in changes else {}
+    config = config_of(tiny_folder, optim=optim, **changes)
+    options = yaml.safe_load(config.read_text("utf-8"))
+    options["data"] |= data | {"mix": mix}
+    config.write_text(yaml.safe_dump(options), "utf-8")
+    assert message in fails(train_command, capsys, config)
+
+
+def test_batches_of_tokens(tmp_path, steady_folder, config_of, train_command, capsys):
+    """The same steps for any number of parts."""
+    optim = OPTIM | {"batch_tokens": 64, "steps": None, "epochs": 1}
+    train_command(config_of(steady_folder, optim=optim))
+    train_command(config_of(steady_folder, optim=optim | {"accumulate": 3}), "--name", "parts")
+    assert "steps of up to 64 tokens" in capsys.readouterr().out
+    a, b = ([row["loss"] for row in metrics(tmp_path / "runs" / run)] for run in ("run", "parts"))
+    assert len(a) > 4
+    assert b == pytest.approx(a, rel=1e-4)
+    card = (tmp_path / "runs/run/best/README.md").read_text("utf-8")
+    assert "optim.batch_tokens" in card
+    assert "optim.batch_size" not in card
+
+
 def test_pairs_in_both_orders(tmp_path, tiny_folder, config_of, train_command, capsys):
     config = config_of(tiny_folder)
     line = fails(lambda: train_command(config, "--data.both_orders", "true"), capsys)
