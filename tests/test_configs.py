@@ -27,10 +27,10 @@ def test_every_configuration_loads_under_the_command_that_its_head_names(path, m
     import mine
 
     head = " ".join(line for line in path.read_text("utf-8").splitlines() if line.startswith("#"))
-    script = r"python ([\w/]+\.py)(?: (\w+))?"
+    script = r"python (\w+\.py)(?: (\w+))?"
     command = re.search(rf"{script} --config {re.escape(str(path.relative_to(ROOT)))}", head)
     assert command, f"the head of {path} does not say how to run it"
-    schemas = {"train.py": TrainConfig, "sweep.py": SweepConfig, "tools/claims.py": ClaimsConfig}
+    schemas = {"train.py": TrainConfig, "sweep.py": SweepConfig, "claims.py": ClaimsConfig}
     schemas |= {
         "mine.py": mine.TASKS.get(command[2], (None,))[0],
         "augment.py": augment.TASKS.get(command[2]),

@@ -1,4 +1,4 @@
-"""One call of tools/claims.py: runs to records, records to a table."""
+"""One call of claims.py: runs to records, records to a table."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The options of tools/claims.py: experiments and claims. Numbers are x 100."""
+"""The options of claims.py: experiments and claims. Numbers are x 100."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,14 +17,14 @@ class FigureConfig:
         row: as results.jsonl and table.md name it, with the size of a recipe (gold,size=1000); null
             for the only one.
         experiment: null for that of the claim.
-        dataset: null for that of the claim, or the only test set.
+        dataset: of several the mean; null for that of the claim, or the only test set.
         metric: null for that of the claim, or the dataset's main metric.
         when: after training, or before it.
     """
 
     row: str | None = None
     experiment: str | None = None
-    dataset: str | None = None
+    dataset: str | list[str] | None = None
     metric: str | None = None
     when: Literal["after", "before"] = "after"
 
@@ -85,7 +85,7 @@ class ClaimConfig:
     contrasts: list[ContrastConfig]
     note: str = ""
     experiment: str | None = None
-    dataset: str | None = None
+    dataset: str | list[str] | None = None
     metric: str | None = None
 
     def __post_init__(self):

@@ -1,7 +1,7 @@
 """Our figures: the mean of a metric over the seeds of a row, with its resamples."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,20 +13,19 @@ from sbert.evaluation.multi_bootstrap import Estimate, Repeat, estimate_mean
 from sbert.evaluation.scores import DatasetScores, read_scores
 from sbert.sweeps.summary import FinishedRun
 
-DRAWS = "claims"  # names the draws of rows: equal for all datasets, so that figures are paired
-
 
 @dataclass
 class Figure:
     """A figure over the runs that are done; x 100 but for its estimate.
 
-    values: the metric of each run by its label. missing: the labels of runs that are not done.
-    seconds: of each run. changed: a setting that the command has changed since, of those runs that
-    have one. estimate: None where a run kept no scores of its rows.
+    datasets, metric: as the runs name them. values: the metric of each run by its label, of several
+    datasets their mean. missing: the labels of runs that are not done. seconds: of each run.
+    changed: a setting that the command has changed since, of those runs that have one. estimate:
+    None where a run kept no scores of its rows.
     """
 
-    dataset: str
-    metric: str
+    datasets: list[str] = field(default_factory=list)
+    metric: str = ""
     values: dict[str, float] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -45,49 +44,66 @@ def measure(
     Raises:
         InputError: no such row, dataset or metric: says what there is.
     """
-    figure = Figure(config.dataset or "", config.metric or "")
-    scores: dict[Repeat, DatasetScores] = {}
-    repeats = []
+    figure = Figure()
+    scores: dict[Repeat, dict[str, DatasetScores]] = {}
     for planned in experiment.row(config.row):
         run = planned.found(roots)
         if run is None:
             figure.missing.append(planned.label)
             continue
         finished = run.read()
-        figure.dataset, figure.metric, value = _value(finished, config)
-        figure.values[run.label] = value
+        figure.datasets = _datasets(finished, config)
+        values = [_value(finished, dataset, config) for dataset in figure.datasets]
+        figure.values[run.label] = 100 * float(np.mean(values))
+        figure.metric = config.metric or finished.datasets[figure.datasets[0]]["main"]
         figure.seconds[run.label] = finished.result["seconds"]
         changed = run.changed_setting()
         figure.changed |= {run.label: changed} if changed else {}
-        repeats.append(finished.repeat)
-        of_rows = read_scores(run.folder, run.scores(config.when)).get(figure.dataset)
-        if of_rows and figure.metric in of_rows.metrics:
-            scores[finished.repeat] = of_rows
-    if repeats and len(scores) == len(repeats):
-        figure.estimate = estimate_mean(DRAWS, figure.metric, scores, resamples)
+        scores[finished.repeat] = read_scores(run.folder, run.scores(config.when))
+    figure.estimate = _estimate(figure, scores, resamples) if scores else None
     return figure
 
 
-def _value(finished: FinishedRun, config: FigureConfig) -> tuple[str, str, float]:
-    """The dataset, the metric, and its value x 100."""
+def _datasets(finished: FinishedRun, config: FigureConfig) -> list[str]:
+    if config.dataset is not None:
+        return [config.dataset] if isinstance(config.dataset, str) else config.dataset
+    tested = [result["dataset"] for result in finished.evaluations("test")]
+    known = ", ".join(tested) or "none"
+    place = finished.run.result
+    require(len(tested) == 1, f"{place}: name a dataset; its test sets are: {known}")
+    return tested
+
+
+def _value(finished: FinishedRun, dataset: str, config: FigureConfig) -> float:
     run: ExperimentRun = finished.run
     datasets = finished.datasets
-    tested = [result["dataset"] for result in finished.evaluations("test")]
-    dataset = config.dataset
-    if dataset is None:
-        known = ", ".join(tested) or "none"
-        require(len(tested) == 1, f"{run.result}: name a dataset; its test sets are: {known}")
-        dataset = tested[0]
-    require(
-        dataset in datasets,
-        f"{run.result}: no dataset '{dataset}'; there are: {', '.join(datasets)}",
-    )
-    metric = config.metric or datasets[dataset]["main"]
+    known = ", ".join(datasets)
+    require(dataset in datasets, f"{run.result}: no dataset '{dataset}'; there are: {known}")
     values = datasets[dataset][config.when]
+    metric = config.metric or datasets[dataset]["main"]
+    known = ", ".join(values) or "none"
     require(
         metric in values,
-        f"{run.result}: {dataset} has no '{metric}' {config.when} training; there are: "
-        f"{', '.join(values) or 'none'}",
+        f"{run.result}: {dataset} has no '{metric}' {config.when} training; there are: {known}",
     )
-    value = values[metric]
-    return dataset, metric, math.nan if value is None else 100 * value
+    return math.nan if values[metric] is None else values[metric]
+
+
+def _estimate(
+    figure: Figure, scores: Mapping[Repeat, Mapping[str, DatasetScores]], resamples: int
+) -> Estimate | None:
+    """The mean over the datasets, whose rows are drawn independently."""
+    estimates = []
+    for dataset in figure.datasets:
+        of_runs = {repeat: found.get(dataset) for repeat, found in scores.items()}
+        if any(one is None or figure.metric not in one.metrics for one in of_runs.values()):
+            return None
+        # the draws are named by the rows: whatever a run calls them, equal rows are paired
+        draws = next(iter(of_runs.values())).digest
+        estimates.append(estimate_mean(draws, figure.metric, of_runs, resamples))
+    if None in estimates:
+        return None
+    value = float(np.mean([one.value for one in estimates]))
+    replicates = np.mean([one.replicates for one in estimates], axis=0)
+    digests = {place: one.digests for place, one in enumerate(estimates)}
+    return Estimate(value, replicates, digests)

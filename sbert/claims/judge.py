@@ -1,7 +1,7 @@
 """Claims judged by the runs that are done: a record for each."""
 
 import math
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 
 from tqdm.auto import tqdm
 
@@ -23,7 +23,7 @@ class Judge:
         self.experiments = {
             name: Experiment(name, command) for name, command in config.experiments.items()
         }
-        self.figures: dict[tuple, Figure] = {}
+        self.figures: dict[str, Figure] = {}
 
     def records(self) -> list[dict]:
         """A record for each claim, in order; its numbers are x 100."""
@@ -62,7 +62,7 @@ class Judge:
         }
 
     def _measure(self, figure: FigureConfig) -> Figure:
-        key = astuple(figure)
+        key = repr(figure)
         if key not in self.figures:
             experiment = self.experiments[figure.experiment]
             self.figures[key] = measure(
@@ -102,7 +102,7 @@ def _figure_record(figure: Figure) -> dict:
     if figure.estimate:
         interval = [100 * bound for bound in bootstrap_interval(figure.estimate.replicates)]
     return {
-        "dataset": figure.dataset,
+        "datasets": figure.datasets,
         "metric": figure.metric,
         "mean": _rounded(figure.mean),
         "interval": [_rounded(bound) for bound in interval],

@@ -55,8 +55,8 @@ def claims(runs):
 
 @pytest.fixture
 def claims_command(monkeypatch, capsys):
-    """`tools/claims.py` in this process -> what it printed."""
-    monkeypatch.syspath_prepend(ROOT / "tools")
+    """`claims.py` in this process -> what it printed."""
+    monkeypatch.syspath_prepend(ROOT)
     import claims
 
     def run(path: Path, *argv: str) -> str:

@@ -1,4 +1,4 @@
-"""Claims judged end to end, on run folders with real formats: tools/claims.py."""
+"""Claims judged end to end, on run folders with real formats: claims.py."""
 
 import json
 
@@ -71,7 +71,7 @@ def test_intervals_are_the_multi_bootstrap_of_all_runs(runs, claims, claims_comm
         for seed in (1, 2):
             folder = runs.planned[f"{name},seed={seed}"].folder
             scores[seed, None] = read_scores(folder)["my-test"]
-        estimates.append(estimate_mean("claims", "accuracy_cosine", scores, 500))
+        estimates.append(estimate_mean(scores[1, None].digest, "accuracy_cosine", scores, 500))
     difference = estimates[0].difference(estimates[1])
     expected = [100 * bound for bound in difference.interval]
     assert record["contrasts"][0]["interval"] == pytest.approx(expected, abs=1e-3)
@@ -108,6 +108,25 @@ def test_before_training_and_against_a_number(runs, claims, claims_command):
     assert record["contrasts"][1]["difference"] == pytest.approx(0, abs=1e-3)
     assert record["verdict"] == "holds"
     assert record["seconds"] == 120, "b's runs are used too, each once"
+
+
+def test_the_mean_of_two_datasets(runs, claims, claims_command):
+    """a is above b by 5 on test and by 2.5 on dev; other rows of the two are drawn apart."""
+    finish_both(runs)
+    claims_command(claims({"dataset": ["my-dev", "my-test"]}))
+    [both] = records(runs)
+    assert both["contrasts"][0]["difference"] == 3.75
+    assert both["contrasts"][0]["interval"] == [3.75, 3.75]
+    assert both["figures"]["a"]["datasets"] == ["my-dev", "my-test"]
+    widths = {}
+    for dataset in ("my-dev", "my-test"):
+        claims_command(claims({"dataset": dataset, "note": dataset}))
+        low, high = records(runs)[0]["figures"]["a"]["interval"]
+        widths[dataset] = high - low
+    low, high = both["figures"]["a"]["interval"]
+    independent = np.hypot(*widths.values()) / 2
+    assert high - low == pytest.approx(independent, rel=0.15)
+    assert high - low < 0.9 * sum(widths.values()) / 2
 
 
 def test_runs_without_scores_of_rows(runs, claims, claims_command):
@@ -233,7 +252,7 @@ def test_rows_of_a_recipe_and_a_run_alone(runs, claims, claims_command):
      "sweeps/mine/a,seed=1/result.json: my-test has no 'rho' after training; there are: "
      "accuracy_cosine"),
     ({"dataset": "other"},
-     "sweeps/mine/a,seed=1/result.json: no dataset 'other'; there are: my-test"),
+     "sweeps/mine/a,seed=1/result.json: no dataset 'other'; there are: my-dev, my-test"),
     ({"contrasts": [{"order": ["a", "c"]}]}, "claim 'a is better': 'c' is not one of its figures"),
     ({"contrasts": [{"order": ["a"]}]}, "a: a contrast compares two figures or more"),
     ({"contrasts": [{"equal": ["a", "b"]}]}, "equal a, b: give a margin, within > 0"),

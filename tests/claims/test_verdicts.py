@@ -55,7 +55,7 @@ def test_all_contrasts_must_hold():
 def figure(mean: float, noise: np.ndarray | float, digest: str = "rows") -> Figure:
     replicates = (mean + np.atleast_1d(noise)) / 100
     estimate = Estimate(mean / 100, replicates, {None: digest})
-    return Figure("my-test", "rho", {"run": mean}, estimate=estimate)
+    return Figure(["my-test"], "rho", {"run": mean}, estimate=estimate)
 
 
 def test_an_order_compares_neighbours_and_equal_figures_all_pairs():
@@ -104,7 +104,7 @@ def test_the_detectable_effect_is_found_in_80_of_100_experiments():
 
 
 def test_without_scores_of_rows_there_is_a_difference_and_no_verdict():
-    figures = {"a": Figure("my-test", "rho", {"run": 80}), "b": figure(75, np.zeros(9))}
+    figures = {"a": Figure(["my-test"], "rho", {"run": 80}), "b": figure(75, np.zeros(9))}
     contrast = ContrastConfig(order=["a", "b"])
     [one] = differences(contrast, figures)
     assert one.value == 5

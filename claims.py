@@ -1,8 +1,8 @@
 """Claims of papers, judged by finished runs: a table with a verdict for each.
 
-python tools/claims.py --config configs/claims.yaml
-python tools/claims.py --config configs/claims.yaml --roots '[., ../other-checkout]'
-python tools/claims.py --config configs/claims.yaml --page null --records /tmp/claims.jsonl
+python claims.py --config configs/claims.yaml
+python claims.py --config configs/claims.yaml --roots '[., ../other-checkout]'
+python claims.py --config configs/claims.yaml --page null --records /tmp/claims.jsonl
 
 An experiment is a command, of which the runs that are done are read: result.json, and the scores of
 every row in scores.safetensors. A figure is the mean of a metric over the seeds of one row of its
