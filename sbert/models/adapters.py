@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import is_peft_available
 
 from sbert.errors import require
+from sbert.models.active_embedding import whole_word_embeddings
 from sbert.models.config import LoraConfig
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -102,7 +103,8 @@ def save_transformer(root: Path, transformer: nn.Module) -> None:
     elif save == "merged":
         transformer.save_pretrained(root, state_dict=merged_state(transformer))
     else:
-        transformer.save_pretrained(root)
+        with whole_word_embeddings(transformer):
+            transformer.save_pretrained(root)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
 from sbert.errors import InputError
+from sbert.models.active_embedding import whole_word_embeddings
 from sbert.models.batches import token_batches
 from sbert.models.families import FP32_ONLY, READS_PADDING
 from sbert.models.fingerprint import architecture, fingerprint
@@ -93,7 +94,8 @@ class Encoder(nn.Module, abc.ABC):
             **self.result_settings,
         }
         unused = self.unused_weights or ()
-        weights = [(n, w) for n, w in self.state_dict().items() if not n.startswith(unused)]
+        with whole_word_embeddings(self.transformer):
+            weights = [(n, w) for n, w in self.state_dict().items() if not n.startswith(unused)]
         return fingerprint(settings, weights)
 
     def run_transformer(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None):
@@ -133,7 +135,7 @@ class Encoder(nn.Module, abc.ABC):
         if batch_tokens is None:
             on_cpu = device.type == "cpu"
             batch_tokens = BATCH_TOKENS_CPU if on_cpu else BATCH_TOKENS_ACCELERATOR
-        weights = self._weights_in(self.resolve_precision(precision))
+        dtype = self.resolve_precision(precision)
         lengths = self.lengths(table, rows)  # (N,)
         # results stay on the device until the end: one transfer, and no batch waits for another's
         result = torch.empty(len(rows), self.dim, device=device)
@@ -144,7 +146,8 @@ class Encoder(nn.Module, abc.ABC):
             unit_scale=True,
             disable=None if progress is None else not progress,
         )
-        with torch.inference_mode(), evaluating(self), bar:
+        with torch.inference_mode(), evaluating(self), whole_word_embeddings(self.transformer), bar:
+            weights = self._weights_in(dtype)
             for batch in token_batches(lengths, batch_tokens, self.reads_padding):
                 inputs = {
                     name: tensor.to(device, non_blocking=True)

@@ -40,6 +40,10 @@ class PairTokenizer(BaseTokenizer):
         super().__init__(tokenizer, backend, max_length, max_length - self.special_count)
         self.reads_token_types = "token_type_ids" in tokenizer.model_input_names
 
+    @property
+    def added_ids(self) -> np.ndarray:
+        return np.concatenate([super().added_ids, *self.special_ids])
+
     def kept_lengths(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
         """(2, P) tokens that each text of the pairs (P, 2) keeps, by the rule "longest first".
 

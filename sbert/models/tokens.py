@@ -73,6 +73,11 @@ class BaseTokenizer(abc.ABC):
         self.truncate_left = tokenizer.truncation_side == "left"
         self.all_special_ids = frozenset(tokenizer.all_special_ids)
 
+    @property
+    def added_ids(self) -> np.ndarray:
+        """The ids that a batch can have beside those of its table: here, the padding."""
+        return np.array([self.pad_id])
+
     def tokenize(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> TokenTable:
         """Tokenise texts, which should be distinct, into one table.
 

@@ -88,8 +88,8 @@ def load_training(
     )
     require(
         facts["frozen"] == fingerprint_frozen(objective.model),
-        f"{folder} was written with other frozen weights: it fits another base model than that of "
-        "this run; resume with the model that model.path named then",
+        f"{folder} was written with other frozen weights: it fits another base model or other "
+        "training texts than those of this run; resume with what model.path and data.train named",
     )
     objective.load_state_dict(trained, strict=False)  # the frozen weights are those of the base
     load_optimizer_tensors(optimizer, _with_prefix("optimizer.", tensors))

@@ -21,6 +21,7 @@ from sbert.training.checkpoint import STATE, Progress, load_training, save_train
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.objectives.grad_cache import GradientCache, sync_gradients
 from sbert.training.objectives.objective import Objective, TrainingSet, prepare_for_device
+from sbert.training.objectives.trained import leave_out_idle_embeddings
 from sbert.training.optimizer import clip_gradients, lr_factor, make_optimizer
 from sbert.training.sampler import Sampler
 from sbert.training.tracking import LogWindow, Tracker
@@ -58,6 +59,8 @@ class Training:
         self.steps_per_epoch = sampler.steps_per_epoch
         self.total = optim.steps or max(1, round(optim.epochs * self.steps_per_epoch))
         self.epoch_batches = lru_cache(maxsize=1)(sampler.epoch)
+        if optim.word_embeddings == "auto":
+            leave_out_idle_embeddings(self.objective, [rows.token_ids() for rows in self.data])
         prepare_for_device(self.objective, accelerator.device, loop.compile)
         optimizer = make_optimizer(self.objective, optim, accelerator.device)
         self.wrapped, self.optimizer = accelerator.prepare(self.objective, optimizer)

@@ -9,6 +9,7 @@ from sbert.evaluation.prompts import (
     describe_prompts,
     unused_prompts_note,
 )
+from sbert.models.active_embedding import ActiveEmbedding
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.training.config import OptimConfig, TrainConfig
@@ -59,6 +60,12 @@ def describe_training(config: TrainConfig, data: RunData, training: Training) ->
         f"{used_precision(model, accelerator)} on {accelerator.num_processes} x "
         f"{accelerator.device.type}"
     ]
+    embeddings = objective.model.transformer.get_input_embeddings()
+    if isinstance(embeddings, ActiveEmbedding):
+        lines.append(
+            f"word embeddings: {len(embeddings.weight):,} of {len(embeddings.row):,} are trained, "
+            "those of the tokens in the training data; the others only decay"
+        )
     named = [f"{type(one.loss).__name__} of {one.name}" for one in data.parts if one.name]
     if named:
         lines.append(f"a batch is of one dataset, {config.data.mix}: {', '.join(named)}")

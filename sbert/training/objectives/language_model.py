@@ -97,6 +97,10 @@ class MaskedTexts(TrainingSet):
         weights = whole.weights
         return cls(model, whole.table, texts[:, None], None, tuple(sizes), weights, masking)
 
+    def token_ids(self) -> np.ndarray:
+        """All: the loss has a logit of each."""
+        return np.arange(len(self.masking.ordinary))
+
     def batch(self, rows: np.ndarray, draw: Draw = (0, 0)) -> dict[str, Tensor]:
         """The model's inputs for R rows, M of whose tokens are masked.
 

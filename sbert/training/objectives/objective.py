@@ -106,6 +106,10 @@ class TrainingSet:
         """(N,) the class of each row, if batches of the loss need classmates; else -1."""
         return self.labels if loss.needs_classmates else np.full(len(self), -1)
 
+    def token_ids(self) -> np.ndarray:
+        """The ids of all tokens that are trained: at least those that batches can have."""
+        return np.union1d(self.table.ids, self.model.text_tokenizer.added_ids)
+
     def batch(self, rows: np.ndarray, draw: Draw = (0, 0)) -> dict[str, Tensor]:
         """The model's inputs for R rows, with their `texts` (R, C) and, if any, `labels`.
 

@@ -1,8 +1,13 @@
 """Which weights of a model are trained or drawn anew, and what a checkpoint holds of both kinds."""
 
+from collections.abc import Iterable
+
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from sbert.errors import require
+from sbert.models.active_embedding import ActiveEmbedding
 from sbert.models.adapters import ADAPTER_CONFIG, add_lora
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
@@ -45,6 +50,28 @@ def _check_adapter_is_readable(model: Encoder, config: ModelConfig) -> None:
     )
     several = isinstance(model, CrossEncoder) and model.dim > 1
     require(not several, f"{where} cannot hold the number and names of classes; {instead}")
+
+
+def leave_out_idle_embeddings(objective: nn.Module, token_ids: Iterable[np.ndarray]) -> None:
+    """Train only the word embeddings of the tokens that batches have, by an `ActiveEmbedding`.
+
+    All are trained where more than half of them occur, and where they are tied to another weight,
+    frozen, or of a class of their own.
+    """
+    transformer = objective.model.transformer
+    embedding = transformer.get_input_embeddings()
+    if type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
+        return
+    weights = [weight for _, weight in objective.named_parameters(remove_duplicate=False)]
+    tied = sum(weight is embedding.weight for weight in weights) > 1
+    occurs = torch.zeros(embedding.num_embeddings, dtype=torch.bool)
+    for ids in token_ids:
+        occurs[torch.from_numpy(ids).long()] = True
+    for padding in (transformer.config.pad_token_id, embedding.padding_idx):
+        if padding is not None:  # some families pad their inputs themselves
+            occurs[padding] = True
+    if not tied and 2 * occurs.sum() <= len(occurs):
+        transformer.set_input_embeddings(ActiveEmbedding(embedding, occurs))
 
 
 def enable_gradient_checkpointing(transformer: nn.Module) -> None:
