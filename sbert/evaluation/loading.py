@@ -21,6 +21,7 @@ from sbert.evaluation.scorers import (
 )
 from sbert.evaluation.supported import check_supported
 from sbert.losses.saved import load_losses, loss_files
+from sbert.losses.softmax import SoftmaxLoss
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
@@ -151,7 +152,8 @@ def _load_bi_encoder(
         options["losses"] = load_losses(Path(config.model), model.dim)
         for trained in options["losses"]:
             trained.loss.to(device)
-        check_whole_embeddings(model, sizes)
+        if any(isinstance(trained.loss, SoftmaxLoss) for trained in options["losses"]):
+            check_whole_embeddings(model, sizes)
     encode = partial(model.encode, precision=config.precision, progress=None)
     if len(sizes) < 2:
         return EvaluatedModel(role, config.model, model, bi_encoder_scorer(encode, **options))
