@@ -1,6 +1,7 @@
 """One call of claims.py: runs to records, records to a table."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from sbert.atomic import write_records
@@ -9,6 +10,8 @@ from sbert.claims.judge import Judge
 from sbert.claims.table import check_page, claims_table, describe, write_page
 from sbert.claims.verdicts import NOT_RUN
 from sbert.errors import InputError, require
+
+SHOWN = 3  # runs that are named, of those that are missing
 
 
 def judge_claims(config: ClaimsConfig, strict: bool) -> str:
@@ -32,15 +35,28 @@ def judge_claims(config: ClaimsConfig, strict: bool) -> str:
     if config.page:
         write_page(Path(config.page), table)
     print(f"{table}\n")
-    for record in records:
-        missing = [run for figure in record["figures"].values() for run in figure["missing"]]
-        if missing:
-            print(f"not run yet: {record['claim']}: {', '.join(dict.fromkeys(missing))}")
+    for line in missing_runs(records, config):
+        print(line)
     kept = sum(old is not new for old, new in zip(judged, records, strict=True))
     note = f"; the records of {kept} are kept, whose runs are not here" if kept else ""
     written = ", ".join(filter(None, [config.records, config.page]))
     print(f"{describe(records)}{note}; written to {written}")
     return table
+
+
+def missing_runs(records: Sequence[dict], config: ClaimsConfig) -> list[str]:
+    """A line for each experiment that is not whole: its missing runs, and its command."""
+    missing: dict[str, dict[str, None]] = {}  # ordered sets of labels by experiment
+    for record in records:
+        for name, figure in record["figures"].items():
+            experiment = record["definition"]["figures"][name]["experiment"]
+            missing.setdefault(experiment, {}).update(dict.fromkeys(figure["missing"]))
+    lines = []
+    for name, runs in missing.items():
+        if runs:
+            first = f"{', '.join(list(runs)[:SHOWN])}{', ...' if len(runs) > SHOWN else ''}"
+            lines.append(f"{name}: {len(runs)} not run yet ({first}): {config.experiments[name]}")
+    return lines
 
 
 def read_records(path: Path) -> dict[str, dict]:

@@ -142,7 +142,8 @@ def test_what_is_not_run_yet(runs, claims, claims_command, capsys):
     path = claims()
     printed = claims_command(path)
     assert row(printed)[2:6] == ["-", "0 of 2", "a - b", "not run yet"]
-    assert "not run yet: a is better: a,seed=1, a,seed=2, b,seed=1" in printed
+    missing = "mine: 4 not run yet (a,seed=1, a,seed=2, b,seed=1, ...)"
+    assert f"{missing}: python sweep.py --config sweep.yaml\n" in printed
     assert printed.splitlines()[-1].startswith("1 claims: 1 not run yet; written to ")
     (runs.folder / "claims.jsonl").unlink()
     line = fails(claims_command.main, capsys, ["--config", str(path), "--strict"])
@@ -240,7 +241,8 @@ def test_rows_of_a_recipe_and_a_run_alone(runs, claims, claims_command):
     contrasts = [{"order": ["kde", "gold", "one run"]}]
     path = claims({"figures": figures, "contrasts": contrasts}, experiments=experiments)
     printed = claims_command(path)
-    assert "a is better: gold,size=500,seed=1, kde,size=500,seed=1, stsb" in printed
+    assert "recipe: 2 not run yet (gold,size=500,seed=1, kde,size=500,seed=1): python " in printed
+    assert "train: 1 not run yet (stsb): python train.py " in printed
 
 
 @pytest.mark.parametrize(("claim", "message"), [
