@@ -45,6 +45,10 @@ def evaluate_class(rows: Rows, scorer: Scorer, report: Report) -> None:
         predicted = classifier.logits(rows.texts, report.prompt_texts).argmax(axis=1)
         _add_metrics(report, predicted, labels, f"_{HEAD}")
         return
+    report.notes.append(
+        f"{rows.name}: no head of single texts was trained: a text gets the class of the nearest "
+        "other text"
+    )
     [embeddings] = scorer.embed(rows.texts, report.prompt_texts)  # (N, H)
     itself = np.arange(len(rows))[:, None]  # (N, 1)
     nearest = scorer.search(embeddings, embeddings, 1, itself)[:, 0]  # (N,), -1 for a single row

@@ -78,6 +78,10 @@ def test_neighbours_by_hand():
     [correct] = report.bootstrap_metrics["accuracy_cosine"].columns.values()
     assert correct.tolist() == [1, 1, 1, 0, 0]
     assert report.metrics["accuracy_cosine"] == report.primary == 3 / 5
+    assert report.notes == [
+        "topics: no head of single texts was trained: a text gets the class of the nearest other "
+        "text"
+    ]
 
 
 def test_a_single_text_has_no_neighbour():

@@ -54,7 +54,7 @@ def config_of(tmp_path, topics):
 
 
 def test_a_head_on_single_texts(
-    tmp_path, steady_folder, topics, config_of, train_command, evaluate_command
+    tmp_path, steady_folder, topics, config_of, train_command, evaluate_command, capsys
 ):
     train_command(config_of(steady_folder, HEAD))
     best = tmp_path / "runs/run/best"
@@ -70,9 +70,16 @@ def test_a_head_on_single_texts(
     assert by_name["topics-test"]["accuracy_head"] == accuracy
     output = tmp_path / "table.json"
     argv = ("--model", best, "--data", topics, "--output", output, "--precision", "fp32")
-    evaluate_command(*argv, "--resamples", "0")
+    capsys.readouterr()
+    evaluate_command(*argv, "--resamples", "50", "--baseline", steady_folder)
     [found] = json.loads(output.read_text("utf-8"))["results"]
     assert found["metrics"]["accuracy_head"] == accuracy
+    shown = capsys.readouterr().out
+    assert "accuracy, head" in shown
+    assert "topics: no head of single texts was trained" in shown  # of the baseline
+    assert fails(evaluate_command, capsys, *argv, "--truncate_dim", "16").startswith(
+        "evaluate.py: error: truncate_dim: the head of SoftmaxLoss reads all 32 numbers"
+    )
 
 
 def test_a_class_that_is_not_trained_on_is_refused(
