@@ -37,6 +37,11 @@ _IN_COLUMNS = ("path", "split", "task", "name", "languages", "teacher")
 _ELSEWHERE = ("data.train.", "data.dev.", "data.test.", "model.path", "optim.")
 # what no weight depends on, and what `facts` say
 _NO_SETTINGS = ("name", "runs", "loop.log_steps", "loop.save_steps", "loop.seed", "loop.precision")
+# what the card of a language model says
+_LANGUAGE_MODEL = (
+    "The encoder was trained by masked-language modelling (BERT, arXiv 1810.04805), which does not "
+    "make its embeddings comparable: train it on sentences before use."
+)
 
 
 @dataclass
@@ -76,12 +81,17 @@ class RunCard:
         """
         made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
         self.card.results = self._index_results(results or [])
+        settings = self._settings_table(facts)
         self.card.sections = [
             f"## Training data\n\n{self._data_table()}",
-            f"## Training\n\n{self._settings_table(facts)}\n\nMade with {made_with}.",
+            f"## Training\n\n{self._stage()}{settings}\n\nMade with {made_with}.",
             f"## Results\n\n{_describe_results(results)}",
         ]
         write_card(folder, model, self.card)
+
+    def _stage(self) -> str:
+        reads_tokens = any(part.loss.reads_tokens for part in self.data.parts)
+        return f"{_LANGUAGE_MODEL}\n\n" if reads_tokens else ""
 
     def _data_table(self) -> str:
         """A row for each training dataset, without the columns that are empty in all."""

@@ -181,6 +181,7 @@ def test_the_best_model_is_an_encoder_without_the_head(
     card = (run / "best/README.md").read_text("utf-8")
     assert NAME in card
     assert "negative_loss (x 1)" in card
+    assert "trained by masked-language modelling" in card
     said = capsys.readouterr().out
     assert f"| {after['dev/perplexity']:.2f} |" in said
     assert f"step 6: dev {after['dev/negative_loss']:.2f} (best)" in said
