@@ -15,7 +15,6 @@ from torch import Tensor
 
 from sbert import distributed
 from sbert.atomic import replace_folder
-from sbert.errors import InputError
 from sbert.evaluation.report import Report, mean_primary
 from sbert.training.checkpoint import STATE, Progress, load_training, save_training
 from sbert.training.config import LoopConfig, OptimConfig
@@ -24,7 +23,7 @@ from sbert.training.objectives.objective import Objective, TrainingSet, prepare_
 from sbert.training.objectives.trained import leave_out_idle_embeddings
 from sbert.training.optimizer import clip_gradients, lr_factor, make_optimizer
 from sbert.training.sampler import Sampler
-from sbert.training.tracking import LogWindow, Tracker
+from sbert.training.tracking import LogWindow, Tracker, check_losses
 
 
 @dataclass
@@ -204,7 +203,7 @@ class Training:
         if not window.losses:
             return
         losses = distributed.mean_over_processes(self.accelerator, torch.stack(window.losses))
-        self._check_losses(losses)
+        check_losses(losses, step, self.folder)
         seconds = time.perf_counter() - window.start
         values = {
             "loss": losses.mean().item(),
@@ -218,17 +217,6 @@ class Training:
         self.tracker.log_training(step, values | window.means_by_name(losses, self.names))
         self.tracker.update_bar(step, values["loss"], values["pairs_per_second"])
         self.window = LogWindow()
-
-    def _check_losses(self, losses: Tensor) -> None:
-        bad = (~losses.isfinite()).nonzero()
-        if len(bad):
-            first = int(bad[0])
-            step = self.progress.step - len(losses) + first + 1
-            raise InputError(
-                f"{self.folder}: the loss of step {step} is {losses[first].item()}; last/ and "
-                "best/ are as they were at the last evaluation; lower optim.lr, or use "
-                "loop.precision fp32"
-            )
 
     def evaluate_dev(self) -> None:
         """Evaluate on dev, and keep the model as best/ if it is the best so far.

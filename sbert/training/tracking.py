@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from sbert.atomic import write_whole
 from sbert.cli import first_difference
-from sbert.errors import require
+from sbert.errors import InputError, require
 from sbert.evaluation import figures
 from sbert.evaluation.report import Report
 from sbert.markdown import markdown_cell
@@ -86,6 +86,22 @@ class LogWindow:
             if len(own):
                 means[f"loss/{name}"] = own.mean().item()
         return means
+
+
+def check_losses(losses: Tensor, last_step: int, folder: Path) -> None:
+    """Check the losses (steps,) of the steps up to the last one.
+
+    Raises:
+        InputError: a loss is not finite.
+    """
+    bad = (~losses.isfinite()).nonzero()
+    if len(bad):
+        first = int(bad[0])
+        step = last_step - len(losses) + first + 1
+        raise InputError(
+            f"{folder}: the loss of step {step} is {losses[first].item()}; last/ and best/ are as "
+            "they were at the last evaluation; lower optim.lr, or use loop.precision fp32"
+        )
 
 
 class Tracker:
