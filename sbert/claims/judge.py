@@ -109,6 +109,7 @@ def _figure_record(figure: Figure) -> dict:
         "runs": {label: _rounded(value) for label, value in figure.values.items()},
         "missing": figure.missing,
         "changed": figure.changed,
+        "rows_alone": figure.rows_alone,
     }
 
 

@@ -23,8 +23,10 @@ def claims_table(records: Sequence[dict], config: ClaimsConfig) -> str:
     """A row for each claim, with notes; all numbers are x 100."""
     table = markdown_table(HEADER, [_cells(record, config) for record in records])
     notes = [
+        f"- {describe(records)}",
         f"- {INTERVAL}: {config.resamples:,} resamples of the rows and, jointly, of the seeds, "
-        "paired where both figures have them; where a figure has one run, of the rows alone",
+        "paired where both figures have them; rows alone: a figure is of one training, and the "
+        "noise between seeds is not in the interval",
         f"- {HOLDS}: the interval is above what is claimed (of equal figures: inside the margin); "
         f"{FAILS}: it is below (outside); {UNCLEAR}: neither; detectable: the smallest effect, or "
         "margin, that 80 of 100 such experiments find",
@@ -89,12 +91,17 @@ def _difference_text(one: dict) -> str:
 
 
 def _verdict_text(record: dict) -> str:
+    verdict = record["verdict"]
+    if verdict == NOT_RUN:
+        return verdict
+    if any(figure["rows_alone"] for figure in record["figures"].values()):
+        verdict += ", rows alone"
     if record["verdict"] != UNCLEAR:
-        return record["verdict"]
+        return verdict
     unclear = [one["detectable"] for one in record["contrasts"] if one["verdict"] == UNCLEAR]
     if None in unclear:
-        return f"{UNCLEAR} (a run kept no scores of its rows)"
-    return f"{UNCLEAR} (detectable: {max(unclear):.2f})"
+        return f"{verdict} (a run kept no scores of its rows)"
+    return f"{verdict} (detectable: {max(unclear):.2f})"
 
 
 def _experiments_text(record: dict, config: ClaimsConfig) -> str:
