@@ -90,10 +90,12 @@ class Duplicates:
         """The vectors (U, H) of the groups, of all vectors (N, H)."""
         return SelectedRows(vectors, self.first) if self.exist else vectors
 
-    def rows_of(self, groups: np.ndarray) -> np.ndarray:
-        """The rows of some groups, one group after the other."""
+    def rows_of(self, groups: np.ndarray, most: np.ndarray | None = None) -> np.ndarray:
+        """The rows of some groups (P,), one group after the other; `most` (P,): of each the first
+        ones, so many at most."""
         counts = self.counts[groups]
-        return self._grouped_rows[_ranges(self._stop[groups] - counts, counts)]
+        start = self._stop[groups] - counts
+        return self._grouped_rows[_ranges(start, counts if most is None else most)]
 
     def expand_pairs(self, scores: Tensor, pairs: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         """Pairs of groups (P, 2) with scores (P,), in the order of `SimilarPairs.best` -> the pairs
@@ -156,7 +158,7 @@ def find_duplicates(vectors: VectorSet, texts: Sequence[str] = ()) -> Duplicates
         InputError: there are duplicates, and NaN or infinity in a vector.
     """
     of_texts = Duplicates(unique(texts)[1] if texts else np.arange(len(vectors)))
-    first = _first_equal_rows(vectors.vectors, of_texts.first)
+    first = first_equal_rows(vectors.vectors, of_texts.first)
     group = np.unique(first, return_inverse=True)[1]
     duplicates = Duplicates(group[of_texts.group])
     for part in blocks_of(len(vectors) if duplicates.exist else 0, ROWS_AT_ONCE):
@@ -164,8 +166,11 @@ def find_duplicates(vectors: VectorSet, texts: Sequence[str] = ()) -> Duplicates
     return duplicates
 
 
-def _first_equal_rows(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
-    """For each of these rows (R,) the first of them that is equal, for zeros the row itself."""
+def first_equal_rows(vectors: Vectors, rows: np.ndarray, zeros: bool = False) -> np.ndarray:
+    """For each of these rows (R,) the first of them that is equal.
+
+    zeros: so also for vectors of zeros; otherwise for these the row itself.
+    """
     generator = np.random.default_rng(0)
     weights = generator.integers(2**63, size=vectors.shape[1]).astype(np.uint64)
     sums = np.empty(len(rows), np.uint64)
@@ -181,7 +186,7 @@ def _first_equal_rows(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
     for part in blocks_of(len(suspects), ROWS_AT_ONCE):
         chosen = suspects[part]
         for place, row in zip(chosen.tolist(), _bits(vectors[rows[chosen]]), strict=True):
-            if row.any():
+            if zeros or row.any():
                 key = blake2b(row, digest_size=16).digest()
                 first[place] = seen.setdefault(key, rows[place])
     return first

@@ -1,17 +1,11 @@
-"""Blocks of vectors in two precisions, and bounds on how far their inner products can be apart.
+"""The definition of the exact searches: vectors as they are read, and exact scores.
 
-The exact searches (search.py, similar_pairs.py) multiply rounded vectors in bf16, fp16 or fp32, and
-score again, exactly, what this fast pass cannot decide. The definition that they all meet, for two
-fp32 vectors q and c (for the cosine both scaled to length 1 and rounded to fp32):
+For two fp32 vectors q and c (for the cosine both scaled to length 1 and rounded to fp32):
 
     score(q, c) = float32(sum_h float64(q_h) float64(c_h))
 
-The fast pass sees q' and c', the vectors rounded to its precision. With |.| for the length,
-
-    |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|
-
-`round_queries` bounds this and the rounding of the sums, `score_error` adds the rounding of the
-result. docs/exact_search.md derives the bounds and explains the searches.
+The searches (search.py, similar_pairs.py) compute it only for what their fast pass (fast_pass.py)
+cannot decide. docs/exact_search.md explains them.
 """
 
 from collections.abc import Iterator
@@ -27,9 +21,7 @@ SearchSimilarity = Literal["cosine", "dot"]
 
 Vectors = np.ndarray | Tensor
 
-GROUP = 32  # columns of which the fast pass first looks at the largest alone
-
-EXACT_PAIRS = 512  # pairs that are scored exactly at a time
+PAIRS_AT_ONCE = 1024  # pairs that are multiplied at a time: their vectors stay in the cache
 
 
 def exact_scores(queries: Tensor, corpus: Tensor) -> Tensor:
@@ -99,138 +91,42 @@ def naive_top_k(
     return scores[:, :k], indices[:, :k]
 
 
-def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """x' = x rounded to `dtype`, and upper bounds on |x'| and |x' - x|: (R, H), (R,), (R,).
+def places_in_rows(row: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """For ascending rows (P,) of `count` the place of each entry in its row, from 0, and the
+    numbers of entries (count,)."""
+    counts = torch.bincount(row, minlength=count)
+    start = counts.cumsum(0) - counts
+    return torch.arange(len(row), device=row.device) - start[row], counts
 
-    The factor covers the rounding of the norms themselves, which are computed in fp32.
+
+def pair_products(
+    queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """The inner products (P,) of queries[row] and vectors[column], computed in `dtype`.
+
+    The rows ascend. Each query is multiplied with all of its vectors at once, so that only these
+    are gathered; queries with about as many vectors form a batch.
     """
-    rounded = vectors.to(dtype)
-    back = rounded.float()
-    factor = 1 + 1e-4
-    return rounded, back.norm(dim=1) * factor, (vectors - back).norm(dim=1) * factor
+    counts = torch.bincount(row, minlength=len(queries))
+    start = counts.cumsum(0) - counts
+    products = torch.empty(len(row), dtype=dtype, device=row.device)
+    counts, order = counts.sort(descending=True)
+    first, asked = 0, int((counts > 0).sum())
+    while first < asked:
+        width = int(counts[first])
+        batch = slice(first, min(asked, first + max(1, PAIRS_AT_ONCE // width)))
+        chosen = order[batch]  # (B,)
+        places = torch.arange(width, device=row.device).expand(len(chosen), -1)  # (B, W)
+        present = places < counts[batch, None]
+        pairs = (start[chosen, None] + places).where(present, 0)
+        gathered = vectors.index_select(0, column[pairs.flatten()]).to(dtype)
+        right = gathered.view(*pairs.shape, -1)  # (B, W, H)
+        left = queries[chosen].to(dtype)[:, :, None]  # (B, H, 1)
+        products[pairs[present]] = torch.bmm(right, left)[:, :, 0][present]
+        first = batch.stop
+    return products
 
 
-class CorpusBlock:
-    """C vectors of the corpus in fp32 and rounded, and the memory for their scores.
-
-    Args:
-        columns: which vectors of the corpus.
-        dtype: the precision of the fast pass.
-        query_count: the largest number of queries that are scored at a time.
-    """
-
-    def __init__(self, corpus: VectorSet, columns: slice, dtype: torch.dtype, query_count: int):
-        count = columns.stop - columns.start
-        device = corpus.device
-        self.columns = columns
-        self.fp32 = torch.empty(count, corpus.width, device=device)  # (C, H)
-        self.rounded = torch.empty(count, corpus.width, dtype=dtype, device=device)  # (C, H)
-        self.max_norm = torch.zeros((), device=device)  # max |c'|
-        self.max_error = torch.zeros((), device=device)  # max |c' - c|
-        for part in blocks_of(count, 512):
-            self.fp32[part] = corpus.load(
-                slice(columns.start + part.start, columns.start + part.stop)
-            )
-            self.rounded[part], norms, errors = round_vectors(self.fp32[part], dtype)
-            self.max_norm = torch.maximum(self.max_norm, norms.max())
-            self.max_error = torch.maximum(self.max_error, errors.max())
-        # allocated once: to free and allocate this much again costs as much as the products
-        self.buffer = torch.empty(query_count * count, dtype=dtype, device=device)
-
-    def fast_scores(self, queries: Tensor, first: int = 0) -> Tensor:
-        """q'c' of rounded queries (R, H) and the vectors from `first` on: (R, C - first).
-
-        The result is overwritten by the next call.
-        """
-        vectors = self.rounded[first:]
-        scores = self.buffer[: len(queries) * len(vectors)].view(len(queries), len(vectors))
-        return torch.mm(queries, vectors.T, out=scores)
-
-
-def round_queries(queries: Tensor, block: CorpusBlock) -> tuple[Tensor, Tensor]:
-    """Queries (R, H) rounded for the fast pass, and a bound (R,) on the error of its sums.
-
-    |sum' - qc| <= |q' - q| |c'| + |q| |c' - c| + H (2^-22 |q'| |c'| + 2^-120)
-
-    where sum' is the sum of the H products q'_h c'_h in fp32, before it is rounded to the precision
-    of the result. Each addition errs by at most 2^-23 |q'| |c'|, also on hardware that truncates;
-    the products err by less than that again. 2^-120 is for a product too small for fp32.
-
-    Raises:
-        InputError: products so large that a sum may overflow fp32.
-    """
-    rounded, norms, errors = round_vectors(queries, block.rounded.dtype)
-    largest = norms * block.max_norm  # (R,) of |q'| |c'|
-    if largest.max() > 1e38:
-        raise InputError(
-            "top_k: dot products near the largest fp32 number; use the cosine, or scale the vectors"
-        )
-    rounding = errors * block.max_norm + (norms + errors) * block.max_error
-    summation = queries.shape[1] * (4 * 2.0**-24 * largest + 2.0**-120)
-    return rounded, rounding + summation
-
-
-def score_error(scores: Tensor, sum_error: Tensor, dtype: torch.dtype) -> Tensor:
-    """How far exact scores can be from those of the fast pass (R, K): a bound (R, K).
-
-    The result of the fast pass is rounded to `dtype`, by at most half a unit in the last place. The
-    last factor covers the rounding of these bounds themselves.
-
-    Args:
-        sum_error: (R,), from `round_queries`.
-    """
-    return (scores.abs() * (torch.finfo(dtype).eps / 2) + sum_error[:, None]) * (1 + 1e-5)
-
-
-def split_groups(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (R, C) in groups of columns: a view (R, GROUP, G), and the columns left over.
-
-    Group g holds the columns g, g + G, g + 2 G, ...: its maximum is one pass over long rows, and
-    tells whether the group holds anything of interest.
-    """
-    rows, columns = scores.shape
-    groups = columns // GROUP
-    return scores[:, : groups * GROUP].view(rows, GROUP, groups), scores[:, groups * GROUP :]
-
-
-def best_columns(scores: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """The `keep` best of each row (R, C), fp32, and their columns: (R, keep) each.
-
-    `keep` groups can hold them: those with the largest maxima. Only their members and the columns
-    outside of groups are searched.
-    """
-    grouped, rest = split_groups(scores)  # (R, GROUP, G), (R, C - GROUP G)
-    group_count = grouped.shape[2]
-    if group_count <= keep:
-        best, column = scores.topk(keep)
-        return best.float(), column
-    groups = grouped.amax(1).topk(keep)[1]  # (R, keep)
-    members = grouped.gather(2, groups[:, None, :].expand(-1, GROUP, -1)).flatten(1)
-    best, position = torch.cat([members, rest], 1).topk(keep)
-    member, group = position // keep, groups.gather(1, position % keep)
-    rest_column = position + GROUP * (group_count - keep)
-    in_group = member * group_count + group
-    return best.float(), torch.where(position < GROUP * keep, in_group, rest_column)
-
-
-class ExactScorer:
-    """Exact scores of chosen pairs, few at a time in the same memory.
-
-    On a CPU this memory stays in the cache, which makes it several times as fast.
-    """
-
-    def __init__(self, width: int, device: torch.device):
-        self.single = torch.empty(EXACT_PAIRS, width, device=device)
-        self.double = torch.empty(2, EXACT_PAIRS, width, dtype=torch.float64, device=device)
-
-    def __call__(self, queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor) -> Tensor:
-        """The scores (P,) of queries[row] and vectors[column], fp32."""
-        queries = queries.double()
-        sums = torch.empty(len(row), dtype=torch.float64, device=row.device)
-        for part in blocks_of(len(row), EXACT_PAIRS):
-            count = part.stop - part.start
-            left, right = self.double[:, :count]
-            torch.index_select(queries, 0, row[part], out=left)
-            right.copy_(torch.index_select(vectors, 0, column[part], out=self.single[:count]))
-            sums[part] = left.mul_(right).sum(1)
-        return sums.float()
+def exact_pair_scores(queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor) -> Tensor:
+    """The exact scores (P,) of queries[row] and vectors[column]; the rows ascend."""
+    return pair_products(queries, row, vectors, column, torch.float64).float()

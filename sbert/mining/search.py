@@ -2,12 +2,12 @@
 
 The definition is `naive_top_k` (exact.py). `top_k` gives the same result faster, block by block:
 
-1. A fast pass computes low-precision scores s' and keeps the k + SPARE best of each query. Its
-   scores come with a bound e, |s' - s| <= e, where s is the exact score (exact.py).
-2. Those of them that can still be among the k best are scored again exactly.
-3. The certificate: a query is done if its k-th exact score is greater than s' + e of all that the
-   fast pass dropped. Then nothing that was dropped belongs among the k best.
-4. A query without a certificate is searched again, with every score computed exactly.
+1. A fast pass computes low-precision scores s' with a bound e, |s' - s| <= e, where s is the exact
+   score (fast_pass.py). It keeps a floor for each query, which the k best scores are known to
+   reach, and drops what lies below it: s' + e < floor.
+2. What is left is a few candidates beyond k. They are scored exactly.
+3. A query with many candidates is searched again without the exact duplicates of the block, then in
+   fp32, whose bound is far smaller, and at last with every score computed exactly.
 
 So the result is exact, whatever the data, the precision and the block sizes. docs/exact_search.md
 explains each step.
@@ -23,24 +23,31 @@ from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
 from sbert.errors import require
+from sbert.mining.candidate_table import CandidateTable
+from sbert.mining.corpus_block import CorpusBlock, Entries
 from sbert.mining.distances import DISTANCES, DistanceCorpus
 from sbert.mining.exact import (
-    CorpusBlock,
-    ExactScorer,
     SearchSimilarity,
     Vectors,
     VectorSet,
-    best_columns,
     blocks_of,
+    exact_pair_scores,
     exact_scores,
-    round_queries,
-    score_error,
+    pair_products,
+    places_in_rows,
 )
+from sbert.mining.fast_pass import GROUP, FastPass
 from sbert.mining.queries import Exclude, check_search, exclusion_matrix
 
-SPARE = 24  # candidates beyond k: enough to certify the near ties of real sentences
+# places for candidates of a query: many more than real sentences need
+PLACES = 256
+PLACES_PER_NEIGHBOUR = 4
 
-UNCERTIFIED_QUERIES = 64  # that are searched again at a time
+UNDECIDED = 3  # candidates for each neighbour from which their scores in fp32 save time
+
+# scores that are computed exactly at a time
+EXACT_QUERIES = 64
+EXACT_COLUMNS = 8192
 
 
 def top_k(
@@ -86,9 +93,9 @@ class Corpus:
         vectors: (N, H), an array, a memory-mapped one too, or a tensor.
         similarity: cosine (0 between a vector of zeros and any other) or dot.
         precision: of the fast pass; it does not change the result.
-        query_block, corpus_block: the numbers of vectors that are multiplied at a time. Their
-            product bounds the memory, and does not change the result. query_block None: 256 on a
-            CPU, 4096 elsewhere.
+        query_block, corpus_block: the numbers of queries that are searched for at a time, and of
+            vectors that are prepared at a time. They bound the memory, and do not change the
+            result. query_block None: 1024 on a CPU, 4096 elsewhere.
 
     Raises:
         InputError: no vectors, NaN or infinity in one, an unknown similarity.
@@ -113,8 +120,9 @@ class Corpus:
         self.dtype = resolve_precision(precision, device)
         if self.dtype == torch.float16 and similarity == "dot":
             self.dtype = torch.float32  # vectors of any length do not fit into fp16
-        # on a CPU few, so that a part of their scores stays in the cache
-        self.query_block = query_block or (256 if device.type == "cpu" else 4096)
+        # those that the fast pass takes in turn
+        self.precisions = list(dict.fromkeys([self.dtype, torch.float32]))
+        self.query_block = query_block or (1024 if device.type == "cpu" else 4096)
         self.corpus_block = corpus_block
 
     def blocks(self, first: int = 0) -> Iterator[CorpusBlock]:
@@ -124,11 +132,11 @@ class Corpus:
         else:
             for columns in blocks_of(len(self.vectors), self.corpus_block):
                 if columns.stop > first:
-                    yield CorpusBlock(self.vectors, columns, self.dtype, self.query_block)
+                    yield CorpusBlock.load(self.vectors, columns)
 
     @cached_property
     def _single_block(self) -> CorpusBlock:
-        return CorpusBlock(self.vectors, slice(0, len(self.vectors)), self.dtype, self.query_block)
+        return CorpusBlock.load(self.vectors, slice(0, len(self.vectors)))
 
     def top_k(
         self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
@@ -156,19 +164,12 @@ class Corpus:
             for block in self.blocks():
                 for rows in blocks_of(len(queries), self.query_block):
                     search.search_block(block, rows)
-                    bar.update((rows.stop - rows.start) * len(block.fp32))
-        uncertified = search.uncertified()
-        for part in blocks_of(len(uncertified), UNCERTIFIED_QUERIES):
-            search.search_exactly(uncertified[part])
+                    bar.update((rows.stop - rows.start) * block.width)
         return search.scores, search.indices.masked_fill(search.scores.isneginf(), -1)
 
 
 class TopKSearch:
-    """The state of one search: the k best so far and what is known of the rest.
-
-    `scores` and `indices` (Q, k): the k best so far, with exact scores. `dropped_bound` (Q,): no
-    vector that the fast pass dropped has an exact score above it.
-    """
+    """The state of one search: `scores` and `indices` (Q, k), the k best so far, exact."""
 
     def __init__(self, corpus: Corpus, queries: Vectors, k: int, exclude: Exclude = None):
         vectors = corpus.vectors
@@ -178,57 +179,113 @@ class TopKSearch:
         self.k = k
         self.scores = torch.full((len(queries), k), -torch.inf)
         self.indices = torch.full((len(queries), k), -1)
-        self.dropped_bound = torch.full((len(queries),), -torch.inf)
-        self.score_exactly = ExactScorer(vectors.width, vectors.device)
 
     def search_block(self, block: CorpusBlock, rows: slice) -> None:
-        """The fast pass of one block of the corpus for some queries, and exact scores of what it
-        keeps."""
+        """Search one block of the corpus for some queries."""
         queries = self.queries.load(rows)  # (R, H)
-        rounded, sum_error = round_queries(queries, block)
-        scores = block.fast_scores(rounded)  # (R, C)
-        self._mask_excluded(scores, rows, block.columns)
-        best, column = best_columns(scores, min(self.k + SPARE, scores.shape[1]))  # (R, K)
-        excluded = best.isneginf()
-        error = score_error(best.masked_fill(excluded, 0), sum_error, scores.dtype)
-        if best.shape[1] < scores.shape[1]:
-            dropped = (best + error)[:, -1].cpu()
-            self.dropped_bound[rows] = torch.maximum(self.dropped_bound[rows], dropped)
-        # the k-th best scores at least `floor`: most of the spare candidates need no exact score
-        floor = self.scores[rows, -1].to(best.device)
-        if best.shape[1] >= self.k:
-            floor = torch.maximum(floor, (best - error)[:, : self.k].amin(1))
-        possible = (best + error >= floor[:, None]) & ~excluded
-        row, rank = possible.nonzero(as_tuple=True)
-        exact = torch.full_like(best, -torch.inf)
-        exact[row, rank] = self.score_exactly(queries, row, block.fp32, column[row, rank])
-        self._merge(rows, exact, column + block.columns.start)
+        asked = np.arange(rows.start, rows.stop)
+        if block.has_many_duplicates:
+            block = block.distinct
+        for precision in self.corpus.precisions:
+            asked, queries = self.search_fast(block, asked, queries, precision)
+            if len(asked) and block.distinct is not block:  # equal vectors in every precision
+                block = block.distinct
+                asked, queries = self.search_fast(block, asked, queries, precision)
+        for part in blocks_of(len(asked), EXACT_QUERIES):
+            self.search_exactly(block, asked[part], queries[part])
 
-    def uncertified(self) -> np.ndarray:
-        """The queries whose k-th best score is not above the bound on all that was dropped."""
-        certified = (self.scores[:, -1] > self.dropped_bound) | self.dropped_bound.isneginf()
-        return np.flatnonzero(~certified.numpy())
+    def search_fast(
+        self, block: CorpusBlock, rows: np.ndarray, queries: Tensor, dtype: torch.dtype
+    ) -> tuple[np.ndarray, Tensor]:
+        """Search a block for the queries `rows` (R,), which are `queries` (R, H).
 
-    def search_exactly(self, rows: np.ndarray) -> None:
-        """Search the whole corpus again for some queries, with every score computed exactly."""
-        queries = self.queries.load(rows)
-        self.scores[rows] = -torch.inf
-        self.indices[rows] = -1
-        for columns in blocks_of(len(self.corpus.vectors), self.corpus.corpus_block):
-            scores = exact_scores(queries, self.corpus.vectors.load(columns))  # (R, C)
-            self._mask_excluded(scores, rows, columns)
-            indices = torch.arange(columns.start, columns.stop)
-            self._merge(rows, scores, indices.expand(len(rows), -1))
+        Returns those of them for which this precision leaves too much undecided: for them nothing
+        was found.
+        """
+        if not len(rows):
+            return rows, queries
+        fast = FastPass(queries, block.rounded(dtype))
+        excluded = block.excluded(self.excluded, rows)
+        size = min(max(PLACES, PLACES_PER_NEIGHBOUR * self.k), len(block))
+        table = CandidateTable(len(rows), size, queries.device)
+        floor = self.scores[rows, -1].to(queries.device)  # (R,), the k-th best score reaches it
+        for columns, scores in fast.tiles():
+            excluded.mask(scores, columns)
+            if columns.start == 0:
+                floor = torch.maximum(floor, fast.bounds(kth_group(scores, self.k))[0])
+            entries = table.reaching(scores, fast.threshold(floor))
+            if not table.has_room(entries):
+                floor = self._raise_floor(table, fast, floor)
+                floor = torch.maximum(floor, fast.bounds(kth_group(scores, self.k))[0])
+                # few queries would take the time of all
+                table.crowded |= (table.filled > size / 2) & (size < len(block))
+                entries = table.reaching(scores, fast.threshold(floor))
+            table.add(entries, columns.start)
+        self._raise_floor(table, fast, floor)
+        row, column, score = self._decide(table, block, queries)
+        self._merge(rows, excluded.expand((row, column, score), self.k))
+        crowded = table.crowded
+        return rows[crowded.cpu().numpy()], queries[crowded]
 
-    def _mask_excluded(self, scores: Tensor, rows: slice | np.ndarray, columns: slice) -> None:
-        row, column = self.excluded[rows, columns].nonzero()  # of the scores (R, C)
-        scores[torch.from_numpy(row).long(), torch.from_numpy(column).long()] = -torch.inf
+    def _raise_floor(self, table: CandidateTable, fast: FastPass, floor: Tensor) -> Tensor:
+        """The floor (R,) that the candidates prove; those that cannot reach it are dropped."""
+        floor = torch.maximum(floor, fast.bounds(table.kth_best(self.k))[0])
+        table.keep(fast.threshold(floor))
+        return floor
 
-    def _merge(self, rows: slice | np.ndarray, scores: Tensor, indices: Tensor) -> None:
-        """The k best of those so far and of these (R, K): by score, then by index."""
-        scores = torch.cat([self.scores[rows], scores.cpu()], dim=1)
-        indices = torch.cat([self.indices[rows], indices.cpu()], dim=1)
+    def _decide(self, table: CandidateTable, block: CorpusBlock, queries: Tensor) -> Entries:
+        """The candidates that can be among the k best, with exact scores."""
+        if table.filled.sum() > UNDECIDED * self.k * len(queries):
+            # scores in fp32 leave few of many near ties
+            row, column, _ = table.entries()
+            table.replace_scores(pair_products(queries, row, block.fp32, column, torch.float32))
+            fp32 = FastPass(queries, block.rounded(torch.float32))
+            self._raise_floor(table, fp32, torch.full_like(table.scores[:, 0], -torch.inf))
+        row, column, _ = table.entries()
+        return row, column, exact_pair_scores(queries, row, block.fp32, column)
+
+    def search_exactly(self, block: CorpusBlock, rows: np.ndarray, queries: Tensor) -> None:
+        """Search a block for the queries `rows` (R,) with every score computed exactly."""
+        excluded = block.excluded(self.excluded, rows)
+        for columns in blocks_of(len(block), EXACT_COLUMNS):
+            scores = exact_scores(queries, block.fp32[columns])  # (R, T)
+            excluded.mask(scores, columns)
+            row, column = first_of_best(scores, self.k).nonzero(as_tuple=True)
+            entries = row, column + columns.start, scores[row, column]
+            self._merge(rows, excluded.expand(entries, self.k))
+
+    def _merge(self, rows: np.ndarray, entries: Entries) -> None:
+        """The k best of those so far and of these, by score, then by index."""
+        row, index, score = (part.cpu() for part in entries)
+        place, counts = places_in_rows(row, len(rows))
+        width = int(counts.max())
+        scores = torch.full((len(rows), width), -torch.inf)
+        indices = torch.full((len(rows), width), -1)
+        scores[row, place], indices[row, place] = score, index
+        scores = torch.cat([self.scores[rows], scores], dim=1)
+        indices = torch.cat([self.indices[rows], indices], dim=1)
         indices, order = indices.sort(dim=1)
         scores, rank = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
         self.scores[rows] = scores[:, : self.k]
         self.indices[rows] = indices.gather(1, rank)[:, : self.k]
+
+
+def kth_group(scores: Tensor, k: int) -> Tensor:
+    """A score (R,) that k entries of each row (R, T) reach; -inf where T is below k."""
+    rows, columns = scores.shape
+    count = columns // GROUP
+    if count >= k:  # k groups reach the k-th largest maximum
+        maxima = scores[:, : count * GROUP].unflatten(1, (GROUP, count)).amax(1)
+        return maxima.float().topk(k, sorted=False)[0].amin(1)
+    if columns >= k:
+        return scores.float().topk(k, sorted=False)[0].amin(1)
+    return scores.new_full((rows,), -torch.inf, dtype=torch.float32)
+
+
+def first_of_best(scores: Tensor, k: int) -> Tensor:
+    """(R, T) -> (R, T) bool: the k best of each row, of equal scores those that come first."""
+    best = scores.topk(min(k, scores.shape[1]), sorted=False)[0].amin(1, keepdim=True)
+    ties = scores == best
+    above = scores > best
+    missing = k - above.sum(1, keepdim=True)
+    return (above | (ties & (ties.cumsum(1) <= missing))) & ~scores.isneginf()

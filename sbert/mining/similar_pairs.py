@@ -16,17 +16,10 @@ from torch import Tensor
 
 from sbert.errors import require
 from sbert.mining.config import check_threshold
+from sbert.mining.corpus_block import CorpusBlock
 from sbert.mining.duplicates import Duplicates, find_duplicates
-from sbert.mining.exact import (
-    GROUP,
-    CorpusBlock,
-    ExactScorer,
-    Vectors,
-    blocks_of,
-    round_queries,
-    score_error,
-    split_groups,
-)
+from sbert.mining.exact import Vectors, blocks_of, exact_pair_scores
+from sbert.mining.fast_pass import FastPass, entries_from
 from sbert.mining.search import Corpus
 
 
@@ -67,7 +60,6 @@ class SimilarPairs:
         self.corpus = corpus
         self.limit = limit
         self.floor = -2.0 if threshold is None else threshold
-        self.score_exactly = ExactScorer(corpus.vectors.width, corpus.vectors.device)
         self.scores = [torch.empty(0)]  # of pairs with exact scores, in parts
         self.pairs = [torch.empty(0, 2, dtype=torch.int64)]
         self.count = 0
@@ -83,48 +75,18 @@ class SimilarPairs:
 
     def _search_block(self, rows: slice, block: CorpusBlock) -> None:
         """The fast pass over vectors (R, H) and those of a block that follow them."""
-        rounded, sum_error = round_queries(self.corpus.vectors.load(rows), block)
-        first = max(0, rows.start - block.columns.start)  # what is before was met in other rows
-        scores = block.fast_scores(rounded, first)  # (R, C)
-        # only j > i is a pair (i, j) of its own
-        diagonal = rows.start - block.columns.start - first
-        width = max(0, min(len(scores) + diagonal, scores.shape[1]))
-        lower = torch.ones(len(scores), width, dtype=torch.bool, device=scores.device)
-        scores[:, :width].masked_fill_(lower.tril(diagonal), -torch.inf)
-        # a cosine of the fast pass is at most 1 and a little
-        largest = torch.full_like(sum_error, 1.01)[:, None]
-        error = score_error(largest, sum_error, scores.dtype)[:, 0]  # (R,)
-        row, column, values = self._candidates(scores, error)
-        error = error[row]  # (P,)
-        self.unscored.append(PairBounds(rows, row, column + first, values - error, values + error))
-        if sum(len(part.row) for part in self.unscored) > 1.5 * self.limit:
-            self._raise_floor(torch.cat([part.lower for part in self.unscored]))
-            self.unscored = [part.reaching(self.floor) for part in self.unscored]
-
-    def _candidates(self, scores: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the fast scores (R, C) those that can reach the floor, given their error bound (R,).
-
-        Rows, columns and scores, (P,) each. A group of columns is skipped if its maximum cannot.
-        """
-        grouped, rest = split_groups(scores)
-        rest = rest.float()
-        group_count = grouped.shape[2]
-        largest = grouped.amax(1).float()  # (R, G)
-        self._raise_floor(largest[largest >= (self.floor - error)[:, None]] - error.max())
-        row, group = (largest >= (self.floor - error)[:, None]).nonzero(as_tuple=True)
-        members = grouped[row, :, group].float()  # (groups that can, GROUP)
-        chosen, member = (members >= (self.floor - error)[row, None]).nonzero(as_tuple=True)
-        values = members[chosen, member]
-        self._raise_floor(values - error.max())
-        row, column = row[chosen], member * group_count + group[chosen]
-        needed = self.floor - error
-        keep = values >= needed[row]
-        rest_row, rest_column = (rest >= needed[:, None]).nonzero(as_tuple=True)
-        return (
-            torch.cat([row[keep], rest_row]),
-            torch.cat([column[keep], rest_column + GROUP * group_count]),
-            torch.cat([values[keep], rest[rest_row, rest_column]]),
-        )
+        fast = FastPass(self.corpus.vectors.load(rows), block.rounded(self.corpus.dtype))
+        start = block.columns.start
+        for columns, scores in fast.tiles(max(0, rows.start + 1 - start)):
+            _mask_earlier(scores, rows.start - start - columns.start)
+            floor = torch.full_like(fast.error, self.floor)
+            for row, column, score in entries_from(scores, fast.threshold(floor)):
+                lower, upper = fast.bounds(score, row)
+                part = PairBounds(rows, row, column + columns.start, lower, upper)
+                self.unscored.append(part)
+            if sum(len(part.row) for part in self.unscored) > 1.5 * self.limit:
+                self._raise_floor(torch.cat([part.lower for part in self.unscored]))
+                self.unscored = [part.reaching(self.floor) for part in self.unscored]
 
     def _raise_floor(self, lower_bounds: Tensor) -> None:
         """Raise the floor to what `limit` pairs are known to reach; (P,), one bound a pair."""
@@ -136,7 +98,7 @@ class SimilarPairs:
         # only after all rows were compared with the block: the floor is above many of them then
         for part in self.unscored:
             part = part.reaching(self.floor)
-            scores = self.score_exactly(
+            scores = exact_pair_scores(
                 self.corpus.vectors.load(part.rows), part.row, block.fp32, part.column
             )
             row, column = part.row + part.rows.start, part.column + block.columns.start
@@ -163,6 +125,14 @@ class SimilarPairs:
         scores, pairs = torch.cat(self.scores), torch.cat(self.pairs)
         order = np.lexsort((pairs[:, 1], pairs[:, 0], -scores))[: self.limit]
         return scores[order], pairs[order]
+
+
+def _mask_earlier(scores: Tensor, diagonal: int) -> None:
+    """Keep of the scores (R, T) those of pairs i < j: column j - i + `diagonal` and later ones."""
+    rows, columns = scores.shape
+    width = max(0, min(rows + diagonal, columns))
+    earlier = torch.ones(rows, width, dtype=torch.bool, device=scores.device)
+    scores[:, :width].masked_fill_(earlier.tril(diagonal), -torch.inf)
 
 
 def similar_pairs(

@@ -1,5 +1,7 @@
 """Exact nearest neighbours equal a plain loop, whatever the data, blocks and precision."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,9 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.device import DTYPES
-from sbert.mining import exact, search
 from sbert.mining.exact import naive_top_k
-from sbert.mining.search import Corpus, TopKSearch, top_k
+from sbert.mining.fast_pass import FastPass
+from sbert.mining.search import TopKSearch, first_of_best, kth_group, top_k
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
@@ -120,57 +121,92 @@ def test_blocks_do_not_show(seed, query_count, corpus_count, k, query_block, cor
         assert torch.equal(mine, expected)
 
 
-def test_easy_queries_are_certified_and_near_ties_are_searched_again(monkeypatch):
-    again = []
-    slow = TopKSearch.search_exactly
-    monkeypatch.setattr(
-        TopKSearch,
-        "search_exactly",
-        lambda self, rows: again.extend(rows.tolist()) or slow(self, rows),
-    )
-    top_k(*random_vectors(), 5, precision="bf16")
-    assert again == []
-    queries, corpus = near_duplicates()
-    top_k(queries, corpus, 5, precision="bf16")
-    assert again == list(range(len(queries)))
-    again.clear()
-    top_k(queries, corpus, 5, precision="fp32")  # apart by more than the rounding of fp32
-    assert again == []
+def crowding():
+    """600 unlike vectors that bf16 cannot tell apart, and fp32 can."""
+    g = generator(4)
+    return torch.randn(6, 8, generator=g), 1 + 1e-4 * torch.randn(600, 8, generator=g)
 
 
-def test_the_certificate_is_needed(monkeypatch):
+def indistinguishable():
+    """600 unlike vectors whose scores differ by less than the bound of fp32."""
+    g = generator(5)
+    return torch.randn(6, 8, generator=g), 1 + 2e-7 * torch.randint(4, (600, 8), generator=g)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (random_vectors, {"bf16": 40}),
+        (duplicates, {"bf16": 6}),
+        (crowding, {"bf16": 6, "fp32": 6}),
+        (indistinguishable, {"bf16": 6, "fp32": 6, "exactly": 6}),
+    ],
+)
+def test_what_a_precision_cannot_decide_goes_to_the_next(case, expected, monkeypatch):
+    searched = Counter()
+    fast, exactly = TopKSearch.search_fast, TopKSearch.search_exactly
+
+    def count_fast(self, block, rows, queries, dtype):
+        searched["bf16" if dtype == torch.bfloat16 else "fp32"] += len(rows)
+        return fast(self, block, rows, queries, dtype)
+
+    def count_exactly(self, block, rows, queries):
+        searched["exactly"] += len(rows)
+        return exactly(self, block, rows, queries)
+
+    monkeypatch.setattr(TopKSearch, "search_fast", count_fast)
+    monkeypatch.setattr(TopKSearch, "search_exactly", count_exactly)
+    queries, corpus = case()
+    found = top_k(queries, corpus, 5, precision="bf16")
+    for mine, right in zip(found, plain(queries, corpus, 5), strict=True):
+        assert torch.equal(mine, right)
+    assert +searched == Counter(expected)
+
+
+def test_the_bound_is_needed(monkeypatch):
     """Without it the fast pass alone loses neighbours: the test of exactness can fail."""
-    monkeypatch.setattr(TopKSearch, "uncertified", lambda self: np.arange(0))
     queries, corpus = near_duplicates()
-    assert not torch.equal(
-        top_k(queries, corpus, 5, precision="bf16")[1], plain(queries, corpus, 5)[1]
-    )
+    expected = plain(queries, corpus, 5)[1]
+    assert torch.equal(top_k(queries, corpus, 5, precision="bf16")[1], expected)
+    init = FastPass.__init__
+
+    def without_bound(self, *args):
+        init(self, *args)
+        self.error, self.eps = torch.zeros_like(self.error), 0.0
+
+    monkeypatch.setattr(FastPass, "__init__", without_bound)
+    assert not torch.equal(top_k(queries, corpus, 5, precision="bf16")[1], expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("similarity", ["cosine", "dot"])
-def test_the_bound_holds_for_every_vector_that_was_dropped(dtype, similarity, monkeypatch):
-    for seed in range(5):
-        g = generator(seed)
-        queries, corpus = (
-            torch.randn(n, 32, generator=g) * torch.rand(n, 1, generator=g) * 3 for n in (20, 400)
-        )
-        left, right = (
-            exact.VectorSet(x, similarity, torch.device("cpu"), "x") for x in (queries, corpus)
-        )
-        precision = next(name for name, known in DTYPES.items() if known == dtype)
-        searched = Corpus(corpus, similarity, precision)
-        searched.dtype = dtype  # also fp16 with dot products, of these short vectors
-        running = TopKSearch(searched, queries, 3)
-        kept: list[torch.Tensor] = []
-        monkeypatch.setattr(
-            running, "_merge", lambda q, scores, indices, kept=kept: kept.append(indices)
-        )
-        running.search_block(exact.CorpusBlock(right, slice(0, 400), dtype, 20), slice(0, 20))
-        scores = left.load(slice(0, 20)).double() @ right.load(slice(0, 400)).double().T
-        assert kept[0].shape[1] == 3 + search.SPARE
-        dropped = scores.scatter(1, kept[0], -torch.inf).max(dim=1).values
-        assert (dropped <= running.dropped_bound).all()
+def test_many_duplicates_are_searched_once_and_a_few_where_they_crowd():
+    g = generator(6)
+    corpus = torch.randn(2000, 8, generator=g)
+    corpus[700:1300] = corpus[5]
+    queries = torch.cat([corpus[5:6], torch.randn(3, 8, generator=g)])
+    exclude = [list(range(690, 1295)), [5], list(range(700, 1300)), []]
+    for k in (3, 300):
+        found = top_k(queries, corpus, k, exclude, precision="bf16", corpus_block=900)
+        for mine, expected in zip(found, plain(queries, corpus, k, exclude), strict=True):
+            assert torch.equal(mine, expected)
+
+
+@pytest.mark.parametrize(("columns", "k"), [(640, 5), (640, 30), (70, 5), (4, 5)])
+def test_as_many_as_k_scores_reach_the_first_floor(columns, k):
+    scores = torch.randn(9, columns, generator=generator())
+    reached = kth_group(scores, k)
+    assert ((scores >= reached[:, None]).sum(1) >= min(k, columns)).all()
+    if columns == 640:
+        assert (reached > scores.median()).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 12))
+def test_the_first_of_the_best(seed, columns, k):
+    scores = torch.randint(4, (3, columns), generator=generator(seed)).float()
+    scores[:, ::3] = -torch.inf
+    order = scores.sort(dim=1, descending=True, stable=True)[1][:, :k]
+    expected = torch.zeros_like(scores, dtype=torch.bool).scatter(1, order, True)
+    assert torch.equal(first_of_best(scores, k), expected & scores.isfinite())
 
 
 def test_the_rounding_of_the_products_counts_too():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
+from sbert.mining.fast_pass import FastPass
 from sbert.mining.search import Corpus
 from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
 
@@ -137,10 +138,8 @@ def test_rows_in_any_order_and_shared(monkeypatch):
 
 
 def test_the_bound_is_needed(monkeypatch):
-    monkeypatch.setattr(
-        "sbert.mining.similar_pairs.score_error",
-        lambda scores, products, dtype: torch.zeros_like(scores),
-    )
+    monkeypatch.setattr(FastPass, "bounds", lambda self, scores, row: (scores, scores))
+    monkeypatch.setattr(FastPass, "threshold", lambda self, floor: floor)
     vectors = nearly_equal()
     assert not equal(similar_pairs(vectors, limit=25, precision="bf16"), plain(vectors, limit=25))
 

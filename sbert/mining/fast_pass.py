@@ -1,0 +1,127 @@
+"""The fast pass of the exact searches: products of rounded vectors, tile by tile, with bounds.
+
+The exact searches (search.py, similar_pairs.py) multiply rounded vectors in bf16, fp16 or fp32, and
+compute exactly what this fast pass cannot decide. It sees q' and c', the vectors rounded to its
+precision. With |.| for the length of a vector,
+
+    |q'c' - qc| <= |q' - q| |c'| + |q| |c' - c|
+
+`FastPass` bounds this and the rounding of the sums and of the result. docs/exact_search.md derives
+the bounds and explains the searches.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from sbert.errors import InputError
+from sbert.mining.corpus_block import Entries, RoundedVectors, round_vectors
+from sbert.mining.exact import blocks_of
+
+GROUP = 32  # columns of a tile of which the largest score alone is looked at first
+
+# scores of a tile: on a CPU few, so that they stay in the cache
+CPU_SCORES = 2**21
+DEVICE_SCORES = 2**28
+
+
+class FastPass:
+    """Queries (R, H) against rounded vectors (C, H): fast scores and what they prove.
+
+    For the exact score s of a fast score s', with the relative rounding `eps` of the result and the
+    error E of the sums,
+
+        |s - s'| <= eps |s'| + E
+        E = |q' - q| |c'| + |q| |c' - c| + H (2^-22 |q'| |c'| + 2^-120) + least
+
+    Each of the H additions in fp32 errs by at most 2^-23 |q'| |c'|, also on hardware that
+    truncates; the products err by less than that again. 2^-120 is for a product too small for fp32,
+    `least` for a result too small for the precision.
+
+    Attributes:
+        error: (R,), E for each query.
+        tile: T, the number of vectors that are multiplied at a time.
+
+    Raises:
+        InputError: products so large that a sum may overflow fp32.
+    """
+
+    def __init__(self, queries: Tensor, vectors: RoundedVectors):
+        self.vectors = vectors.vectors
+        self.queries, norms, errors = round_vectors(queries, self.vectors.dtype)
+        largest = norms * vectors.max_norm  # (R,) of |q'| |c'|
+        if largest.max() > 1e38:
+            raise InputError(
+                "top_k: dot products near the largest fp32 number; use the cosine, or scale the "
+                "vectors"
+            )
+        rounding = errors * vectors.max_norm + (norms + errors) * vectors.max_error
+        summation = queries.shape[1] * (4 * 2.0**-24 * largest + 2.0**-120)
+        limits = torch.finfo(self.vectors.dtype)
+        # the factor and 2^-22 cover the rounding of these bounds themselves
+        self.error = (rounding + summation) * (1 + 1e-5) + limits.eps * limits.tiny
+        self.eps = limits.eps / 2 + 2.0**-22
+        on_cpu = queries.device.type == "cpu"
+        self.tile = max(1, (CPU_SCORES if on_cpu else DEVICE_SCORES) // len(queries))
+        size = len(queries) * min(self.tile, len(self.vectors))
+        self._buffer = torch.empty(size, dtype=self.vectors.dtype, device=queries.device)
+
+    def tiles(self, first: int = 0) -> Iterator[tuple[slice, Tensor]]:
+        """The vectors from `first` on, T at a time, with their fast scores (R, T).
+
+        The scores are overwritten by the next tile.
+        """
+        for columns in blocks_of(len(self.vectors), self.tile, first):
+            vectors = self.vectors[columns]
+            scores = self._buffer[: len(self.queries) * len(vectors)]
+            scores = scores.view(len(self.queries), len(vectors))
+            yield columns, torch.mm(self.queries, vectors.T, out=scores)
+
+    def bounds(self, scores: Tensor, row: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """The bounds (P,) between which the exact scores of these fast scores (P,) lie.
+
+        row: the query of each, (P,); by default that at its place.
+        """
+        scores = scores.float()
+        error = self.eps * scores.abs() + self.error[row]
+        return scores - error, scores + error
+
+    def threshold(self, floor: Tensor) -> Tensor:
+        """(R,) -> (R,): a fast score below it proves that the exact score is below `floor`.
+
+        It is the solution of s' + eps |s'| + E = floor.
+        """
+        bound = floor - self.error
+        return bound / torch.where(bound >= 0, 1 + self.eps, 1 - self.eps)
+
+
+def entries_from(scores: Tensor, threshold: Tensor) -> Iterator[Entries]:
+    """The entries of a tile (R, T) that reach the threshold (R,) of their row, in one or two parts.
+
+    Group g holds the columns g, g + G, g + 2 G, ...: the largest score of each group is one pass
+    over the tile, and only groups whose largest one reaches the threshold are looked at. The rows
+    of a part ascend.
+    """
+    rows, columns = scores.shape
+    count = columns // GROUP
+    if count:
+        grouped = scores[:, : count * GROUP].unflatten(1, (GROUP, count))  # (R, GROUP, G)
+        largest = group_maxima(grouped, threshold)
+        row, group = (largest >= threshold[:, None]).nonzero(as_tuple=True)
+        members = grouped[row, :, group].float()  # (groups that reach it, GROUP)
+        chosen, member = (members >= threshold[row, None]).nonzero(as_tuple=True)
+        yield row[chosen], member * count + group[chosen], members[chosen, member]
+    if columns > count * GROUP:
+        rest = scores[:, count * GROUP :].float()
+        row, column = (rest >= threshold[:, None]).nonzero(as_tuple=True)
+        yield row, column + count * GROUP, rest[row, column]
+
+
+def group_maxima(grouped: Tensor, threshold: Tensor) -> Tensor:
+    """The largest of each group, (R, GROUP, G) -> (R, G), exact where it is above a threshold."""
+    half = grouped.dtype in (torch.bfloat16, torch.float16)
+    if half and grouped.device.type == "cpu" and threshold.min() > 0:
+        # as integers their bits have the order of positive numbers, and compare three times as fast
+        return grouped.view(torch.int16).amax(1).view(grouped.dtype)
+    return grouped.amax(1)

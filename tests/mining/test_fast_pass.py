@@ -1,0 +1,80 @@
+"""Fast scores, their bounds and what reaches a floor, against the definitions in plain torch."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vectors import generator
+
+from sbert.mining import fast_pass
+from sbert.mining.corpus_block import CorpusBlock
+from sbert.mining.exact import VectorSet, exact_scores
+from sbert.mining.fast_pass import FastPass, entries_from
+
+CPU = torch.device("cpu")
+
+
+def vector_sets(similarity):
+    g = generator()
+    lengths = 10.0 ** torch.randint(-3, 3, (400, 1), generator=g)
+    queries, corpus = torch.randn(20, 32, generator=g), torch.randn(400, 32, generator=g) * lengths
+    return (VectorSet(x, similarity, CPU, "vector") for x in (queries, corpus))
+
+
+def fast_and_exact(dtype, similarity, monkeypatch):
+    """A fast pass in tiles of 8 vectors, its scores, and the exact ones: (20, 250) each."""
+    monkeypatch.setattr(fast_pass, "CPU_SCORES", 160)
+    queries, corpus = vector_sets(similarity)
+    queries = queries.load(slice(0, 20))
+    block = CorpusBlock.load(corpus, slice(100, 400))
+    fast = FastPass(queries, block.rounded(dtype))
+    assert fast.tile == 8
+    scores = torch.cat([scores.clone() for _, scores in fast.tiles(first=50)], dim=1).float()
+    return fast, scores, exact_scores(queries, corpus.load(slice(150, 400)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_the_exact_scores_are_within_the_bounds_of_the_fast_ones(dtype, similarity, monkeypatch):
+    fast, scores, exact = fast_and_exact(dtype, similarity, monkeypatch)
+    assert scores.shape == exact.shape == (20, 250)
+    row = torch.arange(20)[:, None].expand_as(scores)
+    lower, upper = fast.bounds(scores, row)
+    assert (lower <= exact).all()
+    assert (exact <= upper).all()
+    if similarity == "cosine" and dtype != torch.float32:  # and the bound is not wasteful
+        assert (upper - lower).max() < 100 * (scores - exact).abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_what_is_below_the_threshold_is_below_the_floor(dtype, similarity, monkeypatch):
+    fast, scores, exact = fast_and_exact(dtype, similarity, monkeypatch)
+    for place in (0, 40, 120, 249):  # floors of every sign, which are scores themselves
+        floor = exact.sort(dim=1, descending=True)[0][:, place]
+        below = scores < fast.threshold(floor)[:, None]
+        assert (exact < floor[:, None])[below].all()
+        assert place == 249 or below.any()
+    assert (fast.threshold(torch.full((20,), -torch.inf)) == -torch.inf).all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 5),
+    st.integers(1, 150),
+    st.sampled_from([-1.5, -0.1, 0.0, 0.1, 1.5, torch.inf]),
+    st.sampled_from([torch.bfloat16, torch.float16, torch.float32]),
+)
+def test_entries_from_a_threshold(seed, rows, columns, level, dtype):
+    g = generator(seed)
+    scores = torch.randn(rows, columns, generator=g).to(dtype)
+    scores[torch.rand(rows, columns, generator=g) < 0.1] = -torch.inf
+    threshold = level + 0.1 * torch.rand(rows, generator=g)
+    found = []
+    for row, column, value in entries_from(scores, threshold):
+        assert (row.diff() >= 0).all()
+        found += zip(row.tolist(), column.tolist(), value.tolist(), strict=True)
+    row, column = (scores.float() >= threshold[:, None]).nonzero(as_tuple=True)
+    values = scores.float()[row, column].tolist()
+    assert sorted(found) == list(zip(row.tolist(), column.tolist(), values, strict=True))
