@@ -61,7 +61,7 @@ def load_vectors(count: int) -> np.ndarray:
 
 def sbert_search(queries, corpus, k=10):
     from sbert.device import default_device
-    from sbert.mining.search import top_k
+    from sbert.mining.search.top_k import top_k
 
     return top_k(queries, corpus, k, device=default_device())[1]
 
@@ -110,13 +110,13 @@ def bf16_products(queries, corpus, k=10):
 
 
 def sbert_pairs(queries, corpus, k=10):
-    from sbert.mining.similar_pairs import similar_pairs
+    from sbert.mining.search.similar_pairs import similar_pairs
 
     return similar_pairs(corpus)[1]
 
 
 def sbert_pairs_from_threshold(queries, corpus, k=10):
-    from sbert.mining.similar_pairs import similar_pairs
+    from sbert.mining.search.similar_pairs import similar_pairs
 
     return similar_pairs(corpus, threshold=0.8)[1]
 
@@ -129,7 +129,7 @@ def sentence_transformers_pairs(queries, corpus, k=10):
 
 def sbert_clusters(queries, corpus, k=10):
     from sbert.mining.clusters import communities
-    from sbert.mining.similar_pairs import distinct_pairs
+    from sbert.mining.search.similar_pairs import distinct_pairs
 
     return communities(*distinct_pairs(corpus, 0.75, 20_000_000), 10)
 

@@ -21,8 +21,8 @@ from scipy.stats import gaussian_kde
 from sbert.augment.pool import SentencePool, pair_numbers, pairs_from_numbers
 from sbert.errors import require
 from sbert.mining.bm25 import BM25Index
-from sbert.mining.exact import Vectors
-from sbert.mining.search import top_k
+from sbert.mining.search.exact import Vectors
+from sbert.mining.search.top_k import top_k
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from sbert.evaluation.config import RETRIEVAL_DEPTH
 from sbert.losses.saved import TrainedLoss
 from sbert.losses.softmax import SoftmaxLoss
-from sbert.mining.search import top_k
+from sbert.mining.search.top_k import top_k
 from sbert.texts import unique
 
 Array = np.ndarray

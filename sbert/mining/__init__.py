@@ -1,5 +1,5 @@
 """Exact search, and the tasks of `mine.py`."""
 
-from sbert.mining.search import top_k
+from sbert.mining.search.top_k import top_k
 
 __all__ = ["top_k"]

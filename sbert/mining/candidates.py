@@ -12,9 +12,9 @@ from sbert.data.collection import Collection
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.errors import InputError, require
-from sbert.mining.distances import DISTANCES
 from sbert.mining.embed import task_embeddings
-from sbert.mining.exact import VectorSet, exact_scores
+from sbert.mining.search.distances import DISTANCES
+from sbert.mining.search.exact import VectorSet, exact_scores
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.similarity import SIMILARITIES

@@ -7,8 +7,8 @@ from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
 from sbert.errors import require
 from sbert.markdown import markdown_table
-from sbert.mining.duplicates import Duplicates
 from sbert.mining.pairs import find_pairs, print_best_pairs
+from sbert.mining.search.duplicates import Duplicates
 from sbert.mining.task import MiningTask
 
 MAX_PAIRS = 20_000_000  # of which communities are made: a few GB

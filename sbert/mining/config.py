@@ -8,7 +8,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.device import Precision
 from sbert.errors import require
-from sbert.mining.distances import Similarity
+from sbert.mining.search.distances import Similarity
 
 
 def check_threshold(threshold: float | None) -> None:

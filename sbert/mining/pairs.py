@@ -8,9 +8,9 @@ from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
 from sbert.errors import require
 from sbert.markdown import markdown_table
-from sbert.mining.duplicates import Duplicates, find_duplicates
 from sbert.mining.embed import task_embeddings
-from sbert.mining.similar_pairs import SimilarPairs
+from sbert.mining.search.duplicates import Duplicates, find_duplicates
+from sbert.mining.search.similar_pairs import SimilarPairs
 from sbert.mining.task import MiningTask
 
 UNIT_ROWS = 16_384  # vectors of a unit, which are compared with all that follow them

@@ -21,10 +21,10 @@ from sbert.data.config import CollectionConfig
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.errors import require
 from sbert.mining.config import MineConfig
-from sbert.mining.distances import DistanceCorpus
-from sbert.mining.exact import Vectors, blocks_of
-from sbert.mining.queries import Exclude
-from sbert.mining.search import Corpus, make_corpus
+from sbert.mining.search.distances import DistanceCorpus
+from sbert.mining.search.exact import Vectors, blocks_of
+from sbert.mining.search.queries import Exclude
+from sbert.mining.search.top_k import Corpus, make_corpus
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.folders.backbone import is_classifier, locate_folder
 from sbert.models.prompts import check_prompts

@@ -16,9 +16,9 @@ from support import metrics, same_state, write_config
 
 from sbert import BiEncoder, CrossEncoder
 from sbert.device import default_device
-from sbert.mining.exact import naive_top_k
-from sbert.mining.search import top_k
-from sbert.mining.similar_pairs import similar_pairs
+from sbert.mining.search.exact import naive_top_k
+from sbert.mining.search.similar_pairs import similar_pairs
+from sbert.mining.search.top_k import top_k
 
 pytestmark = pytest.mark.skipif(
     not (os.environ.get("SBERT_TEST_GPU") and torch.cuda.is_available()),

@@ -8,7 +8,7 @@ from sbert.data.collection import Collection
 from sbert.data.retrieval import Qrels, Retrieval
 from sbert.data.rows import Rows
 from sbert.mining.candidates import LabelledQueries, scores_with
-from sbert.mining.search import top_k
+from sbert.mining.search.top_k import top_k
 
 
 def rows_of(task, *columns, labels=None):

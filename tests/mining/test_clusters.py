@@ -8,7 +8,7 @@ from sentence_transformers.util import community_detection
 from vectors import generator, scaled
 
 from sbert.mining.clusters import communities
-from sbert.mining.similar_pairs import distinct_pairs
+from sbert.mining.search.similar_pairs import distinct_pairs
 
 
 def communities_of(vectors, threshold, min_size):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from vectors import generator, scaled
 
-from sbert.mining import exact
-from sbert.mining.exact import VectorSet
+from sbert.mining.search import exact
+from sbert.mining.search.exact import VectorSet
 
 CPU = torch.device("cpu")
 

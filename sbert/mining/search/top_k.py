@@ -23,10 +23,10 @@ from tqdm.auto import tqdm
 
 from sbert.device import Precision, resolve_precision
 from sbert.errors import require
-from sbert.mining.candidate_table import CandidateTable
-from sbert.mining.corpus_block import CorpusBlock, Entries
-from sbert.mining.distances import DISTANCES, DistanceCorpus
-from sbert.mining.exact import (
+from sbert.mining.search.candidate_table import CandidateTable
+from sbert.mining.search.corpus_block import CorpusBlock, Entries
+from sbert.mining.search.distances import DISTANCES, DistanceCorpus
+from sbert.mining.search.exact import (
     SearchSimilarity,
     Vectors,
     VectorSet,
@@ -36,8 +36,8 @@ from sbert.mining.exact import (
     pair_products,
     places_in_rows,
 )
-from sbert.mining.fast_pass import GROUP, FastPass
-from sbert.mining.queries import Exclude, check_search, exclusion_matrix
+from sbert.mining.search.fast_pass import GROUP, FastPass
+from sbert.mining.search.queries import Exclude, check_search, exclusion_matrix
 
 # places for candidates of a query: many more than real sentences need
 PLACES = 256

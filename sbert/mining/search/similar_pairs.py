@@ -16,11 +16,11 @@ from torch import Tensor
 
 from sbert.errors import require
 from sbert.mining.config import check_threshold
-from sbert.mining.corpus_block import CorpusBlock
-from sbert.mining.duplicates import Duplicates, find_duplicates
-from sbert.mining.exact import Vectors, blocks_of, exact_pair_scores
-from sbert.mining.fast_pass import FastPass, entries_from
-from sbert.mining.search import Corpus
+from sbert.mining.search.corpus_block import CorpusBlock
+from sbert.mining.search.duplicates import Duplicates, find_duplicates
+from sbert.mining.search.exact import Vectors, blocks_of, exact_pair_scores
+from sbert.mining.search.fast_pass import FastPass, entries_from
+from sbert.mining.search.top_k import Corpus
 
 
 class PairBounds(NamedTuple):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining.fast_pass import FastPass
-from sbert.mining.search import Corpus
-from sbert.mining.similar_pairs import SimilarPairs, similar_pairs
+from sbert.mining.search.fast_pass import FastPass
+from sbert.mining.search.similar_pairs import SimilarPairs, similar_pairs
+from sbert.mining.search.top_k import Corpus
 
 
 def plain(vectors, threshold=None, limit=500_000):

@@ -10,9 +10,9 @@ from mine_inputs import TEXTS, table, write_texts
 from vectors import generator
 
 from sbert import InputError
-from sbert.mining.duplicates import Duplicates, find_duplicates
-from sbert.mining.exact import VectorSet
-from sbert.mining.similar_pairs import similar_pairs
+from sbert.mining.search.duplicates import Duplicates, find_duplicates
+from sbert.mining.search.exact import VectorSet
+from sbert.mining.search.similar_pairs import similar_pairs
 
 
 def groups_of(vectors, texts=()):

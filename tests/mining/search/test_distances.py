@@ -6,8 +6,8 @@ import torch
 from vectors import generator
 
 from sbert import InputError
-from sbert.mining import distances
-from sbert.mining.search import top_k
+from sbert.mining.search import distances
+from sbert.mining.search.top_k import top_k
 
 ORDER = {"euclidean": 2, "manhattan": 1}
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from sbert.mining.corpus_block import Entries
-from sbert.mining.exact import places_in_rows
-from sbert.mining.fast_pass import entries_from
+from sbert.mining.search.corpus_block import Entries
+from sbert.mining.search.exact import places_in_rows
+from sbert.mining.search.fast_pass import entries_from
 
 
 class CandidateTable:

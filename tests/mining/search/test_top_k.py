@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining.exact import naive_top_k
-from sbert.mining.fast_pass import FastPass
-from sbert.mining.search import TopKSearch, first_of_best, kth_group, top_k
+from sbert.mining.search.exact import naive_top_k
+from sbert.mining.search.fast_pass import FastPass
+from sbert.mining.search.top_k import TopKSearch, first_of_best, kth_group, top_k
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):

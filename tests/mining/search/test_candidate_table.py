@@ -2,7 +2,7 @@
 
 import torch
 
-from sbert.mining.candidate_table import CandidateTable
+from sbert.mining.search.candidate_table import CandidateTable
 
 
 def table_of(size=3):

@@ -8,8 +8,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sbert.mining.duplicates import Duplicates, first_equal_rows
-from sbert.mining.exact import VectorSet, blocks_of
+from sbert.mining.search.duplicates import Duplicates, first_equal_rows
+from sbert.mining.search.exact import VectorSet, blocks_of
 
 SAMPLE = 512  # vectors among which duplicates are looked for before the search
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from sbert.errors import InputError, require
-from sbert.mining.exact import Vectors
+from sbert.mining.search.exact import Vectors
 
 Exclude = np.ndarray | Sequence[Sequence[int]] | None
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from sbert.errors import InputError
-from sbert.mining.corpus_block import Entries, RoundedVectors, round_vectors
-from sbert.mining.exact import blocks_of
+from sbert.mining.search.corpus_block import Entries, RoundedVectors, round_vectors
+from sbert.mining.search.exact import blocks_of
 
 GROUP = 32  # columns of a tile of which the largest score alone is looked at first
 

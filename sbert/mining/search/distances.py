@@ -6,8 +6,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from sbert.mining.exact import Vectors, VectorSet, blocks_of
-from sbert.mining.queries import Exclude, check_search, exclusion_matrix
+from sbert.mining.search.exact import Vectors, VectorSet, blocks_of
+from sbert.mining.search.queries import Exclude, check_search, exclusion_matrix
 
 DISTANCES = {"euclidean": 2.0, "manhattan": 1.0}  # the p of (sum_h |q_h - c_h|^p)^(1/p)
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import generator
 
-from sbert.mining import fast_pass
-from sbert.mining.corpus_block import CorpusBlock
-from sbert.mining.exact import VectorSet, exact_scores
-from sbert.mining.fast_pass import FastPass, entries_from
+from sbert.mining.search import fast_pass
+from sbert.mining.search.corpus_block import CorpusBlock
+from sbert.mining.search.exact import VectorSet, exact_scores
+from sbert.mining.search.fast_pass import FastPass, entries_from
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.mining.exact import Vectors, VectorSet, blocks_of
+from sbert.mining.search.exact import Vectors, VectorSet, blocks_of
 from sbert.texts import unique
 
 ROWS_AT_ONCE = 4096  # that are read and hashed together

@@ -1,0 +1,1 @@
+"""Exact search: the k nearest vectors, and all similar pairs."""
