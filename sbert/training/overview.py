@@ -66,6 +66,9 @@ def describe_training(config: TrainConfig, data: RunData, training: Training) ->
             f"word embeddings: {len(embeddings.weight):,} of {len(embeddings.row):,} are trained, "
             "those of the tokens in the training data; the others only decay"
         )
+    for part, rows in zip(data.parts, training.data, strict=True):
+        if part.loss.reads_tokens:
+            lines.append(f"{type(part.loss).__name__} reads {len(rows):,} distinct texts")
     named = [f"{type(one.loss).__name__} of {one.name}" for one in data.parts if one.name]
     if named:
         lines.append(f"a batch is of one dataset, {config.data.mix}: {', '.join(named)}")

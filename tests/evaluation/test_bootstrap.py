@@ -11,6 +11,7 @@ from sbert.evaluation.bootstrap import (
     AveragePrecision,
     Mean,
     Pearson,
+    Ratio,
     Spearman,
     draw_counts,
     language_parts,
@@ -28,6 +29,10 @@ RIGHT = (SCORES > 0.3).astype(int)
 METRICS = {
     "mean": (Mean(SCORES), lambda rows: SCORES[rows].astype(float).mean()),
     "accuracy": (Mean(RIGHT), lambda rows: metrics.accuracy(RIGHT[rows], np.ones(len(rows)))),
+    "ratio": (
+        Ratio(SCORES, 1 + TIED),
+        lambda rows: SCORES[rows].astype(float).sum() / (1 + TIED[rows]).sum(),
+    ),
     "pearson": (Pearson(SCORES, TIED), lambda rows: metrics.pearson(SCORES[rows], TIED[rows])),
     "spearman": (Spearman(SCORES, TIED), lambda rows: metrics.spearman(SCORES[rows], TIED[rows])),
     "spearman, ties": (

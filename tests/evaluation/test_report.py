@@ -7,6 +7,7 @@ import pytest
 from evaluation_inputs import FOUR, Lookup, Predict, by_angle, classified, scored
 
 from sbert.data.rows import Rows
+from sbert.errors import InputError
 from sbert.evaluation.evaluators import EVALUATORS, evaluate_rows
 from sbert.evaluation.report import COLUMNS, Report, mean_primary
 from sbert.evaluation.scorers import bi_encoder_scorer
@@ -23,6 +24,21 @@ def test_mean_primary_is_over_datasets_and_not_over_rows():
     assert mean_primary([many]) == 0.9
     assert mean_primary([many, few]) == pytest.approx(0.7)
     assert math.isnan(mean_primary([many, Report("none", "sts", 2, {"spearman_cosine": math.nan})]))
+
+
+def test_a_language_model_is_judged_by_its_texts_alone():
+    """By minus the mean loss of all masked tokens, 3 of the first text and 1 of the second."""
+    rows = Rows("wiki", "text", [["a", "b"]], None, lines=np.array([1, 2]))
+    scorer = bi_encoder_scorer(Lookup())
+    with pytest.raises(InputError, match="wiki: task text has no labels to evaluate by"):
+        evaluate_rows(rows, scorer)
+    scorer.token_losses = lambda columns, prompts: np.array([[6.0, 3], [4.0, 1]])
+    report = evaluate_rows(rows, scorer)
+    assert report.metrics == {"negative_loss": -2.5, "perplexity": pytest.approx(math.exp(2.5))}
+    assert report.bootstrap_metrics["negative_loss"].of_subset(np.array([False, True])) == -4
+    pairs = Report("pairs", "sts", 10, {"spearman_cosine": 0.9})
+    assert mean_primary([pairs, report]) == -2.5
+    assert (pairs.factor, report.factor) == (100, 1)
 
 
 def test_notes_of_one_report_are_not_anothers():

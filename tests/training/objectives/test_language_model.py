@@ -184,6 +184,7 @@ def test_the_best_model_is_an_encoder_without_the_head(
     assert "trained by masked-language modelling" in card
     said = capsys.readouterr().out
     assert f"| {after['dev/perplexity']:.2f} |" in said
+    assert f"{NAME} reads 34 distinct texts" in said
     assert f"step 6: dev {after['dev/negative_loss']:.2f} (best)" in said
 
 
