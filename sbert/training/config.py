@@ -179,8 +179,9 @@ class DistillationConfig:
     """A teacher, whose embedding of the first text of each pair EmbeddingMSELoss learns.
 
     Args:
-        teacher: a bi-encoder: a model folder, or a name on the model hub. Its default prompt, if it
-            has one, is put before each text.
+        teacher: a bi-encoder: a model folder, or a name on the model hub. It may be the one that
+            training starts from: then translations learn the embeddings of their sources.
+        prompt: put before each text of the teacher; null: its default prompt, if it has one.
         projection: for a teacher with larger embeddings than the student's, project them to its
             size by a fixed matrix that keeps their dot products as well as that size allows.
         embeddings: the folder in which the teacher's embeddings are kept for further runs; null:
@@ -188,6 +189,7 @@ class DistillationConfig:
     """
 
     teacher: str
+    prompt: str | None = None
     projection: bool = False
     embeddings: str | None = None
 

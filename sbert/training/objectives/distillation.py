@@ -86,6 +86,7 @@ class Teacher:
         self.name = file_name(Path(options.teacher).name)
         self.model = load_embedder(options.teacher, "distillation.teacher")
         self.fingerprint = self.model.fingerprint
+        self.prompt = self.model.find_prompt(options.prompt)
         self.student, self.student_prompt = student, student_prompt
         self.projects = options.projection
         self.projection: np.ndarray | None = None
@@ -136,7 +137,7 @@ class Teacher:
 
     def _embed(self, texts: list[str]) -> Path:
         """The file of the teacher's embeddings, named after all that they depend on."""
-        model, prompt = self.model.to(self.accelerator.device), self.model.find_prompt()
+        model, prompt = self.model.to(self.accelerator.device), self.prompt
         settings = {
             "texts": digest(texts),
             "model": self.fingerprint,

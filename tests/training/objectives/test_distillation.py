@@ -19,8 +19,8 @@ from tiny_models import write_classifier, write_tiny
 
 from sbert import BiEncoder
 from sbert.pooling import Dense, Normalize
-from sbert.training import distillation
 from sbert.training.config import DistillationConfig, LoopConfig
+from sbert.training.objectives import distillation
 from sbert.training.objectives.distillation import Targets, Teacher
 
 OPTIM = {"lr": 1e-3, "batch_size": 7, "epochs": 2, "eps": 1e-3, "warmup": 0.0}
@@ -80,8 +80,9 @@ def teacher_of(tmp_path, teacher_folder, monkeypatch):
     monkeypatch.setattr(distillation, "broadcast", lambda accelerator, value: value)
     monkeypatch.setattr("sbert.distributed.broadcast", lambda accelerator, value: value)
 
-    def make(student, teacher=teacher_folder, projection=True):
-        options = DistillationConfig(str(teacher), projection, str(tmp_path / "kept"))
+    def make(student, teacher=teacher_folder, **options):
+        options = {"projection": True, "embeddings": str(tmp_path / "kept")} | options
+        options = DistillationConfig(str(teacher), **options)
         loop = LoopConfig(precision="fp32")
         config = SimpleNamespace(distillation=options, loop=loop, runs=str(tmp_path))
         return Teacher(config, student, "", OneProcess())
@@ -154,6 +155,10 @@ def test_the_teachers_own_prompt_is_put_before_its_texts(teacher_of, tiny, tiny_
     (targets,) = teacher_of(tiny, tmp_path / "prompted", projection=False).targets([["cat"]])
     expected = tiny.encode(["the small cat"], "fp32")
     np.testing.assert_allclose(targets[np.arange(1)], expected, atol=1e-6)
+    for prompt, text in [("the old ", "the old cat"), ("", "cat")]:  # another one, and none
+        teacher = teacher_of(tiny, tmp_path / "prompted", projection=False, prompt=prompt)
+        (targets,) = teacher.targets([["cat"]])
+        np.testing.assert_allclose(targets[np.arange(1)], tiny.encode([text], "fp32"), atol=1e-6)
 
 
 def test_training_learns_the_targets(tmp_path, steady_folder, config_of, train_command, capsys):
