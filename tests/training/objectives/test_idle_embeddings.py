@@ -16,8 +16,10 @@ from support import (
 from torch import nn
 
 from sbert import BiEncoder
-from sbert.losses import CosineSimilarityLoss
+from sbert.data.rows import Rows
+from sbert.losses import CosineSimilarityLoss, MaskedLanguageModelLoss
 from sbert.training.config import OptimConfig
+from sbert.training.objectives.language_model import LanguageModelObjective, MaskedTexts
 from sbert.training.objectives.objective import Objective
 from sbert.training.objectives.trained import leave_out_idle_embeddings
 from sbert.training.optimizer import lr_factor
@@ -120,3 +122,12 @@ def test_all_are_kept_where_they_are_frozen_or_tied(tiny):
     assert trains_all(objective, 5)
     tiny.transformer.embeddings.requires_grad_(True)
     assert not trains_all(objective, 5)
+
+
+def test_a_language_model_trains_all(tiny):
+    """It reads random tokens, and has a logit of each."""
+    loss = MaskedLanguageModelLoss()
+    data = MaskedTexts.from_datasets([Rows("some", "text", [["the cat"]], None)], tiny, loss)
+    objective = LanguageModelObjective(tiny, loss)
+    leave_out_idle_embeddings(objective, [data.token_ids()])
+    assert type(tiny.transformer.get_input_embeddings()) is nn.Embedding
