@@ -103,11 +103,11 @@ def entries_from(scores: Tensor, threshold: Tensor) -> Iterator[Entries]:
     over the tile, and only groups whose largest one reaches the threshold are looked at. The rows
     of a part ascend.
     """
-    rows, columns = scores.shape
+    columns = scores.shape[1]
     count = columns // GROUP
     if count:
         grouped = scores[:, : count * GROUP].unflatten(1, (GROUP, count))  # (R, GROUP, G)
-        largest = group_maxima(grouped, threshold)
+        largest = largest_of_groups(grouped, positive=bool(threshold.min() > 0))
         row, group = (largest >= threshold[:, None]).nonzero(as_tuple=True)
         members = grouped[row, :, group].float()  # (groups that reach it, GROUP)
         chosen, member = (members >= threshold[row, None]).nonzero(as_tuple=True)
@@ -118,10 +118,17 @@ def entries_from(scores: Tensor, threshold: Tensor) -> Iterator[Entries]:
         yield row, column + count * GROUP, rest[row, column]
 
 
-def group_maxima(grouped: Tensor, threshold: Tensor) -> Tensor:
-    """The largest of each group, (R, GROUP, G) -> (R, G), exact where it is above a threshold."""
+def largest_of_groups(grouped: Tensor, positive: bool = False) -> Tensor:
+    """The largest score of each group, (R, GROUP, G) -> (R, G); positive: if it is above 0."""
     half = grouped.dtype in (torch.bfloat16, torch.float16)
-    if half and grouped.device.type == "cpu" and threshold.min() > 0:
+    if positive and half and grouped.device.type == "cpu":
         # as integers their bits have the order of positive numbers, and compare three times as fast
         return grouped.view(torch.int16).amax(1).view(grouped.dtype)
     return grouped.amax(1)
+
+
+def group_maxima(scores: Tensor) -> Tensor:
+    """The largest of each group of a tile (R, T), and the scores outside of groups."""
+    count = scores.shape[1] // GROUP
+    grouped = scores[:, : count * GROUP].unflatten(1, (GROUP, count))
+    return torch.cat([largest_of_groups(grouped), scores[:, count * GROUP :]], dim=1)

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from sbert.device import Precision, resolve_precision
 from sbert.errors import require
 from sbert.mining.search.candidate_table import CandidateTable
-from sbert.mining.search.corpus_block import CorpusBlock, Entries
+from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
 from sbert.mining.search.distances import DISTANCES, DistanceCorpus
 from sbert.mining.search.exact import (
     SearchSimilarity,
@@ -36,12 +36,14 @@ from sbert.mining.search.exact import (
     pair_products,
     places_in_rows,
 )
-from sbert.mining.search.fast_pass import GROUP, FastPass
+from sbert.mining.search.fast_pass import GROUP, FastPass, group_maxima
 from sbert.mining.search.queries import Exclude, check_search, exclusion_matrix
 
 # places for candidates of a query: many more than real sentences need
 PLACES = 256
-PLACES_PER_NEIGHBOUR = 4
+PLACES_PER_NEIGHBOUR = 8
+
+SCORES_PER_NEIGHBOUR = 4  # from which the first floor is found
 
 UNDECIDED = 3  # candidates for each neighbour from which their scores in fp32 save time
 
@@ -209,14 +211,13 @@ class TopKSearch:
         size = min(max(PLACES, PLACES_PER_NEIGHBOUR * self.k), len(block))
         table = CandidateTable(len(rows), size, queries.device)
         floor = self.scores[rows, -1].to(queries.device)  # (R,), the k-th best score reaches it
+        floor = torch.maximum(floor, self._first_floor(fast, excluded))
         for columns, scores in fast.tiles():
             excluded.mask(scores, columns)
-            if columns.start == 0:
-                floor = torch.maximum(floor, fast.bounds(kth_group(scores, self.k))[0])
             entries = table.reaching(scores, fast.threshold(floor))
             if not table.has_room(entries):
                 floor = self._raise_floor(table, fast, floor)
-                floor = torch.maximum(floor, fast.bounds(kth_group(scores, self.k))[0])
+                floor = torch.maximum(floor, fast.bounds(kth_best(scores, self.k))[0])
                 # few queries would take the time of all
                 table.crowded |= (table.filled > size / 2) & (size < len(block))
                 entries = table.reaching(scores, fast.threshold(floor))
@@ -226,6 +227,18 @@ class TopKSearch:
         self._merge(rows, excluded.expand((row, column, score), self.k))
         crowded = table.crowded
         return rows[crowded.cpu().numpy()], queries[crowded]
+
+    def _first_floor(self, fast: FastPass, excluded: ExcludedPairs) -> Tensor:
+        """A floor (R,) that the first vectors prove: k of them, or of their groups, reach it."""
+        wanted = SCORES_PER_NEIGHBOUR * self.k
+        in_groups = len(fast.vectors) > wanted * GROUP
+        seen: list[Tensor] = []
+        for columns, scores in fast.tiles():
+            excluded.mask(scores, columns)
+            seen.append(group_maxima(scores) if in_groups else scores.clone())
+            if sum(part.shape[1] for part in seen) >= wanted:
+                break
+        return fast.bounds(kth_best(torch.cat(seen, dim=1), self.k))[0]
 
     def _raise_floor(self, table: CandidateTable, fast: FastPass, floor: Tensor) -> Tensor:
         """The floor (R,) that the candidates prove; those that cannot reach it are dropped."""
@@ -270,16 +283,11 @@ class TopKSearch:
         self.indices[rows] = indices.gather(1, rank)[:, : self.k]
 
 
-def kth_group(scores: Tensor, k: int) -> Tensor:
-    """A score (R,) that k entries of each row (R, T) reach; -inf where T is below k."""
-    rows, columns = scores.shape
-    count = columns // GROUP
-    if count >= k:  # k groups reach the k-th largest maximum
-        maxima = scores[:, : count * GROUP].unflatten(1, (GROUP, count)).amax(1)
-        return maxima.float().topk(k, sorted=False)[0].amin(1)
-    if columns >= k:
-        return scores.float().topk(k, sorted=False)[0].amin(1)
-    return scores.new_full((rows,), -torch.inf, dtype=torch.float32)
+def kth_best(scores: Tensor, k: int) -> Tensor:
+    """The k-th best score (R,) of each row (R, T); -inf where T is below k."""
+    if k > scores.shape[1]:
+        return scores.new_full((len(scores),), -torch.inf, dtype=torch.float32)
+    return scores.topk(k, sorted=False)[0].amin(1).float()
 
 
 def first_of_best(scores: Tensor, k: int) -> Tensor:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining.search.exact import naive_top_k
+from sbert.mining.search.exact import exact_scores, naive_top_k
 from sbert.mining.search.fast_pass import FastPass
-from sbert.mining.search.top_k import TopKSearch, first_of_best, kth_group, top_k
+from sbert.mining.search.top_k import Corpus, TopKSearch, first_of_best, top_k
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
@@ -190,13 +190,20 @@ def test_many_duplicates_are_searched_once_and_a_few_where_they_crowd():
             assert torch.equal(mine, expected)
 
 
-@pytest.mark.parametrize(("columns", "k"), [(640, 5), (640, 30), (70, 5), (4, 5)])
-def test_as_many_as_k_scores_reach_the_first_floor(columns, k):
-    scores = torch.randn(9, columns, generator=generator())
-    reached = kth_group(scores, k)
-    assert ((scores >= reached[:, None]).sum(1) >= min(k, columns)).all()
-    if columns == 640:
-        assert (reached > scores.median()).all()
+@pytest.mark.parametrize(("count", "k"), [(3000, 5), (3000, 40), (70, 5), (4, 5)])
+def test_k_scores_reach_the_first_floor(count, k):
+    """From groups, from all scores of the first tile, and where there are fewer than k."""
+    g = generator()
+    queries, corpus = torch.randn(9, 8, generator=g), torch.randn(count, 8, generator=g)
+    search = TopKSearch(Corpus(corpus, precision="bf16"), queries, k)
+    block = next(search.corpus.blocks())
+    loaded = search.queries.load(slice(0, 9))
+    excluded = block.excluded(search.excluded, np.arange(9))
+    fast = FastPass(loaded, block.rounded(torch.bfloat16))
+    floor = search._first_floor(fast, excluded)
+    scores = exact_scores(loaded, block.fp32)
+    assert ((scores >= floor[:, None]).sum(1) >= min(k, count)).all()
+    assert floor.isfinite().all() == (count >= k)
 
 
 @settings(max_examples=60, deadline=None)
