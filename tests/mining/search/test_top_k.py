@@ -12,7 +12,8 @@ from vectors import generator, scaled
 from sbert import InputError
 from sbert.mining.search.exact import exact_scores, naive_top_k
 from sbert.mining.search.fast_pass import FastPass
-from sbert.mining.search.top_k import Corpus, TopKSearch, first_of_best, top_k
+from sbert.mining.search.top_k import Corpus, top_k
+from sbert.mining.search.top_k_search import TopKSearch, first_of_best
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
@@ -195,8 +196,9 @@ def test_k_scores_reach_the_first_floor(count, k):
     """From groups, from all scores of the first tile, and where there are fewer than k."""
     g = generator()
     queries, corpus = torch.randn(9, 8, generator=g), torch.randn(count, 8, generator=g)
-    search = TopKSearch(Corpus(corpus, precision="bf16"), queries, k)
-    block = next(search.corpus.blocks())
+    searched = Corpus(corpus, precision="bf16")
+    search = TopKSearch(searched.vectors, searched.precisions, queries, k)
+    block = next(searched.blocks())
     loaded = search.queries.load(slice(0, 9))
     excluded = block.excluded(search.excluded, np.arange(9))
     fast = FastPass(loaded, block.rounded(torch.bfloat16))
