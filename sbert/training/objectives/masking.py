@@ -22,12 +22,11 @@ from sbert.errors import InputError, require
 from sbert.losses.language_model import MaskedLanguageModelLoss
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.tokens import TokenTable
+from sbert.training.objectives.objective import Draw
 
 MASKED, RANDOM = 0.8, 0.1  # shares of the chosen tokens
 WORD_MARKS = ("▁", "Ġ")  # what a piece begins with that starts a word: SentencePiece, byte-level
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
-
-Draw = tuple[int, int]  # seed and step
 
 
 class MaskedTokens(NamedTuple):
