@@ -92,6 +92,13 @@ def test_semi_hard_by_hand():
     assert value == pytest.approx(((2 - 3 + 2) + 0 + (4 - 3 + 2) + (4 - 5 + 2)) / 4)
 
 
+def test_a_negative_as_far_as_the_positive_is_not_further():
+    line = rows([0], [2], [-2], [5])
+    # of the first text 2 - 5 + 1, not 2 - 2 + 1; 2 - 3 + 1; 7 - 4 + 1; 7 - 5 + 1
+    value = BatchSemiHardTripletLoss(margin=1)([line], CLASSES).item()
+    assert value == pytest.approx((0 + 0 + 4 + 3) / 4)
+
+
 def test_the_defaults_are_those_of_sentence_transformers():
     for loss in LOSSES:
         assert (loss().margin, loss().distance, loss.columns) == (5, "euclidean", 1)
