@@ -1,15 +1,19 @@
 """Mining against FAISS, sentence-transformers and plain torch, on real sentences.
 
 python benchmarks/mining.py search --size 100000 [--queries 100000] [--repeats 2] [--only sbert]
+python benchmarks/mining.py search --size 12000 --queries 3000 --data clusters-0.3
 python benchmarks/mining.py pairs --size 30000
 python benchmarks/mining.py negatives --size 100000 --queries 10000
 python benchmarks/mining.py clusters --size 10000
 
-The sentences are those of Tatoeba and Wikipedia in the data folder (SBERT_DATA), embedded once by
-all-MiniLM-L6-v2 (H = 384) into build/mining.npy. Every run is a process of its own, in turn. Its
-time is that of the call, its memory the peak above what the process held before. Negatives are
-timed from the files to the file, with the loading of the model, without Python's imports; their
-memory is the peak of the process.
+The data are `sentences` of Tatoeba and Wikipedia in the data folder (SBERT_DATA), embedded once by
+all-MiniLM-L6-v2 (H = 384) into build/mining.npy; or what is hard for a search with rounded vectors:
+`clusters-S`, 100 normal centres with S times as much noise, so that with a small S hundreds of
+vectors are nearly equal; `duplicates`, two thirds of the vectors equal; `equal`, all of them.
+
+Every run is a process of its own, in turn. Its time is that of the call, its memory the peak above
+what the process held before. Negatives are timed from the files to the file, with the loading of
+the model, without Python's imports; their memory is the peak of the process.
 """
 
 import argparse
@@ -25,38 +29,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-EMBEDDINGS = Path("build/mining.npy")
-MODEL = "models/all-MiniLM-L6-v2"
-
-
-def read_sentences(count: int) -> list[str]:
-    """`count` distinct sentences, English ones first."""
-    from sbert.data.collection import read_collection
-    from sbert.data.config import CollectionConfig
-
-    sources = [CollectionConfig("tatoeba_pool_en"), CollectionConfig("wikipedia_pool_en")]
-    for language in ("de", "es", "fr"):
-        split = f"en-{language}"
-        sources.append(CollectionConfig("tatoeba_parallel", split, "target_sentence"))
-    distinct: dict[str, None] = {}
-    for source in sources:
-        distinct |= dict.fromkeys(read_collection(source).texts)
-        if len(distinct) >= count:
-            break
-    return list(distinct)[:count]
-
-
-def load_vectors(count: int) -> np.ndarray:
-    """The embeddings (N, H) of `count` sentences; made where the file has fewer."""
-    if not EMBEDDINGS.exists() or len(np.load(EMBEDDINGS, mmap_mode="r")) < count:
-        from sbert import BiEncoder
-        from sbert.device import default_device
-
-        EMBEDDINGS.parent.mkdir(exist_ok=True)
-        model = BiEncoder.from_pretrained(MODEL).to(default_device())
-        np.save(EMBEDDINGS, model.encode(read_sentences(count), progress=None))
-    return np.array(np.load(EMBEDDINGS, mmap_mode="r")[:count])
+from mining_data import (
+    MODEL,
+    embed_texts,
+    load_vectors,
+    make_vectors,
+    read_questions,
+)
 
 
 def sbert_search(queries, corpus, k=10):
@@ -140,28 +119,6 @@ def sentence_transformers_clusters(queries, corpus, k=10):
     return community_detection(torch.from_numpy(corpus), threshold=0.75, min_community_size=10)
 
 
-def read_questions(count: int, size: int) -> tuple[list[str], list[str], list[str]]:
-    """`count` queries and their positives, of the Quora duplicates; and a corpus of `size` texts
-    that holds the positives."""
-    from sbert.data.config import DatasetConfig
-    from sbert.data.rows import read_dataset
-
-    queries, positives = read_dataset(DatasetConfig("quora_pairs", "eval")).texts
-    queries, positives = queries[:count], positives[:count]
-    corpus = list(dict.fromkeys(positives + read_sentences(size)))[:size]
-    return queries, positives, corpus
-
-
-def embed_texts(texts: list[str]) -> dict[str, np.ndarray]:
-    """The embedding of each text, from a file where there is one."""
-    from sbert import BiEncoder
-
-    path = EMBEDDINGS.with_name(f"negatives-{len(texts)}.npy")
-    if not path.exists():
-        np.save(path, BiEncoder.from_pretrained(MODEL).encode(texts))
-    return dict(zip(texts, np.load(path), strict=True))
-
-
 def sbert_negatives(folder: str, vectors: dict[str, np.ndarray]) -> float:
     from sbert import BiEncoder
 
@@ -242,8 +199,7 @@ def run_negatives(args: argparse.Namespace) -> dict[str, float]:
 
 def run_on_vectors(args: argparse.Namespace) -> dict[str, float]:
     contender = CONTENDERS[args.task][args.one]
-    corpus = load_vectors(args.size)
-    queries = corpus[: args.queries]
+    corpus, queries = make_vectors(args.data, args.size, args.queries)
     contender(queries[:300], corpus[:3000])  # imports, and the first call of everything
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
     before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
@@ -261,7 +217,7 @@ def compare(args: argparse.Namespace) -> None:
     names = [name for name in CONTENDERS[args.task] if not args.only or name in args.only]
     runs: dict[str, list[dict]] = {name: [] for name in names}
     script = [sys.executable, __file__, args.task]
-    script += ["--size", str(args.size), "--queries", str(args.queries)]
+    script += ["--size", str(args.size), "--queries", str(args.queries), "--data", args.data]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(args.repeats):
             for number, name in enumerate(names):
@@ -294,7 +250,8 @@ def print_table(
             row.append("" if equal is None else f"{100 * equal:.3f} %")
         rows.append(row)
     print(
-        f"{args.task}: {args.queries:,} of {args.size:,} vectors, {args.repeats} repeats in turn, "
+        f"{args.task}: {args.data}, {args.queries:,} queries, {args.size:,} vectors, "
+        f"{args.repeats} repeats in turn, "
         f"{torch.get_num_threads()} threads\n"
     )
     print(markdown_table(header, rows))
@@ -307,6 +264,7 @@ def main() -> None:
     options.add_argument("task", choices=CONTENDERS)
     options.add_argument("--size", type=int, default=30_000)
     options.add_argument("--queries", type=int, help="default: all")
+    options.add_argument("--data", default="sentences", help="see above")
     options.add_argument("--repeats", type=int, default=2)
     options.add_argument("--only", nargs="+", help="only these contenders")
     options.add_argument("--one", help=argparse.SUPPRESS)
@@ -317,7 +275,7 @@ def main() -> None:
         run = run_negatives if args.task == "negatives" else run_on_vectors
         print(json.dumps(run(args)))
         return
-    if args.task != "negatives":
+    if args.task != "negatives" and args.data == "sentences":
         load_vectors(args.size)
     compare(args)
 
