@@ -11,7 +11,7 @@ from sbert.claims.experiments import Experiment
 from sbert.claims.verdicts import FAILS, HOLDS, NOT_RUN, UNCLEAR
 from sbert.errors import require
 from sbert.evaluation.tables import INTERVAL
-from sbert.markdown import markdown_table
+from sbert.markdown import markdown_code, markdown_table
 from sbert.sweeps.page import format_time
 
 START, END = "<!-- claims -->", "<!-- /claims -->"
@@ -55,7 +55,7 @@ def _cells(record: dict, config: ClaimsConfig) -> list[object]:
     claim = record["claim"]
     if record["note"]:
         claim += f" ({record['note']})"
-    ours = [f"{name} {figure['mean']:.2f}" for name, figure in figures if figure["runs"]]
+    ours = [f"{name} {_number(figure['mean'])}" for name, figure in figures if figure["runs"]]
     return [
         claim,
         f"{record['published']} ({record['paper']})",
@@ -65,6 +65,10 @@ def _cells(record: dict, config: ClaimsConfig) -> list[object]:
         _verdict_text(record),
         _experiments_text(record, config),
     ]
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
 
 
 def _run_counts(record: dict) -> str:
@@ -100,18 +104,23 @@ def _verdict_text(record: dict) -> str:
         return verdict
     unclear = [one["detectable"] for one in record["contrasts"] if one["verdict"] == UNCLEAR]
     if None in unclear:
-        return f"{verdict} (a run kept no scores of its rows)"
+        means = [figure["mean"] for figure in record["figures"].values()]
+        reason = "undefined" if None in means else "a run kept no scores of its rows"
+        return f"{verdict} ({reason})"
     return f"{verdict} (detectable: {max(unclear):.2f})"
 
 
 def _experiments_text(record: dict, config: ClaimsConfig) -> str:
-    """The experiments, each a link to its configuration, and their time in all."""
+    """The experiments, each a link to its configuration or its command, and their time in all."""
     folder = Path(config.page or "").parent
     links = []
     for name, command in record["definition"]["experiments"].items():
         configuration = Experiment(name, command).configuration
-        target = Path(os.path.relpath(configuration, folder)).as_posix() if configuration else ""
-        links.append(f"[{name}]({target})" if target else name)
+        if configuration:
+            target = Path(os.path.relpath(configuration, folder)).as_posix()
+            links.append(f"[{name}]({target})")
+        else:
+            links.append(markdown_code(command))
     time = f": {format_time(record['seconds'])}" if record["seconds"] else ""
     return ", ".join(links) + time
 

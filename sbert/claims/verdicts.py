@@ -63,7 +63,7 @@ class Difference(Resampled):
 
     @property
     def standard_error(self) -> float:
-        if not np.isfinite(self.replicates).any():
+        if math.isnan(self.interval[0]):  # too few of the replicates are defined
             return math.nan
         return float(np.nanstd(self.replicates, ddof=1))
 

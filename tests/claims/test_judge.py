@@ -138,6 +138,18 @@ def test_runs_without_scores_of_rows(runs, claims, claims_command):
     ]  # fmt: skip
 
 
+def test_an_undefined_metric(runs, claims, claims_command):
+    finish_both(runs)
+    path = runs.planned["b,seed=2"].folder / "result.json"
+    facts = json.loads(path.read_text())
+    facts["results"][1]["after"] = {"accuracy_cosine": None}
+    path.write_text(json.dumps(facts))
+    save_values(path.parent, "scores.safetensors", np.full(40, np.nan))
+    cells = row(claims_command(claims()))
+    assert cells[2].endswith("; b undefined")
+    assert cells[4:6] == ["a - b", "cannot be told (undefined)"]
+
+
 def test_what_is_not_run_yet(runs, claims, claims_command, capsys):
     path = claims()
     printed = claims_command(path)
@@ -214,7 +226,7 @@ def test_a_report_of_evaluate_beside_a_sweep(runs, claims, claims_command):
     printed = claims_command(claims(claim, experiments=experiments))
     cells = row(printed)
     assert (cells[3], cells[5]) == ("2 and 1", "holds")
-    assert cells[6] == "[mine](sweep.yaml), start: 1 min 2 s"
+    assert cells[6] == f"[mine](sweep.yaml), `{experiments['start']}`: 1 min 2 s"
     (runs.folder / "start.json").write_text(
         (runs.folder / "start.json").read_text().replace("--model m", "--model n")
     )
