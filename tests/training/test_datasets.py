@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from retrieval_inputs import write_project_layout
 
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows
@@ -17,12 +18,14 @@ from sbert.losses.cross_encoder import (
     MSELoss,
 )
 from sbert.losses.distillation import DistillKLDivLoss, MarginMSELoss
+from sbert.losses.language_model import MaskedLanguageModelLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
 from sbert.training.batches import check_weights
 from sbert.training.config import DataConfig, ModelConfig, TrainConfig
-from sbert.training.datasets import check_fit, check_labels, read_run_data
+from sbert.training.datasets import read_run_data
+from sbert.training.labels_fit import check_fit, check_labels
 
 
 def pairs(labels, task="sts", name="stsb-train", **options):
@@ -214,3 +217,14 @@ def test_a_loss_leaves_out_the_scores_of_a_teacher_that_it_does_not_read(tmp_pat
     assert (rows.labels is not None) == (loss.target == "margin")
     if loss.target:
         assert rows.labels.tolist() == [[2], [1]]
+
+
+@pytest.mark.parametrize(
+    "loss", [MultipleNegativesRankingLoss(), SoftmaxLoss(), MaskedLanguageModelLoss()]
+)
+@pytest.mark.parametrize("held_out", [[], [DatasetConfig("demo", "test")]])
+def test_a_retrieval_folder_is_not_trained_on(tmp_path, loss, held_out):
+    folder = write_project_layout(tmp_path)
+    data = DataConfig(train=[DatasetConfig(str(folder), "test")], held_out=held_out)
+    with pytest.raises(InputError, match="a retrieval folder is for evaluation; to train on it"):
+        read_run_data(TrainConfig("run", ModelConfig("model"), data, loss))

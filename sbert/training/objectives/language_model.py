@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.device import Precision
 from sbert.distributed import compute_shared
@@ -186,20 +185,6 @@ def check_language_model(config: TrainConfig) -> bool:
         f"data.both_orders is for pairs; {name} reads every text by itself",
     )
     return True
-
-
-def check_texts(loss: Loss, datasets: Sequence[Rows | Retrieval]) -> None:
-    """Refuse what has no rows of texts.
-
-    Raises:
-        InputError: names the dataset.
-    """
-    for rows in datasets:
-        require(
-            isinstance(rows, Rows),
-            f"{rows.name}: {type(loss).__name__} reads files; of a retrieval folder name the file "
-            "of its corpus, with task text and texts [[title, text]]",
-        )
 
 
 def check_maskable(

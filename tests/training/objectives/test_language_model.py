@@ -2,7 +2,6 @@
 
 import gzip
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,12 +22,12 @@ from support import (
 from tiny_models import ids_of
 from transformers import MODEL_FOR_MASKED_LM_MAPPING
 
-from sbert import BiEncoder, InputError
+from sbert import BiEncoder
 from sbert.data.rows import Rows
 from sbert.losses import MaskedLanguageModelLoss
 from sbert.losses.saved import load_losses
 from sbert.training.config import ModelConfig
-from sbert.training.objectives.language_model import check_texts, make_token_losses
+from sbert.training.objectives.language_model import make_token_losses
 from sbert.training.objectives.make import make_objective, make_training_set
 
 NAME = "MaskedLanguageModelLoss"
@@ -347,11 +346,6 @@ def test_batches_of_tokens(tmp_path, steady_folder, config_of, train_command, ca
     card = (tmp_path / "runs/run/best/README.md").read_text("utf-8")
     assert "optim.batch_tokens" in card
     assert "optim.batch_size" not in card
-
-
-def test_a_retrieval_folder_has_no_rows():
-    with pytest.raises(InputError, match="scifact: MaskedLanguageModelLoss reads files; of a retr"):
-        check_texts(MaskedLanguageModelLoss(), [SimpleNamespace(name="scifact")])
 
 
 def test_pairs_in_both_orders(tmp_path, tiny_folder, config_of, train_command, capsys):
