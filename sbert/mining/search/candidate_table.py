@@ -24,6 +24,11 @@ class CandidateTable:
     def size(self) -> int:
         return self.scores.shape[1]
 
+    @property
+    def used(self) -> int:
+        """Places up to which there are candidates: the others cost no time."""
+        return max(1, int(self.filled.max()))
+
     def reaching(self, scores: Tensor, threshold: Tensor) -> list[Entries]:
         """The entries of a tile (R, T) that reach the threshold (R,), but for crowded queries."""
         return list(entries_from(scores, threshold.masked_fill(self.crowded, torch.inf)))
@@ -53,21 +58,28 @@ class CandidateTable:
 
     def replace_scores(self, scores: Tensor) -> None:
         """Give the candidates that `entries` returns other scores (P,), in the same order."""
-        self.scores[self._present()] = scores
+        row, place = self._present().nonzero(as_tuple=True)
+        self.scores[row, place] = scores
 
     def _present(self) -> Tensor:
-        return self.scores.isfinite() & ~self.crowded[:, None]
+        return self.scores[:, : self.used].isfinite() & ~self.crowded[:, None]
 
     def keep(self, threshold: Tensor) -> None:
         """Drop the candidates below the threshold (R,) of their query."""
-        row, place = (self.scores >= threshold[:, None]).nonzero(as_tuple=True)
-        kept = row, self.columns[row, place], self.scores[row, place]
-        self.scores.fill_(-torch.inf)
+        scores = self.scores[:, : self.used]
+        row, place = (scores >= threshold[:, None]).nonzero(as_tuple=True)
+        kept = row, self.columns[row, place], scores[row, place]
+        scores.fill_(-torch.inf)
         self.filled.zero_()
         self.add([kept])
 
     def kth_best(self, k: int) -> Tensor:
         """(R,), the k-th best score of each query; -inf where there are fewer than k."""
-        if k > self.size:
-            return torch.full_like(self.scores[:, 0], -torch.inf)
-        return self.scores.topk(k, sorted=False)[0].amin(1)
+        return kth_best(self.scores[:, : self.used], k)
+
+
+def kth_best(scores: Tensor, k: int) -> Tensor:
+    """The k-th best score (R,) of each row (R, T), fp32; -inf where T is below k."""
+    if k > scores.shape[1]:
+        return scores.new_full((len(scores),), -torch.inf, dtype=torch.float32)
+    return scores.topk(k, sorted=False)[0].amin(1).float()

@@ -112,6 +112,10 @@ def pair_products(
     products = torch.empty(len(row), dtype=dtype, device=row.device)
     counts, order = counts.sort(descending=True)
     first, asked = 0, int((counts > 0).sum())
+    # allocated once: to free and allocate them again costs as much as the products
+    size = max(PAIRS_AT_ONCE, int(counts[0]))
+    gathered = torch.empty(size, vectors.shape[1], device=row.device)
+    converted = gathered if dtype == torch.float32 else torch.empty_like(gathered, dtype=dtype)
     while first < asked:
         width = int(counts[first])
         batch = slice(first, min(asked, first + max(1, PAIRS_AT_ONCE // width)))
@@ -119,8 +123,9 @@ def pair_products(
         places = torch.arange(width, device=row.device).expand(len(chosen), -1)  # (B, W)
         present = places < counts[batch, None]
         pairs = (start[chosen, None] + places).where(present, 0)
-        gathered = vectors.index_select(0, column[pairs.flatten()]).to(dtype)
-        right = gathered.view(*pairs.shape, -1)  # (B, W, H)
+        used = slice(0, pairs.numel())
+        torch.index_select(vectors, 0, column[pairs.flatten()], out=gathered[used])
+        right = converted[used].copy_(gathered[used]).view(*pairs.shape, -1)  # (B, W, H)
         left = queries[chosen].to(dtype)[:, :, None]  # (B, H, 1)
         products[pairs[present]] = torch.bmm(right, left)[:, :, 0][present]
         first = batch.stop

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.mining.search.candidate_table import CandidateTable
+from sbert.mining.search.candidate_table import CandidateTable, kth_best
 from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
 from sbert.mining.search.exact import (
     Vectors,
@@ -88,7 +88,7 @@ class TopKSearch:
         table = CandidateTable(len(rows), size, queries.device)
         floor = self.scores[rows, -1].to(queries.device)  # (R,), the k-th best score reaches it
         floor = torch.maximum(floor, self._first_floor(fast, excluded))
-        for columns, scores in fast.tiles():
+        for number, (columns, scores) in enumerate(fast.tiles(), start=1):
             excluded.mask(scores, columns)
             entries = table.reaching(scores, fast.threshold(floor))
             if not table.has_room(entries):
@@ -98,6 +98,8 @@ class TopKSearch:
                 table.crowded |= (table.filled > size / 2) & (size < len(block))
                 entries = table.reaching(scores, fast.threshold(floor))
             table.add(entries, columns.start)
+            if number.bit_count() == 1:  # after 1, 2, 4, 8 tiles: each time about k are new
+                floor = self._raise_floor(table, fast, floor)
         self._raise_floor(table, fast, floor)
         row, column, score = self._decide(table, block, queries)
         self._merge(rows, excluded.expand((row, column, score), self.k))
@@ -157,13 +159,6 @@ class TopKSearch:
         scores, rank = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
         self.scores[rows] = scores[:, : self.k]
         self.indices[rows] = indices.gather(1, rank)[:, : self.k]
-
-
-def kth_best(scores: Tensor, k: int) -> Tensor:
-    """The k-th best score (R,) of each row (R, T); -inf where T is below k."""
-    if k > scores.shape[1]:
-        return scores.new_full((len(scores),), -torch.inf, dtype=torch.float32)
-    return scores.topk(k, sorted=False)[0].amin(1).float()
 
 
 def first_of_best(scores: Tensor, k: int) -> Tensor:
