@@ -83,7 +83,7 @@ def test_steps_are_those_of_objectives_with_one_loss_each(
     tmp_path, steady_folder, config_of, datasets, train_command, mix
 ):
     """A plain loop: one AdamW, and in each step the loss of the batch's own dataset alone."""
-    train_command(config_of(steady_folder, mix))
+    train_command(config_of(steady_folder, mix), "--optim.word_embeddings", "all")
     run = tmp_path / "runs/run"
     rows = [read_dataset(DatasetConfig(**options)) for options in datasets.values()]
     losses = [
