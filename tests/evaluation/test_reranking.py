@@ -409,7 +409,7 @@ def test_training_on_a_retrieval_dataset_is_refused(
     for loss in ("MultipleNegativesRankingLoss", "CosineSimilarityLoss"):
         config = write_config(tmp_path, tiny_folder, pairs_file, data=data, loss=loss)
         assert "small-test" in (line := fails(train_command, capsys, config))
-        assert "task retrieval" in line
+        assert "a retrieval folder is for evaluation" in line
     assert not (tmp_path / "runs").exists()
 
 
