@@ -107,7 +107,7 @@ def entries_from(scores: Tensor, threshold: Tensor) -> Iterator[Entries]:
     count = columns // GROUP
     if count:
         grouped = scores[:, : count * GROUP].unflatten(1, (GROUP, count))  # (R, GROUP, G)
-        largest = largest_of_groups(grouped, positive=bool(threshold.min() > 0))
+        largest = largest_of_groups(grouped, threshold)
         row, group = (largest >= threshold[:, None]).nonzero(as_tuple=True)
         members = grouped[row, :, group].float()  # (groups that reach it, GROUP)
         chosen, member = (members >= threshold[row, None]).nonzero(as_tuple=True)
@@ -118,10 +118,11 @@ def entries_from(scores: Tensor, threshold: Tensor) -> Iterator[Entries]:
         yield row, column + count * GROUP, rest[row, column]
 
 
-def largest_of_groups(grouped: Tensor, positive: bool = False) -> Tensor:
-    """The largest score of each group, (R, GROUP, G) -> (R, G); positive: if it is above 0."""
+def largest_of_groups(grouped: Tensor, threshold: Tensor | None = None) -> Tensor:
+    """The largest score of each group, (R, GROUP, G) -> (R, G); if there is a threshold (R,), only
+    what reaches it is right."""
     half = grouped.dtype in (torch.bfloat16, torch.float16)
-    if positive and half and grouped.device.type == "cpu":
+    if threshold is not None and half and grouped.device.type == "cpu" and threshold.min() > 0:
         # as integers their bits have the order of positive numbers, and compare three times as fast
         return grouped.view(torch.int16).amax(1).view(grouped.dtype)
     return grouped.amax(1)
