@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from vectors import generator, scaled
 
 from sbert import InputError
+from sbert.mining.search import fast_pass
 from sbert.mining.search.exact import exact_scores, naive_top_k
 from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.top_k import Corpus, top_k
@@ -295,3 +297,32 @@ def test_the_progress_bar_counts_pairs(capsys):
     assert "45.0/45.0" in capsys.readouterr().err
     top_k(queries, corpus, 2)
     assert capsys.readouterr().err == ""
+
+
+class CountOperators(TorchDispatchMode):
+    """Counts the operators that are called, by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_tile_waits_for_the_device_a_few_times(monkeypatch):
+    """On a GPU `nonzero` and reading a number wait for all that was queued: few of them a tile, and
+    none for each query or candidate."""
+    g = generator()
+    queries, corpus = torch.randn(64, 16, generator=g), torch.randn(64 * 160, 16, generator=g)
+    counts = {}
+    for tiles in (32, 160):
+        monkeypatch.setattr(fast_pass, "CPU_SCORES", len(queries) * len(corpus) // tiles)
+        with CountOperators() as operators:
+            top_k(queries, corpus, 5, precision="bf16")
+        counts[tiles] = operators.counts
+    for name, most in [("nonzero", 2.5), ("_local_scalar_dense", 3.5)]:
+        assert (counts[160][name] - counts[32][name]) / 128 < most
+    assert counts[32]["nonzero"] < 3 * 32
+    assert counts[32]["_local_scalar_dense"] < 4 * 32
