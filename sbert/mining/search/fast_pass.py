@@ -22,7 +22,7 @@ from sbert.mining.search.exact import blocks_of
 GROUP = 32  # columns of a tile of which the largest score alone is looked at first
 
 # scores of a tile: on a CPU few, so that they stay in the cache
-CPU_SCORES = 2**21
+CPU_SCORES = 2**22
 DEVICE_SCORES = 2**28
 
 
