@@ -60,7 +60,7 @@ def test_a_forbidden_import_is_found(code):
 
 
 @pytest.mark.parametrize(
-    "path", (PACKAGE / "training/objectives").glob("*.py"), ids=lambda p: p.name
+    "path", sorted((PACKAGE / "training/objectives").glob("*.py")), ids=lambda p: p.name
 )
 def test_objectives_know_only_the_options_of_training(path):
     names = set(imported_modules(ast.parse(path.read_text("utf-8"))))
