@@ -13,7 +13,7 @@ def pad_rows(table: TokenTable, texts: np.ndarray, pad_id: int) -> tuple[Tensor,
     The padding comes last, whatever the tokenizer's padding_side says: so the positions of every
     text start at 0, and its results do not depend on the others of its batch.
     """
-    starts, lengths = table.starts[texts], table.lengths[texts]
+    starts, lengths = table.starts[texts], table.lengths_of(texts)
     width = lengths.max(initial=1)  # at least one column: a model cannot read a row of none
     position = np.arange(width)  # (L,)
     mask = position < lengths[:, None]  # (B, L)

@@ -163,7 +163,7 @@ class BiEncoder(Encoder, Prompted):
         return inputs
 
     def lengths(self, table: TokenTable, rows: np.ndarray) -> np.ndarray:
-        return np.where(rows >= 0, table.lengths[rows], 0).max(axis=1)
+        return np.where(rows >= 0, table.lengths_of(rows), 0).max(axis=1)
 
     def forward(
         self,

@@ -51,7 +51,7 @@ class PairTokenizer(BaseTokenizer):
         other gets the rest. Otherwise both get half, the longer one the odd token (the second, of
         two equally long ones).
         """
-        first, second = table.full_lengths[pairs].T  # (P,) each
+        first, second = table.full_lengths_of(pairs).T  # (P,) each
         shorter_kept = np.minimum(np.minimum(first, second), self.text_room // 2)
         longer_kept = np.minimum(np.maximum(first, second), self.text_room - shorter_kept)
         kept = np.stack([shorter_kept, longer_kept])
@@ -63,12 +63,12 @@ class PairTokenizer(BaseTokenizer):
 
     def cut_tokens(self, table: TokenTable, pairs: np.ndarray) -> np.ndarray:
         """(P,) tokens that each pair loses to `max_length`."""
-        return np.maximum(table.full_lengths[pairs].sum(axis=1) - self.text_room, 0)
+        return np.maximum(table.full_lengths_of(pairs).sum(axis=1) - self.text_room, 0)
 
     def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
         pairs, row = rows_to_pairs(rows)
         cut = np.bincount(row, self.cut_tokens(table, pairs), minlength=len(rows))
-        return cut, int(table.full_lengths[pairs].sum())
+        return cut, int(table.full_lengths_of(pairs).sum())
 
     def join(self, table: TokenTable, pairs: np.ndarray) -> dict[str, Tensor]:
         """Pairs (P, 2) of texts as a padded batch: input_ids, attention_mask and token_type_ids.

@@ -5,7 +5,7 @@ flat array, from which batches.py cuts padded batches.
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from sbert.errors import InputError, require
 from sbert.texts import unique
 
 CHUNK = 16_384  # texts per call of the Rust tokenizer: bounds the memory of its Encoding objects
+ID_CHUNK = 2**20  # ids that a pass over a table copies at a time
 
 
 @dataclass
@@ -42,6 +43,22 @@ class TokenTable:
     def full_lengths(self) -> np.ndarray:
         """(U,) tokens of each text before truncation."""
         return self.lengths + self.cut_tokens
+
+    def lengths_of(self, texts: np.ndarray) -> np.ndarray:
+        """`lengths[texts]`, without a pass over the whole table."""
+        return self.starts[texts + 1] - self.starts[texts]
+
+    def full_lengths_of(self, texts: np.ndarray) -> np.ndarray:
+        """`full_lengths[texts]`, without a pass over the whole table."""
+        return self.lengths_of(texts) + self.cut_tokens[texts]
+
+    def distinct_ids(self) -> np.ndarray:
+        """The distinct ids, sorted. Sorting all of them would take a copy and a hundred times as
+        long."""
+        occurs = np.zeros(self.ids.max(initial=-1) + 1, bool)
+        for start in range(0, len(self.ids), ID_CHUNK):
+            occurs[self.ids[start : start + ID_CHUNK]] = True
+        return np.flatnonzero(occurs)
 
 
 class BaseTokenizer(abc.ABC):
@@ -90,25 +107,35 @@ class BaseTokenizer(abc.ABC):
         prompts = [""] * len(texts) if prompts is None else prompts
         lengths_of = {prompt: self.prompt_length(prompt) for prompt in set(prompts)}
         texts = [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
-        parts: list[np.ndarray] = []
-        full_lengths = np.empty(len(texts), np.int64)
-        for start in range(0, len(texts), CHUNK):
-            chunk = texts[start : start + CHUNK]
-            chunk = [text.lower() for text in chunk] if self.lower_case else list(chunk)
-            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
-            for i, encoding in enumerate(encodings, start):
-                ids = encoding.ids
-                full_lengths[i] = len(ids)
-                kept = ids[-self.text_room :] if self.truncate_left else ids[: self.text_room]
-                parts += [self.prefix, np.array(kept, np.int32), self.suffix]
+        full_lengths = np.empty(len(texts), np.int64)  # of the texts alone
+        ids = np.concatenate([np.empty(0, np.int32), *self._encode(texts, full_lengths)])
         text_lengths = np.minimum(full_lengths, self.text_room)
         lengths = text_lengths + len(self.prefix) + len(self.suffix)
         return TokenTable(
-            ids=np.concatenate(parts) if parts else np.empty(0, np.int32),
+            ids=ids,
             starts=np.append(0, np.cumsum(lengths)),
             cut_tokens=full_lengths - text_lengths,
             prompt_lengths=np.array([lengths_of[prompt] for prompt in prompts], np.int64),
         )
+
+    def _encode(self, texts: Sequence[str], full_lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """The ids of texts (U,), a chunk of texts at a time; writes the number of each text's own
+        tokens before truncation into `full_lengths` (U,)."""
+        prefix, suffix = self.prefix.tolist(), self.suffix.tolist()
+        room = self.text_room
+        kept = slice(-room, None) if self.truncate_left else slice(room)
+        for start in range(0, len(texts), CHUNK):
+            chunk = texts[start : start + CHUNK]
+            chunk = [text.lower() for text in chunk] if self.lower_case else list(chunk)
+            ids: list[int] = []
+            encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
+            for i, encoding in enumerate(encodings, start):
+                own = encoding.ids
+                full_lengths[i] = len(own)
+                ids += prefix
+                ids += own[kept]
+                ids += suffix
+            yield np.array(ids, np.int32)
 
     def prompt_length(self, prompt: str) -> int:
         """Tokens of a prompt alone, special ones included but for a last one; 0 for none.
@@ -181,7 +208,7 @@ class TextTokenizer(BaseTokenizer):
     def count_cut(self, table: TokenTable, rows: np.ndarray) -> tuple[np.ndarray, int]:
         present = rows >= 0
         cut = np.where(present, table.cut_tokens[rows], 0)  # (N, C)
-        return cut.sum(axis=1), int(table.full_lengths[rows[present]].sum())
+        return cut.sum(axis=1), int(table.full_lengths_of(rows[present]).sum())
 
 
 def unlimited_backend(tokenizer) -> Tokenizer:

@@ -1,5 +1,8 @@
 """What a run says before its first step: its datasets, its model, its steps."""
 
+from collections.abc import Sequence
+from itertools import chain
+
 from accelerate import Accelerator
 
 from sbert.evaluation import figures
@@ -15,11 +18,13 @@ from sbert.models.encoder import Encoder
 from sbert.training.config import OptimConfig, TrainConfig
 from sbert.training.datasets import RunData
 from sbert.training.loop import Training
+from sbert.training.objectives.objective import TrainingSet
 
 
-def describe_datasets(data: RunData, model: Encoder) -> str:
+def describe_datasets(data: RunData, model: Encoder, training_sets: Sequence[TrainingSet]) -> str:
     """The size and the prompts of every dataset, and how much of it max_length cuts."""
     lines, without_prompt = [], []
+    cuts = chain.from_iterable(one.cuts for one in training_sets)
     for part, datasets in (("train", data.train), ("dev", data.dev), ("test", data.test)):
         for rows in datasets:
             facts = [rows.describe()]
@@ -28,7 +33,7 @@ def describe_datasets(data: RunData, model: Encoder) -> str:
                 facts.append(f"prompt {describe_prompts(prompts)}")
             else:
                 without_prompt.append(rows.name)
-            cut = describe_cut(rows, model, prompts)
+            cut = next(cuts) if part == "train" else describe_cut(rows, model, prompts)
             if cut:
                 facts.append(f"max_length {model.max_length}: {cut}")
             lines.append(f"{part:5} {'; '.join(facts)}")

@@ -81,7 +81,7 @@ class Run:
         if self.accelerator.is_main_process:
             open_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()
-        self.print(describe_datasets(self.data, self.objective.model))
+        self.print(describe_datasets(self.data, self.objective.model, self.training_sets))
         if teacher:
             self.set_targets(teacher)
 

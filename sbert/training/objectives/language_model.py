@@ -6,7 +6,7 @@ Shapes: B texts, L tokens, H the transformer's states, M masked tokens of the ba
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -93,8 +93,12 @@ class MaskedTexts(TrainingSet):
         dataset = np.searchsorted(np.cumsum(whole.sizes), row, side="right")
         check_maskable(masking, whole.table, texts, row, datasets)
         sizes = np.bincount(dataset, minlength=len(datasets)).tolist()
-        weights = whole.weights
-        return cls(model, whole.table, texts[:, None], None, tuple(sizes), weights, masking)
+        return replace(
+            cls(**vars(whole), masking=masking),
+            texts=texts[:, None],
+            labels=None,
+            sizes=tuple(sizes),
+        )
 
     def token_ids(self) -> np.ndarray:
         """All: the loss has a logit of each."""
@@ -134,7 +138,7 @@ def make_token_losses(
         [texts], [prompt] = columns, prompts
         table = model.text_tokenizer.tokenize(texts, [prompt] * len(texts))
         rows = np.arange(len(texts))
-        data = MaskedTexts(model, table, rows[:, None], None, (), (), masking)
+        data = MaskedTexts(model, table, rows[:, None], None, (), (), masking=masking)
         compute = partial(_sum_losses, objective, data, precision)
         return compute_shared(accelerator, compute, rows.tolist())
 

@@ -73,7 +73,7 @@ class Masking:
         self, table: TokenTable, texts: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The tokens of texts (R,) that may be chosen: row, position and id, (T,) each."""
-        lengths = table.lengths[texts]  # (R,)
+        lengths = table.lengths_of(texts)  # (R,)
         row = np.repeat(np.arange(len(texts)), lengths)
         position = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         token = table.ids[table.starts[texts][row] + position]

@@ -71,7 +71,7 @@ class TrainingSet:
 
     texts: (N, C) indices into `table`, -1 where a row has no text. labels: (N,), margins (N, K), or
     a teacher's embeddings (N, H). sizes: the number of rows of each dataset. weights: of each
-    dataset, or empty.
+    dataset, or empty. cuts: what `max_length` cuts from each dataset, None for nothing.
     """
 
     model: Encoder
@@ -80,6 +80,7 @@ class TrainingSet:
     labels: np.ndarray | Targets | None
     sizes: tuple[int, ...]
     weights: tuple[float, ...]
+    cuts: tuple[str | None, ...] = ()
 
     @classmethod
     def from_datasets(cls, datasets: Sequence[Rows], model: Encoder) -> "TrainingSet":
@@ -92,7 +93,9 @@ class TrainingSet:
         labels = _concatenate_labels([rows.labels for rows in datasets])
         sizes = tuple(len(rows) for rows in datasets)
         weights = tuple(rows.weight for rows in datasets if rows.weight is not None)
-        return cls(model, table, index, labels, sizes, weights)
+        parts = np.split(index, np.cumsum(sizes)[:-1])  # the rows of each dataset
+        cuts = tuple(model.text_tokenizer.describe_cut(table, part) for part in parts)
+        return cls(model, table, index, labels, sizes, weights, cuts)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -108,7 +111,7 @@ class TrainingSet:
 
     def token_ids(self) -> np.ndarray:
         """The ids of all tokens that are trained: at least those that batches can have."""
-        return np.union1d(self.table.ids, self.model.text_tokenizer.added_ids)
+        return np.union1d(self.table.distinct_ids(), self.model.text_tokenizer.added_ids)
 
     def batch(self, rows: np.ndarray, draw: Draw = (0, 0)) -> dict[str, Tensor]:
         """The model's inputs for R rows, with their `texts` (R, C) and, if any, `labels`.
