@@ -2,6 +2,8 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -39,6 +41,38 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         return torch.bfloat16 if native else torch.float16
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if device.type == "cpu" and native else torch.float32
+
+
+@contextmanager
+def full_precision_products() -> Iterator[None]:
+    """Products of fp32 are in fp32, and all sums are, whatever was chosen for the process.
+
+    `torch.set_float32_matmul_precision("medium")` lets fp32 be multiplied in bf16 or TF32, on a CPU
+    too; by default a GPU may add bf16 and fp16 in their own precision.
+    """
+    cuda = torch.backends.cuda.matmul
+    settings = [
+        (cuda, "allow_bf16_reduced_precision_reduction", False),
+        (cuda, "allow_fp16_reduced_precision_reduction", False),
+        (cuda, "allow_fp16_accumulation", False),  # since torch 2.7
+        (cuda, "fp32_precision", "ieee"),  # since torch 2.9, as the next
+        (getattr(torch.backends.mkldnn, "matmul", None), "fp32_precision", "ieee"),
+    ]
+    settings = [setting for setting in settings if hasattr(*setting[:2])]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in settings]
+    single = not hasattr(cuda, "fp32_precision")  # one setting for all kinds of hardware
+    overall = torch.get_float32_matmul_precision() if single else None
+    try:
+        if single:
+            torch.set_float32_matmul_precision("highest")
+        for setting in settings:
+            setattr(*setting)
+        yield
+    finally:
+        if single:
+            torch.set_float32_matmul_precision(overall)
+        for setting in before:
+            setattr(*setting)
 
 
 def make_accelerator(precision: Precision) -> Accelerator:

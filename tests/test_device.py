@@ -1,8 +1,10 @@
 """The default device and the type of matrix products."""
 
+import pytest
 import torch
+from vectors import generator
 
-from sbert.device import default_device
+from sbert.device import default_device, full_precision_products
 
 
 def test_an_accelerator_that_is_not_in_the_machine_is_not_chosen(monkeypatch):
@@ -20,3 +22,30 @@ def test_the_cpu_can_be_chosen(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     assert default_device() == torch.device("cpu")
+
+
+@pytest.fixture
+def restored():
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("chosen", ["highest", "high", "medium"])
+@pytest.mark.usefixtures("restored")
+def test_products_in_full_precision(chosen):
+    g = generator()
+    a, b = torch.randn(400, 384, generator=g), torch.randn(384, 400, generator=g)
+    right = a.double() @ b.double()
+    torch.set_float32_matmul_precision(chosen)
+    usual = a @ b
+    with full_precision_products():
+        found = a @ b
+    assert (found - right).abs().max() < 1e-3
+    assert torch.equal(a @ b, usual)
+    assert torch.get_float32_matmul_precision() == chosen
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        torch.backends.cuda.matmul.fp32_precision = "tf32"  # chosen apart, and torch has no overall
+        with full_precision_products():
+            assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+        assert torch.backends.cuda.matmul.fp32_precision == "tf32"

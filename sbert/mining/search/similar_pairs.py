@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sbert.device import full_precision_products
 from sbert.errors import require
 from sbert.mining.config import check_threshold
 from sbert.mining.search.corpus_block import CorpusBlock
@@ -65,6 +66,7 @@ class SimilarPairs:
         self.count = 0
         self.unscored: list[PairBounds] = []
 
+    @full_precision_products()
     def search(self, rows: slice) -> None:
         """Compare the vectors `rows` with all that follow each of them."""
         for block in self.corpus.blocks(rows.start + 1):

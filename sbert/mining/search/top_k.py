@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sbert.device import Precision, resolve_precision
+from sbert.device import Precision, full_precision_products, resolve_precision
 from sbert.errors import require
 from sbert.mining.search.corpus_block import CorpusBlock
 from sbert.mining.search.distances import DISTANCES, DistanceCorpus
@@ -122,6 +122,7 @@ class Corpus:
     def _single_block(self) -> CorpusBlock:
         return CorpusBlock.load(self.vectors, slice(0, len(self.vectors)))
 
+    @full_precision_products()
     def top_k(
         self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
     ) -> tuple[Tensor, Tensor]:

@@ -299,6 +299,21 @@ def test_the_progress_bar_counts_pairs(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_the_precision_of_other_products_does_not_matter():
+    """A process that trains with fp32 products in bf16 or TF32 searches exactly."""
+    g = generator()
+    corpus = torch.randn(1, 384, generator=g) + 0.02 * torch.randn(500, 384, generator=g)
+    expected = plain(corpus[:20], corpus, 5)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = [top_k(corpus[:20], corpus, 5, precision=p) for p in ("bf16", "fp32")]
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    for mine in found:
+        assert torch.equal(mine[0], expected[0])
+        assert torch.equal(mine[1], expected[1])
+
+
 class CountOperators(TorchDispatchMode):
     """Counts the operators that are called, by name."""
 
