@@ -10,9 +10,10 @@ from sbert.atomic import write_records, write_whole
 from sbert.augment.plan import RecipePlan, check_gold
 from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.sentences import read_translations
+from sbert.augment.size_results import SilverSummary, size_results
 from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage, StageState
 from sbert.augment.strategies import STRATEGIES
-from sbert.augment.summary import SilverSummary, recipe_table, size_results, teacher_warning
+from sbert.augment.summary import compare_with_gold, recipe_table, teacher_warning
 from sbert.data.origin import dataset_name
 from sbert.errors import require
 from sbert.sweeps.inputs import check_inputs
@@ -146,7 +147,7 @@ class Recipe:
         """
         write_records(self.folder / "results.jsonl", self.records())
         results = size_results(self.config, self.stages, self.summaries)
-        comparisons = [of_size.comparisons() for of_size in results] if intervals else []
+        comparisons = [compare_with_gold(of_size) for of_size in results] if intervals else []
         if intervals:
             records = []
             for of_size, compared in zip(results, comparisons, strict=True):

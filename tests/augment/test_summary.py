@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sbert.augment.divergence import MAX_KL
-from sbert.augment.summary import SilverSummary, SizeResults, recipe_table, size_results
+from sbert.augment.size_results import SilverSummary, SizeResults, size_results
+from sbert.augment.summary import compare_with_gold, recipe_table
 from sbert.errors import InputError
 from sbert.evaluation.bootstrap import Mean
 from sbert.evaluation.report import Report
@@ -280,7 +281,7 @@ def test_intervals_of_the_test_set_beside_gold(recipe):
             report = Report("my-test", "sts", 40, bootstrap_metrics=metrics)
             save_scores(stage.folder, [texts], [report])
     results = size_results(config, stages, SUMMARIES)
-    comparisons = [results[0].comparisons()]
+    comparisons = [compare_with_gold(results[0])]
     facts = [(one.row, one.column, one.runs, one.difference is None) for one in comparisons[0]]
     column = ("my-test", "spearman")
     assert facts == [
