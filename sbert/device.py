@@ -4,6 +4,7 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Literal
 
 import torch
@@ -13,6 +14,9 @@ from accelerate.utils import parse_flag_from_env
 from sbert.errors import InputError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+# of the other processes for the main one, which alone reads and tokenises the training data
+LONGEST_WAIT = timedelta(hours=6)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -83,7 +87,7 @@ def make_accelerator(precision: Precision) -> Accelerator:
     """
     # without this Accelerate does not group processes on CPUs, and each would train alone
     cpu = default_device().type == "cpu"
-    device = PartialState(cpu=cpu).device
+    device = PartialState(cpu=cpu, timeout=LONGEST_WAIT).device
     dtype = resolve_precision(precision, device)
     if dtype == torch.float16 and device.type == "cpu":
         raise InputError("loop.precision: fp16 needs a GPU; on a CPU use bf16, fp32 or auto")
@@ -94,11 +98,14 @@ def make_accelerator(precision: Precision) -> Accelerator:
 def keep_freed_memory() -> None:
     """Make glibc keep freed memory for the next step instead of returning it to the kernel.
 
+    What was freed before, such as the texts that were read, is returned.
     Every step frees and allocates hundreds of megabytes of gradients and activations, and faulting
     the pages in again takes a tenth of the step's time on a CPU. No effect on other C libraries.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    library = ctypes.CDLL(None)
+    mallopt = getattr(library, "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
+        library.malloc_trim(0)
         m_trim_threshold, m_mmap_max = -1, -4  # <malloc.h>
         mallopt(m_mmap_max, 0)
         mallopt(m_trim_threshold, 2**31 - 1)

@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from sbert.models.tokens import TokenTable
+from sbert.models.token_table import TokenTable
 
 WORDS = (
     "a the cat dog man woman child sits runs eats sleeps on in with mat park house red big small "

@@ -33,7 +33,7 @@ from sbert.mining.embed import task_embeddings
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.loading import load_teacher
-from sbert.models.tokens import TokenTable
+from sbert.models.token_table import TokenTable
 from sbert.texts import digest
 
 UNIT = 2048  # pairs that are labelled between two states that a run can resume from

@@ -77,6 +77,12 @@ class Rows:
             **{name: values and [values[i] for i in rows] for name, values in own.items()},
         )
 
+    def without_texts(self) -> "Rows":
+        """The rows without what grows with their texts: for a process that needs it no more."""
+        return replace(
+            self, texts=[[None] * len(self)] * len(self.texts), sources=None, groups=None
+        )
+
     def describe(self) -> str:
         rows = f"{self.name}: {len(self):,} rows, {self.task}"
         return "; ".join([rows, *describe_skipped(self.skipped), *self.notes])

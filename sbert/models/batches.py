@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.models.tokens import TokenTable
+from sbert.models.token_table import TokenTable
 
 
 def pad_rows(table: TokenTable, texts: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,8 @@ from sbert.models.folders.json_files import prefix_errors
 from sbert.models.parts import freeze_pooler
 from sbert.models.prompts import Prompted, with_prompt
 from sbert.models.similarity import check_similarity, similarity
-from sbert.models.tokens import TextTokenizer, TokenTable
+from sbert.models.token_table import TokenTable
+from sbert.models.tokens import TextTokenizer
 from sbert.pooling import Dense, check_modes, pool
 from sbert.texts import list_texts, unique
 

@@ -19,7 +19,8 @@ from sbert.models.classifier import (
 from sbert.models.encoder import Encoder
 from sbert.models.folders.cross_encoder import read_cross_encoder_folder, write_cross_encoder_folder
 from sbert.models.pair_tokens import PairTokenizer, list_pairs, rows_to_pairs, unique_pairs
-from sbert.models.tokens import TokenTable, tokenize_columns
+from sbert.models.token_table import TokenTable
+from sbert.models.tokens import tokenize_columns
 from sbert.texts import check_text, list_texts
 
 # logits (..., K) -> scores (..., K)

@@ -17,7 +17,8 @@ from sbert.models.active_embedding import whole_word_embeddings
 from sbert.models.batches import token_batches
 from sbert.models.families import FP32_ONLY, READS_PADDING
 from sbert.models.fingerprint import architecture, fingerprint
-from sbert.models.tokens import BaseTokenizer, TokenTable
+from sbert.models.token_table import TokenTable
+from sbert.models.tokens import BaseTokenizer
 
 # of a batch at inference: what fits a CPU's cache, and what fills an accelerator
 BATCH_TOKENS_CPU = 4096

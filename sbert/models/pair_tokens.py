@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from sbert.errors import require
-from sbert.models.tokens import BaseTokenizer, TokenTable, find_special_ids, unlimited_backend
+from sbert.models.token_table import TokenTable
+from sbert.models.tokens import BaseTokenizer, find_special_ids, unlimited_backend
 from sbert.texts import check_text
 
 

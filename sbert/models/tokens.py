@@ -1,64 +1,23 @@
 """Texts to token ids. Every distinct text is tokenised once, in Rust.
 
-`TextTokenizer` wraps a tokenizer of transformers; `TokenTable` holds the ids of many texts in one
-flat array, from which batches.py cuts padded batches.
+`TextTokenizer` wraps a tokenizer of transformers; what it makes of many texts is a `TokenTable`.
 """
 
 import abc
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+import tokenizers
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from sbert.errors import InputError, require
-from sbert.texts import unique
+from sbert.models.token_table import JoinParts, TokenTable, concatenate
+from sbert.texts import digest, unique
 
 CHUNK = 16_384  # texts per call of the Rust tokenizer: bounds the memory of its Encoding objects
-ID_CHUNK = 2**20  # ids that a pass over a table copies at a time
-
-
-@dataclass
-class TokenTable:
-    """The token ids of U distinct texts in one array: text t is `ids[starts[t] : starts[t + 1]]`.
-
-    Special tokens are included where the tokenizer adds them to single texts. `cut_tokens` counts
-    what truncation removed from each text, `prompt_lengths` the tokens of the prompt at its start,
-    with the special tokens before it; 0 without a prompt.
-    """
-
-    ids: np.ndarray  # (sum of lengths,) int32
-    starts: np.ndarray  # (U + 1,) int64
-    cut_tokens: np.ndarray  # (U,) int64
-    prompt_lengths: np.ndarray  # (U,) int64
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(U,) tokens of each text after truncation."""
-        return np.diff(self.starts)
-
-    @property
-    def full_lengths(self) -> np.ndarray:
-        """(U,) tokens of each text before truncation."""
-        return self.lengths + self.cut_tokens
-
-    def lengths_of(self, texts: np.ndarray) -> np.ndarray:
-        """`lengths[texts]`, without a pass over the whole table."""
-        return self.starts[texts + 1] - self.starts[texts]
-
-    def full_lengths_of(self, texts: np.ndarray) -> np.ndarray:
-        """`full_lengths[texts]`, without a pass over the whole table."""
-        return self.lengths_of(texts) + self.cut_tokens[texts]
-
-    def distinct_ids(self) -> np.ndarray:
-        """The distinct ids, sorted. Sorting all of them would take a copy and a hundred times as
-        long."""
-        occurs = np.zeros(self.ids.max(initial=-1) + 1, bool)
-        for start in range(0, len(self.ids), ID_CHUNK):
-            occurs[self.ids[start : start + ID_CHUNK]] = True
-        return np.flatnonzero(occurs)
 
 
 class BaseTokenizer(abc.ABC):
@@ -95,11 +54,27 @@ class BaseTokenizer(abc.ABC):
         """The ids that a batch can have beside those of its table: here, the padding."""
         return np.array([self.pad_id])
 
-    def tokenize(self, texts: Sequence[str], prompts: Sequence[str] | None = None) -> TokenTable:
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that the ids of a text depend on."""
+        settings = [
+            *(tokenizers.__version__, self.backend.to_str(), self.text_room, self.truncate_left),
+            *(self.prefix.tolist(), self.suffix.tolist(), self.lower_case),
+            sorted(self.all_special_ids),  # of these, the lengths of prompts
+        ]
+        return digest([json.dumps(settings)])
+
+    def tokenize(
+        self,
+        texts: Sequence[str],
+        prompts: Sequence[str] | None = None,
+        join: JoinParts = concatenate,
+    ) -> TokenTable:
         """Tokenise texts, which should be distinct, into one table.
 
         Args:
             prompts: what is put before each text. Prompt and text are tokenised as one string.
+            join: makes one array of ids of the parts that are tokenised at a time.
 
         Raises:
             InputError: a prompt leaves no room for a token of text.
@@ -108,7 +83,7 @@ class BaseTokenizer(abc.ABC):
         lengths_of = {prompt: self.prompt_length(prompt) for prompt in set(prompts)}
         texts = [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
         full_lengths = np.empty(len(texts), np.int64)  # of the texts alone
-        ids = np.concatenate([np.empty(0, np.int32), *self._encode(texts, full_lengths)])
+        ids = join(self._encode(texts, full_lengths))
         text_lengths = np.minimum(full_lengths, self.text_room)
         lengths = text_lengths + len(self.prefix) + len(self.suffix)
         return TokenTable(
@@ -240,22 +215,28 @@ def tokenize_columns(
     tokenizer: BaseTokenizer,
     columns: Sequence[Sequence[str | None]],
     prompts: Sequence[str] | None = None,
+    join: JoinParts = concatenate,
 ) -> tuple[TokenTable, np.ndarray]:
     """C columns of N texts -> a table of the distinct ones, and rows (N, C) in it; -1 for None.
 
     Args:
         prompts: what is put before each text of each column, C texts. The same text with two
             prompts counts as two texts.
+        join: see `BaseTokenizer.tokenize`.
     """
     prompts = [""] * len(columns) if prompts is None else prompts
     present = np.array([text is not None for column in columns for text in column], bool)
-    distinct, index = unique(
-        (prompt, text)
-        for prompt, column in zip(prompts, columns, strict=True)
-        for text in column
-        if text is not None
+    distinct, text = unique(text for column in columns for text in column if text is not None)
+    names, prompt = unique(prompts)
+    prompt = np.repeat(prompt, len(columns[0]))[present]
+    # a number for each prompt and text, in the order of their first occurrence
+    numbers, first, index = np.unique(
+        text * len(names) + prompt, return_index=True, return_inverse=True
     )
+    order = np.argsort(first)
+    text, prompt = np.divmod(numbers[order], len(names))
     cells = np.full(len(present), -1)
-    cells[present] = index
-    table = tokenizer.tokenize([text for _, text in distinct], [prompt for prompt, _ in distinct])
+    cells[present] = np.argsort(order)[index]
+    texts, prompts = [distinct[i] for i in text], [names[i] for i in prompt]
+    table = tokenizer.tokenize(texts, prompts, join)
     return table, cells.reshape(len(columns), len(columns[0])).T

@@ -65,6 +65,9 @@ class DataConfig:
         distinct: leave out training rows that have the texts of an earlier row, whatever their
             labels, and count them.
         both_orders: train on every pair in both orders, for scores that do not depend on the order.
+        token_tables: the folder in which the tokens of large training data (from 200,000 texts on)
+            are kept, for all processes and for further runs; null: token_tables in the folder of
+            all runs.
         mix: proportional: every row once an epoch, or as the weights say; round_robin: the datasets
             take turns, batch by batch, as many of each. A batch is of one dataset in round_robin
             and where each dataset has a loss of its own, otherwise of all of them.
@@ -76,6 +79,7 @@ class DataConfig:
     held_out: list[DatasetConfig] = field(default_factory=list)
     distinct: bool = False
     both_orders: bool = False
+    token_tables: str | None = None
     mix: Literal["proportional", "round_robin"] = "proportional"
 
 

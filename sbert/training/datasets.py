@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from accelerate import Accelerator
+
 from sbert.data.leakage import check_held_out, check_names, leave_out, read_held_out
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import (
@@ -13,6 +15,7 @@ from sbert.data.rows import (
     read_dataset,
     with_common_classes,
 )
+from sbert.distributed import broadcast
 from sbert.errors import require
 from sbert.evaluation.evaluators import undefined_metric
 from sbert.losses.base import Loss
@@ -66,6 +69,11 @@ class RunData:
         """The names of the classes 0 to K-1 that a cross-encoder is trained on, if any."""
         return next((part.classes for part in self.parts if part.classes), None)
 
+    def drop_training_texts(self) -> None:
+        """Free the texts of training, which are needed no more once they are tokens."""
+        for part in self.parts:
+            part.train = [rows.without_texts() for rows in part.train]
+
 
 def read_run_data(config: TrainConfig) -> RunData:
     """Read and check all datasets of a run.
@@ -74,10 +82,7 @@ def read_run_data(config: TrainConfig) -> RunData:
         InputError: a dataset that cannot be read or does not fit the loss, rows that are both
             trained on and evaluated, a dev set that cannot rank models.
     """
-    dev, test = (
-        [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in part]
-        for part in (config.data.dev, config.data.test)
-    )
+    dev, test = _read_evaluated(config)
     labels = not check_language_model(config)
     train = [read_dataset(dataset, labels, teacher_fingerprint) for dataset in config.data.train]
     for rows in train:
@@ -118,6 +123,29 @@ def read_run_data(config: TrainConfig) -> RunData:
         "seed_optimisation: there is no dev set to choose a seed by; name one in data.dev",
     )
     return data
+
+
+def _read_evaluated(config: TrainConfig) -> list[list[Rows | Retrieval]]:
+    """The dev sets and the test sets."""
+    return [
+        [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in part]
+        for part in (config.data.dev, config.data.test)
+    ]
+
+
+def share_run_data(config: TrainConfig, accelerator: Accelerator) -> RunData:
+    """As `read_run_data`, but the texts of training are read by the main process alone.
+
+    A teacher embeds them in all processes: where there is one, all read them.
+    """
+    if accelerator.num_processes == 1 or config.distillation:
+        return read_run_data(config)
+    if accelerator.is_main_process:
+        data = read_run_data(config)
+        broadcast(accelerator, [rows.without_texts() for rows in data.train])
+        return data
+    dev, test = _read_evaluated(config)
+    return RunData(training_parts(config.loss, broadcast(accelerator, None)), dev, test)
 
 
 def training_parts(loss: Loss | Mapping[str, Loss], datasets: list[Rows]) -> list[TrainingPart]:

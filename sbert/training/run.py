@@ -21,14 +21,15 @@ from sbert.training.batches import check_batch_tokens
 from sbert.training.changed_options import changed_options
 from sbert.training.checkpoint import Progress
 from sbert.training.config import TrainConfig
-from sbert.training.datasets import read_run_data
+from sbert.training.datasets import share_run_data
 from sbert.training.evaluation import RunEvaluator, comparison_table, dataset_results
 from sbert.training.loop import Training
 from sbert.training.model_card import RunCard
 from sbert.training.objectives.copies import check_copies
 from sbert.training.objectives.distillation import Teacher
 from sbert.training.objectives.make import make_objective, make_training_set
-from sbert.training.objectives.objective import Objective
+from sbert.training.objectives.objective import Objective, TrainingSet
+from sbert.training.objectives.token_files import TokenFiles
 from sbert.training.objectives.trained import enable_gradient_checkpointing
 from sbert.training.overview import describe_datasets, describe_training, used_precision
 from sbert.training.seed_selection import SeedScores, choose_seed
@@ -61,19 +62,15 @@ class Run:
         self.changed_options = changed_options(config, options)
         self.folder = Path(config.runs) / config.name
         self.resume = resume
-        keep_freed_memory()
         self.accelerator = make_accelerator(config.loop.precision)
         self.print = self.accelerator.print
-        self.data = read_run_data(config)
+        self.data = share_run_data(config, self.accelerator)
         self.evaluator = RunEvaluator(self.data, config.loop.precision, self.accelerator)
         self.objective = self.make_objective(config.loop.seed)
         self.evaluator.check_supported(self.objective)
         self.card = RunCard(config, self.changed_options, self.data)
         teacher = self.load_teacher() if config.distillation else None
-        self.training_sets = [
-            make_training_set(part.loss, part.train, self.objective.model)
-            for part in self.data.parts
-        ]
+        self.training_sets = self.make_training_sets()
         for which, rows in enumerate(self.training_sets):
             check_copies(self.objective, which, rows)
         losses = [part.loss for part in self.data.parts]
@@ -82,6 +79,9 @@ class Run:
             open_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()
         self.print(describe_datasets(self.data, self.objective.model, self.training_sets))
+        if not teacher:
+            self.data.drop_training_texts()
+        keep_freed_memory()
         if teacher:
             self.set_targets(teacher)
 
@@ -119,6 +119,14 @@ class Run:
         if config.loop.gradient_checkpointing:
             enable_gradient_checkpointing(objective.model.transformer)
         return objective
+
+    def make_training_sets(self) -> list[TrainingSet]:
+        config, model = self.config, self.objective.model
+        folder = config.data.token_tables or Path(config.runs) / "token_tables"
+        tokenize = TokenFiles(self.accelerator, Path(folder)).tokenize_columns
+        return [
+            make_training_set(part.loss, part.train, model, tokenize) for part in self.data.parts
+        ]
 
     def load_teacher(self) -> Teacher:
         student = self.objective.model

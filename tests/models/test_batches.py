@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tiny_models import ids_of
 
 from sbert.models.batches import pad_rows, token_batches
-from sbert.models.tokens import TokenTable
+from sbert.models.token_table import TokenTable
 
 
 def some_table(lengths: list[int]) -> TokenTable:

@@ -17,7 +17,7 @@ from support import (
     metrics,
     same_state,
     saved_state,
-    train_with_two_processes,
+    with_two_processes,
     write_config,
 )
 
@@ -187,13 +187,26 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, tiny_folder, pairs_fi
     assert same_state(tmp_path / "runs/full", tmp_path / "runs/cut") == []
 
 
+WITH_FILES = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from sbert.training.objectives import token_files
+import train
+token_files.MANY_TEXTS = 1
+train.main(sys.argv[1:])
+"""
+
+
 def test_two_processes_equal_one(tmp_path, steady_folder, pairs_file, train_command):
-    """The same losses, gradient norms and weights, batches of odd sizes included."""
+    """The same losses, gradient norms and weights, batches of odd sizes included; the two map the
+    tokens from files."""
     # a large eps: otherwise AdamW turns the rounding of a gradient near zero into a whole step
     optim = {"lr": 1e-3, "batch_size": 11, "epochs": 2, "max_grad_norm": 0.05, "eps": 1e-3}
     config = write_config(tmp_path, steady_folder, pairs_file, optim=optim)
     train_command(config)
-    train_with_two_processes(config)
+    (tmp_path / "train.py").write_text(WITH_FILES)
+    with_two_processes(tmp_path / "train.py", "--config", config, "--name", "two")
+    assert list((tmp_path / "runs").glob("token_tables/*/ids.npy"))
     one, two = tmp_path / "runs/run", tmp_path / "runs/two"
     for a, b in zip(metrics(one), metrics(two), strict=True):
         assert (b["loss"], b["grad_norm"]) == pytest.approx((a["loss"], a["grad_norm"]), rel=1e-4)

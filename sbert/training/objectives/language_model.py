@@ -24,10 +24,11 @@ from sbert.losses.language_model import MaskedLanguageModelLoss
 from sbert.models.batches import token_batches
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.encoder import evaluating
-from sbert.models.tokens import TokenTable
+from sbert.models.token_table import TokenTable
+from sbert.models.tokens import tokenize_columns
 from sbert.training.config import TrainConfig
 from sbert.training.objectives.masking import Masking, make_masking
-from sbert.training.objectives.objective import Draw, Objective, TrainingSet
+from sbert.training.objectives.objective import Draw, Objective, TokenizeColumns, TrainingSet
 
 BATCH_TOKENS = 4096  # of a batch in evaluation: the logits of its masked tokens are the memory
 FIXED: Draw = (0, 0)  # of the masks in evaluation
@@ -76,7 +77,11 @@ class MaskedTexts(TrainingSet):
 
     @classmethod
     def from_datasets(
-        cls, datasets: Sequence[Rows], model: BiEncoder, loss: MaskedLanguageModelLoss
+        cls,
+        datasets: Sequence[Rows],
+        model: BiEncoder,
+        loss: MaskedLanguageModelLoss,
+        tokenize: TokenizeColumns = tokenize_columns,
     ) -> "MaskedTexts":
         """Tokenise the texts of several datasets with their prompts, each distinct one once.
 
@@ -85,7 +90,7 @@ class MaskedTexts(TrainingSet):
                 that can be masked.
         """
         masking = make_masking(model, loss)
-        whole = TrainingSet.from_datasets(datasets, model)
+        whole = TrainingSet.from_datasets(datasets, model, tokenize)
         row, column = np.nonzero(whole.texts >= 0)
         texts, first = np.unique(whole.texts[row, column], return_index=True)
         order = np.argsort(first)  # in which they occur

@@ -13,9 +13,10 @@ from sbert.losses.saved import saved_options
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
+from sbert.models.tokens import tokenize_columns
 from sbert.training.config import ModelConfig
 from sbert.training.objectives.language_model import LanguageModelObjective, MaskedTexts
-from sbert.training.objectives.objective import Objective, TrainingSet
+from sbert.training.objectives.objective import Objective, TokenizeColumns, TrainingSet
 from sbert.training.objectives.trained import choose_trained
 
 
@@ -73,12 +74,20 @@ def objective_class(loss: Loss) -> type[Objective]:
     return LanguageModelObjective if loss.reads_tokens else Objective
 
 
-def make_training_set(loss: Loss, datasets: Sequence[Rows], model: Encoder) -> TrainingSet:
+def make_training_set(
+    loss: Loss,
+    datasets: Sequence[Rows],
+    model: Encoder,
+    tokenize: TokenizeColumns = tokenize_columns,
+) -> TrainingSet:
     """The rows that a loss reads of its datasets, as tokens.
+
+    Args:
+        tokenize: `tokenize_columns`, or that of `TokenFiles`.
 
     Raises:
         InputError: as `TrainingSet.from_datasets` and `MaskedTexts.from_datasets`.
     """
     if loss.reads_tokens:
-        return MaskedTexts.from_datasets(datasets, model, loss)
-    return TrainingSet.from_datasets(datasets, model)
+        return MaskedTexts.from_datasets(datasets, model, loss, tokenize)
+    return TrainingSet.from_datasets(datasets, model, tokenize)

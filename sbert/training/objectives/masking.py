@@ -21,7 +21,7 @@ from transformers import MODEL_FOR_MASKED_LM_MAPPING
 from sbert.errors import InputError, require
 from sbert.losses.language_model import MaskedLanguageModelLoss
 from sbert.models.bi_encoder import BiEncoder
-from sbert.models.tokens import TokenTable
+from sbert.models.token_table import TokenTable
 from sbert.training.objectives.objective import Draw
 
 MASKED, RANDOM = 0.8, 0.1  # shares of the chosen tokens

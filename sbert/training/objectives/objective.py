@@ -1,6 +1,6 @@
 """What is trained, and on what: `Objective` is a model and losses, `TrainingSet` the tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,10 +13,12 @@ from sbert.evaluation.prompts import column_prompts
 from sbert.losses.base import Loss
 from sbert.models.dropout import replace_dropout
 from sbert.models.encoder import Encoder
-from sbert.models.tokens import TokenTable, tokenize_columns
+from sbert.models.token_table import TokenTable
+from sbert.models.tokens import tokenize_columns
 from sbert.training.objectives.distillation import Targets
 
 Draw = tuple[int, int]  # seed and step
+TokenizeColumns = Callable[..., tuple[TokenTable, np.ndarray]]
 
 
 class Objective(nn.Module):
@@ -83,13 +85,18 @@ class TrainingSet:
     cuts: tuple[str | None, ...] = ()
 
     @classmethod
-    def from_datasets(cls, datasets: Sequence[Rows], model: Encoder) -> "TrainingSet":
+    def from_datasets(
+        cls, datasets: Sequence[Rows], model: Encoder, tokenize: TokenizeColumns = tokenize_columns
+    ) -> "TrainingSet":
         """Tokenise the texts of several datasets with their prompts, each distinct one once.
+
+        Args:
+            tokenize: `tokenize_columns`, or that of `TokenFiles`.
 
         Raises:
             InputError: a prompt that the model does not have, or that leaves no room for a text.
         """
-        table, index = _tokenize_datasets(datasets, model)
+        table, index = _tokenize_datasets(datasets, model, tokenize)
         labels = _concatenate_labels([rows.labels for rows in datasets])
         sizes = tuple(len(rows) for rows in datasets)
         weights = tuple(rows.weight for rows in datasets if rows.weight is not None)
@@ -134,7 +141,9 @@ class TrainingSet:
         return torch.from_numpy(self.texts[rows]), labels
 
 
-def _tokenize_datasets(datasets: Sequence[Rows], model: Encoder) -> tuple[TokenTable, np.ndarray]:
+def _tokenize_datasets(
+    datasets: Sequence[Rows], model: Encoder, tokenize: TokenizeColumns
+) -> tuple[TokenTable, np.ndarray]:
     """The table of all texts, and the rows (N, C) of all datasets in it."""
     parts = []  # the texts of each dataset by their column and its prompt
     for rows in datasets:
@@ -146,7 +155,9 @@ def _tokenize_datasets(datasets: Sequence[Rows], model: Encoder) -> tuple[TokenT
         for key, column in columns.items():
             column += part.get(key) or [None] * len(rows)
     texts_and_prompts = list(columns.values()), [prompt for _, prompt in keys]
-    table, cells = tokenize_columns(model.text_tokenizer, *texts_and_prompts)
+    table, cells = tokenize(model.text_tokenizer, *texts_and_prompts)
+    if [column for column, _ in keys] == list(range(len(keys))):  # a key for each column
+        return table, cells
     index = np.full((len(cells), max(len(rows.texts) for rows in datasets)), -1)
     for (column, _), own in zip(keys, cells.T, strict=True):  # each cell is in one of them
         index[:, column] = np.maximum(index[:, column], own)

@@ -1,0 +1,150 @@
+"""Training on data that are larger than a process should hold: seconds to the first step, and the
+memory of each of two processes then.
+
+python benchmarks/large_data.py --pairs 200000
+python benchmarks/large_data.py --pairs 2000000 --checkout ../older --checkout .
+
+The pairs are synthetic: all texts are distinct, and are runs of words of a real corpus with the
+lengths of its sentences. Every checkout of this repository trains on them with two processes of
+`accelerate launch`, in a new folder of runs, and a second time in the same one.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sbert.data.collection import read_collection
+from sbert.data.config import CollectionConfig
+from sbert.markdown import markdown_table
+
+MIB = 2**20
+HEADER = [
+    *("code", "tables", "process", "s to the first step", "CPU s", "anonymous MiB", "its peak"),
+    *("unshared (USS)", "with its part of the shared (PSS)"),
+]
+
+
+def write_pairs(path: Path, count: int, source: str = "wikipedia_pool_en", seed: int = 0) -> None:
+    """A .tsv file of `count` pairs, anchor and positive, of 2 count distinct texts.
+
+    A text is its number and a run of words of the source, from anywhere in it; the lengths in words
+    are those of the texts of the source.
+    """
+    random = np.random.default_rng(seed)
+    sentences = [text.split() for text in read_collection(CollectionConfig(source)).texts]
+    words = [word for sentence in sentences for word in sentence]
+    lengths = random.choice([len(sentence) for sentence in sentences], 2 * count)
+    starts = random.integers(len(words) - lengths.max(), size=2 * count)
+    texts = zip(range(2 * count), starts.tolist(), lengths.tolist(), strict=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("anchor\tpositive\n")
+        for number, start, length in texts:
+            text = " ".join([str(number), *words[start : start + length - 1]])
+            file.write(text + ("\n" if number % 2 else "\t"))
+
+
+def start_training(checkout: Path, model: str, pairs: Path, runs: Path) -> subprocess.Popen:
+    """`train.py` of a checkout, with two processes, in a process group of its own."""
+    settings = {
+        "name": "run",
+        "runs": str(runs),
+        "model.path": str(Path(model).resolve()),
+        "model.max_length": "128",
+        "data.train": json.dumps([{"path": str(pairs)}]),
+        "loss": "MultipleNegativesRankingLoss",
+        "loop.log_steps": "1",
+    }
+    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    return subprocess.Popen(
+        [sys.executable, *launch, "train.py", "--overwrite", *options],
+        cwd=checkout,
+        env=dict(os.environ, PYTHONPATH=str(checkout), ACCELERATE_USE_CPU="1"),
+        stdout=subprocess.DEVNULL,
+        stderr=open(runs.with_suffix(".log"), "w"),  # noqa: SIM115 - to read when it fails
+        start_new_session=True,
+    )
+
+
+def children(parent: int) -> list[int]:
+    """The processes that a process has started, in order."""
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return sorted(map(int, listed.split()))
+
+
+def anonymous(process: int) -> int:
+    """MiB of memory that is of no file."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) // 1024
+
+
+def memory(process: int) -> list[int]:
+    """MiB of a process: what is its own alone (USS), and that with its part of the shared (PSS)."""
+    fields = {}
+    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]:
+        name, value = line.split()[:2]
+        fields[name] = int(value)
+    unshared = fields["Private_Clean:"] + fields["Private_Dirty:"]
+    return [unshared // 1024, fields["Pss:"] // 1024]
+
+
+def cpu_seconds(process: int) -> float:
+    times = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(checkout: Path, model: str, pairs: Path, runs: Path) -> list[list]:
+    """One row of figures for each process, when its run has made its first step."""
+    begin = time.perf_counter()
+    launcher, peaks = start_training(checkout, model, pairs, runs), {}
+    metrics = runs / "run" / "metrics.jsonl"
+    try:
+        while not (metrics.exists() and '"train"' in metrics.read_text()):
+            if launcher.poll() is not None:
+                raise SystemExit(f"{checkout}: {runs.with_suffix('.log').read_text()}")
+            for process in children(launcher.pid):
+                peaks[process] = max(peaks.get(process, 0), anonymous(process))
+            time.sleep(0.1)
+        seconds = round(time.perf_counter() - begin, 1)
+        return [
+            [i, seconds, cpu_seconds(process), anonymous(process), peaks[process], *memory(process)]
+            for i, process in enumerate(children(launcher.pid))
+        ]
+    finally:
+        os.killpg(launcher.pid, signal.SIGTERM)
+        launcher.wait()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--pairs", type=int, default=200_000)
+    options.add_argument("--model", default="models/all-MiniLM-L6-v2")
+    options.add_argument("--checkout", type=Path, action="append", help="default: this one")
+    args = options.parse_args()
+    table = []
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = Path(folder) / "pairs.tsv"
+        write_pairs(pairs, args.pairs)
+        print(f"{args.pairs:,} pairs, {pairs.stat().st_size / MIB:,.0f} MiB", flush=True)
+        for checkout in args.checkout or [Path.cwd()]:
+            checkout, runs = checkout.resolve(), Path(folder) / f"runs{len(table)}"
+            for tables in ("made", "kept"):
+                for row in measure(checkout, args.model, pairs, runs):
+                    table.append([checkout.name, tables, *row])
+                    print(*table[-1], flush=True)
+                (runs / "run" / "metrics.jsonl").unlink()
+    print(markdown_table(HEADER, table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The tokens of training data, made once: by one process for all of a run, and for further runs."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+
+from sbert.atomic import locked, replace_folder
+from sbert.distributed import broadcast
+from sbert.errors import InputError
+from sbert.models.token_table import TokenTable, load_table, save_table
+from sbert.models.tokens import CHUNK, BaseTokenizer, tokenize_columns
+
+MANY_TEXTS = 200_000  # from so many on a table is kept in files
+
+Column = Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class TokenFiles:
+    """Where the tokens of a run's training data are made, once for all its processes.
+
+    Tables of many texts are files, which all processes map into memory: they share one copy, of
+    which memory holds what is in use. A table is a folder below `folder`, named after all that it
+    depends on: the texts, the prompts, the tokenizer and its settings. So it serves every run with
+    the same ones, and is never out of date. Smaller tables are sent to the other processes.
+    """
+
+    accelerator: Accelerator
+    folder: Path
+
+    def tokenize_columns(
+        self, tokenizer: BaseTokenizer, columns: Sequence[Column], prompts: Sequence[str]
+    ) -> tuple[TokenTable, np.ndarray]:
+        """As the function of this name, on the texts of the main process.
+
+        Raises:
+            InputError: the files cannot be written, or are broken.
+        """
+        made = None
+        if self.accelerator.is_main_process:
+            made = self._make(tokenizer, columns, prompts)
+        made = broadcast(self.accelerator, made)
+        return load_table(made) if isinstance(made, Path) else made
+
+    def _make(
+        self, tokenizer: BaseTokenizer, columns: Sequence[Column], prompts: Sequence[str]
+    ) -> Path | tuple[TokenTable, np.ndarray]:
+        if sum(map(len, columns)) < MANY_TEXTS:
+            return tokenize_columns(tokenizer, columns, prompts)
+        path = self.folder / table_name(tokenizer, columns, prompts)
+        make = partial(tokenize_columns, tokenizer, columns, prompts)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with locked(path):  # of several runs that want it at once, one writes
+                if not path.exists():
+                    replace_folder(path, partial(save_table, make=make))
+        except OSError as error:
+            shutil.rmtree(f"{path}.unfinished", ignore_errors=True)
+            raise InputError(
+                f"{path}: cannot be written: {error.strerror}; data.token_tables names the folder "
+                "of the training data's tokens"
+            ) from None
+        return path
+
+
+def table_name(tokenizer: BaseTokenizer, columns: Sequence[Column], prompts: Sequence[str]) -> str:
+    """The digest of columns of texts, their prompts and the tokenizer."""
+    hashed = hashlib.sha256(tokenizer.fingerprint.encode())
+    hashed.update(json.dumps([len(columns), *prompts]).encode())
+    for column in columns:
+        for start in range(0, len(column), CHUNK):
+            chunk = column[start : start + CHUNK]
+            lengths = [-1 if text is None else len(text) for text in chunk]
+            hashed.update(np.array(lengths, "<i8"))
+            hashed.update("".join(filter(None, chunk)).encode())
+    return hashed.hexdigest()[:32]
