@@ -8,8 +8,9 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sbert.mining.search.duplicates import Duplicates, first_equal_rows
+from sbert.mining.search.duplicates import Duplicates, first_equal_vectors
 from sbert.mining.search.exact import VectorSet, blocks_of
+from sbert.mining.search.sizes import CPU
 
 SAMPLE = 512  # vectors among which duplicates are looked for before the search
 
@@ -28,13 +29,16 @@ def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, 
 
 
 class RoundedVectors:
-    """C vectors in the precision of a fast pass: `vectors` (C, H), max |c'| and max |c' - c|."""
+    """C vectors in the precision of a fast pass: `vectors` (C, H), max |c'| and max |c' - c|.
 
-    def __init__(self, fp32: Tensor, dtype: torch.dtype):
+    at_once: the number of vectors that are rounded at a time.
+    """
+
+    def __init__(self, fp32: Tensor, dtype: torch.dtype, at_once: int):
         self.vectors = fp32 if dtype == torch.float32 else torch.empty_like(fp32, dtype=dtype)
         self.max_norm = torch.zeros((), device=fp32.device)
         self.max_error = torch.zeros((), device=fp32.device)
-        for part in blocks_of(len(fp32), 512):
+        for part in blocks_of(len(fp32), at_once):
             rounded, norms, errors = round_vectors(fp32[part], dtype)
             if dtype != torch.float32:
                 self.vectors[part] = rounded
@@ -48,22 +52,23 @@ class CorpusBlock:
     Args:
         columns: which vectors of the corpus the block stands for.
         fp32: (C, H).
+        at_once: the number of vectors that are prepared at a time.
         duplicates: of which of them there is one vector each; None: of none.
     """
 
-    def __init__(self, columns: slice, fp32: Tensor, duplicates: Duplicates | None = None):
+    def __init__(
+        self, columns: slice, fp32: Tensor, at_once: int, duplicates: Duplicates | None = None
+    ):
         self.columns = columns
         self.fp32 = fp32
+        self.at_once = at_once
         self.duplicates = duplicates
         self._rounded: dict[torch.dtype, RoundedVectors] = {}
 
     @classmethod
-    def load(cls, corpus: VectorSet, columns: slice) -> "CorpusBlock":
+    def load(cls, corpus: VectorSet, columns: slice, at_once: int = CPU.vectors) -> "CorpusBlock":
         """Some vectors of the corpus."""
-        fp32 = torch.empty(columns.stop - columns.start, corpus.width, device=corpus.device)
-        for part in blocks_of(len(fp32), 512):
-            fp32[part] = corpus.load(slice(columns.start + part.start, columns.start + part.stop))
-        return cls(columns, fp32)
+        return cls(columns, corpus.load_in_parts(columns, at_once), at_once)
 
     def __len__(self) -> int:
         return len(self.fp32)
@@ -76,75 +81,112 @@ class CorpusBlock:
     def rounded(self, dtype: torch.dtype) -> RoundedVectors:
         """The vectors in the precision of a fast pass."""
         if dtype not in self._rounded:
-            self._rounded[dtype] = RoundedVectors(self.fp32, dtype)
+            self._rounded[dtype] = RoundedVectors(self.fp32, dtype, self.at_once)
         return self._rounded[dtype]
 
     @cached_property
     def has_many_duplicates(self) -> bool:
         """Whether some of a few evenly spaced vectors are equal."""
-        rows = np.linspace(0, len(self) - 1, min(len(self), SAMPLE)).astype(int)
-        return len(np.unique(first_equal_rows(self.fp32, rows, zeros=True))) < len(rows)
+        rows = torch.linspace(0, len(self) - 1, min(len(self), SAMPLE)).long()
+        sample = self.fp32[rows.to(self.fp32.device)]
+        return len(np.unique(first_equal_vectors(sample, self.at_once))) < len(rows)
 
     @cached_property
     def distinct(self) -> "CorpusBlock":
         """The block with each distinct vector once; itself, if there are no duplicates."""
         if self.duplicates:
             return self
-        first = first_equal_rows(self.fp32, np.arange(len(self)), zeros=True)
+        first = first_equal_vectors(self.fp32, self.at_once)
         duplicates = Duplicates(np.unique(first, return_inverse=True)[1])
         if not duplicates.exist:
             return self
         fp32 = self.fp32[torch.from_numpy(duplicates.first).to(self.fp32.device)]
-        return CorpusBlock(self.columns, fp32, duplicates)
+        return CorpusBlock(self.columns, fp32, self.at_once, duplicates)
 
-    def excluded(self, matrix: csr_array, rows: np.ndarray) -> "ExcludedPairs":
-        """What the queries `rows` do not find in this block; (Q, N), of all of the corpus."""
+    def excluded(self, matrix: csr_array, rows: np.ndarray, at_once: int) -> list["ExcludedPairs"]:
+        """What the queries `rows` do not find in this block, for `at_once` of them at a time.
+
+        matrix: (Q, N), of all queries and all of the corpus.
+        """
         row, column = matrix[rows][:, self.columns].nonzero()
-        return ExcludedPairs(self, len(rows), row, column)
+        hidden_row, hidden_column = self._never_found(row, column)
+        order = np.lexsort((hidden_column, hidden_row // at_once))
+        hidden_row, hidden_column = hidden_row[order], hidden_column[order]
+        # to the device once, for all queries
+        hidden = torch.from_numpy(np.stack([hidden_row % at_once, hidden_column]))
+        hidden = hidden.to(self.fp32.device, torch.int64)
+        parts = []
+        for part in blocks_of(len(rows), at_once):
+            own = slice(*np.searchsorted(row, [part.start, part.stop]))
+            places = slice(
+                *np.searchsorted(hidden_row // at_once, part.start // at_once + np.arange(2))
+            )
+            pairs = row[own] - part.start, column[own]
+            count = part.stop - part.start
+            parts.append(
+                ExcludedPairs(self, count, pairs, hidden_column[places], hidden[:, places])
+            )
+        return parts
+
+    def _never_found(self, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors of the block that each query does not find, of the excluded pairs (E,)."""
+        if not self.duplicates:
+            return row, column
+        pairs = np.stack([row, self.duplicates.group[column]])
+        (row, column), counts = np.unique(pairs, axis=1, return_counts=True)
+        whole = counts == self.duplicates.counts[column]  # none of its duplicates is found
+        return row[whole], column[whole]
 
 
 class ExcludedPairs:
-    """What R = `row_count` queries do not find in a block: the pairs `row` and `column` (E,).
+    """What R = `row_count` queries do not find in a block.
 
     Args:
-        column: the number of a vector in the block before duplicates are merged.
+        pairs: rows and columns (E,), the column of a vector before duplicates are merged.
+        hidden_column: (P,), ascending, of pairs after that.
+        hidden: (2, P), rows and columns of these, on the device.
     """
 
-    def __init__(self, block: CorpusBlock, row_count: int, row: np.ndarray, column: np.ndarray):
+    def __init__(
+        self,
+        block: CorpusBlock,
+        row_count: int,
+        pairs: tuple[np.ndarray, np.ndarray],
+        hidden_column: np.ndarray,
+        hidden: Tensor,
+    ):
         self.block = block
         self.row_count = row_count
-        self.row, self.column = row, column
-        if block.duplicates:  # a vector is not found if none of its duplicates is
-            pairs = np.stack([row, block.duplicates.group[column]])
-            (row, column), counts = np.unique(pairs, axis=1, return_counts=True)
-            whole = counts == block.duplicates.counts[column]
-            row, column = row[whole], column[whole]
-        order = np.argsort(column, kind="stable")
-        self._masked_column = column[order]
-        self._masked_row = row[order]
+        self.row, self.column = pairs
+        self._hidden_column = hidden_column
+        self._hidden = hidden
 
     def mask(self, scores: Tensor, columns: slice) -> None:
         """Set the scores (R, T) of these pairs to -inf; `columns`: of the vectors of the block."""
-        start, stop = np.searchsorted(self._masked_column, [columns.start, columns.stop])
+        start, stop = np.searchsorted(self._hidden_column, [columns.start, columns.stop])
         if start < stop:
-            row = torch.from_numpy(self._masked_row[start:stop]).to(scores.device)
-            column = self._masked_column[start:stop] - columns.start
-            scores[row.long(), torch.from_numpy(column).long().to(scores.device)] = -torch.inf
+            row, column = self._hidden[:, start:stop]
+            scores.index_put_((row, column - columns.start), scores.new_full((), -torch.inf))
 
     def expand(self, entries: Entries, k: int) -> Entries:
         """Rows, vectors of the block and scores (P,) -> the same with vectors of the corpus.
 
         Of duplicates there are the first ones that the query finds, k or more if there are so many.
         """
-        row, column, score = (part.cpu().numpy() for part in entries)
+        row, column, score = entries
+        if self.block.duplicates:
+            row, column, score = self._with_duplicates(*(part.cpu().numpy() for part in entries), k)
+        return row, column + self.block.columns.start, score
+
+    def _with_duplicates(
+        self, row: np.ndarray, column: np.ndarray, score: np.ndarray, k: int
+    ) -> Entries:
         duplicates = self.block.duplicates
-        if duplicates:
-            own_count = np.bincount(self.row, minlength=self.row_count)
-            most = np.minimum(duplicates.counts[column], k + own_count[row])
-            row, score = np.repeat(row, most), np.repeat(score, most)
-            column = duplicates.rows_of(column, most)
-            size = self.block.width
-            found = ~np.isin(row * size + column, self.row * size + self.column)
-            row, column, score = row[found], column[found], score[found]
-        column = column + self.block.columns.start
-        return torch.from_numpy(row), torch.from_numpy(column), torch.from_numpy(score)
+        own_count = np.bincount(self.row, minlength=self.row_count)
+        most = np.minimum(duplicates.counts[column], k + own_count[row])
+        row, score = np.repeat(row, most), np.repeat(score, most)
+        column = duplicates.rows_of(column, most)
+        size = self.block.width
+        found = ~np.isin(row * size + column, self.row * size + self.column)
+        device = self.block.fp32.device
+        return tuple(torch.from_numpy(part[found]).to(device) for part in (row, column, score))

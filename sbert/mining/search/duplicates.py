@@ -166,11 +166,28 @@ def find_duplicates(vectors: VectorSet, texts: Sequence[str] = ()) -> Duplicates
     return duplicates
 
 
-def first_equal_rows(vectors: Vectors, rows: np.ndarray, zeros: bool = False) -> np.ndarray:
-    """For each of these rows (R,) the first of them that is equal.
+def first_equal_vectors(vectors: Tensor, at_once: int) -> np.ndarray:
+    """For each of these vectors (C, H) fp32 the first one that is equal, on any device.
 
-    zeros: so also for vectors of zeros; otherwise for these the row itself.
+    The hash of unlike vectors may be equal, once in 10^18: some duplicates are not seen then.
     """
+    weights = torch.randint(2**62, vectors.shape[1:], generator=torch.Generator().manual_seed(0))
+    weights = weights.to(vectors.device)
+    hashes = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
+    for part in blocks_of(len(vectors), at_once):
+        bits = (vectors[part] + 0.0).view(torch.int32)  # -0 becomes 0
+        hashes[part] = (bits * weights).sum(1)  # modulo 2^64
+    group = hashes.unique(return_inverse=True)[1]
+    numbers = torch.arange(len(vectors), device=vectors.device)
+    first = torch.full_like(numbers, len(vectors)).scatter_reduce(0, group, numbers, "amin")[group]
+    for part in blocks_of(len(vectors), at_once):
+        equal = (vectors[part] == vectors[first[part]]).all(1)
+        first[part] = first[part].where(equal, numbers[part])
+    return first.cpu().numpy()
+
+
+def first_equal_rows(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
+    """For each of these rows (R,) the first of them that is equal; for zeros the row itself."""
     generator = np.random.default_rng(0)
     weights = generator.integers(2**63, size=vectors.shape[1]).astype(np.uint64)
     sums = np.empty(len(rows), np.uint64)
@@ -186,7 +203,7 @@ def first_equal_rows(vectors: Vectors, rows: np.ndarray, zeros: bool = False) ->
     for part in blocks_of(len(suspects), ROWS_AT_ONCE):
         chosen = suspects[part]
         for place, row in zip(chosen.tolist(), _bits(vectors[rows[chosen]]), strict=True):
-            if zeros or row.any():
+            if row.any():
                 key = blake2b(row, digest_size=16).digest()
                 first[place] = seen.setdefault(key, rows[place])
     return first

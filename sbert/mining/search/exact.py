@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 
 from sbert.errors import InputError
+from sbert.mining.search.sizes import CPU, Sizes
 
 SearchSimilarity = Literal["cosine", "dot"]
 
 Vectors = np.ndarray | Tensor
-
-PAIRS_AT_ONCE = 1024  # pairs that are multiplied at a time: their vectors stay in the cache
 
 
 def exact_scores(queries: Tensor, corpus: Tensor) -> Tensor:
@@ -55,12 +54,14 @@ class VectorSet:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def load(self, rows: slice | np.ndarray) -> Tensor:
+    def load(self, rows: slice | np.ndarray | Tensor) -> Tensor:
         """(R, H) fp32, for the cosine scaled to length 1: what exact scores are defined on.
 
         Raises:
             InputError: NaN or infinity in a vector.
         """
+        if isinstance(rows, Tensor):
+            rows = rows.cpu().numpy()
         part = self.vectors[rows]
         if isinstance(part, np.memmap):
             part = np.array(part)  # read from the disk, and writable, as torch wants it
@@ -75,6 +76,28 @@ class VectorSet:
         if self.similarity == "dot":
             return raw.float()
         return (raw.double() / norms.where(norms > 0, 1)).float()
+
+    def load_in_parts(self, rows: slice, size: int) -> Tensor:
+        """The same, `size` vectors at a time."""
+        count = rows.stop - rows.start
+        loaded = torch.empty(count, self.width, device=self.device)
+        for part in blocks_of(count, size):
+            loaded[part] = self.load(slice(rows.start + part.start, rows.start + part.stop))
+        return loaded
+
+
+class LoadedVectors:
+    """The vectors of a set, loaded once: (N, H) fp32."""
+
+    def __init__(self, vectors: VectorSet, size: int):
+        self.fp32 = vectors.load_in_parts(slice(0, len(vectors)), size)
+
+    def __len__(self) -> int:
+        return len(self.fp32)
+
+    def load(self, rows: Tensor) -> Tensor:
+        """(R, H), as `VectorSet.load`."""
+        return self.fp32[rows]
 
 
 def naive_top_k(
@@ -100,7 +123,12 @@ def places_in_rows(row: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def pair_products(
-    queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor, dtype: torch.dtype
+    queries: Tensor,
+    row: Tensor,
+    vectors: Tensor,
+    column: Tensor,
+    dtype: torch.dtype,
+    at_once: int = CPU.pairs,
 ) -> Tensor:
     """The inner products (P,) of queries[row] and vectors[column], computed in `dtype`.
 
@@ -113,12 +141,12 @@ def pair_products(
     counts, order = counts.sort(descending=True)
     first, asked = 0, int((counts > 0).sum())
     # allocated once: to free and allocate them again costs as much as the products
-    size = max(PAIRS_AT_ONCE, int(counts[0]))
+    size = max(at_once, int(counts[0]))
     gathered = torch.empty(size, vectors.shape[1], device=row.device)
     converted = gathered if dtype == torch.float32 else torch.empty_like(gathered, dtype=dtype)
     while first < asked:
         width = int(counts[first])
-        batch = slice(first, min(asked, first + max(1, PAIRS_AT_ONCE // width)))
+        batch = slice(first, min(asked, first + max(1, at_once // width)))
         chosen = order[batch]  # (B,)
         places = torch.arange(width, device=row.device).expand(len(chosen), -1)  # (B, W)
         present = places < counts[batch, None]
@@ -132,6 +160,14 @@ def pair_products(
     return products
 
 
-def exact_pair_scores(queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor) -> Tensor:
+def exact_pair_scores(
+    queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor, sizes: Sizes = CPU
+) -> Tensor:
     """The exact scores (P,) of queries[row] and vectors[column]; the rows ascend."""
-    return pair_products(queries, row, vectors, column, torch.float64).float()
+    if not sizes.queued:
+        return pair_products(queries, row, vectors, column, torch.float64, sizes.pairs).float()
+    scores = torch.empty(len(row), device=row.device)
+    for part in blocks_of(len(row), sizes.pairs):
+        products = queries[row[part]].double().mul_(vectors[column[part]])
+        scores[part] = products.sum(1).float()
+    return scores

@@ -15,15 +15,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sbert.errors import InputError
 from sbert.mining.search.corpus_block import Entries, RoundedVectors, round_vectors
 from sbert.mining.search.exact import blocks_of
+from sbert.mining.search.sizes import CPU
 
 GROUP = 32  # columns of a tile of which the largest score alone is looked at first
-
-# scores of a tile: on a CPU few, so that they stay in the cache
-CPU_SCORES = 2**22
-DEVICE_SCORES = 2**28
 
 
 class FastPass:
@@ -39,31 +35,27 @@ class FastPass:
     truncates; the products err by less than that again. 2^-120 is for a product too small for fp32,
     `least` for a result too small for the precision.
 
+    Args:
+        scores: the number of scores that are computed at a time.
+
     Attributes:
         error: (R,), E for each query.
+        overflows: (), bool, whether products are so large that a sum may overflow fp32.
         tile: T, the number of vectors that are multiplied at a time.
-
-    Raises:
-        InputError: products so large that a sum may overflow fp32.
     """
 
-    def __init__(self, queries: Tensor, vectors: RoundedVectors):
+    def __init__(self, queries: Tensor, vectors: RoundedVectors, scores: int = CPU.scores):
         self.vectors = vectors.vectors
         self.queries, norms, errors = round_vectors(queries, self.vectors.dtype)
         largest = norms * vectors.max_norm  # (R,) of |q'| |c'|
-        if largest.max() > 1e38:
-            raise InputError(
-                "top_k: dot products near the largest fp32 number; use the cosine, or scale the "
-                "vectors"
-            )
+        self.overflows = largest.max() > 1e38
         rounding = errors * vectors.max_norm + (norms + errors) * vectors.max_error
         summation = queries.shape[1] * (4 * 2.0**-24 * largest + 2.0**-120)
         limits = torch.finfo(self.vectors.dtype)
         # the factor and 2^-22 cover the rounding of these bounds themselves
         self.error = (rounding + summation) * (1 + 1e-5) + limits.eps * limits.tiny
         self.eps = limits.eps / 2 + 2.0**-22
-        on_cpu = queries.device.type == "cpu"
-        self.tile = max(1, (CPU_SCORES if on_cpu else DEVICE_SCORES) // len(queries))
+        self.tile = max(1, scores // len(queries))
         size = len(queries) * min(self.tile, len(self.vectors))
         self._buffer = torch.empty(size, dtype=self.vectors.dtype, device=queries.device)
 

@@ -71,13 +71,14 @@ class SimilarPairs:
         """Compare the vectors `rows` with all that follow each of them."""
         for block in self.corpus.blocks(rows.start + 1):
             stop = min(rows.stop, block.columns.stop - 1)  # nothing in the block follows its last
-            for queries in blocks_of(stop, self.corpus.query_block, rows.start):
+            for queries in blocks_of(stop, self.corpus.sizes.queries, rows.start):
                 self._search_block(queries, block)
             self._score_candidates(block)
 
     def _search_block(self, rows: slice, block: CorpusBlock) -> None:
         """The fast pass over vectors (R, H) and those of a block that follow them."""
-        fast = FastPass(self.corpus.vectors.load(rows), block.rounded(self.corpus.dtype))
+        queries, vectors = self._load(rows, block), block.rounded(self.corpus.dtype)
+        fast = FastPass(queries, vectors, self.corpus.sizes.scores)
         start = block.columns.start
         for columns, scores in fast.tiles(max(0, rows.start + 1 - start)):
             _mask_earlier(scores, rows.start - start - columns.start)
@@ -90,6 +91,13 @@ class SimilarPairs:
                 self._raise_floor(torch.cat([part.lower for part in self.unscored]))
                 self.unscored = [part.reaching(self.floor) for part in self.unscored]
 
+    def _load(self, rows: slice, block: CorpusBlock) -> Tensor:
+        """The vectors (R, H) of some rows, which may be in the block."""
+        start, stop = rows.start - block.columns.start, rows.stop - block.columns.start
+        if start >= 0 and stop <= len(block):
+            return block.fp32[start:stop]
+        return self.corpus.vectors.load(rows)
+
     def _raise_floor(self, lower_bounds: Tensor) -> None:
         """Raise the floor to what `limit` pairs are known to reach; (P,), one bound a pair."""
         if len(lower_bounds) >= self.limit:
@@ -101,7 +109,7 @@ class SimilarPairs:
         for part in self.unscored:
             part = part.reaching(self.floor)
             scores = exact_pair_scores(
-                self.corpus.vectors.load(part.rows), part.row, block.fp32, part.column
+                self._load(part.rows, block), part.row, block.fp32, part.column, self.corpus.sizes
             )
             row, column = part.row + part.rows.start, part.column + block.columns.start
             # the vectors' lengths are rounded, so that a cosine may pass 1 by its last digit

@@ -14,6 +14,7 @@ explains each step.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -31,6 +32,7 @@ from sbert.mining.search.exact import (
     blocks_of,
 )
 from sbert.mining.search.queries import Exclude, check_search
+from sbert.mining.search.sizes import sizes_for
 from sbert.mining.search.top_k_search import TopKSearch
 
 
@@ -43,7 +45,7 @@ def top_k(
     precision: Precision = "auto",
     device: torch.device | str = "cpu",
     query_block: int | None = None,
-    corpus_block: int = 131_072,
+    corpus_block: int | None = None,
     progress: bool | None = False,
 ) -> tuple[Tensor, Tensor]:
     """The k best of a corpus (N, H) for each query (Q, H): scores (Q, k) float32 and indices
@@ -62,7 +64,7 @@ def make_corpus(
     precision: Precision = "auto",
     device: torch.device | str = "cpu",
     query_block: int | None = None,
-    corpus_block: int = 131_072,
+    corpus_block: int | None = None,
 ) -> "Corpus | DistanceCorpus":
     """What serves several searches of a corpus (N, H), by any similarity."""
     if similarity in DISTANCES:
@@ -79,7 +81,7 @@ class Corpus:
         precision: of the fast pass; it does not change the result.
         query_block, corpus_block: the numbers of queries that are searched for at a time, and of
             vectors that are prepared at a time. They bound the memory, and do not change the
-            result. query_block None: 1024 on a CPU, 4096 elsewhere.
+            result. None: what suits the device and its free memory (sizes.py).
 
     Raises:
         InputError: no vectors, NaN or infinity in one, an unknown similarity.
@@ -92,7 +94,7 @@ class Corpus:
         precision: Precision = "auto",
         device: torch.device | str = "cpu",
         query_block: int | None = None,
-        corpus_block: int = 131_072,
+        corpus_block: int | None = None,
     ):
         require(
             similarity in ("cosine", "dot"),
@@ -101,26 +103,29 @@ class Corpus:
         )
         device = torch.device(device)
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
-        self.dtype = resolve_precision(precision, device)
-        if self.dtype == torch.float16 and similarity == "dot":
-            self.dtype = torch.float32  # vectors of any length do not fit into fp16
+        self.dtype = _precision_of_products(precision, device, similarity)
         # those that the fast pass takes in turn
         self.precisions = list(dict.fromkeys([self.dtype, torch.float32]))
-        self.query_block = query_block or (1024 if device.type == "cpu" else 4096)
-        self.corpus_block = corpus_block
+        sizes = sizes_for(device, self.vectors.width)
+        self.sizes = replace(
+            sizes, queries=query_block or sizes.queries, corpus=corpus_block or sizes.corpus
+        )
 
     def blocks(self, first: int = 0) -> Iterator[CorpusBlock]:
         """The blocks that hold a vector from `first` on; one at a time if there are several."""
-        if len(self.vectors) <= self.corpus_block:
+        if len(self.vectors) <= self.sizes.corpus:
             yield self._single_block
         else:
-            for columns in blocks_of(len(self.vectors), self.corpus_block):
+            for columns in blocks_of(len(self.vectors), self.sizes.corpus):
                 if columns.stop > first:
-                    yield CorpusBlock.load(self.vectors, columns)
+                    yield self._load(columns)
 
     @cached_property
     def _single_block(self) -> CorpusBlock:
-        return CorpusBlock.load(self.vectors, slice(0, len(self.vectors)))
+        return self._load(slice(0, len(self.vectors)))
+
+    def _load(self, columns: slice) -> CorpusBlock:
+        return CorpusBlock.load(self.vectors, columns, self.sizes.vectors)
 
     @full_precision_products()
     def top_k(
@@ -142,12 +147,24 @@ class Corpus:
         """
         vectors = self.vectors.vectors
         check_search(queries, vectors, k)
-        search = TopKSearch(self.vectors, self.precisions, queries, k, exclude)
+        search = TopKSearch(self.vectors, self.precisions, queries, k, exclude, self.sizes)
         total = len(queries) * len(vectors)
         hide = None if progress is None else not progress
         with tqdm(total=total, unit="pairs", unit_scale=True, desc="search", disable=hide) as bar:
             for block in self.blocks():
-                for rows in blocks_of(len(queries), self.query_block):
-                    search.search_block(block, rows)
-                    bar.update((rows.stop - rows.start) * block.width)
-        return search.scores, search.indices.masked_fill(search.scores.isneginf(), -1)
+                search.search_block(
+                    block, lambda count, width=block.width: bar.update(count * width)
+                )
+        indices = search.indices.masked_fill(search.scores.isneginf(), -1)
+        return search.scores.cpu(), indices.cpu()
+
+
+def _precision_of_products(
+    precision: Precision, device: torch.device, similarity: SearchSimilarity
+) -> torch.dtype:
+    if precision == "auto" and device.type == "cuda" and similarity == "cosine":
+        return torch.float16  # as fast as bf16, with an eighth of its rounding errors
+    dtype = resolve_precision(precision, device)
+    if dtype == torch.float16 and similarity == "dot":
+        return torch.float32  # vectors of any length do not fit into fp16
+    return dtype

@@ -1,40 +1,34 @@
-"""The search of the k best: floors, candidates and exact scores, block by block."""
+"""The search of the k best: the passes over a block, and the k best so far."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.mining.search.candidate_table import CandidateTable, kth_best
+from sbert.errors import require
+from sbert.mining.search.best_scores import best_candidates, kept_for
+from sbert.mining.search.candidate_table import kth_best
 from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
 from sbert.mining.search.exact import (
+    LoadedVectors,
     Vectors,
     VectorSet,
     blocks_of,
     exact_pair_scores,
     exact_scores,
-    pair_products,
     places_in_rows,
 )
-from sbert.mining.search.fast_pass import GROUP, FastPass, group_maxima
+from sbert.mining.search.fast_pass import FastPass
+from sbert.mining.search.floor_search import FloorSearch
 from sbert.mining.search.queries import Exclude, exclusion_matrix
+from sbert.mining.search.sizes import CPU, Sizes
 
-# places for candidates of a query: many more than real sentences need
-PLACES = 256
-PLACES_PER_NEIGHBOUR = 8
-
-SCORES_PER_NEIGHBOUR = 4  # from which the first floor is found
-
-UNDECIDED = 3  # candidates for each neighbour from which their scores in fp32 save time
-
-# scores that are computed exactly at a time
-EXACT_QUERIES = 64
-EXACT_COLUMNS = 8192
+EXACT_QUERIES = 64  # whose scores are all computed exactly at a time
 
 
 class TopKSearch:
-    """The state of one search: `scores` and `indices` (Q, k), the k best so far, exact.
+    """The state of one search: `scores` and `indices` (Q, k), the k best so far, exact. They are on
+    the device.
 
     Args:
         vectors: the corpus (N, H).
@@ -50,115 +44,142 @@ class TopKSearch:
         queries: Vectors,
         k: int,
         exclude: Exclude = None,
+        sizes: Sizes = CPU,
     ):
         self.precisions = precisions
         self.queries = VectorSet(queries, vectors.similarity, vectors.device, "query")
+        if sizes.queued and len(queries) <= sizes.corpus:
+            self.queries = LoadedVectors(self.queries, sizes.vectors)
         self.excluded = exclusion_matrix(exclude, len(queries), len(vectors))
         self.k = k
-        self.scores = torch.full((len(queries), k), -torch.inf)
-        self.indices = torch.full((len(queries), k), -1)
+        self.sizes = sizes
+        self.scores = torch.full((len(queries), k), -torch.inf, device=vectors.device)
+        self.indices = torch.full((len(queries), k), -1, device=vectors.device)
 
-    def search_block(self, block: CorpusBlock, rows: slice) -> None:
-        """Search one block of the corpus for some queries."""
-        queries = self.queries.load(rows)  # (R, H)
-        asked = np.arange(rows.start, rows.stop)
+    def search_block(self, block: CorpusBlock, advance: Callable[[int], None]) -> None:
+        """Search one block of the corpus for all queries; `advance` is told how many are done."""
         if block.has_many_duplicates:
             block = block.distinct
+        asked = torch.arange(len(self.queries), device=self.scores.device)
         for precision in self.precisions:
-            asked, queries = self.search_fast(block, asked, queries, precision)
+            asked = self.search_fast(block, asked, precision, advance)
+            advance = _ignore
             if len(asked) and block.distinct is not block:  # equal vectors in every precision
                 block = block.distinct
-                asked, queries = self.search_fast(block, asked, queries, precision)
-        for part in blocks_of(len(asked), EXACT_QUERIES):
-            self.search_exactly(block, asked[part], queries[part])
+                asked = self.search_fast(block, asked, precision, advance)
+        self.search_exactly(block, asked)
 
     def search_fast(
-        self, block: CorpusBlock, rows: np.ndarray, queries: Tensor, dtype: torch.dtype
-    ) -> tuple[np.ndarray, Tensor]:
-        """Search a block for the queries `rows` (R,), which are `queries` (R, H).
+        self, block: CorpusBlock, asked: Tensor, dtype: torch.dtype, advance: Callable[[int], None]
+    ) -> Tensor:
+        """Search a block for the queries `asked` (A,).
 
         Returns those of them for which this precision leaves too much undecided: for them nothing
         was found.
+
+        Raises:
+            InputError: a dot product that may be beyond fp32.
         """
-        if not len(rows):
-            return rows, queries
-        fast = FastPass(queries, block.rounded(dtype))
-        excluded = block.excluded(self.excluded, rows)
-        size = min(max(PLACES, PLACES_PER_NEIGHBOUR * self.k), len(block))
-        table = CandidateTable(len(rows), size, queries.device)
-        floor = self.scores[rows, -1].to(queries.device)  # (R,), the k-th best score reaches it
-        floor = torch.maximum(floor, self._first_floor(fast, excluded))
-        for number, (columns, scores) in enumerate(fast.tiles(), start=1):
-            excluded.mask(scores, columns)
-            entries = table.reaching(scores, fast.threshold(floor))
-            if not table.has_room(entries):
-                floor = self._raise_floor(table, fast, floor)
-                floor = torch.maximum(floor, fast.bounds(kth_best(scores, self.k))[0])
-                # few queries would take the time of all
-                table.crowded |= (table.filled > size / 2) & (size < len(block))
-                entries = table.reaching(scores, fast.threshold(floor))
-            table.add(entries, columns.start)
-            if number.bit_count() == 1:  # after 1, 2, 4, 8 tiles: each time about k are new
-                floor = self._raise_floor(table, fast, floor)
-        self._raise_floor(table, fast, floor)
-        row, column, score = self._decide(table, block, queries)
-        self._merge(rows, excluded.expand((row, column, score), self.k))
-        crowded = table.crowded
-        return rows[crowded.cpu().numpy()], queries[crowded]
+        if not len(asked):
+            return asked
+        find = self._find_best if self.sizes.queued else self._find_by_floor
+        undecided, overflows = [], []
+        for part, excluded in self._parts(block, asked, self.sizes.queries):
+            queries = self.queries.load(asked[part])  # (R, H)
+            fast = FastPass(queries, block.rounded(dtype), self.sizes.scores)
+            undecided.append(find(block, asked[part], queries, fast, excluded))
+            overflows.append(fast.overflows)
+            advance(len(queries))
+        # here alone Python waits for the device
+        require(
+            not torch.stack(overflows).any(),
+            "top_k: dot products near the largest fp32 number; use the cosine, or scale the "
+            "vectors",
+        )
+        return asked[torch.cat(undecided)]
 
-    def _first_floor(self, fast: FastPass, excluded: ExcludedPairs) -> Tensor:
-        """A floor (R,) that the first vectors prove: k of them, or of their groups, reach it."""
-        wanted = SCORES_PER_NEIGHBOUR * self.k
-        in_groups = len(fast.vectors) > wanted * GROUP
-        seen: list[Tensor] = []
-        for columns, scores in fast.tiles():
-            excluded.mask(scores, columns)
-            seen.append(group_maxima(scores) if in_groups else scores.clone())
-            if sum(part.shape[1] for part in seen) >= wanted:
-                break
-        return fast.bounds(kth_best(torch.cat(seen, dim=1), self.k))[0]
+    def _parts(self, block: CorpusBlock, asked: Tensor, size: int):
+        """The parts of the queries, `size` at a time, each with what it does not find."""
+        excluded = block.excluded(self.excluded, asked.cpu().numpy(), size)
+        return zip(blocks_of(len(asked), size), excluded, strict=True)
 
-    def _raise_floor(self, table: CandidateTable, fast: FastPass, floor: Tensor) -> Tensor:
-        """The floor (R,) that the candidates prove; those that cannot reach it are dropped."""
-        floor = torch.maximum(floor, fast.bounds(table.kth_best(self.k))[0])
-        table.keep(fast.threshold(floor))
-        return floor
+    def _find_by_floor(
+        self,
+        block: CorpusBlock,
+        rows: Tensor,
+        queries: Tensor,
+        fast: FastPass,
+        excluded: ExcludedPairs,
+    ) -> Tensor:
+        """Search a block for the queries `rows` (R,), which are `queries` (R, H).
 
-    def _decide(self, table: CandidateTable, block: CorpusBlock, queries: Tensor) -> Entries:
-        """The candidates that can be among the k best, with exact scores."""
-        if table.filled.sum() > UNDECIDED * self.k * len(queries):
-            # scores in fp32 leave few of many near ties
-            row, column, _ = table.entries()
-            table.replace_scores(pair_products(queries, row, block.fp32, column, torch.float32))
-            fp32 = FastPass(queries, block.rounded(torch.float32))
-            self._raise_floor(table, fp32, torch.full_like(table.scores[:, 0], -torch.inf))
-        row, column, _ = table.entries()
-        return row, column, exact_pair_scores(queries, row, block.fp32, column)
+        Returns which of them (R,) are undecided.
+        """
+        search = FloorSearch(fast, block, queries, excluded, self.scores[rows, -1], self.k)
+        self._merge_entries(rows, excluded.expand(search.search(), self.k))
+        return search.table.crowded
 
-    def search_exactly(self, block: CorpusBlock, rows: np.ndarray, queries: Tensor) -> None:
-        """Search a block for the queries `rows` (R,) with every score computed exactly."""
-        excluded = block.excluded(self.excluded, rows)
-        for columns in blocks_of(len(block), EXACT_COLUMNS):
-            scores = exact_scores(queries, block.fp32[columns])  # (R, T)
-            excluded.mask(scores, columns)
-            row, column = first_of_best(scores, self.k).nonzero(as_tuple=True)
-            entries = row, column + columns.start, scores[row, column]
-            self._merge(rows, excluded.expand(entries, self.k))
+    def _find_best(
+        self,
+        block: CorpusBlock,
+        rows: Tensor,
+        queries: Tensor,
+        fast: FastPass,
+        excluded: ExcludedPairs,
+    ) -> Tensor:
+        """The same, of a fixed number of candidates. Undecided is a query for which one that was
+        not kept can reach its k-th best score."""
+        count = min(kept_for(self.k), len(block))
+        kept, column = best_candidates(fast, excluded, count)  # (R, M)
+        row = torch.arange(len(rows), device=rows.device)[:, None].expand_as(column)
+        scores = exact_pair_scores(queries, row.flatten(), block.fp32, column.flatten(), self.sizes)
+        scores = scores.view_as(kept).masked_fill_(kept.isneginf(), -torch.inf)
+        floor = torch.maximum(self.scores[rows, -1], kth_best(scores, self.k))
+        dropped = kept.amin(1).float()  # (R,), no fast score that was dropped is larger
+        undecided = (dropped >= fast.threshold(floor)) & dropped.isfinite() & (count < len(block))
+        scores.masked_fill_(undecided[:, None], -torch.inf)
+        if block.duplicates:
+            row, place = scores.isfinite().nonzero(as_tuple=True)
+            found = row, column[row, place], scores[row, place]
+            self._merge_entries(rows, excluded.expand(found, self.k))
+        else:
+            self._merge(rows, scores, column + block.columns.start)
+        return undecided
 
-    def _merge(self, rows: np.ndarray, entries: Entries) -> None:
+    def search_exactly(self, block: CorpusBlock, asked: Tensor) -> None:
+        """Search a block for the queries `asked` (A,) with every score computed exactly."""
+        size = max(1, self.sizes.scores // 8 // EXACT_QUERIES)  # fp64 takes the memory of 8 scores
+        for part, excluded in self._parts(block, asked, EXACT_QUERIES):
+            queries = self.queries.load(asked[part])
+            for columns in blocks_of(len(block), size):
+                scores = exact_scores(queries, block.fp32[columns])  # (R, T)
+                excluded.mask(scores, columns)
+                row, column = first_of_best(scores, self.k).nonzero(as_tuple=True)
+                entries = row, column + columns.start, scores[row, column]
+                self._merge_entries(asked[part], excluded.expand(entries, self.k))
+
+    def _merge_entries(self, rows: Tensor, entries: Entries) -> None:
         """The k best of those so far and of these, by score, then by index."""
-        row, index, score = (part.cpu() for part in entries)
+        row, index, score = entries
         place, counts = places_in_rows(row, len(rows))
         width = int(counts.max())
-        scores = torch.full((len(rows), width), -torch.inf)
-        indices = torch.full((len(rows), width), -1)
+        scores = torch.full((len(rows), width), -torch.inf, device=rows.device)
+        indices = torch.full((len(rows), width), -1, device=rows.device)
         scores[row, place], indices[row, place] = score, index
+        self._merge(rows, scores, indices)
+
+    def _merge(self, rows: Tensor, scores: Tensor, indices: Tensor) -> None:
+        """The same; scores and indices (R, M), -inf where there is none."""
         scores = torch.cat([self.scores[rows], scores], dim=1)
         indices = torch.cat([self.indices[rows], indices], dim=1)
         indices, order = indices.sort(dim=1)
         scores, rank = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
         self.scores[rows] = scores[:, : self.k]
         self.indices[rows] = indices.gather(1, rank)[:, : self.k]
+
+
+def _ignore(count: int) -> None:
+    pass
 
 
 def first_of_best(scores: Tensor, k: int) -> Tensor:

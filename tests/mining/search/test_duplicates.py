@@ -10,7 +10,7 @@ from mine_inputs import TEXTS, table, write_texts
 from vectors import generator
 
 from sbert import InputError
-from sbert.mining.search.duplicates import Duplicates, find_duplicates
+from sbert.mining.search.duplicates import Duplicates, find_duplicates, first_equal_vectors
 from sbert.mining.search.exact import VectorSet
 from sbert.mining.search.similar_pairs import similar_pairs
 
@@ -115,3 +115,16 @@ def test_duplicates_in_a_file_of_embeddings(tmp_path, mine_command):
     mine_command(*argv, "--output", tmp_path / "x.jsonl")
     sizes = [json.loads(line)["size"] for line in (tmp_path / "x.jsonl").open()]
     assert sizes == [20, 20, 20, 20]
+
+
+def test_the_first_equal_vector_of_each():
+    """-0 is 0; vectors of zeros are equal, and those that differ in one bit are not."""
+    vectors = torch.randn(40, 8, generator=generator())
+    vectors[7] = vectors[35] = vectors[2]
+    vectors[36] = vectors[2].nextafter(torch.tensor(9.0))
+    vectors[5] = 0
+    vectors[9] = -vectors[5]
+    expected = np.arange(40)
+    expected[[7, 35]], expected[9] = 2, 5
+    for at_once in (3, 100):
+        assert (first_equal_vectors(vectors, at_once) == expected).all()

@@ -1,5 +1,7 @@
 """Blocks, bounds and exact scores against the definitions, in plain torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from vectors import generator, scaled
 
 from sbert.mining.search import exact
 from sbert.mining.search.exact import VectorSet
+from sbert.mining.search.sizes import CPU as CPU_SIZES
 
 CPU = torch.device("cpu")
 
@@ -23,14 +26,15 @@ def test_vectors_are_read_alike_from_tensors_arrays_and_files(tmp_path):
 
 
 @pytest.mark.parametrize("count", [0, 1, 512, 3000])
-def test_exact_pair_scores_equal_the_definition(count, monkeypatch):
-    monkeypatch.setattr(exact, "PAIRS_AT_ONCE", 100)
+@pytest.mark.parametrize("queued", [False, True])
+def test_exact_pair_scores_equal_the_definition(count, queued):
     g = generator()
     queries, corpus = torch.randn(30, 8, generator=g), torch.randn(90, 8, generator=g)
     row = torch.randint(30, (count,), generator=g).sort()[0]
     row = row[row % 7 != 0]  # queries without a pair
     column = torch.randint(90, (len(row),), generator=g)
-    scores = exact.exact_pair_scores(queries, row, corpus, column)
+    sizes = replace(CPU_SIZES, pairs=100, queued=queued)
+    scores = exact.exact_pair_scores(queries, row, corpus, column, sizes)
     assert torch.equal(scores, exact.exact_scores(queries, corpus)[row, column])
 
 

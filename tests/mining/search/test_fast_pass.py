@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import generator
 
-from sbert.mining.search import fast_pass
 from sbert.mining.search.corpus_block import CorpusBlock
 from sbert.mining.search.exact import VectorSet, exact_scores
 from sbert.mining.search.fast_pass import FastPass, entries_from
@@ -21,13 +20,12 @@ def vector_sets(similarity):
     return (VectorSet(x, similarity, CPU, "vector") for x in (queries, corpus))
 
 
-def fast_and_exact(dtype, similarity, monkeypatch):
+def fast_and_exact(dtype, similarity):
     """A fast pass in tiles of 8 vectors, its scores, and the exact ones: (20, 250) each."""
-    monkeypatch.setattr(fast_pass, "CPU_SCORES", 160)
     queries, corpus = vector_sets(similarity)
     queries = queries.load(slice(0, 20))
     block = CorpusBlock.load(corpus, slice(100, 400))
-    fast = FastPass(queries, block.rounded(dtype))
+    fast = FastPass(queries, block.rounded(dtype), scores=160)
     assert fast.tile == 8
     scores = torch.cat([scores.clone() for _, scores in fast.tiles(first=50)], dim=1).float()
     return fast, scores, exact_scores(queries, corpus.load(slice(150, 400)))
@@ -35,8 +33,8 @@ def fast_and_exact(dtype, similarity, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
-def test_the_exact_scores_are_within_the_bounds_of_the_fast_ones(dtype, similarity, monkeypatch):
-    fast, scores, exact = fast_and_exact(dtype, similarity, monkeypatch)
+def test_the_exact_scores_are_within_the_bounds_of_the_fast_ones(dtype, similarity):
+    fast, scores, exact = fast_and_exact(dtype, similarity)
     assert scores.shape == exact.shape == (20, 250)
     row = torch.arange(20)[:, None].expand_as(scores)
     lower, upper = fast.bounds(scores, row)
@@ -48,8 +46,8 @@ def test_the_exact_scores_are_within_the_bounds_of_the_fast_ones(dtype, similari
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
-def test_what_is_below_the_threshold_is_below_the_floor(dtype, similarity, monkeypatch):
-    fast, scores, exact = fast_and_exact(dtype, similarity, monkeypatch)
+def test_what_is_below_the_threshold_is_below_the_floor(dtype, similarity):
+    fast, scores, exact = fast_and_exact(dtype, similarity)
     for place in (0, 40, 120, 249):  # floors of every sign, which are scores themselves
         floor = exact.sort(dim=1, descending=True)[0][:, place]
         below = scores < fast.threshold(floor)[:, None]

@@ -7,13 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 from vectors import generator, scaled
 
 from sbert import InputError
-from sbert.mining.search import fast_pass
-from sbert.mining.search.exact import exact_scores, naive_top_k
+from sbert.mining.search import top_k as top_k_module
+from sbert.mining.search.exact import VectorSet, exact_scores, naive_top_k
 from sbert.mining.search.fast_pass import FastPass
+from sbert.mining.search.floor_search import FloorSearch
+from sbert.mining.search.queries import exclusion_matrix
+from sbert.mining.search.sizes import CPU, Sizes
 from sbert.mining.search.top_k import Corpus, top_k
 from sbert.mining.search.top_k_search import TopKSearch, first_of_best
 
@@ -71,11 +73,18 @@ CASES = {
 }
 
 
+# those of a device that works through a queue, on the CPU: so that their search is tested here
+QUEUED = Sizes(queries=20, corpus=4000, vectors=200, scores=20_000, pairs=300, queued=True)
+SIZES = {"cpu": CPU, "queued": QUEUED}
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize("excludes", [False, True])
-def test_equals_the_definition(case, similarity, precision, excludes):
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_equals_the_definition(case, similarity, precision, excludes, sizes, monkeypatch):
+    monkeypatch.setattr(top_k_module, "sizes_for", lambda device, width: sizes)
     queries, corpus = case()
     exclude = (
         [list(range(i % 4, len(corpus), 2 + i)) for i in range(len(queries))] if excludes else None
@@ -145,17 +154,19 @@ def indistinguishable():
         (indistinguishable, {"bf16": 6, "fp32": 6, "exactly": 6}),
     ],
 )
-def test_what_a_precision_cannot_decide_goes_to_the_next(case, expected, monkeypatch):
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_what_a_precision_cannot_decide_goes_to_the_next(case, expected, sizes, monkeypatch):
+    monkeypatch.setattr(top_k_module, "sizes_for", lambda device, width: sizes)
     searched = Counter()
     fast, exactly = TopKSearch.search_fast, TopKSearch.search_exactly
 
-    def count_fast(self, block, rows, queries, dtype):
-        searched["bf16" if dtype == torch.bfloat16 else "fp32"] += len(rows)
-        return fast(self, block, rows, queries, dtype)
+    def count_fast(self, block, asked, dtype, advance):
+        searched["bf16" if dtype == torch.bfloat16 else "fp32"] += len(asked)
+        return fast(self, block, asked, dtype, advance)
 
-    def count_exactly(self, block, rows, queries):
-        searched["exactly"] += len(rows)
-        return exactly(self, block, rows, queries)
+    def count_exactly(self, block, asked):
+        searched["exactly"] += len(asked)
+        return exactly(self, block, asked)
 
     monkeypatch.setattr(TopKSearch, "search_fast", count_fast)
     monkeypatch.setattr(TopKSearch, "search_exactly", count_exactly)
@@ -199,12 +210,11 @@ def test_k_scores_reach_the_first_floor(count, k):
     g = generator()
     queries, corpus = torch.randn(9, 8, generator=g), torch.randn(count, 8, generator=g)
     searched = Corpus(corpus, precision="bf16")
-    search = TopKSearch(searched.vectors, searched.precisions, queries, k)
     block = next(searched.blocks())
-    loaded = search.queries.load(slice(0, 9))
-    excluded = block.excluded(search.excluded, np.arange(9))
+    loaded = VectorSet(queries, "cosine", torch.device("cpu"), "query").load(slice(0, 9))
+    (excluded,) = block.excluded(exclusion_matrix(None, 9, count), np.arange(9), 9)
     fast = FastPass(loaded, block.rounded(torch.bfloat16))
-    floor = search._first_floor(fast, excluded)
+    floor = FloorSearch(fast, block, loaded, excluded, torch.full((9,), -torch.inf), k).floor
     scores = exact_scores(loaded, block.fp32)
     assert ((scores >= floor[:, None]).sum(1) >= min(k, count)).all()
     assert floor.isfinite().all() == (count >= k)
@@ -312,32 +322,3 @@ def test_the_precision_of_other_products_does_not_matter():
     for mine in found:
         assert torch.equal(mine[0], expected[0])
         assert torch.equal(mine[1], expected[1])
-
-
-class CountOperators(TorchDispatchMode):
-    """Counts the operators that are called, by name."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def test_a_tile_waits_for_the_device_a_few_times(monkeypatch):
-    """On a GPU `nonzero` and reading a number wait for all that was queued: few of them a tile, and
-    none for each query or candidate."""
-    g = generator()
-    queries, corpus = torch.randn(64, 16, generator=g), torch.randn(64 * 160, 16, generator=g)
-    counts = {}
-    for tiles in (32, 160):
-        monkeypatch.setattr(fast_pass, "CPU_SCORES", len(queries) * len(corpus) // tiles)
-        with CountOperators() as operators:
-            top_k(queries, corpus, 5, precision="bf16")
-        counts[tiles] = operators.counts
-    for name, most in [("nonzero", 2.5), ("_local_scalar_dense", 3.5)]:
-        assert (counts[160][name] - counts[32][name]) / 128 < most
-    assert counts[32]["nonzero"] < 3 * 32
-    assert counts[32]["_local_scalar_dense"] < 4 * 32

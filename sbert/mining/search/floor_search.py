@@ -1,0 +1,94 @@
+"""Candidates of a block of queries on a CPU: what reaches a floor that rises."""
+
+import torch
+from torch import Tensor
+
+from sbert.mining.search.candidate_table import CandidateTable, kth_best
+from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
+from sbert.mining.search.exact import exact_pair_scores, pair_products
+from sbert.mining.search.fast_pass import GROUP, FastPass, group_maxima
+
+# places for candidates of a query: many more than real sentences need
+PLACES = 256
+PLACES_PER_NEIGHBOUR = 8
+
+SCORES_PER_NEIGHBOUR = 4  # from which the first floor is found
+
+UNDECIDED = 3  # candidates for each neighbour from which their scores in fp32 save time
+
+
+class FloorSearch:
+    """The search of one block for R queries.
+
+    Args:
+        queries: (R, H).
+        floor: (R,), which the k best scores are known to reach.
+
+    Attributes:
+        table: the candidates; a query that is crowded there has too many.
+    """
+
+    def __init__(
+        self,
+        fast: FastPass,
+        block: CorpusBlock,
+        queries: Tensor,
+        excluded: ExcludedPairs,
+        floor: Tensor,
+        k: int,
+    ):
+        self.fast = fast
+        self.block = block
+        self.queries = queries
+        self.excluded = excluded
+        self.k = k
+        size = min(max(PLACES, PLACES_PER_NEIGHBOUR * k), len(block))
+        self.table = CandidateTable(len(queries), size, queries.device)
+        self.floor = torch.maximum(floor, self._first_floor())
+
+    def search(self) -> Entries:
+        """The candidates that can be among the k best, with exact scores."""
+        table, fast = self.table, self.fast
+        for number, (columns, scores) in enumerate(fast.tiles(), start=1):
+            self.excluded.mask(scores, columns)
+            entries = table.reaching(scores, fast.threshold(self.floor))
+            if not table.has_room(entries):
+                self._raise_floor()
+                self.floor = torch.maximum(self.floor, fast.bounds(kth_best(scores, self.k))[0])
+                # few queries would take the time of all
+                table.crowded |= (table.filled > table.size / 2) & (table.size < len(self.block))
+                entries = table.reaching(scores, fast.threshold(self.floor))
+            table.add(entries, columns.start)
+            if number.bit_count() == 1:  # after 1, 2, 4, 8 tiles: each time about k are new
+                self._raise_floor()
+        self._raise_floor()
+        return self._decide()
+
+    def _first_floor(self) -> Tensor:
+        """A floor (R,) that the first vectors prove: k of them, or of their groups, reach it."""
+        wanted = SCORES_PER_NEIGHBOUR * self.k
+        in_groups = len(self.block) > wanted * GROUP
+        seen: list[Tensor] = []
+        for columns, scores in self.fast.tiles():
+            self.excluded.mask(scores, columns)
+            seen.append(group_maxima(scores) if in_groups else scores.clone())
+            if sum(part.shape[1] for part in seen) >= wanted:
+                break
+        return self.fast.bounds(kth_best(torch.cat(seen, dim=1), self.k))[0]
+
+    def _raise_floor(self) -> None:
+        """Raise it to what the candidates prove, and drop those that cannot reach it."""
+        proved = self.fast.bounds(self.table.kth_best(self.k))[0]
+        self.floor = torch.maximum(self.floor, proved)
+        self.table.keep(self.fast.threshold(self.floor))
+
+    def _decide(self) -> Entries:
+        table, vectors = self.table, self.block.fp32
+        if table.filled.sum() > UNDECIDED * self.k * len(self.queries):
+            # scores in fp32 leave few of many near ties
+            row, column, _ = table.entries()
+            table.replace_scores(pair_products(self.queries, row, vectors, column, torch.float32))
+            fp32 = FastPass(self.queries, self.block.rounded(torch.float32))
+            table.keep(fp32.threshold(fp32.bounds(table.kth_best(self.k))[0]))
+        row, column, _ = table.entries()
+        return row, column, exact_pair_scores(self.queries, row, vectors, column)
