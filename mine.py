@@ -11,8 +11,9 @@ python mine.py negatives  --config configs/mine/scifact_negatives.yaml
 python mine.py rank       --model runs/cross_stsb/best --query "A man plays a guitar." \\
                           --documents.path candidates.txt
 
-python mine.py <task> --help shows the options of a task. Searches are exact. Run an interrupted
-command again to resume it. accelerate launch mine.py <task> ... shares the work between processes.
+python mine.py <task> --help shows the options of a task. Searches are exact, but in int8 and binary
+embeddings (embed --store). Run an interrupted command again to resume it. accelerate launch mine.py
+<task> ... shares the work between processes.
 Silver pairs: augment.py.
 """
 

@@ -37,6 +37,10 @@ class QuantisedVectors:
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         return self.quantiser.decode(np.asarray(self.codes[rows]))
 
+    def first(self, count: int | None) -> "QuantisedVectors":
+        """The first vectors; None: all."""
+        return QuantisedVectors(self.codes[:count], self.quantiser, self.name)
+
     @property
     def digest(self) -> str:
         """A hash of the codes and all that they mean."""

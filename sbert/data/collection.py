@@ -12,6 +12,8 @@ from sbert.data.origin import is_dataset_name, split_file, split_files
 from sbert.data.readers import READERS, file_format, read_text
 from sbert.data.schema import check_columns, check_text, column_names, read_field
 from sbert.errors import InputError, require
+from sbert.quantised import check_finite
+from sbert.quantised_files import QuantisedVectors, load_quantised
 from sbert.texts import digest
 
 _CHUNK = 16_384  # embeddings that are read at a time
@@ -26,7 +28,7 @@ class Collection:
         texts: N texts; empty where there are embeddings alone.
         empty: how many empty texts were skipped.
         vectors: (N, H), of a collection without texts.
-        embeddings: the .npy file in which the embeddings of the texts are kept.
+        embeddings: the file in which the embeddings of the texts are kept.
         prompt: the text that is put before each text where they are embedded.
     """
 
@@ -34,7 +36,7 @@ class Collection:
     ids: list[str]
     texts: list[str]
     empty: int = 0
-    vectors: np.ndarray | None = None
+    vectors: np.ndarray | QuantisedVectors | None = None
     embeddings: str | None = None
     prompt: str = ""
 
@@ -43,6 +45,8 @@ class Collection:
 
     def describe(self) -> str:
         unit = "texts" if self.vectors is None else "embeddings"
+        if isinstance(self.vectors, QuantisedVectors):
+            unit = f"{self.vectors.quantiser.store} embeddings"
         skipped = f"; {self.empty:,} skipped: empty" if self.empty else ""
         return f"{self.name}: {len(self):,} {unit}{skipped}"
 
@@ -58,6 +62,8 @@ class Collection:
         """A hash of the texts, or of the embeddings."""
         if self.vectors is None:
             return digest(self.texts)
+        if isinstance(self.vectors, QuantisedVectors):
+            return self.vectors.digest
         hashed = hashlib.sha256(f"{self.vectors.dtype} {self.vectors.shape}".encode())
         hashed.update(np.ascontiguousarray(self.vectors))
         return hashed.hexdigest()
@@ -69,7 +75,7 @@ def read_collection(config: CollectionConfig) -> Collection:
         config.limit is None or config.limit >= 1,
         f"{config.path}: limit is {config.limit}; it must be 1 or more",
     )
-    if Path(config.path).suffix == ".npy":
+    if Path(config.path).suffix in (".npy", ".safetensors"):
         return _read_embeddings(config)
     path = collection_file(config)
     lines = list(_identified_texts(path, config))
@@ -96,7 +102,7 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
     known = ", ".join(READERS)
     require(
         extension in READERS,
-        f"{path}: unknown file extension; known: {known} (plain or .gz), npy",
+        f"{path}: unknown file extension; known: {known} (plain or .gz), npy, safetensors",
     )
     if extension == "txt":
         lines = read_text(path).split("\n")
@@ -119,13 +125,31 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
 
 def _read_embeddings(config: CollectionConfig) -> Collection:
     """A collection of embeddings alone; their ids are their row numbers from 0."""
-    vectors = load_vectors(config.path)[: config.limit]
-    require(vectors.size, f"{config.path}: contains no embeddings")
-    for start in range(0, len(vectors), _CHUNK):
-        finite = np.isfinite(vectors[start : start + _CHUNK]).all(axis=1)  # (chunk,)
-        row = start + finite.argmin()
-        require(finite.all(), f"{config.path}: row {row} (from 0) contains NaN or infinity")
+    vectors = load_embeddings(config.path)
+    if isinstance(vectors, QuantisedVectors):
+        vectors = vectors.first(config.limit)
+    else:
+        vectors = vectors[: config.limit]
+        _check_embeddings(vectors, config.path)
     return Collection(config.path, [str(i) for i in range(len(vectors))], [], vectors=vectors)
+
+
+def _check_embeddings(vectors: np.ndarray, path: str) -> None:
+    require(vectors.size, f"{path}: contains no embeddings")
+    for start in range(0, len(vectors), _CHUNK):
+        part = vectors[start : start + _CHUNK]
+        check_finite(part, range(start, start + len(part)), path)
+
+
+def load_embeddings(path: str | Path) -> np.ndarray | QuantisedVectors:
+    """The embeddings (N, H) of a .npy file, or of a .safetensors file of quantised ones.
+
+    Raises:
+        InputError: no such file, another kind of file.
+    """
+    if Path(path).suffix == ".safetensors":
+        return load_quantised(path)
+    return load_vectors(path)
 
 
 def load_vectors(path: str | Path) -> np.ndarray:

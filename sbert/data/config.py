@@ -115,7 +115,8 @@ class CollectionConfig:
     Args:
         path: a text file (.txt) with one text per line; a table (.tsv, .csv, .jsonl or .json); each
             plain or .gz; a .parquet table; a name such as tatoeba_pool_en in the data folder
-            (SBERT_DATA); or a .npy file of embeddings (N, H), where results then have no texts.
+            (SBERT_DATA); or a .npy file of embeddings (N, H), or a .safetensors file of int8 or
+            binary ones, where results then have no texts.
         split: the split of a name with several, for example corpus of scifact.
         column: the text column, or a list of columns, as [title, body], that are joined by spaces
             without the empty ones.
@@ -123,7 +124,7 @@ class CollectionConfig:
             row number from 0).
         limit: use only this many texts, the first ones.
         embeddings: a .npy file for the embeddings of the texts: read if it exists, otherwise
-            written.
+            written; or the .safetensors file of int8 or binary ones.
         prompt: the name of the model's prompt that is put before each text; "": none. Default: the
             query prompt for queries, the document prompt for what they search, the default prompt,
             if there is one, elsewhere.

@@ -9,6 +9,7 @@ from sbert.data.config import CollectionConfig, DatasetConfig
 from sbert.device import Precision
 from sbert.errors import require
 from sbert.mining.search.distances import Similarity
+from sbert.quantised import Store
 
 
 def check_threshold(threshold: float | None) -> None:
@@ -119,15 +120,32 @@ class SearchConfig(MineConfig):
 
 @dataclass(kw_only=True)
 class EmbedConfig(MineConfig):
-    """Embed texts: a .npy file (N, H) of float32, written in bounded memory.
+    """Embed texts: a .npy file (N, H) of float32, or a .safetensors file of int8 or binary vectors,
+    written in bounded memory.
 
     Args:
-        texts: what to embed.
+        texts: what to embed. For int8 and binary it may be a .npy file of embeddings, and
+            texts.embeddings a file where the float32 embeddings are kept.
+        store: float32; int8, a quarter of the size; or binary, a 32nd of it. Searches of the last
+            two are approximate.
+        similarity: what int8 and binary vectors will be searched by, cosine or dot. null: the one
+            that the model declares; without a model cosine.
     """
 
     texts: CollectionConfig
+    store: Store = "float32"
+    similarity: Similarity | None = None
 
-    extensions: ClassVar[tuple[str, ...]] = (".npy",)
+    def __post_init__(self):
+        super().__post_init__()
+        require(
+            self.store != "float32" or self.similarity is None,
+            "similarity: is for int8 and binary vectors; float32 ones serve all, leave it out",
+        )
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        return (".npy",) if self.store == "float32" else (".safetensors",)
 
 
 @dataclass(kw_only=True)
@@ -139,11 +157,17 @@ class NeighboursConfig(SearchConfig):
         queries: the texts to search for; null: the corpus itself, where no text is its own
             neighbour.
         k: neighbours of each query.
+        rescore: for a corpus of int8 or binary vectors: candidates for each neighbour, which are
+            scored again.
+        rescore_embeddings: for such a corpus: the .npy file of its float32 embeddings, by which the
+            candidates are scored; of it only their rows are read. null: by the vectors themselves.
     """
 
     corpus: CollectionConfig
     queries: CollectionConfig | None = None
     k: PositiveInt = 10
+    rescore: PositiveInt = 4
+    rescore_embeddings: str | None = None
 
 
 @dataclass(kw_only=True)

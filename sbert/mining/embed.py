@@ -8,29 +8,74 @@ from pathlib import Path
 import numpy as np
 
 from sbert import distributed
-from sbert.data.collection import Collection, load_vectors
+from sbert.data.collection import Collection, load_embeddings
 from sbert.device import resolve_precision
-from sbert.errors import require
+from sbert.errors import InputError, require
 from sbert.mining.task import MiningTask
-from sbert.vector_files import write_vectors
+from sbert.quantised import QUANTISERS, check_finite
+from sbert.quantised_files import QuantisedVectors
+from sbert.vector_files import QuantisedFormat, write_vectors
 
 UNIT_TEXTS = 16_384  # that are embedded between two states of an interrupted run
+CALIBRATION_TEXTS = 8192
 
 
 def mine_embeddings(task: MiningTask) -> None:
     """`mine.py embed`."""
     texts = task.read(task.config.texts)
-    require(
-        texts.vectors is None,
-        f"{task.config.texts.path}: embed takes texts, and a model that embeds them",
-    )
-    require(
-        texts.embeddings is None,
-        "texts.embeddings: embed writes to output; leave texts.embeddings out",
-    )
-    write_embeddings(task, texts, task.config.output, task.overwrite)
-    task.print(f"{len(texts):,} embeddings of {task.model.embedding_dim()} numbers")
+    if task.config.store == "float32":
+        require(
+            texts.vectors is None,
+            f"{task.config.texts.path}: embed takes texts, and a model that embeds them",
+        )
+        require(
+            texts.embeddings is None,
+            "texts.embeddings: embed writes to output; leave texts.embeddings out",
+        )
+        write_embeddings(task, texts, task.config.output, task.overwrite)
+        task.print(f"{len(texts):,} embeddings of {task.model.embedding_dim()} numbers")
+    else:
+        _write_quantised(task, texts)
     task.finish()
+
+
+def _write_quantised(task: MiningTask, texts: Collection) -> None:
+    """Write int8 or binary embeddings: of texts as they are embedded, or of float ones."""
+    config = task.config
+    similarity = task.choose_similarity()
+    width = task.model.embedding_dim() if texts.vectors is None else texts.vectors.shape[1]
+    QUANTISERS[config.store].check(width, similarity)
+    settings = _embedding_settings(task, texts) | {"store": config.store, "similarity": similarity}
+    items, encode = texts.texts, None
+    if texts.vectors is None and texts.embeddings is None:
+        encode = _encoder(task, texts)
+        settings["precision"] = str(resolve_precision(config.precision, task.model.device))
+    else:
+        vectors = task_embeddings(task, texts)
+        items, encode = range(len(vectors)), lambda rows: np.asarray(vectors[np.array(rows)])
+
+    def sample() -> np.ndarray:
+        rows = np.linspace(0, len(items) - 1, min(len(items), CALIBRATION_TEXTS)).astype(int)
+        found = distributed.compute_shared(task.accelerator, encode, [items[i] for i in rows])
+        check_finite(found, rows, texts.name)
+        return found
+
+    file_format = QuantisedFormat(config.store, similarity, sample)
+    write_vectors(
+        task.accelerator,
+        config.output,
+        settings,
+        encode,
+        items,
+        UNIT_TEXTS,
+        task.overwrite,
+        file_format,
+    )
+    size = width // QUANTISERS[config.store].numbers_per_byte
+    task.print(
+        f"{len(texts):,} {config.store} embeddings of {width} numbers, {size} bytes each; "
+        "searches of them are approximate"
+    )
 
 
 def task_embeddings(task: MiningTask, collection: Collection) -> np.ndarray:
@@ -38,8 +83,19 @@ def task_embeddings(task: MiningTask, collection: Collection) -> np.ndarray:
     the model of the task.
 
     Raises:
-        InputError: kept embeddings of other texts or by another model.
+        InputError: kept embeddings of other texts or by another model; int8 or binary ones.
     """
+    vectors = kept_embeddings(task, collection)
+    if isinstance(vectors, QuantisedVectors):
+        raise InputError(
+            f"{vectors.name}: has {vectors.quantiser.store} embeddings, which are for the corpus "
+            "of neighbours alone; give float32 ones"
+        )
+    return vectors
+
+
+def kept_embeddings(task: MiningTask, collection: Collection) -> np.ndarray | QuantisedVectors:
+    """`task_embeddings`, also if they are int8 or binary ones."""
     if collection.vectors is not None:
         return collection.vectors
     if collection.embeddings is None:
@@ -49,8 +105,12 @@ def task_embeddings(task: MiningTask, collection: Collection) -> np.ndarray:
     if path.exists():
         _check_kept(task, collection, path)
     else:
+        require(
+            path.suffix != ".safetensors",
+            f"{path}: no such file; mine.py embed --store int8 or binary writes it",
+        )
         write_embeddings(task, collection, path)
-    return load_vectors(path)
+    return load_embeddings(path)
 
 
 def write_embeddings(
@@ -74,12 +134,10 @@ def _encoder(task: MiningTask, collection: Collection) -> Callable[..., np.ndarr
 
 def _embedding_settings(task: MiningTask, collection: Collection) -> dict:
     """What kept embeddings must have in common with those that would be made now."""
-    return {
-        "texts": collection.digest,
-        "model": task.model.fingerprint,
-        "prompt": collection.prompt,
-        "dim": task.model.embedding_dim(),
-    }
+    settings = {"texts": collection.digest, "prompt": collection.prompt, "model": None}
+    if task.model:
+        settings |= {"model": task.model.fingerprint, "dim": task.model.embedding_dim()}
+    return settings
 
 
 def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:
@@ -88,7 +146,7 @@ def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:
         facts.exists(),
         f"{path}: its texts and model are unknown ({facts.name} is missing); name another file",
     )
-    vectors = load_vectors(path)
+    vectors = load_embeddings(path)
     # older files say neither, and were made without prompts
     recorded = {"prompt": "", "dim": vectors.shape[1]} | json.loads(facts.read_text("utf-8"))
     expected = _embedding_settings(task, collection)

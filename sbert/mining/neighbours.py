@@ -4,7 +4,8 @@ import numpy as np
 
 from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
-from sbert.mining.embed import task_embeddings
+from sbert.mining.embed import kept_embeddings, task_embeddings
+from sbert.mining.quantised.of_task import quantised_corpus
 from sbert.mining.task import MiningTask
 
 UNIT_QUERIES = 4096
@@ -16,13 +17,18 @@ def mine_neighbours(task: MiningTask) -> None:
     similarity = task.choose_similarity()
     corpus = task.read(config.corpus, role="document" if config.queries else "default")
     queries = task.read(config.queries, role="query") if config.queries else corpus
-    settings = task.settings(corpus=corpus, queries=queries)
-    done = task.open_output(settings | {"similarity": similarity})
-    corpus_vectors = task_embeddings(task, corpus)
-    query_vectors, exclude = corpus_vectors, np.arange(len(corpus))[:, None]  # excludes itself
+    quantised = quantised_corpus(task, corpus, similarity)
+    settings = task.settings(corpus=corpus, queries=queries) | {"similarity": similarity}
+    if quantised:
+        settings["search"] = quantised.method
+    done = task.open_output(settings)
+    corpus_vectors = kept_embeddings(task, corpus)
+    index = quantised or task.make_corpus(corpus_vectors, similarity)
     if config.queries:
         query_vectors, exclude = task_embeddings(task, queries), None
-    index = task.make_corpus(corpus_vectors, similarity)
+    else:
+        query_vectors = quantised.queries if quantised else corpus_vectors
+        exclude = np.arange(len(corpus))[:, None]  # itself
     for unit in task.remaining_units(len(queries), UNIT_QUERIES, done, "search"):
         scores, indices = task.search(index, query_vectors, unit, config.k, exclude)
         rows = []
@@ -31,6 +37,8 @@ def mine_neighbours(task: MiningTask) -> None:
         if task.output:
             task.output.append(encode_lines(rows, config.output, header=not task.output.size))
     task.print(f"{len(queries):,} queries, {config.k} neighbours each of {len(corpus):,}")
+    if quantised:
+        task.print(f"search: {quantised.method}")
     task.finish()
 
 

@@ -25,6 +25,7 @@ SIZES = {
 }
 COMMANDS = {
     "embed": "embed --texts.path c.txt",
+    "int8": "embed --texts.path c.txt --store int8",
     "neighbours": "neighbours --corpus.path c.txt --queries.path q.txt --k 3",
     "of themselves": "neighbours --corpus.path c.txt --k 3",
     "pairs": "pairs --texts.path c.txt --limit 50",
@@ -36,6 +37,7 @@ COMMANDS = {
     "kde": "silver --gold '[{path: gold.tsv}]' --teacher cross --strategy kde --number 30",
     "rescored": "negatives --data.path rows.tsv --cross_encoder cross --negatives.max_score 0.9",
 }
+ENDINGS = {"embed": "npy", "int8": "safetensors"}  # others may have two
 TASKS = {name: shlex.split(words) for name, words in COMMANDS.items()}
 SCRIPT = """\
 import importlib, os, signal, sys
@@ -85,13 +87,15 @@ def place(tmp_path, tiny_folder, monkeypatch):
 
 def command(name, ending, output="x"):
     argv = [*TASKS[name], "--model", "tiny", "--precision", "fp32"]
-    return [*argv, "--output", f"{output}.{'npy' if name == 'embed' else ending}"]
+    return [*argv, "--output", f"{output}.{ENDINGS.get(name, ending)}"]
 
 
 def result(output="x"):
     (path,) = [
         path
-        for path in (Path(f"{output}.{ending}") for ending in ("npy", "tsv", "jsonl"))
+        for path in (
+            Path(f"{output}.{ending}") for ending in ("npy", "tsv", "jsonl", "safetensors")
+        )
         if path.exists()
     ]
     return path.read_bytes()
@@ -115,7 +119,7 @@ def interrupted(units, task_command, argv):
 @pytest.mark.parametrize("name", TASKS)
 def test_interrupted_and_given_again(place, task_command, capsys, name):
     write_classifier(place / "cross")
-    for ending in ("tsv", "jsonl") if name != "embed" else ("npy",):
+    for ending in ("tsv", "jsonl") if name not in ENDINGS else ("",):
         task_command(*command(name, ending, "whole"))
         table = capsys.readouterr().out.split("resuming")[-1].split("written to")[0]
         assert len(result("whole")) > 300
@@ -127,7 +131,7 @@ def test_interrupted_and_given_again(place, task_command, capsys, name):
         task_command(*command(name, ending))
         said = capsys.readouterr().out
         assert result() == result("whole")
-        if name != "embed":
+        if name not in ENDINGS:
             assert "resuming after 2 units\n" in said
             assert table.splitlines()[-1] in said  # the counts are of all units
         assert not list(place.glob("x*.part*"))
@@ -153,6 +157,8 @@ def test_interrupted_and_given_again(place, task_command, capsys, name):
         ("silver", ["--teacher", "other"], "was started with teacher "),
         ("silver", ["--gold", "[{path: gold.tsv, range: [0, 2]}]"], "was started with gold "),
         ("embed", ["--pooling", "cls"], "was started with model "),
+        ("int8", ["--similarity", "dot"], "was started with similarity cosine, now dot"),
+        ("int8", ["--pooling", "cls"], "was started with model "),
         (
             "embed",
             ["--precision", "bf16"],
@@ -180,7 +186,7 @@ def test_given_again_with_other_options(place, task_command, capsys, name, more,
     assert "or pass --overwrite" in line
     assert {path.name: path.read_bytes() for path in place.glob("x.*")} == before
     task_command(*argv, "--overwrite")
-    assert "x.tsv" in {path.name for path in place.glob("x.*")} or name == "embed"
+    assert "x.tsv" in {path.name for path in place.glob("x.*")} or name in ENDINGS
 
 
 def run_script(place, commands, kill=False):
@@ -219,12 +225,14 @@ def test_two_processes_do_not_show(place, task_command):
             *fp32,
         ],
         "e": ["embed", "--texts.path", "c.txt", "--model", "tiny", *fp32],
+        "q": ["embed", "--store", "int8", "--texts.path", "vectors.npy", *fp32],
+        "r": ["neighbours", "--corpus.path", "q.safetensors", "--k", "3", *fp32],
         "m": [*TASKS["negatives"], "--model", "tiny", *fp32],
         "s": [*TASKS["rescored"], "--model", "tiny", *fp32],
         "v": [*TASKS["silver"], "--model", "tiny", *fp32],
     }
     write_classifier(place / "cross")
-    ending = {"n": "tsv", "p": "tsv", "c": "jsonl", "e": "npy"}
+    ending = {"n": "tsv", "p": "tsv", "c": "jsonl", "e": "npy", "q": "safetensors"}
     for name, argv in commands.items():
         task_command(*argv, f"{name}.{ending.get(name, 'jsonl')}")
     interrupted(
@@ -234,7 +242,7 @@ def test_two_processes_do_not_show(place, task_command):
     said = with_two_processes(str(run_script(place, [*two, [*commands["p"], "two_p2.tsv"]])))
     assert said.count("written to two_n.tsv") == 1
     assert "resuming after 2 units" in said
-    for name in "npc":
+    for name in "npcqr":
         assert result(f"two_{name}") == result(name)
     assert result("two_p2") == result("p")
     np.testing.assert_allclose(np.load("two_e.npy"), np.load("e.npy"), atol=1e-5)

@@ -70,6 +70,11 @@ class QuantisedCorpus:
             check_floats(vectors, floats, floats_name)
 
     @property
+    def queries(self) -> Vectors | QuantisedVectors:
+        """The vectors as queries for each other: as exact as they are kept."""
+        return self.vectors if self.floats is None else self.floats
+
+    @property
     def method(self) -> str:
         """How the result was found, as outputs say it."""
         store = self.vectors.quantiser.store
