@@ -46,15 +46,12 @@ benchmark: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python benchmarks/mining.py search
 	$(BIN)/python benchmarks/mining.py pairs
 
-# on a machine with a GPU
+# on a machine with a GPU: its tests, and one table of all that is measured
 gpu: $(VENV)/installed $(WEIGHTS)
+	@$(BIN)/python -c "import sys, torch; torch.cuda.is_available() or sys.exit('make gpu: no GPU here')"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]'
 	SBERT_TEST_GPU=1 $(BIN)/python -m pytest tests/gpu
-	$(BIN)/python benchmarks/encode.py
-	$(BIN)/python benchmarks/train_step.py
-	$(BIN)/python benchmarks/cross_encoder.py predict
-	$(BIN)/python benchmarks/cross_encoder.py train
-	$(BIN)/python benchmarks/mining.py search --size 100000
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

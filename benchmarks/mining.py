@@ -1,7 +1,7 @@
 """Mining against FAISS, sentence-transformers and plain torch, on real sentences.
 
 python benchmarks/mining.py search --size 100000 [--queries 100000] [--repeats 2] [--only sbert]
-python benchmarks/mining.py search --size 12000 --queries 3000 --data clusters-0.3
+python benchmarks/mining.py search --size 12000 --queries 3000 --data clusters-0.3 [--k 100]
 python benchmarks/mining.py pairs --size 30000
 python benchmarks/mining.py negatives --size 100000 --queries 10000
 python benchmarks/mining.py clusters --size 10000
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,8 @@ def faiss_search(queries, corpus, k=10):
     queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
     corpus = corpus / np.linalg.norm(corpus, axis=1, keepdims=True)
     index = faiss.IndexFlatIP(corpus.shape[1])
+    if torch.cuda.is_available() and hasattr(faiss, "StandardGpuResources"):
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
     index.add(corpus)
     return index.search(queries, k)[1]
 
@@ -181,6 +184,13 @@ CONTENDERS = {
 }
 
 
+PACKAGES = {"FAISS IndexFlatIP": "faiss", "sentence-transformers": "sentence_transformers"}
+
+
+def is_installed(contender: str) -> bool:
+    return contender not in PACKAGES or find_spec(PACKAGES[contender]) is not None
+
+
 def write_jsonl(path: Path, rows: list[dict]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -200,11 +210,11 @@ def run_negatives(args: argparse.Namespace) -> dict[str, float]:
 def run_on_vectors(args: argparse.Namespace) -> dict[str, float]:
     contender = CONTENDERS[args.task][args.one]
     corpus, queries = make_vectors(args.data, args.size, args.queries)
-    contender(queries[:300], corpus[:3000])  # imports, and the first call of everything
+    contender(queries[:300], corpus[:3000], args.k)  # imports, and the first call of everything
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
     before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
     start = time.perf_counter()
-    result = contender(queries, corpus)
+    result = contender(queries, corpus, args.k)
     seconds = time.perf_counter() - start
     status = Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 - before
@@ -215,9 +225,11 @@ def run_on_vectors(args: argparse.Namespace) -> dict[str, float]:
 def compare(args: argparse.Namespace) -> None:
     """Run all contenders in turn, each in a process of its own, and print the table."""
     names = [name for name in CONTENDERS[args.task] if not args.only or name in args.only]
+    names = [name for name in names if is_installed(name)]
     runs: dict[str, list[dict]] = {name: [] for name in names}
     script = [sys.executable, __file__, args.task]
     script += ["--size", str(args.size), "--queries", str(args.queries), "--data", args.data]
+    script += ["--k", str(args.k)]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(args.repeats):
             for number, name in enumerate(names):
@@ -250,7 +262,7 @@ def print_table(
             row.append("" if equal is None else f"{100 * equal:.3f} %")
         rows.append(row)
     print(
-        f"{args.task}: {args.data}, {args.queries:,} queries, {args.size:,} vectors, "
+        f"{args.task}: {args.data}, k = {args.k}, {args.queries:,} queries, {args.size:,} vectors, "
         f"{args.repeats} repeats in turn, "
         f"{torch.get_num_threads()} threads\n"
     )
@@ -264,6 +276,7 @@ def main() -> None:
     options.add_argument("task", choices=CONTENDERS)
     options.add_argument("--size", type=int, default=30_000)
     options.add_argument("--queries", type=int, help="default: all")
+    options.add_argument("--k", type=int, default=10, help="neighbours, of search")
     options.add_argument("--data", default="sentences", help="see above")
     options.add_argument("--repeats", type=int, default=2)
     options.add_argument("--only", nargs="+", help="only these contenders")

@@ -127,6 +127,8 @@ def main() -> None:
             "sentence-transformers": lambda: train_theirs(args.model, rows, False, Path(name)),
             "sentence-transformers, bf16": lambda: train_theirs(args.model, rows, True, Path(name)),
         }
+        if torch.cuda.is_available():
+            runs["sbert, fp16"] = lambda: train_ours(args.model, rows, "fp16", Path(name))
         runs = {system: run for system, run in runs.items() if args.only in (None, system)}
         for repeat in range(repeats):
             for system, run in runs.items():

@@ -97,13 +97,18 @@ def fails(command, capsys, *argv) -> str:
 
 def with_two_processes(script: str, *argv) -> str:
     """A script under torchrun with two processes on the CPU -> what it printed."""
+    return with_processes(2, script, *argv)
+
+
+def with_processes(count: int, script: str, *argv) -> str:
+    """The same with so many processes, on GPUs where the tests use them."""
     launch = [
         sys.executable,
         "-m",
         "torch.distributed.run",
         "--standalone",
         "--nproc_per_node",
-        "2",
+        str(count),
     ]
     command = [*launch, str(ROOT / script), *(str(word) for word in argv)]
     done = subprocess.run(

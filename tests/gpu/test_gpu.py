@@ -5,6 +5,7 @@ Tolerances: fp32 products on a GPU are summed in another order (TF32 is off by d
 
 import json
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from accelerate.state import AcceleratorState
 from families import FAMILIES, write_classifier, write_encoder
 from family_checks import PAIRS, TEXTS
-from support import metrics, same_state, write_config
+from support import metrics, same_state, with_processes, write_config
 
 from sbert import BiEncoder, CrossEncoder
 from sbert.device import default_device
@@ -64,7 +65,7 @@ def test_scores_are_those_of_the_cpu(family, tmp_path):
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16", "fp16"])
 def test_search_is_exact(similarity, precision):
     generator = torch.Generator().manual_seed(0)
     corpus = torch.randn(3000, 48, generator=generator)
@@ -75,6 +76,35 @@ def test_search_is_exact(similarity, precision):
     found = top_k(queries, corpus, 10, similarity=similarity, precision=precision, device="cuda")
     assert torch.equal(found[1], right[1])
     torch.testing.assert_close(found[0], right[0], atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [3, 200])
+def test_search_in_blocks_with_exclusion(k):
+    generator = torch.Generator().manual_seed(1)
+    corpus = torch.randn(9000, 48, generator=generator)
+    corpus[::3] = corpus[0] + 1e-3 * corpus[::3]  # nearly equal, so that fp32 follows
+    exclude = [[i, i + 1] for i in range(300)]
+    right = top_k(corpus[:300], corpus, k, exclude)
+    blocks = {"query_block": 64, "corpus_block": 4000}
+    found = top_k(corpus[:300], corpus, k, exclude, device="cuda", **blocks)
+    assert torch.equal(found[1], right[1])
+    torch.testing.assert_close(found[0], right[0], atol=1e-6, rtol=1e-6)
+
+
+def test_no_block_of_queries_waits_for_the_gpu():
+    """CUDA itself reports every wait."""
+    vectors = torch.randn(4096, 48, generator=torch.Generator().manual_seed(2))
+    counts = []
+    for query_block in (2048, 256):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                top_k(vectors, vectors, 5, device="cuda", query_block=query_block)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        counts.append(sum("synchroniz" in str(warning.message) for warning in caught))
+    assert counts[0] == counts[1] > 0
 
 
 def test_pairs_are_those_of_the_cpu():
@@ -119,6 +149,19 @@ def test_training_is_that_of_the_cpu(
     train_command(config, "--name", "cpu")
     found, right = ([row["loss"] for row in metrics(tmp_path / "runs" / n)] for n in ("run", "cpu"))
     assert found == pytest.approx(right, rel=1e-3)
+
+
+def test_training_with_all_gpus_is_that_of_one(tmp_path, steady_folder, pairs_file, train_command):
+    """By NCCL, with as many processes as there are GPUs (a batch has 8 rows)."""
+    count = min(torch.cuda.device_count(), 8)
+    config = write_config(tmp_path, steady_folder, pairs_file)
+    train_command(config)
+    printed = with_processes(count, "train.py", "--config", config, "--name", "all")
+    assert count == 1 or f"{count} x cuda" in printed
+    one, all_gpus = (
+        [row["loss"] for row in metrics(tmp_path / "runs" / n)] for n in ("run", "all")
+    )
+    assert all_gpus == pytest.approx(one, rel=1e-3)
 
 
 def test_joint_losses_in_parts(tmp_path, steady_folder, sentences, train_command):
