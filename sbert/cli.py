@@ -244,11 +244,3 @@ def flatten_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, A
 def versions() -> dict[str, str]:
     """The versions that the results of a run depend on, by name."""
     return {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-
-
-def first_difference(old: str, new: str) -> str | None:
-    """The first line in which two configurations differ, described; None if they are equal."""
-    for before, after in zip_longest(old.splitlines(), new.splitlines(), fillvalue=""):
-        if before != after:
-            return f"it was '{before.strip()}', now '{after.strip()}'"
-    return None

@@ -1,10 +1,11 @@
-"""The keys of a configuration file, compared with the fields of the dataclasses that it fills."""
+"""The keys of configurations: those that no dataclass has, and those whose values differ."""
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -44,3 +45,34 @@ def _unknown_keys(value: object, kind: object, place: str) -> Iterator[tuple[str
     elif isinstance(value, list) and item_kinds:
         for index, item in enumerate(value):
             yield from _unknown_keys(item, item_kinds[0], f"{place.rstrip('.')}[{index}].")
+
+
+def first_difference(old: str, new: str) -> str | None:
+    """The first option in which two configurations (YAML) differ, described; None if none does.
+
+    The order of options is no difference; 1 and 1.0 are different, as a number of rows and a share.
+    """
+    before, after = (_flatten(yaml.safe_load(text)) for text in (old, new))
+    for name in before | after:
+        values = [_describe_value(options, name) for options in (before, after)]
+        if values[0] != values[1]:
+            return f"{name or 'it'} was {values[0]}, now {values[1]}"
+    return None
+
+
+def _flatten(value: Any, name: str = "") -> dict[str, Any]:
+    """{dotted name: value} of nested dicts and lists."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    else:
+        return {name: value}
+    flat = {name: value} if not value else {}  # an empty one is a value
+    for key, inner in items:
+        flat |= _flatten(inner, f"{name}.{key}" if name else str(key))
+    return flat
+
+
+def _describe_value(options: Mapping[str, Any], name: str) -> str:
+    return json.dumps(options[name], ensure_ascii=False) if name in options else "not set"

@@ -81,7 +81,7 @@ def test_run_folder_that_holds_a_run_is_not_touched(
     line = fails(train_command, capsys, config)
     assert "already holds a run; continue it with --resume, replace it with " in line
     line = fails(train_command, capsys, config, "--resume", "--optim.lr", "5e-4")
-    assert "cannot resume with another configuration: it was 'lr: 0.001', now 'lr: 0.0005'" in line
+    assert "cannot resume with another configuration: optim.lr was 0.001, now 0.0005" in line
     # bad data is found before the old run is deleted
     line = fails(
         train_command, capsys, config, "--overwrite", "--data.train", '[{"path": "nowhere.tsv"}]'

@@ -1,11 +1,11 @@
-"""Keys of configuration files: each unknown one is named with its file and its place."""
+"""Keys of configurations: unknown ones and changed ones are named with their place."""
 
 from dataclasses import dataclass, field
 
 import pytest
 from support import fails
 
-from sbert.config_keys import check_keys
+from sbert.config_keys import check_keys, first_difference
 from sbert.errors import InputError
 
 
@@ -66,3 +66,20 @@ def test_commands_name_the_unknown_key(tmp_path, train_command, evaluate_command
     path.write_text("model: x\ndata: [stsb, {path: b.tsv, pth: c}]\n")
     line = fails(evaluate_command, capsys, "--config", path)
     assert f"{path}: unknown key data[1].pth; known: path, split, task" in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        ("a: 1\nb: 2\n", "b: 2\na: 1\n", None),  # another order
+        ("b: 1\n", "b: 2\n", "b was 1, now 2"),
+        ("limit: 1\n", "limit: 1.0\n", "limit was 1, now 1.0"),
+        ("a:\n- {b: [x, y]}\n", "a:\n- {b: [x, z]}\n", 'a.0.b.1 was "y", now "z"'),
+        ("a: 1\n", "a: 1\nb: [x]\n", 'b.0 was not set, now "x"'),
+        ("a: []\n", "a: null\n", "a was [], now null"),
+        ("a: {b: 1}\n", "a: null\n", "a.b was 1, now not set"),
+        ("train.py --x 1", "train.py --x 2", 'it was "train.py --x 1", now "train.py --x 2"'),
+    ],
+)
+def test_the_first_difference(old, new, difference):
+    assert first_difference(old, new) == difference

@@ -14,12 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from sbert.atomic import replace_folder, write_whole
 from sbert.augment.config import SilverConfig
 from sbert.augment.sentences import in_language
-from sbert.cli import first_difference
+from sbert.config_keys import first_difference
 from sbert.data.collection import collection_file
 from sbert.data.origin import dataset_file, language_configs
 from sbert.models.folders.backbone import is_local
@@ -112,9 +110,7 @@ class Stage:
                 return StageState("stale", "its folder was not made by a recipe")
             return StageState("to do")
         saved = json.loads(path.read_text("utf-8"))
-        # by sorted keys: the order of the options is no difference
-        texts = [yaml.safe_dump(yaml.safe_load(s)) for s in (saved["settings"], self.config_yaml)]
-        difference = first_difference(*texts)
+        difference = first_difference(saved["settings"], self.config_yaml)
         if difference:
             return StageState("stale", difference)
         for stage in self.after:

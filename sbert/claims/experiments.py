@@ -11,7 +11,8 @@ from typing import Any
 
 from sbert.augment.plan import RecipePlan
 from sbert.augment.recipe_config import RecipeConfig
-from sbert.cli import InnerParser, first_difference, make_parser, parse_command
+from sbert.cli import InnerParser, make_parser, parse_command
+from sbert.config_keys import first_difference
 from sbert.errors import InputError, require
 from sbert.evaluation.scores import BEFORE_FILE, SCORES_FILE, scores_beside
 from sbert.sweeps.config import SweepConfig

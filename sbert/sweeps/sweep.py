@@ -10,7 +10,7 @@ import yaml
 from tqdm.auto import tqdm
 
 from sbert.atomic import write_records, write_whole
-from sbert.cli import first_difference
+from sbert.config_keys import first_difference
 from sbert.errors import require
 from sbert.evaluation import figures
 from sbert.sweeps.config import SweepConfig

@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
 from sbert.atomic import write_whole
-from sbert.cli import first_difference
+from sbert.config_keys import first_difference
 from sbert.errors import InputError, require
 from sbert.evaluation import figures
 from sbert.evaluation.report import Report

@@ -179,7 +179,7 @@ def test_a_setting_that_has_changed_since(runs, claims, claims_command):
     printed = claims_command(claims())
     assert (
         "- mine: 1 of its runs had other settings than its command has now: "
-        "it was 'lr: 0.002', now 'lr: 0.001'"
+        "optim.lr was 0.002, now 0.001"
     ) in printed
     assert printed.count("had other settings") == 1
     older = runs.planned["b,seed=1"].folder / "config.yaml"

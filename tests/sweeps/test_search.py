@@ -346,7 +346,7 @@ def test_a_study_of_another_base_is_refused(config):
     SearchSweep(config(search={"trials": 2}), pretend([])).run()
     with pytest.raises(
         InputError,
-        match=r"trial=1,seed=1: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'",
+        match=r"trial=1,seed=1: a run of other settings: optim.epochs was 2.0, now 3.0",
     ):
         SearchSweep(config(search={"trials": 3}, set={"optim.epochs": 3}), pretend([])).run()
 

@@ -158,7 +158,7 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
     calls = []
     with pytest.raises(
         InputError,
-        match=r"0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; give the",
+        match=r"0.01: a run of other settings: optim.epochs was 2.0, now 3.0; give the",
     ):
         Sweep(SweepConfig(**options, set={"optim.epochs": 3}), pretend(calls)).run()
     with pytest.raises(
@@ -174,7 +174,7 @@ def test_a_folder_of_other_settings_ends_with_one_line(options, tmp_path, sweep_
     Sweep(SweepConfig(**options), pretend([])).run()
     (tmp_path / "other.yaml").write_text(json.dumps(options | {"set": {"optim.epochs": 3}}))
     line = fails(sweep_command, capsys, "--config", tmp_path / "other.yaml")
-    message = "optim.lr=0.01: a run of other settings: it was 'epochs: 2.0', now 'epochs: 3.0'; "
+    message = "optim.lr=0.01: a run of other settings: optim.epochs was 2.0, now 3.0; "
     assert f"{message}give the sweep another name" in line
 
 

@@ -391,24 +391,19 @@ def test_resume_of_nothing_starts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("new", "before", "after"),
+    ("new", "difference"),
     [
-        (CONFIG.replace("2.0e-05", "3.0e-05"), "lr: 2.0e-05", "lr: 3.0e-05"),
-        (
-            CONFIG.replace("seed: 1", "seed: 2").replace("4", "5"),
-            "seed: 1",
-            "seed: 2",
-        ),  # the first of two
-        (CONFIG + "runs: runs\n", "", "runs: runs"),
-        (CONFIG + "\nruns: runs\n", "", "runs: runs"),
-        (CONFIG.removesuffix("  epochs: 4\n"), "epochs: 4", ""),
+        (CONFIG.replace("2.0e-05", "3.0e-05"), "optim.lr was 2e-05, now 3e-05"),
+        (CONFIG.replace("seed: 1", "seed: 2").replace("4", "5"), "seed was 1, now 2"),
+        (CONFIG + "runs: runs\n", 'runs was not set, now "runs"'),
+        (CONFIG.removesuffix("  epochs: 4\n"), "optim.epochs was 4, now not set"),
     ],
-    ids=["value", "two", "longer", "blank", "shorter"],
+    ids=["value", "two", "longer", "shorter"],
 )
-def test_resume_with_another_configuration_names_the_first_difference(tmp_path, new, before, after):
+def test_resume_with_another_configuration_names_the_first_difference(tmp_path, new, difference):
     folder = run_folder(tmp_path)
     with pytest.raises(InputError) as error:
         open_run(folder, new, resume=True, overwrite=False)
-    assert f"it was '{before}', now '{after}'" in str(error.value)
+    assert str(error.value).endswith(f"another configuration: {difference}")
     assert str(folder) in str(error.value)
     assert (folder / "config.yaml").read_text("utf-8") == CONFIG
