@@ -16,10 +16,8 @@ the last; our time includes tokenising. In one process our setting of the C libr
 import argparse
 import cProfile
 import pstats
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,8 @@ import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from datasets import Dataset
+from figures import figure_rows, in_turn, print_figures
+from limits import product_seconds
 from sentence_transformers import CrossEncoder as TheirEncoder
 from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss as TheirLoss
@@ -38,13 +38,14 @@ from sbert.data.rows import Rows, both_orders, read_dataset
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.evaluation.metrics import spearman
 from sbert.losses.cross_encoder import BinaryCrossEntropyLoss
-from sbert.markdown import markdown_table
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
 from sbert.training.objectives.objective import Objective, TrainingSet
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PEER = "sentence-transformers"
+LIMIT = "limit: matrix products alone"
+WORST = "pairs of one length, where sorting saves nothing"
 
 
 class Clock(TrainerCallback):
@@ -110,29 +111,6 @@ def train_theirs(
     return clock.seconds, model
 
 
-def in_turn(
-    runs: dict[str, Callable], repeats: int, rows: int
-) -> tuple[list[list], dict[str, object]]:
-    """Rows of the table: system, rows per second, ratio, that of each repeat; and each last result.
-
-    A run returns the seconds that it timed itself, or None to have the whole call timed, and its
-    result.
-    """
-    seconds, results = {name: [] for name in runs}, {}
-    for repeat in range(repeats):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            timed, results[name] = run()
-            if repeat or repeats == 1:
-                seconds[name].append(timed or time.perf_counter() - start)
-    lines = []
-    for name, times in seconds.items():
-        ratios = [theirs / t for theirs, t in zip(seconds.get(PEER, times), times, strict=True)]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        lines.append([name, rows / statistics.median(times), statistics.median(ratios), spread])
-    return lines, results
-
-
 def train(args: argparse.Namespace) -> None:
     rows = both_orders(
         read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows // 2))
@@ -144,17 +122,25 @@ def train(args: argparse.Namespace) -> None:
             f"{PEER}, bf16": lambda: train_theirs(args.model, rows, args.seed, True, Path(name)),
         }
         runs = {system: run for system, run in runs.items() if args.only in (None, system)}
-        lines, models = in_turn(runs, 1 if args.epoch else args.repeats + 1, len(rows))
+        repeats = 1 if args.epoch else args.repeats
+        seconds, models = in_turn(runs, repeats, warm_up=not args.epoch)
     header = ["training", "pairs/s", "ratio", "of each repeat"]
     if args.epoch:
         header += ["dev Spearman", "test Spearman"]
-        for line in lines:
-            for split in ("dev", "test"):
-                pairs = read_dataset(DatasetConfig("stsb", split))
-                scores = models[line[0]].predict(list(zip(*pairs.texts, strict=True)))
-                line.append(100 * spearman(scores, pairs.labels))
-    print(f"\n{args.model}, {len(rows):,} pairs, batch 16, {torch.get_num_threads()} threads\n")
-    print(markdown_table(header, lines))
+    model = CrossEncoder.from_pretrained(args.model, num_labels=1)
+    seconds[LIMIT] = [product_seconds(model, rows.texts, training=True) for _ in range(repeats)]
+    lines = figure_rows(seconds, PEER, len(rows))
+    for line in lines:
+        if args.epoch and line[0] != LIMIT:
+            line += [test_spearman(models[line[0]], split) for split in ("dev", "test")]
+    about = f"{args.model}, {len(rows):,} pairs, batch 16"
+    print_figures(about, header, lines, WORST)
+
+
+def test_spearman(model: CrossEncoder | TheirEncoder, split: str) -> float:
+    pairs = read_dataset(DatasetConfig("stsb", split))
+    scores = model.predict(list(zip(*pairs.texts, strict=True)))
+    return 100 * spearman(scores, pairs.labels)
 
 
 def trained(args: argparse.Namespace, scratch: str) -> str:
@@ -180,19 +166,17 @@ def predict(args: argparse.Namespace) -> None:
         PEER: lambda: (None, theirs.predict(pairs)),
         f"{PEER}, bf16": lambda: (None, low.predict(pairs)),
     }
-    lines, scores = in_turn(runs, args.repeats + 1, len(pairs))
+    seconds, scores = in_turn(runs, args.repeats)
+    seconds[LIMIT] = [product_seconds(ours, test.texts) for _ in range(args.repeats)]
+    lines = figure_rows(seconds, PEER, len(pairs))
     for line in lines:
-        line += [
-            f"{np.abs(scores[line[0]] - scores[PEER]).max():.1e}",
-            100 * spearman(scores[line[0]], test.labels),
-        ]
-    print(f"\n{args.model}, STSb test, {len(pairs):,} pairs, {torch.get_num_threads()} threads\n")
-    print(
-        markdown_table(
-            ["predicting", "pairs/s", "ratio", "of each repeat", "largest difference", "Spearman"],
-            lines,
-        )
-    )
+        if line[0] in scores:
+            line += [
+                f"{np.abs(scores[line[0]] - scores[PEER]).max():.1e}",
+                f"{100 * spearman(scores[line[0]], test.labels):.2f}",
+            ]
+    header = ["predicting", "pairs/s", "ratio", "of each repeat", "largest difference", "Spearman"]
+    print_figures(f"{args.model}, STSb test, {len(pairs):,} pairs", header, lines, WORST)
 
 
 def rank(args: argparse.Namespace) -> None:

@@ -26,16 +26,19 @@ def read_sentences(count: int) -> list[str]:
     return list(distinct)[:count]
 
 
-def load_vectors(count: int) -> np.ndarray:
+def load_vectors(count: int, model: str = MODEL) -> np.ndarray:
     """The embeddings (N, H) of `count` sentences; made where the file has fewer."""
-    if not EMBEDDINGS.exists() or len(np.load(EMBEDDINGS, mmap_mode="r")) < count:
+    file = EMBEDDINGS
+    if model != MODEL:
+        file = file.with_stem(f"mining-{Path(model).name}")
+    if not file.exists() or len(np.load(file, mmap_mode="r")) < count:
         from sbert import BiEncoder
         from sbert.device import default_device
 
-        EMBEDDINGS.parent.mkdir(exist_ok=True)
-        model = BiEncoder.from_pretrained(MODEL).to(default_device())
-        np.save(EMBEDDINGS, model.encode(read_sentences(count), progress=None))
-    return np.array(np.load(EMBEDDINGS, mmap_mode="r")[:count])
+        file.parent.mkdir(exist_ok=True)
+        encoder = BiEncoder.from_pretrained(model).to(default_device())
+        np.save(file, encoder.encode(read_sentences(count), progress=None))
+    return np.array(np.load(file, mmap_mode="r")[:count])
 
 
 def make_vectors(kind: str, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Training: pairs per second of our loop against sentence-transformers' trainer.
 
 python benchmarks/train_step.py [--rows 960] [--repeats 3]  speed alone
+python benchmarks/train_step.py --words 64                  on texts of one length
 python benchmarks/train_step.py --only "sbert, auto"        one system in its own process
 python benchmarks/train_step.py --epoch                     one epoch, with Spearman
 
@@ -13,15 +14,18 @@ first update to the last, without set-up and evaluation; our time includes token
 
 import argparse
 import resource
-import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from datasets import Dataset
+from figures import figure_rows, in_turn, print_figures, texts_of_one_length
+from limits import product_seconds
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
@@ -37,12 +41,13 @@ from sbert.device import keep_freed_memory, make_accelerator
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.scorers import bi_encoder_scorer
 from sbert.losses.similarity import CosineSimilarityLoss
-from sbert.markdown import markdown_table
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
 from sbert.training.objectives.objective import Objective, TrainingSet
 
 SEED = 1
+PEER = "sentence-transformers"
+LIMIT = "limit: matrix products alone"
 
 
 class Clock(TrainerCallback):
@@ -107,61 +112,58 @@ def train_theirs(
     return clock.seconds, model
 
 
+def read_rows(args: argparse.Namespace) -> Rows:
+    """Rows of STSb; with --words pairs of texts of one length, made of its sentences."""
+    if not args.words:
+        return read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows))
+    rows = read_dataset(DatasetConfig("stsb", "train"))
+    texts = texts_of_one_length(rows.texts[0] + rows.texts[1], args.words)
+    count = min(args.rows, len(texts) // 2)
+    columns = [texts[:count], texts[count : 2 * count]]
+    return replace(rows.take(np.arange(count)), texts=columns)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
     options.add_argument("--rows", type=int, default=960)
+    options.add_argument("--words", type=int, help="texts of so many words each")
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--epoch", action="store_true")
     options.add_argument("--only")
     args = options.parse_args()
-    repeats = 1 if args.epoch else args.repeats + 1
-    rows = read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows))
-    dev, test = (read_dataset(DatasetConfig("stsb", split)) for split in ("dev", "test"))
-    seconds, quality = {}, {}
+    rows = read_rows(args)
     with tempfile.TemporaryDirectory() as name:
         runs = {
             "sbert, auto": lambda: train_ours(args.model, rows, "auto", Path(name)),
-            "sentence-transformers": lambda: train_theirs(args.model, rows, False, Path(name)),
-            "sentence-transformers, bf16": lambda: train_theirs(args.model, rows, True, Path(name)),
+            PEER: lambda: train_theirs(args.model, rows, False, Path(name)),
+            f"{PEER}, bf16": lambda: train_theirs(args.model, rows, True, Path(name)),
         }
         if torch.cuda.is_available():
             runs["sbert, fp16"] = lambda: train_ours(args.model, rows, "fp16", Path(name))
         runs = {system: run for system, run in runs.items() if args.only in (None, system)}
-        for repeat in range(repeats):
-            for system, run in runs.items():
-                elapsed, model = run()
-                if repeat or args.epoch:  # the first is the warm-up
-                    seconds.setdefault(system, []).append(elapsed)
-                if args.epoch:
-                    quality[system] = [
-                        100 * evaluate_rows(r, bi_encoder_scorer(model.encode)).primary
-                        for r in (dev, test)
-                    ]
-    lines = []
-    for system, times in seconds.items():
-        ratios = [
-            theirs / t
-            for theirs, t in zip(seconds.get("sentence-transformers", times), times, strict=True)
-        ]
-        speed = len(rows) / statistics.median(times)
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        lines.append(
-            [system, speed, statistics.median(ratios), spread, *quality.get(system, ["-", "-"])]
-        )
+        repeats = 1 if args.epoch else args.repeats
+        seconds, models = in_turn(runs, repeats, warm_up=not args.epoch)
+    header = ["training", "pairs/s", "ratio", "of each repeat"]
+    if args.epoch:
+        header += ["dev Spearman", "test Spearman"]
+    model = BiEncoder.from_pretrained(args.model)
+    texts = rows.texts[0] + rows.texts[1]
+    seconds[LIMIT] = [product_seconds(model, [texts], training=True) for _ in range(repeats)]
+    lines = figure_rows(seconds, PEER, len(rows))
+    for line in lines:
+        if args.epoch and line[0] != LIMIT:
+            line += [test_spearman(models[line[0]], split) for split in ("dev", "test")]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"\n{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, "
-        f"{torch.get_num_threads()} threads, peak {peak:.1f} GiB\n"
-    )
-    print(
-        markdown_table(
-            ["training", "pairs/s", "ratio", "of each repeat", "dev Spearman", "test Spearman"],
-            lines,
-        )
-    )
+    about = f"{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, peak {peak:.1f} GiB"
+    print_figures(about, header, lines, "texts of one length, where sorting saves nothing: --words")
+
+
+def test_spearman(model: BiEncoder | SentenceTransformer, split: str) -> float:
+    rows = read_dataset(DatasetConfig("stsb", split))
+    return 100 * evaluate_rows(rows, bi_encoder_scorer(model.encode)).primary
 
 
 if __name__ == "__main__":
