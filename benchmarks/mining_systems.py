@@ -1,0 +1,126 @@
+"""What benchmarks/mining.py measures, by task: functions of queries (Q, H), a corpus (N, H) and k.
+
+Libraries are imported when a system is first called: each runs in a process of its own, whose
+memory is measured.
+"""
+
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+
+
+def sbert_search(queries, corpus, k=10):
+    from sbert.device import default_device
+    from sbert.mining.search.top_k import top_k
+
+    return top_k(queries, corpus, k, device=default_device())[1]
+
+
+def faiss_search(queries, corpus, k=10):
+    import faiss
+
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    corpus = corpus / np.linalg.norm(corpus, axis=1, keepdims=True)
+    index = faiss.IndexFlatIP(corpus.shape[1])
+    if torch.cuda.is_available() and hasattr(faiss, "StandardGpuResources"):
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    index.add(corpus)
+    return index.search(queries, k)[1]
+
+
+def sentence_transformers_search(queries, corpus, k=10):
+    from sentence_transformers.util import semantic_search
+
+    hits = semantic_search(torch.from_numpy(queries), torch.from_numpy(corpus), top_k=k)
+    return [[hit["corpus_id"] for hit in row] for row in hits]
+
+
+def torch_search(queries, corpus, k=10):
+    from sbert.device import default_device
+
+    device = default_device()
+    queries = torch.nn.functional.normalize(torch.from_numpy(queries).to(device))
+    corpus = torch.nn.functional.normalize(torch.from_numpy(corpus).to(device))
+    block = 256 if device.type == "cpu" else 4096
+    return torch.cat([(part @ corpus.T).topk(k)[1] for part in queries.split(block)]).cpu()
+
+
+def bf16_products(queries, corpus, k=10):
+    """The limit of a search that multiplies in bf16: the products alone."""
+    from sbert.device import default_device
+
+    device = default_device()
+    queries = torch.from_numpy(queries).to(device, torch.bfloat16)
+    corpus = torch.from_numpy(corpus).to(device, torch.bfloat16)
+    size = 256 if device.type == "cpu" else 4096
+    scores = torch.empty(size, len(corpus), dtype=torch.bfloat16, device=device)
+    for block in queries.split(size):
+        torch.mm(block, corpus.T, out=scores[: len(block)])
+    scores[0, 0].item()  # waits for the device
+    return []
+
+
+def bf16_half_products(queries, corpus, k=10):
+    """The limit of a comparison of all pairs: half of the products of all with all."""
+    return bf16_products(corpus[: len(corpus) // 2], corpus)
+
+
+def sbert_pairs(queries, corpus, k=10):
+    from sbert.mining.search.similar_pairs import similar_pairs
+
+    return similar_pairs(corpus)[1]
+
+
+def sbert_pairs_from_threshold(queries, corpus, k=10):
+    from sbert.mining.search.similar_pairs import similar_pairs
+
+    return similar_pairs(corpus, threshold=0.8)[1]
+
+
+def sentence_transformers_pairs(queries, corpus, k=10):
+    from sentence_transformers.util import paraphrase_mining_embeddings
+
+    return [pair[1:] for pair in paraphrase_mining_embeddings(torch.from_numpy(corpus))]
+
+
+def sbert_clusters(queries, corpus, k=10):
+    from sbert.mining.clusters import communities
+    from sbert.mining.search.similar_pairs import distinct_pairs
+
+    return communities(*distinct_pairs(corpus, 0.75, 20_000_000), 10)
+
+
+def sentence_transformers_clusters(queries, corpus, k=10):
+    from sentence_transformers.util import community_detection
+
+    return community_detection(torch.from_numpy(corpus), threshold=0.75, min_community_size=10)
+
+
+SYSTEMS = {
+    "search": {
+        "sbert": sbert_search,
+        "FAISS IndexFlatIP": faiss_search,
+        "sentence-transformers": sentence_transformers_search,
+        "torch, fp32 product + topk": torch_search,
+        "limit: bf16 product alone": bf16_products,
+    },
+    "pairs": {
+        "sbert": sbert_pairs,
+        "sbert, threshold 0.8": sbert_pairs_from_threshold,
+        "sentence-transformers": sentence_transformers_pairs,
+        "limit: bf16 product alone": bf16_half_products,
+    },
+    "clusters": {
+        "sbert": sbert_clusters,
+        "sentence-transformers": sentence_transformers_clusters,
+        "limit: bf16 product alone": bf16_half_products,
+    },
+}
+
+PACKAGES = {"FAISS IndexFlatIP": "faiss", "sentence-transformers": "sentence_transformers"}
+
+
+def is_installed(system: str) -> bool:
+    return system not in PACKAGES or find_spec(PACKAGES[system]) is not None
