@@ -172,14 +172,14 @@ class BiEncoder(Encoder, Prompted):
         attention_mask: Tensor,
         token_type_ids: Tensor | None = None,
         pooling_mask: Tensor | None = None,
-        weights: Mapping[str, Tensor] | None = None,
+        transformer: nn.Module | None = None,
     ) -> Tensor:
-        """(B, L), (B, L) -> embeddings (B, H), fp32. `weights` replace those of the transformer.
+        """(B, L), (B, L) -> embeddings (B, H), fp32. `transformer` computes in place of its own.
 
         token_type_ids: (B, L), where the tokenizer gives others than 0, as that of XLNet does.
         pooling_mask: (B, L), the tokens that are pooled; None: all that are attended to.
         """
-        tokens = self.token_states(input_ids, attention_mask, token_type_ids, weights)
+        tokens = self.token_states(input_ids, attention_mask, token_type_ids, transformer)
         return self.head(pool(tokens, attention_mask, self.pooling, pooling_mask))
 
     def token_states(
@@ -187,13 +187,13 @@ class BiEncoder(Encoder, Prompted):
         input_ids: Tensor,
         attention_mask: Tensor,
         token_type_ids: Tensor | None = None,
-        weights: Mapping[str, Tensor] | None = None,
+        transformer: nn.Module | None = None,
     ) -> Tensor:
         """As `forward`, but the transformer's last hidden states, (B, L, its H)."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        return self.run_transformer(inputs, weights).last_hidden_state
+        return self.run_transformer(inputs, transformer).last_hidden_state
 
     def encode(
         self,

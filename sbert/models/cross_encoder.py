@@ -1,6 +1,6 @@
 """The cross-encoder: one transformer reads both texts of a pair and gives a score, or K of them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,7 @@ class CrossEncoder(Encoder):
         self.activation = activation
         settle_padding(transformer, tokenizer, self.text_tokenizer)
         self.fp32_weights = keep_head_in_fp32(transformer)
-        compute_first_position_only(transformer)
+        self.first_position_only = compute_first_position_only(transformer)
 
     @classmethod
     def from_pretrained(
@@ -132,13 +132,13 @@ class CrossEncoder(Encoder):
         input_ids: Tensor,
         attention_mask: Tensor,
         token_type_ids: Tensor | None = None,
-        weights: Mapping[str, Tensor] | None = None,
+        transformer: nn.Module | None = None,
     ) -> Tensor:
-        """(P, L) each -> logits (P, K), fp32. `weights` replace those of the transformer."""
+        """(P, L) each -> logits (P, K), fp32. `transformer` computes in place of its own."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        return self.run_transformer(inputs, weights).logits
+        return self.run_transformer(inputs, transformer).logits
 
     def predict(
         self,

@@ -3,7 +3,7 @@
 import abc
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -17,6 +17,7 @@ from sbert.models.active_embedding import whole_word_embeddings
 from sbert.models.batches import token_batches
 from sbert.models.families import FP32_ONLY, READS_PADDING
 from sbert.models.fingerprint import architecture, fingerprint
+from sbert.models.inference.copies import can_pack, copy_for_inference, copy_packed, is_packed
 from sbert.models.token_table import TokenTable
 from sbert.models.tokens import BaseTokenizer
 
@@ -26,6 +27,9 @@ BATCH_TOKENS_ACCELERATOR = 65_536
 
 # up to this length plain attention is faster on a CPU than torch's fused kernel
 EAGER_MAX_TOKENS = 48
+
+# for fewer tokens packing the weights takes longer than it saves
+PACKED_MIN_TOKENS = 1024
 
 
 class Encoder(nn.Module, abc.ABC):
@@ -39,6 +43,7 @@ class Encoder(nn.Module, abc.ABC):
     progress_label: str
     unused_weights: str | None = None  # prefix of weights that no result depends on
     fp32_weights: tuple[str, ...] = ()  # of the transformer: stay fp32 in every precision
+    first_position_only = False  # of the hidden states only that of the first position is read
 
     def __init__(self, transformer: nn.Module, tokenizer, text_tokenizer: BaseTokenizer):
         super().__init__()
@@ -99,23 +104,23 @@ class Encoder(nn.Module, abc.ABC):
             weights = [(n, w) for n, w in self.state_dict().items() if not n.startswith(unused)]
         return fingerprint(settings, weights)
 
-    def run_transformer(self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None):
-        """The transformer's output, with its own weights (None) or with others.
+    def run_transformer(self, inputs: dict[str, Tensor], transformer: nn.Module | None = None):
+        """The output of the transformer, or of another in its place.
 
         On a CPU, short batches run with plain attention and long ones with the fused kernel. Both
         compute the same up to rounding.
         """
+        transformer = self.transformer if transformer is None else transformer
         short = inputs["input_ids"].shape[1] <= EAGER_MAX_TOKENS and self.device.type == "cpu"
         attention = "eager" if short else "sdpa"
-        if self.switches_attention and self.transformer.config._attn_implementation != attention:
-            self.transformer.set_attn_implementation(attention)
+        switches = self.switches_attention and not is_packed(transformer)
+        if switches and transformer.config._attn_implementation != attention:
+            transformer.set_attn_implementation(attention)
         autocast = nullcontext()
         if self.fp32_only:  # also in training
             autocast = torch.autocast(self.device.type, enabled=False)
         with autocast:
-            if weights is None:
-                return self.transformer(**inputs)
-            return torch.func.functional_call(self.transformer, weights, kwargs=inputs)
+            return transformer(**inputs)
 
     def infer(
         self,
@@ -148,15 +153,21 @@ class Encoder(nn.Module, abc.ABC):
             disable=None if progress is None else not progress,
         )
         with torch.inference_mode(), evaluating(self), whole_word_embeddings(self.transformer), bar:
-            weights = self._weights_in(dtype)
+            transformer = self._inference_copy(dtype, int(lengths.sum()))
             for batch in token_batches(lengths, batch_tokens, self.reads_padding):
                 inputs = {
                     name: tensor.to(device, non_blocking=True)
                     for name, tensor in self.inputs(table, rows[batch]).items()
                 }
-                result[torch.from_numpy(batch).to(device)] = self(**inputs, weights=weights)
+                result[torch.from_numpy(batch).to(device)] = self(**inputs, transformer=transformer)
                 bar.update(int(lengths[batch].sum()))
         return result.cpu()
+
+    def _inference_copy(self, dtype: torch.dtype, tokens: int) -> nn.Module:
+        """The transformer in `dtype` for so many tokens, as a copy: its own may be in training."""
+        if tokens >= PACKED_MIN_TOKENS and can_pack(self.transformer, dtype):
+            return copy_packed(self.transformer, dtype, self.first_position_only)
+        return copy_for_inference(self.transformer, dtype, self.fp32_weights)
 
     def resolve_precision(self, precision: Precision) -> torch.dtype:
         """The type of the transformer's products, with a warning where it has no choice."""
@@ -188,14 +199,6 @@ class Encoder(nn.Module, abc.ABC):
         dtype_name = str(dtype).removeprefix("torch.")
         first = finite.int().argmin().item()
         raise InputError(f"the {what} {first} is not finite in {dtype_name}; {remedy}")
-
-    def _weights_in(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The transformer's weights in `dtype`, as a copy: its own may be in training."""
-        weights = {}
-        for name, weight in self.transformer.named_parameters():  # of tied ones the first name
-            fp32 = name in self.fp32_weights
-            weights[name] = weight.detach() if fp32 else weight.detach().to(dtype)
-        return weights
 
     def _warn_cut(self, cut_tokens: np.ndarray, what: str) -> None:
         """Warn, at the line that called a public method, of inputs longer than `max_length`.

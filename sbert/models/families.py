@@ -21,6 +21,9 @@ FP32_ONLY = ("deberta", "fnet", "xmod")
 # convolution, pooling or Fourier mixing over all positions: padding changes what comes before it
 READS_PADDING = ("convbert", "fnet", "funnel", "nystromformer")
 
+# their layers are those of BERT, and their heads read the first position alone
+BERT_LAYERS = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+
 # the names that tables of positions have in transformers
 _POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe")
 

@@ -13,6 +13,7 @@ from sbert import BiEncoder, CrossEncoder, InputError
 from sbert.models import adapters
 from sbert.models.adapters import add_lora
 from sbert.models.config import LoraConfig
+from sbert.models.inference.copies import copy_for_inference
 
 pytest.importorskip("peft")
 st = pytest.importorskip("sentence_transformers")
@@ -140,7 +141,8 @@ def test_lora_in_bf16(tiny, tiny_folder):
     assert cosine.min() > 0.999
     scorer = CrossEncoder.from_pretrained(tiny_folder)
     add_trained_lora(scorer, tiny_folder)
-    weights = scorer._weights_in(torch.bfloat16)
+    low = copy_for_inference(scorer.transformer, torch.bfloat16, scorer.fp32_weights)
+    weights = dict(low.named_parameters())
     assert weights["classifier.weight"].dtype == torch.float32
     assert weights["bert.encoder.layer.0.attention.self.query.lora_A.default.weight"].dtype == (
         torch.bfloat16

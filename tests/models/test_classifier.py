@@ -35,11 +35,11 @@ def test_only_the_last_layer_stays_fp32(folders, tmp_path, monkeypatch, kind, pr
     model = CrossEncoder.from_pretrained(folders[1] if kind == "BERT" else write_roberta(tmp_path))
     seen = {}
 
-    def forward(**inputs):
-        seen.update({name: p.dtype for name, p in model.transformer.named_parameters()})
+    def forward(self, **inputs):
+        seen.update({name: p.dtype for name, p in self.named_parameters()})
         raise StopIteration
 
-    monkeypatch.setattr(model.transformer, "forward", forward)
+    monkeypatch.setattr(type(model.transformer), "forward", forward)
     with pytest.raises(StopIteration):
         model.predict([("a", "cat")], precision=precision)
     last = "classifier" if kind == "BERT" else "classifier.out_proj"
@@ -312,7 +312,7 @@ def test_the_last_layer_computes_the_first_position_alone_and_exactly(tmp_path, 
         ["a cat sits", "the dog"], ["a", "the man runs fast"], padding=True, return_tensors="pt"
     )
     for own, other in (
-        (model.transformer, model.run_transformer(dict(inputs), None)),
+        (model.transformer, model.run_transformer(dict(inputs))),
         (theirs.eval(), theirs(**inputs)),
     ):
         own.zero_grad()

@@ -55,11 +55,11 @@ def test_bf16_is_close_and_leaves_the_weights(tiny, sentences):
 def test_the_transformer_runs_in_the_precision(tiny, monkeypatch, name, dtype):
     seen = []
 
-    def forward(input_ids, attention_mask):
-        seen.append(next(tiny.transformer.parameters()).dtype)
+    def forward(self, input_ids, attention_mask):
+        seen.append(next(self.parameters()).dtype)
         raise StopIteration
 
-    monkeypatch.setattr(tiny.transformer, "forward", forward)
+    monkeypatch.setattr(type(tiny.transformer), "forward", forward)
     with pytest.raises(StopIteration):
         tiny.encode(["a"], name)
     assert seen == [dtype]
