@@ -7,11 +7,16 @@ which choose among lines, never separate the translations of a row.
 """
 
 from collections import Counter
+from dataclasses import replace
+from functools import reduce
 from itertools import chain, permutations
+
+import numpy as np
 
 from sbert.data.config import DatasetConfig
 from sbert.data.labels import Label
-from sbert.data.table import Table, TableRow
+from sbert.data.table import Table
+from sbert.data.text_column import TextColumn
 from sbert.errors import InputError, require
 
 
@@ -28,60 +33,73 @@ def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
         return first
     for table in tables[1:]:
         _check_alignment(first, table)
-    versions: dict[int, list[list[TableRow]]] = {}  # of each line, its rows in each language
-    files, skipped = [], Counter()
-    for table in tables:
-        files += table.files
-        skipped += table.skipped
-        for rows in table.lines:
-            versions.setdefault(rows[0].index, []).append(rows)
-    lines = []
-    for line in versions.values():
-        if len(line) == len(tables):
-            lines.append(_line_rows(line, config.crossing))
-        else:
-            skipped["skipped in another language"] += len(line)
-    require(lines, f"dataset {config.path}: no row is used in every language")
-    return Table(files, first.task, lines, first.groups, skipped, first.prompt)
+    lines = [np.unique(table.index) for table in tables]  # that are used in each language
+    common = reduce(np.intersect1d, lines)
+    require(len(common), f"dataset {config.path}: no row is used in every language")
+    skipped = sum((table.skipped for table in tables), Counter())
+    elsewhere = sum(map(len, lines)) - len(common) * len(lines)
+    if elsewhere:
+        skipped["skipped in another language"] += elsewhere
+    versions = [table.take(np.flatnonzero(np.isin(table.index, common))) for table in tables]
+    crossed = [_cross(one, other) for one, other in permutations(versions, 2)]
+    blocks = {"none": versions, "all": versions + crossed, "only": crossed}[config.crossing]
+    aligned = _concatenate(blocks)
+    # line by line, those of a line in the order of the blocks
+    aligned = aligned.take(np.argsort(aligned.index, kind="stable"))
+    return replace(aligned, files=[*chain(*(table.files for table in tables))], skipped=skipped)
 
 
 def _check_alignment(first: Table, other: Table) -> None:
     """Raise `InputError` unless two tables have the same labels, line by line."""
     names = f"{first.files[0]} and {other.files[0]}"
     rule = "files read together must be translations of each other, line by line"
-    labels = {rows[0].index: [row.label for row in rows] for rows in first.lines}
-    for rows in other.lines:
-        found = [row.label for row in rows]
-        expected = labels.get(rows[0].index, found)
-        if found != expected:
+    expected, found = _labels_by_line(first), _labels_by_line(other)
+    for line, labels in found.items():
+        if labels != expected.get(line, labels):
             raise InputError(
-                f"{names}, line {rows[0].number}: the labels {_describe(expected)} and "
-                f"{_describe(found)} differ; {rule}"
+                f"{names}, line {other.numbers[other.index == line][0]}: the labels "
+                f"{_describe(expected[line])} and {_describe(labels)} differ; {rule}"
             )
     counts = len(first.groups), len(other.groups)
     if counts[0] != counts[1]:
         longer = max(first, other, key=lambda table: len(table.groups))
-        extra = [rows[0].number for rows in longer.lines if rows[0].index >= min(counts)]
-        place = f"; from line {extra[0]} of {longer.files[0]} there is no other" if extra else ""
+        extra = longer.numbers[longer.index >= min(counts)]
+        place = ""
+        if len(extra):
+            place = f"; from line {extra[0]} of {longer.files[0]} there is no other"
         raise InputError(f"{names}: {counts[0]:,} and {counts[1]:,} rows{place}; {rule}")
+
+
+def _labels_by_line(table: Table) -> dict[int, list[Label | None]]:
+    labels: dict[int, list[Label | None]] = {}
+    for line, label in zip(table.index.tolist(), table.labels, strict=True):
+        labels.setdefault(line, []).append(label)
+    return labels
 
 
 def _describe(labels: list[Label | None]) -> str:
     return ", ".join(map(str, labels))
 
 
-def _line_rows(versions: list[list[TableRow]], crossing: str) -> list[TableRow]:
-    """The rows of a line, given those in each language."""
-    translations = list(chain.from_iterable(versions))
-    if crossing == "none":
-        return translations
-    crossed = []
-    for firsts, seconds in permutations(versions, 2):
-        crossed += [_cross(first, second) for first, second in zip(firsts, seconds, strict=True)]
-    return crossed if crossing == "only" else translations + crossed
-
-
-def _cross(first: TableRow, second: TableRow) -> TableRow:
-    """The first text of one row, with the others of its translation."""
+def _cross(first: Table, second: Table) -> Table:
+    """The first text of each row of one language, with the others of its translation."""
+    language = f"{first.languages[0]}-{second.languages[0]}"
     texts = [first.texts[0], *second.texts[1:]]
-    return first._replace(texts=texts, language=f"{first.language}-{second.language}")
+    return replace(first, texts=texts, languages=[language] * len(first))
+
+
+def _concatenate(tables: list[Table]) -> Table:
+    """The rows of several tables, one table after another."""
+    width = max(len(table.texts) for table in tables)
+    columns = []
+    for table in tables:
+        missing = [[None] * len(table)] * (width - len(table.texts))
+        columns.append([*table.texts, *missing])
+    values = ("labels", "sources", "languages")
+    return replace(
+        tables[0],
+        texts=[TextColumn(chain(*parts)) for parts in zip(*columns, strict=True)],
+        index=np.concatenate([table.index for table in tables]),
+        numbers=np.concatenate([table.numbers for table in tables]),
+        **{name: [*chain(*(getattr(table, name) for table in tables))] for name in values},
+    )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from sbert.errors import InputError, require
 
@@ -24,27 +25,43 @@ _LONGEST_FIELD = 2**31 - 1  # characters of a CSV field: what a C long can hold 
 
 def read_text(path: Path) -> str:
     """A whole file, plain or .gz, as UTF-8 text without its byte order mark."""
+    with _open_binary(path) as file:
+        raw = file.read()
     try:
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
+        return raw.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, raw.count(b"\n", 0, error.start) + 1, raw[error.start]) from None
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file, as `read_text` has them, without ever holding the whole of it."""
+    with _open_binary(path) as file:
+        # split on \n alone: str.splitlines would also split a text at U+2028 and similar characters
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise _not_utf8(path, number, raw[error.start]) from None
+            yield number, line.removesuffix("\n").removeprefix("\ufeff" if number == 1 else "")
+
+
+@contextmanager
+def _open_binary(path: Path) -> Iterator[BinaryIO]:
+    """A file, plain or .gz, opened to read; what fails in the block is an `InputError`."""
+    open_file = gzip.open if path.suffix == ".gz" else open
+    try:
+        with open_file(path, "rb") as file:
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    try:
-        return raw.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; "
-            "convert the file to UTF-8"
-        ) from None
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    # split on \n alone: str.splitlines would also split a text at U+2028 and similar characters
-    return enumerate(read_text(path).split("\n"), start=1)
+def _not_utf8(path: Path, line: int, byte: int) -> InputError:
+    return InputError(
+        f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; convert the file to UTF-8"
+    )
 
 
 def _tab_fields(path: Path) -> Iterator[Fields]:

@@ -7,7 +7,7 @@ the value and what is expected. Rows that are left out on purpose are counted by
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, zip_longest
+from itertools import chain
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from sbert.data.origin import corpus_folder, dataset_name, language_configs
 from sbert.data.retrieval import Retrieval, read_retrieval
 from sbert.data.schema import prompt_names
 from sbert.data.subset import check_folds, rows_in_part, select_rows
-from sbert.data.table import Table, TableRow, describe_skipped, read_table
+from sbert.data.table import Table, describe_skipped, read_table
+from sbert.data.text_column import TextColumn
 from sbert.errors import require
 
 
@@ -27,7 +28,7 @@ class Rows:
     """N rows of one dataset, with C text columns.
 
     Attributes:
-        texts: C lists of N strings; None for a negative that a row lacks.
+        texts: C columns of N strings, `TextColumn` or lists; None for a negative that a row lacks.
         labels: (N,) float32 in [0, 1] (sts, binary), (N,) int64 numbers of `classes` (nli, class),
             (N,) float64 from 0 upwards (rerank), or (N, C - 2) float32 margins of triplets, NaN for
             a negative that a row lacks; (N, H) float32 embeddings by a teacher (pair, where one is
@@ -48,7 +49,7 @@ class Rows:
 
     name: str
     task: TaskName
-    texts: list[list[str | None]]
+    texts: list[Sequence[str | None]]
     labels: np.ndarray | None
     sources: list[str] | None = None
     classes: list[str] | None = None
@@ -70,7 +71,7 @@ class Rows:
         own = {name: getattr(self, name) for name in ("sources", "groups", "languages")}
         return replace(
             self,
-            texts=[[column[i] for i in rows] for column in self.texts],
+            texts=[TextColumn(column[i] for i in rows) for column in self.texts],
             labels=None if self.labels is None else self.labels[rows],
             skipped=self.skipped.copy(),
             lines=self.lines[rows],
@@ -115,25 +116,22 @@ def read_dataset(
     table = align_languages(
         [read_table(one, labels, teacher) for one in language_configs(config)], config
     )
+    classes = _class_names(config, table)
+    used_lines, line = np.unique(table.index, return_inverse=True)
     in_part = None
     if config.folds:
-        used_lines = [rows[0].index for rows in table.lines]
         in_part = rows_in_part(config, table.groups, table.files[0])[used_lines]
-    keep = select_rows(config, len(table.lines), table.skipped, in_part)
-    rows = [row for i in keep for row in table.lines[i]]
-    return _to_columns(config, table, rows, teacher)
+    keep = select_rows(config, len(used_lines), table.skipped, in_part)
+    table = table.take(np.flatnonzero(np.isin(line, keep)))
+    return _to_rows(config, table, classes, teacher)
 
 
-def _to_columns(
-    config: DatasetConfig, table: Table, rows: list[TableRow], teacher: str | None
+def _to_rows(
+    config: DatasetConfig, table: Table, classes: list[str] | None, teacher: str | None
 ) -> Rows:
-    sources = [row.source for row in rows]
     labels = None
-    classes = _class_names(config, table)
-    if rows[0].label is not None:
-        labels = stack_labels([row.label for row in rows], table.task, classes)
-    # N rows of up to C texts -> C columns of N texts
-    texts = [list(column) for column in zip_longest(*[row.texts for row in rows])]
+    if table.labels[0] is not None:
+        labels = stack_labels(table.labels, table.task, classes)
     name = dataset_name(config)
     prompts = config.prompts
     notes = []
@@ -143,18 +141,18 @@ def _to_columns(
     return Rows(
         name=name,
         task=table.task,
-        texts=texts,
+        texts=table.texts,
         labels=labels,
-        sources=sources if any(sources) else None,
+        sources=table.sources if any(table.sources) else None,
         classes=classes,
         weight=config.weight,
         skipped=table.skipped,
         files=table.files,
-        lines=np.array([row.number for row in rows]),
-        groups=[table.groups[row.index] for row in rows] if config.folds else None,
-        languages=[row.language for row in rows] if config.languages else None,
+        lines=table.numbers,
+        groups=[table.groups[i] for i in table.index] if config.folds else None,
+        languages=table.languages if config.languages else None,
         teacher=teacher,
-        prompts=prompt_names(prompts, table.task, len(texts), name),
+        prompts=prompt_names(prompts, table.task, len(table.texts), name),
         notes=notes,
     )
 
@@ -166,9 +164,8 @@ def _class_names(config: DatasetConfig, table: Table) -> list[str] | None:
     """
     if table.task == "nli":
         return config.classes or NLI_CLASSES
-    labels = [row.label for line in table.lines for row in line]
-    if table.task == "class" and labels[0] is not None:
-        return config.classes or sorted_classes(labels)
+    if table.task == "class" and table.labels[0] is not None:
+        return config.classes or sorted_classes(table.labels)
     return None
 
 

@@ -1,10 +1,14 @@
-"""A table: all usable lines of a file, before limit and folds choose among them."""
+"""A table: the rows of all usable lines of a file, before limit and folds choose among them."""
 
+import sys
+from array import array
 from collections import Counter
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
 
 from sbert.data.config import DatasetConfig, TaskName
 from sbert.data.labels import TASK_LABELS, Label, check_teacher
@@ -19,31 +23,24 @@ from sbert.data.schema import (
     required_columns,
 )
 from sbert.data.subset import skip_reason
+from sbert.data.text_column import TextColumn
 from sbert.errors import require
-
-
-class TableRow(NamedTuple):
-    """A row of a line that is used.
-
-    index: of its line among all lines, skipped ones too. number: of the line in the file.
-    language: "" where none is declared.
-    """
-
-    index: int
-    number: int
-    texts: list[str | None]
-    label: Label | None
-    source: str
-    language: str = ""
 
 
 @dataclass
 class Table:
-    """The contents of a file, or of the aligned files of several languages.
+    """The rows of a file, or of the aligned files of several languages: R rows of up to C texts.
+
+    A line has one row, or several where it has a list of positives.
 
     Attributes:
         files: where the lines were read from; one name for each file, whatever the path to it.
-        lines: the rows of each line that has any.
+        texts: C columns of R texts, None where a row has fewer.
+        index: (R,), of the line of each row among all lines, skipped ones too.
+        numbers: (R,), of the line of each row in its file.
+        labels: R labels; None where they are not read.
+        sources: R names; "" where the file has none.
+        languages: R languages; "" where none is declared.
         groups: the group of every line, skipped ones too.
         skipped: how many rows were left out on purpose, by reason.
         prompt: the text that the file itself puts before each query; "": none.
@@ -51,10 +48,31 @@ class Table:
 
     files: list[str]
     task: TaskName
-    lines: list[list[TableRow]]
-    groups: list[str | int]
+    texts: list[TextColumn]
+    index: np.ndarray
+    numbers: np.ndarray
+    labels: list[Label | None]
+    sources: list[str]
+    languages: list[str]
+    groups: Sequence[str | int]
     skipped: Counter
     prompt: str = ""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: np.ndarray) -> "Table":
+        """Some of the rows, by their indices (T,)."""
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
+        values = ("labels", "sources", "languages")
+        return replace(
+            self,
+            texts=[TextColumn(column[i] for i in rows) for column in self.texts],
+            index=self.index[rows],
+            numbers=self.numbers[rows],
+            **{name: [getattr(self, name)[i] for i in rows] for name in values},
+        )
 
 
 def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None = None) -> Table:
@@ -82,29 +100,51 @@ def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None =
         f"{file}: languages is {languages}; give one, or one for each of the {len(schema.texts)} "
         "text columns",
     )
-    language = "-".join(dict.fromkeys(languages))
-    table = Table([name], schema.task, [], [], Counter(), prompt)
+    columns: list[TextColumn] = []
+    index_of, numbers, groups = array("q"), array("q"), []
+    labels_of, sources, skipped = [], [], Counter()
     for index, (number, line) in enumerate(chain([first], lines)):
         location = f"{file}, line {number}"
         check_columns(required, line, location)
-        table.groups.append(index if config.group in (None, ROW) else str(line[config.group]))
-        source = str(line.get(config.source or "source", ""))
-        rows = []
+        if config.group not in (None, ROW):
+            groups.append(str(line[config.group]))
+        source = sys.intern(str(line.get(config.source or "source", "")))
         for fields, label in line_rows(line, schema, location):
             reason = skip_reason(line, fields, schema, config, location)
             if reason:
-                table.skipped[reason] += 1
+                skipped[reason] += 1
                 continue
             if teacher:
                 check_teacher(line, teacher, location)
             texts = [text if text and text.strip() else None for _, text in fields]
-            label = read_label(label, location, texts) if read_label else None
-            rows.append(TableRow(index, number, texts, label, source, language))
-        if rows:
-            table.lines.append(rows)
-    reasons = "; ".join(describe_skipped(table.skipped))
-    require(table.lines, f"{file}: no rows to use ({reasons})")
-    return table
+            labels_of.append(read_label(label, location, texts) if read_label else None)
+            append_texts(columns, texts, len(index_of))
+            index_of.append(index)
+            numbers.append(number)
+            sources.append(source)
+    reasons = "; ".join(describe_skipped(skipped))
+    require(index_of, f"{file}: no rows to use ({reasons})")
+    return Table(
+        [name],
+        schema.task,
+        columns,
+        np.array(index_of),
+        np.array(numbers),
+        labels_of,
+        sources,
+        ["-".join(dict.fromkeys(languages))] * len(sources),
+        groups or range(index + 1),
+        skipped,
+        prompt,
+    )
+
+
+def append_texts(columns: list[TextColumn], texts: list[str | None], count: int) -> None:
+    """Add a row to columns of `count` texts; a row with more texts than any before adds columns."""
+    while len(columns) < len(texts):
+        columns.append(TextColumn([None] * count))
+    for column, text in zip_longest(columns, texts):
+        column.append(text)
 
 
 def describe_skipped(skipped: Counter) -> list[str]:
