@@ -14,6 +14,9 @@ from sbert.mining.search.sizes import CPU
 
 SAMPLE = 512  # vectors among which duplicates are looked for before the search
 
+# numbers of bf16 or fp16 whose sum is any number of fp32: what is subtracted from fast scores
+SHIFT = 3
+
 Entries = tuple[Tensor, Tensor, Tensor]  # of a matrix: rows, columns and values, (P,) each
 
 
@@ -31,17 +34,22 @@ def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, 
 class RoundedVectors:
     """C vectors in the precision of a fast pass: `vectors` (C, H), max |c'| and max |c' - c|.
 
+    In bf16 and fp16 they have `SHIFT` ones behind them (C, H + SHIFT).
+
     at_once: the number of vectors that are rounded at a time.
     """
 
     def __init__(self, fp32: Tensor, dtype: torch.dtype, at_once: int):
-        self.vectors = fp32 if dtype == torch.float32 else torch.empty_like(fp32, dtype=dtype)
+        self.vectors = fp32
+        if dtype != torch.float32:
+            count, width = fp32.shape
+            self.vectors = fp32.new_ones(count, width + SHIFT, dtype=dtype)
         self.max_norm = torch.zeros((), device=fp32.device)
         self.max_error = torch.zeros((), device=fp32.device)
         for part in blocks_of(len(fp32), at_once):
             rounded, norms, errors = round_vectors(fp32[part], dtype)
             if dtype != torch.float32:
-                self.vectors[part] = rounded
+                self.vectors[part, : fp32.shape[1]] = rounded
             self.max_norm = torch.maximum(self.max_norm, norms.max())
             self.max_error = torch.maximum(self.max_error, errors.max())
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sbert.mining.search.corpus_block import Entries, RoundedVectors, round_vectors
+from sbert.mining.search.corpus_block import SHIFT, Entries, RoundedVectors, round_vectors
 from sbert.mining.search.exact import blocks_of
 from sbert.mining.search.sizes import CPU
 
@@ -40,13 +40,18 @@ class FastPass:
 
     Attributes:
         error: (R,), E for each query.
+        shift: (R,), f for each query: what is subtracted from its scores.
         overflows: (), bool, whether products are so large that a sum may overflow fp32.
         tile: T, the number of vectors that are multiplied at a time.
     """
 
     def __init__(self, queries: Tensor, vectors: RoundedVectors, scores: int = CPU.scores):
         self.vectors = vectors.vectors
-        self.queries, norms, errors = round_vectors(queries, self.vectors.dtype)
+        rounded, norms, errors = round_vectors(queries, self.vectors.dtype)
+        self.shift = torch.zeros_like(norms)
+        self.queries = torch.nn.functional.pad(
+            rounded, (0, self.vectors.shape[1] - queries.shape[1])
+        )
         largest = norms * vectors.max_norm  # (R,) of |q'| |c'|
         self.overflows = largest.max() > 1e38
         rounding = errors * vectors.max_norm + (norms + errors) * vectors.max_error
@@ -59,8 +64,27 @@ class FastPass:
         size = len(queries) * min(self.tile, len(self.vectors))
         self._buffer = torch.empty(size, dtype=self.vectors.dtype, device=queries.device)
 
+    def subtract(self, floor: Tensor) -> None:
+        """From here on the scores of the tiles are s' - f, with f just below `threshold(floor)`.
+
+        Near the floor they are small, and so is their rounding to the precision; scores that cannot
+        reach it are negative. Where f would be negative it is 0, and in fp32, which needs none.
+        """
+        if self.vectors.dtype == torch.float32:
+            return
+        wanted = self.threshold(floor)
+        wanted = wanted.where(wanted.isfinite(), 0)
+        # what f adds to the errors of the sums, of `bounds` and of `threshold`
+        error = (self.queries.shape[1] + 2) * 1.01 * 2.0**-22 * wanted.abs()
+        rest = (wanted - 2 * error).clamp(min=0)
+        for column in self.queries[:, -SHIFT:].unbind(1):
+            column.copy_(-rest)
+            rest = rest + column
+            self.shift -= column
+        self.error += error
+
     def tiles(self, first: int = 0) -> Iterator[tuple[slice, Tensor]]:
-        """The vectors from `first` on, T at a time, with their fast scores (R, T).
+        """The vectors from `first` on, T at a time, with their fast scores (R, T), s' - f each.
 
         The scores are overwritten by the next tile.
         """
@@ -77,14 +101,15 @@ class FastPass:
         """
         scores = scores.float()
         error = self.eps * scores.abs() + self.error[row]
+        scores = scores + self.shift[row]
         return scores - error, scores + error
 
     def threshold(self, floor: Tensor) -> Tensor:
-        """(R,) -> (R,): a fast score below it proves that the exact score is below `floor`.
+        """(R,) -> (R,): a fast score x below it proves that the exact score is below `floor`.
 
-        It is the solution of s' + eps |s'| + E = floor.
+        It is the solution of x + f + eps |x| + E = floor.
         """
-        bound = floor - self.error
+        bound = floor - self.shift - self.error
         return bound / torch.where(bound >= 0, 1 + self.eps, 1 - self.eps)
 
 

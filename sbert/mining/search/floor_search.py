@@ -45,6 +45,7 @@ class FloorSearch:
         size = min(max(PLACES, PLACES_PER_NEIGHBOUR * k), len(block))
         self.table = CandidateTable(len(queries), size, queries.device)
         self.floor = torch.maximum(floor, self._first_floor())
+        fast.subtract(self.floor)
 
     def search(self) -> Entries:
         """The candidates that can be among the k best, with exact scores."""

@@ -56,6 +56,40 @@ def test_what_is_below_the_threshold_is_below_the_floor(dtype, similarity):
     assert (fast.threshold(torch.full((20,), -torch.inf)) == -torch.inf).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("place", [0, 5, 120, 299])
+def test_bounds_and_threshold_of_scores_from_which_a_floor_is_subtracted(dtype, similarity, place):
+    queries, corpus = vector_sets(similarity)
+    queries = queries.load(slice(0, 20))
+    block = CorpusBlock.load(corpus, slice(100, 400))
+    fast = FastPass(queries, block.rounded(dtype))
+    exact = exact_scores(queries, block.fp32)
+    floor = exact.sort(dim=1, descending=True)[0][:, place].clone()
+    floor[3] = -torch.inf  # fewer than k so far
+    width = near(fast, floor)
+    fast.subtract(floor)
+    assert fast.shift[3] == 0
+    scores = next(fast.tiles())[1].float()
+    lower, upper = fast.bounds(scores, torch.arange(20)[:, None].expand_as(scores))
+    assert (lower <= exact).all()
+    assert (exact <= upper).all()
+    below = scores < fast.threshold(floor)[:, None]
+    assert (exact < floor[:, None])[below].all()
+    if place == 5 and similarity == "cosine" and dtype != torch.float32:
+        assert near(fast, floor) < 0.8 * width
+        shifted = fast.shift > 0
+        assert shifted.sum() > 15
+        assert (fast.threshold(floor)[shifted] > 0).all()
+
+
+def near(fast, floor):
+    """The mean distance of the bounds of scores at the floor of each query."""
+    chosen = floor.isfinite()
+    lower, upper = fast.bounds(floor - fast.shift)
+    return (upper - lower)[chosen].mean()
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     st.integers(0, 10**6),
