@@ -36,15 +36,10 @@ package: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --no-deps --target build/package .
 	cd build && PYTHONPATH=package ../$(BIN)/python ../tests/check_package.py
 
+# docs/speed.md, of this kind of machine: hours
 benchmark: $(VENV)/installed $(WEIGHTS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]'
-	$(BIN)/python benchmarks/encode.py
-	$(BIN)/python benchmarks/train_step.py
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/cross_encoder.py predict
-	$(BIN)/python benchmarks/cross_encoder.py train
-	$(BIN)/python benchmarks/mining.py search
-	$(BIN)/python benchmarks/mining.py pairs
+	$(BIN)/python benchmarks/speed.py
 
 # on a machine with a GPU: its tests, and one table of all that is measured
 gpu: $(VENV)/installed $(WEIGHTS)

@@ -6,11 +6,11 @@ python benchmarks/speed.py --render          the page from the figures that are 
 python benchmarks/speed.py --tiny            every command with small settings, into build/
 
 A part is one command and its table. Its figures are a line of docs/speed.jsonl, one for each kind
-of machine, which a new measurement replaces. On the page they stand between
+of machine, which a new measurement replaces. On the page, those of a kind of machine stand between
 
-    <!-- speed: <part> <machine> -->  and  <!-- end -->
+    <!-- speed: <machine> -->  and  <!-- end -->
 
-A block without a line in the file stays as it is, and so does all other text.
+All other text of the page stays as it is.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
+BLOCK = r"(?P<start><!-- speed: (?P<machine>\S+) -->).*?<!-- end -->"
 PAGE, FIGURES = Path("docs/speed.md"), Path("docs/speed.jsonl")
 
 
@@ -46,7 +47,9 @@ PARTS = {
     "predict": Part("cross_encoder.py predict", "--repeats 1"),
     "search": Part("mining.py search --size 100000 --queries 20000", TINY_SEARCH),
     "search-hard": Part("mining.py hard --size 12000 --queries 3000", TINY_SEARCH),
-    "search-quantised": Part("quantised.py", "--size 2000 --queries 100 --repeats 1"),
+    "quantised": Part("quantised.py", TINY_SEARCH),
+    "quantised-scifact": Part("quantised.py --data scifact", "--repeats 1"),
+    "quantised-e5": Part(f"quantised.py --size 6000 --queries 500 {E5}", "--repeats 1"),
     "pairs": Part("mining.py pairs --size 30000", TINY_SEARCH),
     "negatives": Part("mining.py negatives --size 100000 --queries 10000", TINY_SEARCH),
     "clusters": Part("mining.py clusters --size 10000", TINY_SEARCH),
@@ -107,16 +110,19 @@ def write_figures(path: Path, figures: dict[tuple[str, str], dict]) -> None:
 
 
 def render(page: str, figures: dict[tuple[str, str], dict]) -> str:
-    """The page with every block made anew whose figures are kept."""
+    """The page with the figures of every kind of machine that has a block."""
 
     def block(match: re.Match) -> str:
-        record = figures.get((match["part"], match["machine"]))
-        if record is None:
-            return match[0]
-        return f"{match['start']}\n\n{show(record)}\n\n<!-- end -->"
+        keys = [(part, match["machine"]) for part in PARTS]
+        shown = [show(figures[key]) for key in keys if key in figures]
+        return "\n\n".join([match["start"], *shown, "<!-- end -->"])
 
-    pattern = r"(?P<start><!-- speed: (?P<part>\S+) (?P<machine>\S+) -->).*?<!-- end -->"
-    return re.sub(pattern, block, page, flags=re.S)
+    return re.sub(BLOCK, block, page, flags=re.S)
+
+
+def machines(page: str) -> set[str]:
+    """The kinds of machines that have a block."""
+    return {match["machine"] for match in re.finditer(BLOCK, page, re.S)}
 
 
 def show(record: dict) -> str:
@@ -149,7 +155,11 @@ def main() -> None:
         figures[key] = {"part": name, "machine": key[1], **measure(command)}
         write_figures(file, figures)  # after each part: one that fails loses no other
         page.write_text(render(page.read_text("utf-8"), figures), "utf-8")
-    page.write_text(render(page.read_text("utf-8"), figures), "utf-8")
+    text = render(page.read_text("utf-8"), figures)
+    page.write_text(text, "utf-8")
+    missing = sorted({machine for _, machine in figures} - machines(text))
+    if missing:
+        raise SystemExit(f"{page}: has no block for {missing[0]}; its figures are in {file}")
     print(f"written to {page} and {file}")
 
 
