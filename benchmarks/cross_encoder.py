@@ -173,7 +173,7 @@ def predict(args: argparse.Namespace) -> None:
         if line[0] in scores:
             line += [
                 f"{np.abs(scores[line[0]] - scores[PEER]).max():.1e}",
-                f"{100 * spearman(scores[line[0]], test.labels):.2f}",
+                100 * spearman(scores[line[0]], test.labels),
             ]
     header = ["predicting", "pairs/s", "ratio", "of each repeat", "largest difference", "Spearman"]
     print_figures(f"{args.model}, STSb test, {len(pairs):,} pairs", header, lines, WORST)

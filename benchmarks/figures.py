@@ -44,17 +44,17 @@ def figure_rows(seconds: dict[str, list[float]], base: str, count: int) -> list[
     return rows
 
 
-def ratio_cells(ratios: list[float], is_base: bool = False) -> list[str]:
+def ratio_cells(ratios: list[float], is_base: bool = False) -> list:
     """The median of ratios, and their range."""
     if is_base or len(ratios) == 1:
-        return [f"{statistics.median(ratios):.2f}", ""]
-    return [f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"]
+        return [statistics.median(ratios), ""]
+    return [statistics.median(ratios), f"{min(ratios):.2f} to {max(ratios):.2f}"]
 
 
 def print_figures(about: str, header: list[str], rows: list[list], worst_on: str) -> None:
     """Print what was measured, the table, and the data that are worst for the ratio."""
     width = len(header)
-    rows = [[*row, *[""] * (width - len(row))] for row in rows]
+    rows = [[*row, *["-"] * (width - len(row))] for row in rows]
     print(f"\n{about}; {torch.get_num_threads()} threads\n")
     print(markdown_table(header, rows))
     print(f"\nworst on: {worst_on}")

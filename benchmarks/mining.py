@@ -88,13 +88,13 @@ def in_processes(
     return runs, results
 
 
-def seconds_and_ratio(runs: list[dict], ours: list[dict]) -> list[str]:
+def seconds_and_ratio(runs: list[dict], ours: list[dict]) -> list:
     """Median seconds, and how many times ours they are: the median, and the range."""
     from figures import ratio_cells
 
     pairs = zip(runs, ours, strict=True)
     seconds = statistics.median(run["seconds"] for run in runs)
-    return [f"{seconds:.2f}", *ratio_cells([a["seconds"] / b["seconds"] for a, b in pairs])]
+    return [seconds, *ratio_cells([a["seconds"] / b["seconds"] for a, b in pairs])]
 
 
 def compare(args: argparse.Namespace) -> tuple[list[str], list[list]]:
@@ -107,13 +107,13 @@ def compare(args: argparse.Namespace) -> tuple[list[str], list[list]]:
     rows = []
     for name, measured in runs.items():
         row = [name, *seconds_and_ratio(measured, runs.get(OURS, measured))]
-        rows.append([*row, f"{max(run['peak'] for run in measured):.2f}"])
+        rows.append([*row, max(run["peak"] for run in measured)])
     if args.task == "search":
         header.append("found like ours")
         for row in rows:
             ours, found = results.get(OURS), results[row[0]]
             comparable = ours is not None and len(found)
-            row.append(f"{100 * (found == ours).mean():.3f} %" if comparable else "")
+            row.append(f"{100 * (found == ours).mean():.3f} %" if comparable else "-")
     return header, rows
 
 
@@ -124,7 +124,7 @@ def compare_on_hard_data(args: argparse.Namespace) -> tuple[list[str], list[list
     for data in HARD:
         runs, _ = in_processes(args, "search", data, [OURS, FAISS])
         ours = statistics.median(run["seconds"] for run in runs[OURS])
-        rows.append([data, *seconds_and_ratio(runs[FAISS], runs[OURS]), f"{ours:.2f}"])
+        rows.append([data, *seconds_and_ratio(runs[FAISS], runs[OURS]), ours])
     return header, rows
 
 

@@ -11,6 +11,7 @@ memory-mapped files, whose size is shown; `rescored` reads the candidates' rows 
 """
 
 import argparse
+import statistics
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -95,8 +96,8 @@ def main() -> None:
         ratios = [a / b for a, b in zip(seconds["float32"], times, strict=True)]
         recall = (results[system][1][:, :, None] == exact[:, None, :]).any(2).float().mean()
         per_vector = round(sizes[system] * 2**20 / len(corpus))
-        row = [system, f"{np.median(times):.2f}", *ratio_cells(ratios, system == "float32")]
-        rows.append([*row, f"{100 * recall:.1f}", per_vector, f"{sizes[system]:.1f}"])
+        row = [system, statistics.median(times), *ratio_cells(ratios, system == "float32")]
+        rows.append([*row, 100 * recall.item(), per_vector, sizes[system]])
     header = ["search in", "s", "ratio", "of each repeat", "recall@10", "bytes a vector", "MiB"]
     about = f"{args.model}, {args.data}, {len(queries):,} queries, {len(corpus):,} vectors"
     print_figures(about, header, rows, "embeddings with much in common: those of e5")
