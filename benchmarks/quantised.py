@@ -8,6 +8,7 @@ The data are sentences of Tatoeba and Wikipedia (mining_data.py), of which the f
 and the others are searched; or the documents and the test queries of SciFact. Recall is the share
 of the ten nearest by the exact search that is found. The float embeddings and the codes are
 memory-mapped files, whose size is shown; `rescored` reads the candidates' rows of the float ones.
+`around 0`: the signs as sentence-transformers stores them, without the mean.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from mining_data import MODEL, load_vectors
 
 from sbert.mining import top_k
 from sbert.mining.quantised.corpus import QuantisedCorpus
-from sbert.quantised import QUANTISERS
+from sbert.quantised import QUANTISERS, Binary, Quantiser
 from sbert.quantised_files import load_quantised, quantised_header
 
 K = 10
@@ -42,9 +43,7 @@ def read_scifact(model: str) -> tuple[np.ndarray, np.ndarray]:
     return encoder.encode_query(data.queries), encoder.encode_document(data.corpus, progress=None)
 
 
-def write_codes(vectors: np.ndarray, store: str, path: Path) -> None:
-    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), CALIBRATED_ON)).astype(int)
-    quantiser = QUANTISERS[store].fit(vectors[rows], "cosine")
+def write_codes(vectors: np.ndarray, quantiser: Quantiser, path: Path) -> None:
     with path.open("wb") as file:
         file.write(quantised_header(quantiser, len(vectors)))
         for start in range(0, len(vectors), AT_ONCE):
@@ -57,15 +56,20 @@ def searches(folder: Path, corpus: np.ndarray) -> tuple[dict[str, Callable], dic
     np.save(float_file, corpus)
     floats = np.load(float_file, mmap_mode="r")
     runs, files = {"float32": partial(top_k, corpus=floats, k=K)}, {"float32": float_file}
-    for store in QUANTISERS:
+    rows = np.linspace(0, len(corpus) - 1, min(len(corpus), CALIBRATED_ON)).astype(int)
+    quantisers = {store: kind.fit(corpus[rows], "cosine") for store, kind in QUANTISERS.items()}
+    width = corpus.shape[1]
+    quantisers["binary around 0"] = Binary(np.zeros((1, width), np.float32), "cosine")
+    for store, quantiser in quantisers.items():
         file = folder / f"{store}.safetensors"
-        write_codes(corpus, store, file)
+        write_codes(corpus, quantiser, file)
         vectors = load_quantised(file)
-        runs[f"{store} alone"] = partial(QuantisedCorpus(vectors).top_k, k=K)
-        for rescore in RESCORE:
-            searched = QuantisedCorpus(vectors, rescore=rescore, floats=floats)
-            runs[f"{store}, {rescore} k rescored"] = partial(searched.top_k, k=K)
-        files |= dict.fromkeys((name for name in runs if name.startswith(store)), file)
+        found = {f"{store} alone": QuantisedCorpus(vectors)}
+        for rescore in RESCORE if store in QUANTISERS else ():
+            name = f"{store}, {rescore} k rescored"
+            found[name] = QuantisedCorpus(vectors, rescore=rescore, floats=floats)
+        runs |= {name: partial(searched.top_k, k=K) for name, searched in found.items()}
+        files |= dict.fromkeys(found, file)
     return runs, files
 
 

@@ -91,9 +91,13 @@ def parse(printed: str) -> dict:
 
 
 def commit() -> str:
-    """The commit that was measured, with + where files differ from it."""
-    words = ["git", "describe", "--always", "--dirty=+"]
-    return subprocess.run(words, stdout=subprocess.PIPE, text=True).stdout.strip()
+    """The commit that was measured, with + where its code was changed."""
+    changed = _git("status", "--porcelain", "--", "sbert", "benchmarks")
+    return _git("rev-parse", "--short", "HEAD") + "+" * bool(changed)
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def read_figures(path: Path) -> dict[tuple[str, str], dict]:
