@@ -132,31 +132,20 @@ def pair_products(
 ) -> Tensor:
     """The inner products (P,) of queries[row] and vectors[column], computed in `dtype`.
 
-    The rows ascend. Each query is multiplied with all of its vectors at once, so that only these
-    are gathered; queries with about as many vectors form a batch.
+    The rows ascend. The vectors of `at_once` pairs at most, those of about 16 queries, are
+    multiplied with all of these queries: that takes less time than to gather the queries too.
     """
-    counts = torch.bincount(row, minlength=len(queries))
-    start = counts.cumsum(0) - counts
-    products = torch.empty(len(row), dtype=dtype, device=row.device)
-    counts, order = counts.sort(descending=True)
-    first, asked = 0, int((counts > 0).sum())
-    # allocated once: to free and allocate them again costs as much as the products
-    size = max(at_once, int(counts[0]))
-    gathered = torch.empty(size, vectors.shape[1], device=row.device)
-    converted = gathered if dtype == torch.float32 else torch.empty_like(gathered, dtype=dtype)
-    while first < asked:
-        width = int(counts[first])
-        batch = slice(first, min(asked, first + max(1, at_once // width)))
-        chosen = order[batch]  # (B,)
-        places = torch.arange(width, device=row.device).expand(len(chosen), -1)  # (B, W)
-        present = places < counts[batch, None]
-        pairs = (start[chosen, None] + places).where(present, 0)
-        used = slice(0, pairs.numel())
-        torch.index_select(vectors, 0, column[pairs.flatten()], out=gathered[used])
-        right = converted[used].copy_(gathered[used]).view(*pairs.shape, -1)  # (B, W, H)
-        left = queries[chosen].to(dtype)[:, :, None]  # (B, H, 1)
-        products[pairs[present]] = torch.bmm(right, left)[:, :, 0][present]
-        first = batch.stop
+    at_once = min(at_once, max(64, 16 * len(row) // len(queries)))
+    queries = queries.to(dtype)
+    products = torch.empty(len(row), dtype=dtype)
+    # allocated once: to free and allocate it again costs as much as the products
+    gathered = torch.empty(min(at_once, len(row)), vectors.shape[1])
+    for part in blocks_of(len(row), at_once):
+        first, last = int(row[part.start]), int(row[part.stop - 1])
+        right = gathered[: part.stop - part.start]
+        torch.index_select(vectors, 0, column[part], out=right)
+        dense = right.to(dtype) @ queries[first : last + 1].T  # (pairs, queries)
+        products[part] = dense.gather(1, row[part, None] - first)[:, 0]
     return products
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sbert.mining.search.corpus_block import SHIFT, Entries, RoundedVectors, round_vectors
+from sbert.mining.search.corpus_block import Entries, RoundedVectors, round_vectors
 from sbert.mining.search.exact import blocks_of
 from sbert.mining.search.sizes import CPU
 
@@ -77,7 +77,7 @@ class FastPass:
         # what f adds to the errors of the sums, of `bounds` and of `threshold`
         error = (self.queries.shape[1] + 2) * 1.01 * 2.0**-22 * wanted.abs()
         rest = (wanted - 2 * error).clamp(min=0)
-        for column in self.queries[:, -SHIFT:].unbind(1):
+        for column in self.queries[:, -3:].unbind(1):
             column.copy_(-rest)
             rest = rest + column
             self.shift -= column

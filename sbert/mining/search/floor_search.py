@@ -56,6 +56,7 @@ class FloorSearch:
             if not table.has_room(entries):
                 self._raise_floor()
                 self.floor = torch.maximum(self.floor, fast.bounds(kth_best(scores, self.k))[0])
+                table.keep(fast.threshold(self.floor))
                 # few queries would take the time of all
                 table.crowded |= (table.filled > table.size / 2) & (table.size < len(self.block))
                 entries = table.reaching(scores, fast.threshold(self.floor))
@@ -63,6 +64,7 @@ class FloorSearch:
             if number.bit_count() == 1:  # after 1, 2, 4, 8 tiles: each time about k are new
                 self._raise_floor()
         self._raise_floor()
+        table.keep(fast.threshold(self.floor))
         return self._decide()
 
     def _first_floor(self) -> Tensor:
@@ -78,18 +80,19 @@ class FloorSearch:
         return self.fast.bounds(kth_best(torch.cat(seen, dim=1), self.k))[0]
 
     def _raise_floor(self) -> None:
-        """Raise it to what the candidates prove, and drop those that cannot reach it."""
+        """Raise it to what the candidates prove."""
         proved = self.fast.bounds(self.table.kth_best(self.k))[0]
         self.floor = torch.maximum(self.floor, proved)
-        self.table.keep(self.fast.threshold(self.floor))
 
     def _decide(self) -> Entries:
         table, vectors = self.table, self.block.fp32
-        if table.filled.sum() > UNDECIDED * self.k * len(self.queries):
-            # scores in fp32 leave few of many near ties
-            row, column, _ = table.entries()
-            table.replace_scores(pair_products(self.queries, row, vectors, column, torch.float32))
-            fp32 = FastPass(self.queries, self.block.rounded(torch.float32))
-            table.keep(fp32.threshold(fp32.bounds(table.kth_best(self.k))[0]))
         row, column, _ = table.entries()
+        if len(row) > UNDECIDED * self.k * len(self.queries):
+            # scores in fp32 leave few of many near ties
+            scores = pair_products(self.queries, row, vectors, column, torch.float32)
+            table.replace_scores(scores)
+            fp32 = FastPass(self.queries, self.block.rounded(torch.float32), scores=1)
+            threshold = fp32.threshold(fp32.bounds(table.kth_best(self.k))[0])
+            reaching = scores >= threshold[row]
+            row, column = row[reaching], column[reaching]
         return row, column, exact_pair_scores(self.queries, row, vectors, column)
