@@ -1,12 +1,16 @@
-"""Training on data that are larger than a process should hold: seconds to the first step, and the
-memory of each of two processes then.
+"""Data that are larger than a process should hold: training, and search in many texts.
 
 python benchmarks/large_data.py --pairs 200000
 python benchmarks/large_data.py --pairs 2000000 --checkout ../older --checkout .
+python benchmarks/large_data.py --texts 1000000
 
-The pairs are synthetic: all texts are distinct, and are runs of words of a real corpus with the
-lengths of its sentences. Every checkout of this repository trains on them with two processes of
-`accelerate launch`, in a new folder of runs, and a second time in the same one.
+All texts are distinct: runs of words of a real corpus, with the lengths of its sentences.
+
+--pairs: every checkout of this repository trains on so many pairs with two processes, in a new
+folder of runs, and a second time in the same one: seconds to the first step, and the memory of each
+process then.
+--texts: every checkout embeds so many texts (mine.py embed) and searches 1,000 of them in all
+(neighbours): seconds, and the most memory of the process.
 """
 
 import argparse
@@ -26,6 +30,7 @@ from sbert.data.config import CollectionConfig
 from sbert.markdown import markdown_table
 
 MIB = 2**20
+QUERIES = 1000
 HEADER = [
     *("code", "tables", "process", "s to the first step", "CPU s", "anonymous MiB", "its peak"),
     *("unshared (USS)", "with its part of the shared (PSS)"),
@@ -81,9 +86,10 @@ def children(parent: int) -> list[int]:
 
 
 def anonymous(process: int) -> int:
-    """MiB of memory that is of no file."""
+    """MiB of memory that is of no file; 0 of a process that has just ended."""
     status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("RssAnon:")[2].split()[0]) // 1024
+    kibibytes = status.partition("RssAnon:")[2].split()[:1] or [0]
+    return int(kibibytes[0]) // 1024
 
 
 def memory(process: int) -> list[int]:
@@ -123,27 +129,76 @@ def measure(checkout: Path, model: str, pairs: Path, runs: Path) -> list[list]:
         launcher.wait()
 
 
+def mine(checkout: Path, task: str, options: dict[str, object]) -> list[float]:
+    """Seconds of a task of `mine.py`, and the most MiB of it that are of no file."""
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    begin, peak = time.perf_counter(), 0
+    process = subprocess.Popen(
+        [sys.executable, "mine.py", task, *words, "--overwrite"],
+        cwd=checkout,
+        env=dict(os.environ, PYTHONPATH=str(checkout), ACCELERATE_USE_CPU="1"),
+        stdout=subprocess.DEVNULL,
+    )
+    while process.poll() is None:
+        peak = max(peak, anonymous(process.pid))
+        time.sleep(0.05)
+    if process.returncode:
+        raise SystemExit(f"mine.py {task} failed in {checkout}")
+    return [round(time.perf_counter() - begin, 1), peak]
+
+
+def measure_mining(args: argparse.Namespace, folder: Path) -> None:
+    """Print the figures of `embed` and `neighbours`."""
+    texts, queries, vectors = folder / "texts.txt", folder / "queries.txt", folder / "texts.npy"
+    write_pairs(folder / "pairs.tsv", (args.texts + 1) // 2)
+    lines = (folder / "pairs.tsv").read_text("utf-8").split("\n", 1)[1].replace("\t", "\n")
+    texts.write_text(lines, "utf-8")
+    queries.write_text("\n".join(lines.split("\n", QUERIES)[:QUERIES]), "utf-8")
+    model, table = str(Path(args.model).resolve()), []
+    embed = {"model": model, "texts.path": texts, "output": vectors}
+    search = {
+        "model": model,
+        "corpus.path": texts,
+        "corpus.embeddings": vectors,
+        "queries.path": queries,
+        "output": folder / "found.jsonl",
+    }
+    for checkout in args.checkout:
+        for task, options in (("embed", embed), ("neighbours", search)):
+            table.append([checkout.name, task, *mine(checkout, task, options)])
+            print(*table[-1], flush=True)
+    header = [f"code; {args.texts:,} texts", "mine.py", "s", "most anonymous MiB"]
+    print(markdown_table(header, table))
+
+
+def measure_training(args: argparse.Namespace, folder: Path) -> None:
+    """Print the figures of training."""
+    pairs, table = folder / "pairs.tsv", []
+    write_pairs(pairs, args.pairs)
+    print(f"{args.pairs:,} pairs, {pairs.stat().st_size / MIB:,.0f} MiB", flush=True)
+    for checkout in args.checkout:
+        runs = folder / f"runs{len(table)}"
+        for tables in ("made", "kept"):
+            for row in measure(checkout, args.model, pairs, runs):
+                table.append([checkout.name, tables, *row])
+                print(*table[-1], flush=True)
+            (runs / "run" / "metrics.jsonl").unlink()
+    print(markdown_table(HEADER, table))
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--pairs", type=int, default=200_000)
+    options.add_argument("--texts", type=int, help="measure mining instead of training")
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
     options.add_argument("--checkout", type=Path, action="append", help="default: this one")
     args = options.parse_args()
-    table = []
+    args.checkout = [checkout.resolve() for checkout in args.checkout or [Path.cwd()]]
     with tempfile.TemporaryDirectory() as folder:
-        pairs = Path(folder) / "pairs.tsv"
-        write_pairs(pairs, args.pairs)
-        print(f"{args.pairs:,} pairs, {pairs.stat().st_size / MIB:,.0f} MiB", flush=True)
-        for checkout in args.checkout or [Path.cwd()]:
-            checkout, runs = checkout.resolve(), Path(folder) / f"runs{len(table)}"
-            for tables in ("made", "kept"):
-                for row in measure(checkout, args.model, pairs, runs):
-                    table.append([checkout.name, tables, *row])
-                    print(*table[-1], flush=True)
-                (runs / "run" / "metrics.jsonl").unlink()
-    print(markdown_table(HEADER, table))
+        run = measure_mining if args.texts else measure_training
+        run(args, Path(folder))
 
 
 if __name__ == "__main__":

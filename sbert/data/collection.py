@@ -1,7 +1,7 @@
 """Collections of texts, or of their embeddings, that mining reads from a file."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from sbert.data.config import CollectionConfig
 from sbert.data.origin import is_dataset_name, split_file, split_files
-from sbert.data.readers import READERS, file_format, read_text
+from sbert.data.readers import READERS, file_format, numbered_lines
 from sbert.data.schema import check_columns, check_text, column_names, read_field
+from sbert.data.text_column import TextColumn
 from sbert.errors import InputError, require
 from sbert.quantised import check_finite
 from sbert.quantised_files import QuantisedVectors, load_quantised
@@ -33,8 +34,8 @@ class Collection:
     """
 
     name: str
-    ids: list[str]
-    texts: list[str]
+    ids: Sequence[str]
+    texts: Sequence[str]
     empty: int = 0
     vectors: np.ndarray | QuantisedVectors | None = None
     embeddings: str | None = None
@@ -78,13 +79,15 @@ def read_collection(config: CollectionConfig) -> Collection:
     if Path(config.path).suffix in (".npy", ".safetensors"):
         return _read_embeddings(config)
     path = collection_file(config)
-    lines = list(_identified_texts(path, config))
-    present = [(identifier, text) for identifier, text in lines if text.strip()]
-    require(present, f"{path}: contains no texts")
-    ids, texts = map(list, zip(*present[: config.limit], strict=True))
-    return Collection(
-        str(path), ids, texts, empty=len(lines) - len(present), embeddings=config.embeddings
-    )
+    collection = Collection(str(path), TextColumn(), TextColumn(), embeddings=config.embeddings)
+    for identifier, text in _identified_texts(path, config):
+        if not text.strip():
+            collection.empty += 1
+        elif config.limit is None or len(collection) < config.limit:
+            collection.ids.append(identifier)
+            collection.texts.append(text)
+    require(len(collection), f"{path}: contains no texts")
+    return collection
 
 
 def collection_file(config: CollectionConfig) -> Path:
@@ -105,10 +108,7 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
         f"{path}: unknown file extension; known: {known} (plain or .gz), npy, safetensors",
     )
     if extension == "txt":
-        lines = read_text(path).split("\n")
-        if not lines[-1].strip():
-            lines.pop()  # what follows the last newline is not a line
-        for number, line in enumerate(lines, start=1):
+        for number, line in numbered_lines(path):
             yield str(number), line.strip()
     else:
         id_column = config.id or "id"
@@ -131,7 +131,8 @@ def _read_embeddings(config: CollectionConfig) -> Collection:
     else:
         vectors = vectors[: config.limit]
         _check_embeddings(vectors, config.path)
-    return Collection(config.path, [str(i) for i in range(len(vectors))], [], vectors=vectors)
+    ids = TextColumn(map(str, range(len(vectors))))
+    return Collection(config.path, ids, [], vectors=vectors)
 
 
 def _check_embeddings(vectors: np.ndarray, path: str) -> None:

@@ -33,7 +33,7 @@ def read_text(path: Path) -> str:
         raise _not_utf8(path, raw.count(b"\n", 0, error.start) + 1, raw[error.start]) from None
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file, as `read_text` has them, without ever holding the whole of it."""
     with _open_binary(path) as file:
         # split on \n alone: str.splitlines would also split a text at U+2028 and similar characters
@@ -65,14 +65,14 @@ def _not_utf8(path: Path, line: int, byte: int) -> InputError:
 
 
 def _tab_fields(path: Path) -> Iterator[Fields]:
-    for number, line in _numbered_lines(path):
+    for number, line in numbered_lines(path):
         line = line.rstrip("\r")
         if line:
             yield number, line.split("\t")
 
 
 def _space_fields(path: Path) -> Iterator[Fields]:
-    for number, line in _numbered_lines(path):
+    for number, line in numbered_lines(path):
         if line.strip():
             yield number, line.split()
 
@@ -123,7 +123,7 @@ def _table_reader(
 
 
 def _read_jsonl(path: Path) -> Iterator[Line]:
-    for number, line in _numbered_lines(path):
+    for number, line in numbered_lines(path):
         if not line.strip():
             continue
         location = f"{path}, line {number}"
@@ -188,7 +188,7 @@ def _read_parquet(path: Path) -> Iterator[Line]:
 
 
 def _read_txt(path: Path) -> Iterator[Line]:
-    for number, line in _numbered_lines(path):
+    for number, line in numbered_lines(path):
         if "\t" in line:
             raise InputError(
                 f"{path}, line {number}: contains a tab; if the file is a table, set format: tsv"
