@@ -22,9 +22,10 @@ from sbert.losses.language_model import MaskedLanguageModelLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
+from sbert.training import datasets
 from sbert.training.batches import check_weights
 from sbert.training.config import DataConfig, ModelConfig, TrainConfig
-from sbert.training.datasets import read_run_data
+from sbert.training.datasets import RunData, TrainingPart, read_run_data, share_run_data
 from sbert.training.labels_fit import check_fit, check_labels
 
 
@@ -228,3 +229,36 @@ def test_a_retrieval_folder_is_not_trained_on(tmp_path, loss, held_out):
     data = DataConfig(train=[DatasetConfig(str(folder), "test")], held_out=held_out)
     with pytest.raises(InputError, match="a retrieval folder is for evaluation; to train on it"):
         read_run_data(TrainConfig("run", ModelConfig("model"), data, loss))
+
+
+class OtherProcess:
+    """The second of two processes, which the main one has sent rows without texts."""
+
+    num_processes, is_main_process = 2, False
+
+
+def test_other_processes_get_the_rows_without_their_texts(monkeypatch):
+    train = [DatasetConfig("demo", "train", limit=20), DatasetConfig("demo", "train", beyond=0.9)]
+    dev = [DatasetConfig("demo", "dev")]
+    loss = {name: CosineSimilarityLoss() for name in ("a", "b")}
+    for dataset, name in zip(train, loss, strict=True):
+        dataset.name = name
+    config = TrainConfig("run", ModelConfig("model"), DataConfig(train, dev), loss)
+    whole = read_run_data(config)
+    sent = [rows.without_texts() for rows in whole.train]
+    monkeypatch.setattr(datasets, "broadcast", lambda accelerator, value: sent)
+    found = share_run_data(config, OtherProcess())
+    assert [part.name for part in found.parts] == ["a", "b"]
+    assert found.dev[0].texts == whole.dev[0].texts
+    for rows, expected in zip(found.train, whole.train, strict=True):
+        assert (len(rows), len(rows.texts)) == (len(expected), 2)
+        assert set(rows.texts[0]) == {None}
+        np.testing.assert_array_equal(rows.labels, expected.labels)
+
+
+def test_texts_of_training_are_freed_once_they_are_tokens():
+    data = RunData([TrainingPart(CosineSimilarityLoss(), [pairs(SCORES)])], [pairs(SCORES)], [])
+    data.drop_training_texts()
+    assert set(data.train[0].texts[1]) == {None}
+    assert len(data.train[0]) == len(SCORES)
+    assert data.dev[0].texts[0][0] == "a 0"
