@@ -14,6 +14,8 @@ from accelerate.utils import parse_flag_from_env
 from sbert.errors import InputError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+# int8_dynamic: only what a transformer computes in inference has such products
+InferencePrecision = Literal["auto", "fp32", "bf16", "fp16", "int8_dynamic"]
 
 # of the other processes for the main one, which alone reads and tokenises the training data
 LONGEST_WAIT = timedelta(hours=6)
@@ -77,6 +79,13 @@ def full_precision_products() -> Iterator[None]:
             torch.set_float32_matmul_precision(overall)
         for setting in before:
             setattr(*setting)
+
+
+def describe_precision(precision: InferencePrecision, device: torch.device) -> str:
+    """What a precision is on a device, for messages and reports."""
+    if precision == "int8_dynamic":
+        return precision
+    return str(resolve_precision(precision, device)).removeprefix("torch.")
 
 
 def make_accelerator(precision: Precision) -> Accelerator:

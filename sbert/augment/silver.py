@@ -27,7 +27,7 @@ from sbert.augment.strategies import (
 )
 from sbert.data.collection import Collection
 from sbert.data.rows import Rows
-from sbert.device import Precision
+from sbert.device import InferencePrecision
 from sbert.errors import require
 from sbert.mining.embed import task_embeddings
 from sbert.mining.task import MiningTask
@@ -104,7 +104,7 @@ def sample_or_resume(
         records = np.frombuffer(task.output.read(), SAMPLED_PAIR, task.output.facts["pairs"])
         sampled = records.view(np.recarray)
     elif task.output:
-        search |= {"precision": config.precision, "device": task.accelerator.device}
+        search |= {"precision": config.search_precision, "device": task.accelerator.device}
         count = config.pool if kde else config.number
         options = SamplingOptions(config.k, count, config.seed, vectors, search)
         sampled = sample_pairs(config.strategy, pool, options)
@@ -144,7 +144,7 @@ def label_pairs(
     table: TokenTable,
     pairs: np.ndarray,
     symmetric: bool,
-    precision: Precision,
+    precision: InferencePrecision,
 ) -> np.ndarray:
     """Scores (P,) in [0, 1], float32, of pairs (P, 2) of a table's texts.
 

@@ -14,7 +14,7 @@ from sbert.data.leakage import check_contamination, read_seen_texts
 from sbert.data.origin import dataset_by_name, describe_origin, has_splits
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows, read_dataset
-from sbert.device import default_device, resolve_precision
+from sbert.device import default_device, describe_precision
 from sbert.errors import require
 from sbert.evaluation.config import RETRIEVAL_DEPTH, EvaluateConfig
 from sbert.evaluation.evaluators import evaluate_rows, rerank
@@ -69,7 +69,7 @@ def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
     if config.output:
         check_output(Path(config.output))
     device = default_device()
-    dtype = str(resolve_precision(config.precision, device)).removeprefix("torch.")
+    dtype = describe_precision(config.precision, device)
     models = load_models(config, datasets, device)
     evaluation = Evaluation(config, models, f"{dtype} on {device}", seen, command)
     prefixes = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
 from sbert.data.config import DatasetConfig
-from sbert.device import Precision
+from sbert.device import InferencePrecision
 from sbert.losses.base import Loss
 
 # documents retrieved for each query: as far as the metrics of retrieval look
@@ -40,7 +40,8 @@ class EvaluateConfig:
         reranker: a cross-encoder that re-ranks what the model retrieves; for retrieval datasets.
         depth: how many retrieved documents of each query are re-ranked.
         precision: of matrix products; auto is bf16 where the hardware multiplies it natively, fp16
-            on older CUDA devices, fp32 elsewhere.
+            on older CUDA devices, fp32 elsewhere; int8_dynamic is for CPUs with AVX512-VNNI and
+            without bf16, at some loss.
         baseline: a second model to compare with on the same rows. It is evaluated as it was saved:
             pooling, layer, max_length, prompts, default_prompt_name and truncate_dim apply to the
             model alone.
@@ -65,7 +66,7 @@ class EvaluateConfig:
     symmetric: bool = False
     reranker: str | None = None
     depth: PositiveInt = RETRIEVAL_DEPTH
-    precision: Precision = "auto"
+    precision: InferencePrecision = "auto"
     baseline: str | None = None
     seen: list[str | DatasetConfig] = field(default_factory=list)
     resamples: ResampleCount = 10_000

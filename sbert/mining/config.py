@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from sbert.data.config import CollectionConfig, DatasetConfig
-from sbert.device import Precision
+from sbert.device import InferencePrecision, Precision
 from sbert.errors import require
 from sbert.mining.search.distances import Similarity
 from sbert.quantised import Store
@@ -77,7 +77,8 @@ class MineConfig:
         max_length: as in training.
         precision: of the transformer and of the fast pass of a search, whose results do not depend
             on it. auto is bf16 where the hardware multiplies it natively, fp16 on older CUDA
-            devices, fp32 elsewhere.
+            devices, fp32 elsewhere; int8_dynamic, of the transformer alone, is for CPUs with
+            AVX512-VNNI and without bf16, at some loss.
         prompts: texts that are put before others, by name, such as {query: "query: "}; null: those
             that the model declares.
         default_prompt_name: the prompt of texts that are neither queries nor what they search;
@@ -91,12 +92,17 @@ class MineConfig:
     pooling: str | list[str] | None = None
     layer: int = -1
     max_length: int | None = None
-    precision: Precision = "auto"
+    precision: InferencePrecision = "auto"
     prompts: dict[str, str] | None = None
     default_prompt_name: str | None = None
     truncate_dim: PositiveInt | None = None
 
     extensions: ClassVar[tuple[str, ...]] = (".jsonl", ".tsv")  # that output may have
+
+    @property
+    def search_precision(self) -> Precision:
+        """What of `precision` a search has."""
+        return "auto" if self.precision == "int8_dynamic" else self.precision
 
     def __post_init__(self):
         for option in ("prompts", "default_prompt_name", "truncate_dim"):
@@ -253,4 +259,4 @@ class RankConfig:
     query: str
     documents: CollectionConfig
     top_k: int = 10
-    precision: Precision = "auto"
+    precision: InferencePrecision = "auto"

@@ -146,7 +146,8 @@ class MiningTask:
 
     def make_corpus(self, vectors: Vectors, similarity: str = "cosine") -> Corpus | DistanceCorpus:
         """What `search` searches: vectors (N, H), on this process's device."""
-        return make_corpus(vectors, similarity, self.config.precision, self.accelerator.device)
+        precision = self.config.search_precision
+        return make_corpus(vectors, similarity, precision, self.accelerator.device)
 
     def search(
         self,
@@ -200,4 +201,4 @@ def _load_embedding_model(config: MineConfig, accelerator: Accelerator) -> BiEnc
 def run_task(run: Callable[[MiningTask], None], config: MineConfig, overwrite: bool) -> None:
     """Run one task of `mine.py` or `augment.py`."""
     keep_freed_memory()
-    run(MiningTask(config, make_accelerator(config.precision), overwrite))
+    run(MiningTask(config, make_accelerator(config.search_precision), overwrite))

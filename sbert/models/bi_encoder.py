@@ -7,7 +7,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbert.device import Precision
+from sbert.device import InferencePrecision
 from sbert.errors import require
 from sbert.models.batches import pad_rows, without_prompts
 from sbert.models.encoder import Encoder
@@ -198,7 +198,7 @@ class BiEncoder(Encoder, Prompted):
     def encode(
         self,
         texts: Iterable[str],
-        precision: Precision = "auto",
+        precision: InferencePrecision = "auto",
         normalize: bool = False,
         progress: bool | None = False,
         batch_tokens: int | None = None,

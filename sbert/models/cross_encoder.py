@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sbert.device import Precision
+from sbert.device import InferencePrecision
 from sbert.errors import require
 from sbert.models.classifier import (
     compute_first_position_only,
@@ -145,7 +145,7 @@ class CrossEncoder(Encoder):
         pairs: Iterable[tuple[str, str]],
         logits: bool = False,
         symmetric: bool = False,
-        precision: Precision = "auto",
+        precision: InferencePrecision = "auto",
         progress: bool | None = False,
         batch_tokens: int | None = None,
     ) -> np.ndarray:
@@ -185,7 +185,7 @@ class CrossEncoder(Encoder):
         pairs: np.ndarray,
         logits: bool = False,
         symmetric: bool = False,
-        precision: Precision = "auto",
+        precision: InferencePrecision = "auto",
         progress: bool | None = False,
         batch_tokens: int | None = None,
     ) -> np.ndarray:
@@ -206,7 +206,7 @@ class CrossEncoder(Encoder):
         query: str,
         documents: Iterable[str],
         top_k: int | None = None,
-        precision: Precision = "auto",
+        precision: InferencePrecision = "auto",
         progress: bool | None = False,
     ) -> list[tuple[int, float]]:
         """[(index, score)] of the best `top_k` documents (None: of all), best first.

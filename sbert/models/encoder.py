@@ -11,13 +11,19 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sbert.device import Precision, resolve_precision
+from sbert.device import InferencePrecision, resolve_precision
 from sbert.errors import InputError
 from sbert.models.active_embedding import whole_word_embeddings
 from sbert.models.batches import token_batches
 from sbert.models.families import FP32_ONLY, READS_PADDING
 from sbert.models.fingerprint import architecture, fingerprint
-from sbert.models.inference.copies import can_pack, copy_for_inference, copy_packed, is_packed
+from sbert.models.inference.copies import (
+    can_pack,
+    check_int8,
+    copy_for_inference,
+    copy_packed,
+    is_packed,
+)
 from sbert.models.token_table import TokenTable
 from sbert.models.tokens import BaseTokenizer
 
@@ -126,7 +132,7 @@ class Encoder(nn.Module, abc.ABC):
         self,
         table: TokenTable,
         rows: np.ndarray,
-        precision: Precision,
+        precision: InferencePrecision,
         progress: bool | None,
         batch_tokens: int | None,
     ) -> Tensor:
@@ -165,12 +171,21 @@ class Encoder(nn.Module, abc.ABC):
 
     def _inference_copy(self, dtype: torch.dtype, tokens: int) -> nn.Module:
         """The transformer in `dtype` for so many tokens, as a copy: its own may be in training."""
+        if dtype == torch.int8:
+            return copy_packed(self.transformer, dtype, self.first_position_only)
         if tokens >= PACKED_MIN_TOKENS and can_pack(self.transformer, dtype):
             return copy_packed(self.transformer, dtype, self.first_position_only)
         return copy_for_inference(self.transformer, dtype, self.fp32_weights)
 
-    def resolve_precision(self, precision: Precision) -> torch.dtype:
-        """The type of the transformer's products, with a warning where it has no choice."""
+    def resolve_precision(self, precision: InferencePrecision) -> torch.dtype:
+        """The type of the transformer's products, with a warning where it has no choice.
+
+        Raises:
+            InputError: an unknown precision; int8_dynamic where there is none.
+        """
+        if precision == "int8_dynamic":
+            check_int8(self.transformer)
+            return torch.int8
         dtype = resolve_precision(precision, self.device)
         if not self.fp32_only or dtype == torch.float32:
             return dtype
@@ -182,7 +197,7 @@ class Encoder(nn.Module, abc.ABC):
             )
         return torch.float32
 
-    def _require_finite(self, results: Tensor, what: str, precision: Precision) -> None:
+    def _require_finite(self, results: Tensor, what: str, precision: InferencePrecision) -> None:
         """Check the results (N, K) of N texts or pairs.
 
         Raises:

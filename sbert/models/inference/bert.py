@@ -5,12 +5,15 @@ in one product, and the scale of attention in the weights of the query. Bias, re
 activation are computed within the products.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from sbert.models.inference.linear import PackedLinear
+from sbert.models.inference.linear import Int8Linear, PackedLinear
 
 # up to this length attention with all scores at once is faster than torch's fused kernel
 SHORT_TOKENS = 64
@@ -21,7 +24,7 @@ class PackedBert(nn.Module):
 
     Args:
         model: the model. Its embeddings and its pooler, in fp32, are shared.
-        dtype: of the layers' weights and products.
+        dtype: of the layers' weights and products; int8 for those of `Int8Linear`.
         first_position_only: the last layer computes the hidden state of the first position alone.
         pools: whether the pooler's output is read.
     """
@@ -33,8 +36,9 @@ class PackedBert(nn.Module):
         self.embeddings = model.embeddings
         self.project = getattr(model, "embeddings_project", None)  # of ELECTRA
         self.pooler = getattr(model, "pooler", None) if pools else None
-        self.layers = [PackedLayer(layer, dtype) for layer in model.encoder.layer]
-        self.dtype = dtype
+        linear = Int8Linear if dtype == torch.int8 else partial(PackedLinear, dtype=dtype)
+        self.dtype = torch.float32 if dtype == torch.int8 else dtype  # outside the products
+        self.layers = [PackedLayer(layer, linear, self.dtype) for layer in model.encoder.layer]
         self.first_position_only = first_position_only
 
     def forward(
@@ -82,19 +86,29 @@ def linear_layers(layer: nn.Module) -> list[nn.Module]:
 
 
 class PackedLayer:
-    """One layer: attention and feed-forward, each with residual and norm after it."""
+    """One layer: attention and feed-forward, each with residual and norm after it.
 
-    def __init__(self, layer: nn.Module, dtype: torch.dtype):
+    Args:
+        layer: of the model.
+        linear: weight (out, in) and bias (out,) -> a linear layer.
+        dtype: of the hidden states.
+    """
+
+    def __init__(
+        self,
+        layer: nn.Module,
+        linear: Callable[[Tensor, Tensor], PackedLinear | Int8Linear],
+        dtype: torch.dtype,
+    ):
         attention = layer.attention.self
         self.heads = attention.num_attention_heads
         scale = attention.attention_head_size**-0.5
         query, key, value, *dense = linear_layers(layer)
-        self.query_key_value = PackedLinear(
+        self.query_key_value = linear(
             torch.cat([query.weight * scale, key.weight, value.weight]),
             torch.cat([query.bias * scale, key.bias, value.bias]),
-            dtype,
         )
-        packed = [PackedLinear(linear.weight, linear.bias, dtype) for linear in dense]
+        packed = [linear(module.weight, module.bias) for module in dense]
         self.attention_output, self.intermediate, self.output = packed
         self.attention_norm = Norm(layer.attention.output.LayerNorm, dtype)
         self.output_norm = Norm(layer.output.LayerNorm, dtype)

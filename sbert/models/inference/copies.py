@@ -6,9 +6,10 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
+from sbert.errors import require
 from sbert.models.families import BERT_LAYERS
 from sbert.models.inference.bert import PackedBert, linear_layers
-from sbert.models.inference.linear import supports_packing
+from sbert.models.inference.linear import check_int8_products, supports_packing
 
 
 def copy_for_inference(
@@ -47,18 +48,36 @@ def _copy_with(transformer: nn.Module, parts: dict[int, object]) -> nn.Module:
 
 
 def can_pack(transformer: nn.Module, dtype: torch.dtype) -> bool:
-    """Whether its base model computes what `PackedBert` does, on a processor that packs weights."""
-    base, config = transformer.base_model, transformer.config
-    if base.device.type != "cpu" or config.model_type not in BERT_LAYERS:
-        return False
+    """Whether `copy_packed` can copy it, on its device and in this type of products."""
+    on_cpu = transformer.device.type == "cpu"
+    return on_cpu and supports_packing(dtype) and has_bert_layers(transformer)
+
+
+def has_bert_layers(transformer: nn.Module) -> bool:
+    """Whether its base model computes what `PackedBert` does."""
+    config = transformer.config
     as_bert = (
-        config.hidden_act == "gelu"
+        config.model_type in BERT_LAYERS
+        and config.hidden_act == "gelu"
         and not config.is_decoder
         and getattr(config, "position_embedding_type", "absolute") == "absolute"
     )
-    linear = [linear for layer in base.encoder.layer for linear in linear_layers(layer)]
-    own = all(type(module) is nn.Linear for module in linear)  # with LoRA they are others
-    return as_bert and own and supports_packing(dtype)
+    if not as_bert:
+        return False
+    layers = transformer.base_model.encoder.layer
+    linear = [linear for layer in layers for linear in linear_layers(layer)]
+    return all(type(module) is nn.Linear for module in linear)  # with LoRA they are others
+
+
+def check_int8(transformer: nn.Module) -> None:
+    """Raises InputError where `copy_packed` has no int8 products for it."""
+    check_int8_products(transformer.device)
+    known = ", ".join(BERT_LAYERS)
+    require(
+        has_bert_layers(transformer),
+        "precision int8_dynamic: needs the layers of BERT, without adapters "
+        f"({known}); this is a model of type {transformer.config.model_type}; use auto",
+    )
 
 
 def is_packed(transformer: nn.Module) -> bool:

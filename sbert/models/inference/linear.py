@@ -8,6 +8,8 @@ torch.compile uses on a CPU; they exist unchanged in torch 2.6 to 2.13.
 import torch
 from torch import Tensor
 
+from sbert.errors import require
+
 _PACKED_ROWS = 4096  # the number of rows that the layout is chosen for; any other is correct, too
 
 
@@ -45,3 +47,61 @@ class PackedLinear:
         """y + residual, (..., out)."""
         pointwise = torch.ops.mkldnn._linear_pointwise.binary
         return pointwise(x, residual, self.weight, self.bias, "add")
+
+
+def check_int8_products(device: torch.device) -> None:
+    """Raises InputError where products of eight bits are not to be had, or saturate."""
+    vnni = device.type == "cpu" and torch.backends.mkldnn.is_available()
+    require(
+        vnni and torch.cpu._is_vnni_supported(),
+        f"precision int8_dynamic: needs a CPU with AVX512-VNNI, and computes on {device}; use auto",
+    )
+
+
+class Int8Linear:
+    """y = x W^T + b with x and W rounded to eight bits, and exact sums of their products.
+
+    W_n, the weights of output n, have a scale of their own; all of x has one, and a zero point z,
+    chosen in every call ("dynamic quantisation"):
+
+        W_n ~ s_n W'_n    s_n = max |W_n| / 127           W' = round(W / s_n), -127 to 127
+        x ~ s (x' - z)    s = (max x - min x) / 254       x' = round(x / s) + z, 0 to 255
+        y_n = s s_n sum_i (x'_i - z) W'_ni + b_n
+
+    So the result for a row depends on the largest and smallest number of the others, by rounding.
+    In and out are fp32. It has the methods of `PackedLinear`.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor):
+        weight = weight.detach()
+        # a row of zeros has no largest number to divide by
+        scale = (weight.abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+        rounded = (weight / scale[:, None]).round().to(torch.int8)
+        packed = torch.ops.onednn.qlinear_prepack(rounded, [_PACKED_ROWS, weight.shape[1]])
+        self.weight = (packed, scale, torch.zeros(len(scale), dtype=torch.int64), bias.detach())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._product(x, "none")
+
+    def gelu(self, x: Tensor) -> Tensor:
+        return self._product(x, "gelu")
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        return self._product(x, "none").add_(residual)
+
+    def _product(self, x: Tensor, activation: str) -> Tensor:
+        return torch.ops.onednn.qlinear_pointwise(
+            *quantize(x), *self.weight, 1.0, 0, torch.float32, activation, [], "none"
+        )
+
+
+def quantize(x: Tensor) -> tuple[Tensor, float, int]:
+    """x' (uint8), s and z of `Int8Linear`, with which x ~ s (x' - z); 0 becomes z exactly."""
+    low, high = (bound.item() for bound in torch.aminmax(x))
+    low, high = min(low, 0.0), max(high, 0.0)
+    # 254 steps and not 255: with z rounded, too, x' does not exceed 255
+    scale = max((high - low) / 254, torch.finfo(torch.float32).tiny)
+    zero = round(-low / scale)
+    # the conversion to an integer cuts off, so 0.5 more rounds
+    rounded = torch.add(torch.tensor(zero + 0.5), x, alpha=1 / scale).to(torch.uint8)
+    return rounded, scale, zero
