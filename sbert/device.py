@@ -2,7 +2,8 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Literal
@@ -86,6 +87,26 @@ def describe_precision(precision: InferencePrecision, device: torch.device) -> s
     if precision == "int8_dynamic":
         return precision
     return str(resolve_precision(precision, device)).removeprefix("torch.")
+
+
+def map_in_threads(function: Callable, items: Iterable) -> Iterator:
+    """`function` of each item, in order: in as many threads as torch has, each with one of them.
+
+    The threads of one operator wait for each other at its end: with many small ones, or on a busy
+    machine, most of the time.
+    """
+    count = torch.get_num_threads()
+    inference = torch.is_inference_mode_enabled()
+
+    def call(item):
+        with torch.inference_mode(inference), torch.no_grad():
+            return function(item)
+
+    with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield from pool.map(call, items)
+        finally:
+            torch.set_num_threads(count)  # of MKL it is one setting for all threads
 
 
 def make_accelerator(precision: Precision) -> Accelerator:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from vectors import generator
 
-from sbert.device import default_device, full_precision_products
+from sbert.device import default_device, full_precision_products, map_in_threads
 
 
 def test_an_accelerator_that_is_not_in_the_machine_is_not_chosen(monkeypatch):
@@ -49,3 +49,23 @@ def test_products_in_full_precision(chosen):
         with full_precision_products():
             assert torch.backends.cuda.matmul.fp32_precision == "ieee"
         assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+
+
+def test_a_map_in_threads_has_the_order_and_the_errors_of_map():
+    torch.set_num_threads(3)
+    try:
+        with torch.inference_mode():
+            total = torch.zeros(5)
+
+            def add(place):
+                assert torch.get_num_threads() == 1
+                total[place] += place  # of inference mode, as in the thread that calls
+                return place, 12 // (4 - place)
+
+            assert list(map_in_threads(add, range(4))) == [(0, 3), (1, 4), (2, 6), (3, 12)]
+            assert total.tolist() == [0, 1, 2, 3, 0]
+            with pytest.raises(ZeroDivisionError):
+                list(map_in_threads(add, range(5)))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)

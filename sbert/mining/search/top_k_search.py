@@ -1,10 +1,11 @@
 """The search of the k best: the passes over a block, and the k best so far."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from sbert.device import map_in_threads
 from sbert.errors import require
 from sbert.mining.search.best_scores import best_candidates, kept_for
 from sbert.mining.search.candidate_table import kth_best
@@ -22,6 +23,8 @@ from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.floor_search import FloorSearch
 from sbert.mining.search.queries import Exclude, exclusion_matrix
 from sbert.mining.search.sizes import CPU, Sizes
+
+LEAST_QUERIES = 64  # of a thread
 
 EXACT_QUERIES = 64  # whose scores are all computed exactly at a time
 
@@ -82,14 +85,24 @@ class TopKSearch:
         """
         if not len(asked):
             return asked
+        rounded = block.rounded(dtype)  # here, since threads share it
         find = self._find_best if self.sizes.queued else self._find_by_floor
-        undecided, overflows = [], []
-        for part, excluded in self._parts(block, asked, self.sizes.queries):
-            queries = self.queries.load(asked[part])  # (R, H)
-            fast = FastPass(queries, block.rounded(dtype), self.sizes.scores)
-            undecided.append(find(block, asked[part], queries, fast, excluded))
-            overflows.append(fast.overflows)
-            advance(len(queries))
+
+        def search(part: tuple[slice, ExcludedPairs]) -> tuple[Tensor, Tensor]:
+            rows, excluded = asked[part[0]], part[1]
+            queries = self.queries.load(rows)  # (R, H)
+            fast = FastPass(queries, rounded, self.sizes.scores)
+            return find(block, rows, queries, fast, excluded), fast.overflows
+
+        threads = 1 if self.sizes.queued else torch.get_num_threads()
+        in_threads = len(asked) >= threads * LEAST_QUERIES and threads > 1
+        size = part_size(len(asked), self.sizes.queries, threads if in_threads else 1)
+        parts = self._parts(block, asked, size)
+        results = []
+        for undecided, overflows in (map_in_threads if in_threads else map)(search, parts):
+            results.append((undecided, overflows))
+            advance(len(undecided))
+        undecided, overflows = zip(*results, strict=True)
         # here alone Python waits for the device
         require(
             not torch.stack(overflows).any(),
@@ -98,7 +111,9 @@ class TopKSearch:
         )
         return asked[torch.cat(undecided)]
 
-    def _parts(self, block: CorpusBlock, asked: Tensor, size: int):
+    def _parts(
+        self, block: CorpusBlock, asked: Tensor, size: int
+    ) -> Iterator[tuple[slice, ExcludedPairs]]:
         """The parts of the queries, `size` at a time, each with what it does not find."""
         excluded = block.excluded(self.excluded, asked.cpu().numpy(), size)
         return zip(blocks_of(len(asked), size), excluded, strict=True)
@@ -176,6 +191,12 @@ class TopKSearch:
         scores, rank = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
         self.scores[rows] = scores[:, : self.k]
         self.indices[rows] = indices.gather(1, rank)[:, : self.k]
+
+
+def part_size(count: int, most: int, threads: int) -> int:
+    """The size of equal parts of `count` queries, as many for each thread and `most` at most."""
+    rounds = -(-count // (most * threads))
+    return -(-count // (rounds * threads))
 
 
 def _ignore(count: int) -> None:

@@ -17,7 +17,7 @@ from sbert.mining.search.floor_search import FloorSearch
 from sbert.mining.search.queries import exclusion_matrix
 from sbert.mining.search.sizes import CPU, Sizes
 from sbert.mining.search.top_k import Corpus, top_k
-from sbert.mining.search.top_k_search import TopKSearch, first_of_best
+from sbert.mining.search.top_k_search import TopKSearch, first_of_best, part_size
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
@@ -261,6 +261,29 @@ def test_excluded_as_an_array():
     expected = top_k(queries, corpus, 4, [[j for j in row if j >= 0] for row in exclude.tolist()])
     for mine, other in zip(top_k(queries, corpus, 4, exclude), expected, strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("case", [random_vectors, crowding, duplicates])
+def test_threads_do_not_show(case):
+    queries, corpus = case()
+    queries = queries.repeat(40, 1)[:200]
+    exclude = [[i % 7] for i in range(200)]
+    expected = top_k(queries, corpus, 5, exclude, precision="bf16")
+    torch.set_num_threads(3)
+    try:
+        found = top_k(queries, corpus, 5, exclude, precision="bf16", query_block=11)
+    finally:
+        torch.set_num_threads(1)
+    for mine, right in zip(found, expected, strict=True):
+        assert torch.equal(mine, right)
+
+
+@given(st.integers(1, 5000), st.integers(1, 1024), st.integers(1, 9))
+def test_parts_are_alike_and_as_many_for_each_thread(count, most, threads):
+    size = part_size(count, most, threads)
+    assert 1 <= size <= most
+    parts = -(-count // size)
+    assert parts <= threads * -(-count // (most * threads))
 
 
 def test_a_query_whose_every_candidate_is_excluded():
