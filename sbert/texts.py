@@ -2,7 +2,8 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -58,6 +59,57 @@ def unique(items: Iterable[Item]) -> tuple[list[Item], np.ndarray]:
     seen: dict[Item, int] = {}
     index = np.fromiter((seen.setdefault(item, len(seen)) for item in items), np.int64)
     return list(seen), index
+
+
+def distinct_cells(
+    columns: Sequence[Sequence[str | None]], kind: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct texts of C columns of N, in 16 bytes for each: those of equal BLAKE2b hashes of
+    128 bits are one, if they are of one kind.
+
+    Cells are numbered column after column.
+
+    Args:
+        kind: (C N,), a number for each cell.
+
+    Returns: the cells in which a distinct text occurs first, (U,), and which of these each cell
+        is, (C N,), -1 for None.
+    """
+    present, hashes = np.zeros(len(kind), bool), bytearray()
+    for cell, text in enumerate(chain(*columns)):
+        if text is not None:
+            present[cell] = True
+            hashes += hashlib.blake2b(text.encode(), digest_size=16).digest()
+    halves = np.frombuffer(hashes, np.uint64).reshape(-1, 2)  # (P, 2) of the texts present
+    keys = [*halves.T, kind[present]]
+    order = np.lexsort(keys)  # of equal ones the earlier first
+    starts = np.zeros(len(order), bool)
+    starts[:1] = True
+    for key in keys:
+        starts[1:] |= np.diff(key[order]) != 0
+    first = order[starts]
+    rank = np.argsort(first)
+    cells = np.full(len(kind), -1)
+    own = np.empty(len(order), np.int64)
+    own[order] = np.argsort(rank)[np.cumsum(starts) - 1]
+    cells[present] = own
+    return np.flatnonzero(present)[first[rank]], cells
+
+
+class SelectedTexts(Sequence):
+    """Some cells of columns of N texts, in order; no list of them."""
+
+    def __init__(self, columns: Sequence[Sequence[str]], cells: np.ndarray):
+        self.columns, self.cells = columns, cells
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        column, row = divmod(int(self.cells[index]), len(self.columns[0]))
+        return self.columns[column][row]
 
 
 def normalise(text: str) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sbert.errors import InputError, require
 from sbert.models.token_table import JoinParts, TokenTable, concatenate
-from sbert.texts import digest, unique
+from sbert.texts import SelectedTexts, digest, distinct_cells, unique
 
 CHUNK = 16_384  # texts per call of the Rust tokenizer: bounds the memory of its Encoding objects
 
@@ -81,9 +81,8 @@ class BaseTokenizer(abc.ABC):
         """
         prompts = [""] * len(texts) if prompts is None else prompts
         lengths_of = {prompt: self.prompt_length(prompt) for prompt in set(prompts)}
-        texts = [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
         full_lengths = np.empty(len(texts), np.int64)  # of the texts alone
-        ids = join(self._encode(texts, full_lengths))
+        ids = join(self._encode(texts, prompts, full_lengths))
         text_lengths = np.minimum(full_lengths, self.text_room)
         lengths = text_lengths + len(self.prefix) + len(self.suffix)
         return TokenTable(
@@ -93,15 +92,19 @@ class BaseTokenizer(abc.ABC):
             prompt_lengths=np.array([lengths_of[prompt] for prompt in prompts], np.int64),
         )
 
-    def _encode(self, texts: Sequence[str], full_lengths: np.ndarray) -> Iterator[np.ndarray]:
+    def _encode(
+        self, texts: Sequence[str], prompts: Sequence[str], full_lengths: np.ndarray
+    ) -> Iterator[np.ndarray]:
         """The ids of texts (U,), a chunk of texts at a time; writes the number of each text's own
         tokens before truncation into `full_lengths` (U,)."""
         prefix, suffix = self.prefix.tolist(), self.suffix.tolist()
         room = self.text_room
         kept = slice(-room, None) if self.truncate_left else slice(room)
         for start in range(0, len(texts), CHUNK):
-            chunk = texts[start : start + CHUNK]
-            chunk = [text.lower() for text in chunk] if self.lower_case else list(chunk)
+            part = slice(start, start + CHUNK)
+            chunk = [prompt + text for prompt, text in zip(prompts[part], texts[part], strict=True)]
+            if self.lower_case:
+                chunk = [text.lower() for text in chunk]
             ids: list[int] = []
             encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
             for i, encoding in enumerate(encodings, start):
@@ -225,18 +228,9 @@ def tokenize_columns(
         join: see `BaseTokenizer.tokenize`.
     """
     prompts = [""] * len(columns) if prompts is None else prompts
-    present = np.array([text is not None for column in columns for text in column], bool)
-    distinct, text = unique(text for column in columns for text in column if text is not None)
     names, prompt = unique(prompts)
-    prompt = np.repeat(prompt, len(columns[0]))[present]
-    # a number for each prompt and text, in the order of their first occurrence
-    numbers, first, index = np.unique(
-        text * len(names) + prompt, return_index=True, return_inverse=True
-    )
-    order = np.argsort(first)
-    text, prompt = np.divmod(numbers[order], len(names))
-    cells = np.full(len(present), -1)
-    cells[present] = np.argsort(order)[index]
-    texts, prompts = [distinct[i] for i in text], [names[i] for i in prompt]
-    table = tokenizer.tokenize(texts, prompts, join)
+    prompt = np.repeat(prompt, len(columns[0]))  # (C N,)
+    first, cells = distinct_cells(columns, prompt)
+    own_prompts = [names[i] for i in prompt[first]]
+    table = tokenizer.tokenize(SelectedTexts(columns, first), own_prompts, join)
     return table, cells.reshape(len(columns), len(columns[0])).T

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sbert.data.rows import Rows
+from sbert.data.text_column import TextColumn
 from sbert.evaluation.prompts import column_prompts
 from sbert.losses.base import Loss
 from sbert.models.dropout import replace_dropout
@@ -150,12 +151,13 @@ def _tokenize_datasets(
         prompts = [prompt.text for prompt in column_prompts(rows, model)]
         parts.append(dict(zip(enumerate(prompts), rows.texts, strict=True)))
     keys = list(dict.fromkeys(chain(*parts)))
-    columns: dict[tuple[int, str], list[str | None]] = {key: [] for key in keys}
-    for part, rows in zip(parts, datasets, strict=True):
-        for key, column in columns.items():
-            column += part.get(key) or [None] * len(rows)
-    texts_and_prompts = list(columns.values()), [prompt for _, prompt in keys]
-    table, cells = tokenize(model.text_tokenizer, *texts_and_prompts)
+    columns = []
+    for key in keys:
+        own = []  # the column of each dataset
+        for part, rows in zip(parts, datasets, strict=True):
+            own.append(part.get(key) or [None] * len(rows))
+        columns.append(own[0] if len(own) == 1 else TextColumn(chain(*own)))
+    table, cells = tokenize(model.text_tokenizer, columns, [prompt for _, prompt in keys])
     if [column for column, _ in keys] == list(range(len(keys))):  # a key for each column
         return table, cells
     index = np.full((len(cells), max(len(rows.texts) for rows in datasets)), -1)
