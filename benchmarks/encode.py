@@ -1,18 +1,23 @@
-"""Encoding: sentences per second of BiEncoder against sentence-transformers.
+"""Encoding: sentences per second of BiEncoder against sentence-transformers and ONNX Runtime.
 
 python benchmarks/encode.py [--model models/all-MiniLM-L6-v2] [--data stsb] [--repeats 5]
+python benchmarks/encode.py --words 64       texts of one length
 
-The same weights and sentences; both run in this process, in turn, after one warm-up each. Ours has
-precision auto, theirs the defaults of encode and, for comparison, bf16. The quality of each is
-shown beside it: the lowest cosine to the fp32 embeddings, and Spearman.
+The same weights and sentences; all run in this process, in turn, after one warm-up each. Ours has
+precision auto, theirs the defaults of encode and, for comparison, bf16. ONNX Runtime has int8
+weights and products (onnx_peer.py), if it is installed. The quality of each is shown beside it: the
+lowest cosine to the fp32 embeddings, and Spearman.
 """
 
 import argparse
-import statistics
-import time
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
+from figures import Run, figure_rows, in_turn, print_figures, texts_of_one_length
+from limits import product_seconds
+from onnx_peer import missing_packages, onnx_encoder
 from sentence_transformers import SentenceTransformer
 
 from sbert import BiEncoder
@@ -21,7 +26,32 @@ from sbert.data.rows import read_dataset
 from sbert.device import default_device
 from sbert.evaluation.metrics import spearman
 from sbert.evaluation.scorers import pair_scores
-from sbert.markdown import markdown_table
+
+PEER = "sentence-transformers"
+LIMIT = "limit: matrix products alone"
+ONNX = "ONNX Runtime, int8"
+
+
+def systems(model: str, texts: list[str], folder: Path) -> dict[str, Run]:
+    """By name what encodes the texts."""
+    ours = BiEncoder.from_pretrained(model).to(default_device())
+    device = str(ours.device)
+    theirs = SentenceTransformer(model, device=device)
+    low = SentenceTransformer(model, device=device, model_kwargs={"torch_dtype": torch.bfloat16})
+    quiet = {"show_progress_bar": False}
+    runs = {
+        "sbert, auto": lambda: (None, ours.encode(texts)),
+        "sbert, fp32": lambda: (None, ours.encode(texts, precision="fp32")),
+        PEER: lambda: (None, theirs.encode(texts, **quiet)),
+        f"{PEER}, bf16": lambda: (
+            None,
+            low.encode(texts, convert_to_tensor=True, **quiet).float().cpu().numpy(),
+        ),
+    }
+    if device == "cpu" and not missing_packages():
+        onnx = onnx_encoder(model, folder)
+        runs[ONNX] = lambda: (None, onnx(texts))
+    return runs
 
 
 def main() -> None:
@@ -31,56 +61,36 @@ def main() -> None:
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
     options.add_argument("--data", default="stsb")
     options.add_argument("--split", default="test")
+    options.add_argument("--words", type=int, help="texts of so many words each")
     options.add_argument("--repeats", type=int, default=5)
     args = options.parse_args()
     rows = read_dataset(DatasetConfig(args.data, args.split))
     texts = [text for column in rows.texts for text in column]
+    if args.words:
+        texts = texts_of_one_length(texts, args.words)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, results = in_turn(systems(args.model, texts, Path(folder)), args.repeats)
     ours = BiEncoder.from_pretrained(args.model).to(default_device())
-    theirs = SentenceTransformer(args.model, device=str(ours.device))
-    low = SentenceTransformer(
-        args.model, device=str(ours.device), model_kwargs={"torch_dtype": torch.bfloat16}
+    seconds[LIMIT] = [product_seconds(ours, [texts]) for _ in range(args.repeats)]
+    lines = figure_rows(seconds, PEER, len(texts))
+    for line in lines:
+        if line[0] in results:
+            vectors = results[line[0]]
+            line.append(f"{pair_scores(vectors, results[PEER])['cosine'].min():.6f}")
+        if line[0] in results and not args.words:
+            pairs = pair_scores(*np.split(vectors, len(rows.texts)))
+            line.append(100 * spearman(pairs["cosine"], rows.labels))
+    if ONNX not in seconds:
+        lines.append([f"{ONNX}: {', '.join(missing_packages())} not installed"])
+    header = ["encoding", "sentences/s", "ratio", "of each repeat", "least cosine to fp32"]
+    header += [] if args.words else ["Spearman"]
+    about = f"{args.model}, {rows.name}, {len(texts):,} sentences"
+    print_figures(
+        about,
+        header,
+        lines,
+        "fp32 on texts of one length, where neither bf16 nor sorting helps: --words",
     )
-    runs = {
-        "sbert, auto": lambda: ours.encode(texts),
-        "sbert, fp32": lambda: ours.encode(texts, precision="fp32"),
-        "sentence-transformers": lambda: theirs.encode(texts, show_progress_bar=False),
-        "sentence-transformers, bf16": lambda: (
-            low.encode(texts, show_progress_bar=False, convert_to_tensor=True).float().cpu()
-        ),
-    }
-    reference = theirs.encode(texts, show_progress_bar=False)
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    results = {}
-    for repeat in range(args.repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            results[name] = np.asarray(run())
-            if repeat:  # the first is the warm-up
-                seconds[name].append(time.perf_counter() - start)
-    lines = []
-    base = seconds["sentence-transformers"]
-    for name, times in seconds.items():
-        ratios = [b / t for b, t in zip(base, times, strict=True)]
-        cosine = pair_scores(results[name], reference)["cosine"].min()
-        rho = 100 * spearman(
-            pair_scores(*np.split(results[name], len(rows.texts)))["cosine"], rows.labels
-        )
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        speed = round(len(texts) / statistics.median(times))
-        lines.append([name, speed, statistics.median(ratios), spread, f"{cosine:.6f}", rho])
-    header = [
-        "encoder",
-        "sentences/s",
-        "ratio",
-        "of each repeat",
-        "least cosine to fp32",
-        "Spearman",
-    ]
-    print(
-        f"{args.model}, {rows.name}, {len(texts):,} sentences, {args.repeats} repeats, "
-        f"{torch.get_num_threads()} threads\n"
-    )
-    print(markdown_table(header, lines))
 
 
 if __name__ == "__main__":
