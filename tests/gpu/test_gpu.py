@@ -17,9 +17,12 @@ from support import metrics, same_state, with_processes, write_config
 
 from sbert import BiEncoder, CrossEncoder
 from sbert.device import default_device
+from sbert.mining.quantised.corpus import QuantisedCorpus
 from sbert.mining.search.exact import naive_top_k
 from sbert.mining.search.similar_pairs import similar_pairs
 from sbert.mining.search.top_k import top_k
+from sbert.quantised import QUANTISERS
+from sbert.quantised_files import QuantisedVectors
 
 pytestmark = pytest.mark.skipif(
     not (os.environ.get("SBERT_TEST_GPU") and torch.cuda.is_available()),
@@ -177,3 +180,19 @@ def test_joint_losses_in_parts(tmp_path, steady_folder, sentences, train_command
     train_command(config, "--name", "parts", "--optim.accumulate", "3")
     whole, parts = ([r["loss"] for r in metrics(tmp_path / "runs" / n)] for n in ("run", "parts"))
     assert whole == pytest.approx(parts, rel=1e-4)
+
+
+@pytest.mark.parametrize("store", QUANTISERS)
+@pytest.mark.parametrize("width", [384, 1032], ids=str)
+def test_quantised_vectors_are_searched_as_on_a_cpu(store, width):
+    generator = np.random.default_rng(0)
+    corpus, queries = (generator.normal(size=(n, width)).astype(np.float32) for n in (5000, 70))
+    quantiser = QUANTISERS[store].fit(corpus, "cosine")
+    vectors = QuantisedVectors(quantiser.encode(corpus), quantiser)
+    for floats in (None, corpus):
+        scores, indices = QuantisedCorpus(vectors, floats=floats).top_k(queries, 10, [[3]] * 70)
+        on_gpu = QuantisedCorpus(vectors, floats=floats, device="cuda")
+        found = on_gpu.top_k(queries, 10, [[3]] * 70)
+        # another rounding of a query may change a candidate
+        assert (found[1] == indices).float().mean() > 0.98
+        torch.testing.assert_close(found[0], scores, atol=0.01, rtol=0)

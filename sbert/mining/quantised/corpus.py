@@ -17,6 +17,7 @@ from scipy import sparse
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sbert.device import full_precision_products
 from sbert.errors import require
 from sbert.mining.quantised.first_pass import FirstPass, best_of
 from sbert.mining.search.exact import Vectors, VectorSet, blocks_of, exact_pair_scores
@@ -86,6 +87,7 @@ class QuantisedCorpus:
             f"vectors of {name}"
         )
 
+    @full_precision_products()
     def top_k(
         self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
     ) -> tuple[Tensor, Tensor]:
