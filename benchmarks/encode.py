@@ -2,6 +2,7 @@
 
 python benchmarks/encode.py [--model models/all-MiniLM-L6-v2] [--data stsb] [--repeats 5]
 python benchmarks/encode.py --words 64       texts of one length
+python benchmarks/encode.py --int8           with our precision int8_dynamic
 
 The same weights and sentences; all run in this process, in turn, after one warm-up each. Ours has
 precision auto, theirs the defaults of encode and, for comparison, bf16. ONNX Runtime has int8
@@ -32,7 +33,7 @@ LIMIT = "limit: matrix products alone"
 ONNX = "ONNX Runtime, int8"
 
 
-def systems(model: str, texts: list[str], folder: Path) -> dict[str, Run]:
+def systems(model: str, texts: list[str], int8: bool, folder: Path) -> dict[str, Run]:
     """By name what encodes the texts."""
     ours = BiEncoder.from_pretrained(model).to(default_device())
     device = str(ours.device)
@@ -48,6 +49,8 @@ def systems(model: str, texts: list[str], folder: Path) -> dict[str, Run]:
             low.encode(texts, convert_to_tensor=True, **quiet).float().cpu().numpy(),
         ),
     }
+    if int8:
+        runs["sbert, int8_dynamic"] = lambda: (None, ours.encode(texts, "int8_dynamic"))
     if device == "cpu" and not missing_packages():
         onnx = onnx_encoder(model, folder)
         runs[ONNX] = lambda: (None, onnx(texts))
@@ -63,15 +66,18 @@ def main() -> None:
     options.add_argument("--split", default="test")
     options.add_argument("--words", type=int, help="texts of so many words each")
     options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--int8", action="store_true", help="also with precision int8_dynamic")
     args = options.parse_args()
     rows = read_dataset(DatasetConfig(args.data, args.split))
     texts = [text for column in rows.texts for text in column]
     if args.words:
         texts = texts_of_one_length(texts, args.words)
     with tempfile.TemporaryDirectory() as folder:
-        seconds, results = in_turn(systems(args.model, texts, Path(folder)), args.repeats)
+        runs = systems(args.model, texts, args.int8, Path(folder))
+        seconds, results = in_turn(runs, args.repeats)
     ours = BiEncoder.from_pretrained(args.model).to(default_device())
-    seconds[LIMIT] = [product_seconds(ours, [texts]) for _ in range(args.repeats)]
+    distinct = list(dict.fromkeys(texts))
+    seconds[LIMIT] = [product_seconds(ours, [distinct]) for _ in range(args.repeats)]
     lines = figure_rows(seconds, PEER, len(texts))
     for line in lines:
         if line[0] in results:
