@@ -19,7 +19,7 @@ def product_seconds(model: nn.Module, columns: list[list[str]], training: bool =
     """
     device = next(model.parameters()).device
     dtype = resolve_precision("auto", device)
-    encoded = model.tokenizer(*columns, truncation=True, max_length=model.max_length)
+    encoded = model.tokenizer(*map(list, columns), truncation=True, max_length=model.max_length)
     tokens = sum(map(len, encoded["input_ids"]))
     weights = [
         layer.weight.detach().to(dtype)

@@ -117,7 +117,7 @@ def read_rows(args: argparse.Namespace) -> Rows:
     if not args.words:
         return read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows))
     rows = read_dataset(DatasetConfig("stsb", "train"))
-    texts = texts_of_one_length(rows.texts[0] + rows.texts[1], args.words)
+    texts = texts_of_one_length([*rows.texts[0], *rows.texts[1]], args.words)
     count = min(args.rows, len(texts) // 2)
     columns = [texts[:count], texts[count : 2 * count]]
     return replace(rows.take(np.arange(count)), texts=columns)
@@ -150,7 +150,7 @@ def main() -> None:
     if args.epoch:
         header += ["dev Spearman", "test Spearman"]
     model = BiEncoder.from_pretrained(args.model)
-    texts = rows.texts[0] + rows.texts[1]
+    texts = [*rows.texts[0], *rows.texts[1]]
     seconds[LIMIT] = [product_seconds(model, [texts], training=True) for _ in range(repeats)]
     lines = figure_rows(seconds, PEER, len(rows))
     for line in lines:

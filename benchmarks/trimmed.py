@@ -42,7 +42,7 @@ def encode(model: str) -> None:
     texts: list[str] = []
     for language in ("de", "en"):
         rows = read_dataset(DatasetConfig(f"stsb_multi_mt/{language}", "test"))
-        texts += rows.texts[0] + rows.texts[1]
+        texts += [*rows.texts[0], *rows.texts[1]]
     start = time.perf_counter()
     encoder = BiEncoder.from_pretrained(model)
     loaded = time.perf_counter()
