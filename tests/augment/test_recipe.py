@@ -363,8 +363,8 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
     line = fails(command, capsys, other)
     place = tmp_path / "recipes/mine/cross-encoder,seed=1"
     assert line == (
-        f"augment.py: error: {place}: has a result of other settings or data: it was "
-        f"'batch_size: 8', now 'batch_size: 4'; "
+        f"augment.py: error: {place}: has a result of other settings or data: "
+        "optim.batch_size was 8, now 4; "
         "give the recipe another name, or pass --redo to delete and redo such stages"
     )
     assert {p: p.read_bytes() for p in (tmp_path / "recipes").rglob("*") if p.is_file()} == files
