@@ -20,6 +20,12 @@ from sbert.errors import InputError, require
 
 PARSER_FLAGS = ("help", "print_config")  # those of jsonargparse
 
+# in a field of any type, such as the values of a sweep's variants, a class that a file names is a
+# value like others: it is neither imported nor made
+jsonargparse.set_parsing_settings(
+    validate_subclass_spec_in_any=False, instantiate_subclass_spec_in_any=False
+)
+
 PACKAGES = ("sbert", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
 

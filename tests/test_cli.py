@@ -1,5 +1,6 @@
 """The command line: what it loads before it answers, where options may stand, which files parse."""
 
+import json
 import subprocess
 import sys
 
@@ -12,8 +13,10 @@ from sbert.cli import (
     choose_task,
     flatten_options,
     make_parser,
+    parse_command,
 )
 from sbert.errors import InputError
+from sbert.sweeps.config import SweepConfig
 from sbert.training.config import TrainConfig
 
 LOADED = "import sys; print(*(m for m in ('torch', 'transformers') if m in sys.modules))"
@@ -103,3 +106,12 @@ def test_errors_of_the_parser_are_short(capsys, argv, message):
     with pytest.raises(SystemExit):
         make_parser(TrainConfig, "train.py", "").parse_args(argv)
     assert capsys.readouterr().err.startswith(f"train.py: error: {message}")
+
+
+def test_a_class_named_in_a_free_value_is_not_made(tmp_path):
+    """It is the run's loss or an unknown name there, and for its parser to judge."""
+    variants = {"a": {"loss": {"class_path": "fractions.Fraction", "init_args": {"numerator": 3}}}}
+    path = tmp_path / "sweep.yaml"
+    path.write_text(json.dumps({"name": "x", "base": "b.yaml", "variants": variants}))
+    command = parse_command("sweep.py", SweepConfig, "", ["--config", str(path)])
+    assert command.config.variants["a"]["loss"]["class_path"] == "fractions.Fraction"
