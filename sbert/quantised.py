@@ -19,6 +19,7 @@ Ranges of each dimension and the mean are there for encoders whose embeddings ha
 such as e5: a common range wastes codes on them, and most of their signs are equal.
 """
 
+import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,7 @@ STEPS = 255
 
 
 @dataclass(frozen=True)
-class Quantiser:
+class Quantiser(abc.ABC):
     """How vectors (R, H) become codes (R, B), B bytes each.
 
     A query q is compared with a decoded vector c by (q - origin) c. This is, but for a factor and a
@@ -65,14 +66,14 @@ class Quantiser:
         return cls(cls.calibrate(scaled(vectors, similarity)), similarity)
 
     @classmethod
+    @abc.abstractmethod
     def check(cls, width: int, similarity: str) -> None:
         """Refuse a width H or a similarity that the store cannot hold."""
-        raise NotImplementedError
 
     @staticmethod
+    @abc.abstractmethod
     def calibrate(vectors: np.ndarray) -> np.ndarray:
         """Vectors (S, H), scaled, to the calibration (C, H)."""
-        raise NotImplementedError
 
     @property
     def width(self) -> int:
@@ -98,16 +99,17 @@ class Quantiser:
         """Finite vectors (R, H) to codes (R, B)."""
         return self._encode(scaled(vectors, self.similarity))
 
+    @abc.abstractmethod
     def _encode(self, vectors: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        """Vectors (R, H), scaled, to codes (R, B)."""
 
+    @abc.abstractmethod
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Codes (R, B) to vectors (R, H) float32."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def factors(self, codes: np.ndarray) -> np.ndarray:
         """Codes (R, B) to int8 numbers (R, H)."""
-        raise NotImplementedError
 
 
 class Int8(Quantiser):
