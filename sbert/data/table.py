@@ -94,12 +94,7 @@ def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None =
     required = required_columns(config, schema)
     read_label = TASK_LABELS[schema.task].reader(config) if labels and schema.label else None
     name = file if config.path.startswith("hf:") else str(Path(file).resolve())
-    languages = config.languages or []
-    require(
-        len(languages) in (0, 1, len(schema.texts)),
-        f"{file}: languages is {languages}; give one, or one for each of the {len(schema.texts)} "
-        "text columns",
-    )
+    languages = _check_languages(config, len(schema.texts), file)
     columns: list[TextColumn] = []
     index_of, numbers, groups = array("q"), array("q"), []
     labels_of, sources, skipped = [], [], Counter()
@@ -137,6 +132,17 @@ def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None =
         skipped,
         prompt,
     )
+
+
+def _check_languages(config: DatasetConfig, columns: int, file: str) -> list[str]:
+    """The languages of the text columns: none, one for all, or one for each."""
+    languages = config.languages or []
+    require(
+        len(languages) in (0, 1, columns),
+        f"{file}: languages is {languages}; give one, or one for each of the {columns} "
+        "text columns",
+    )
+    return languages
 
 
 def append_texts(columns: list[TextColumn], texts: list[str | None], count: int) -> None:
