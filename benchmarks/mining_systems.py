@@ -10,6 +10,13 @@ import numpy as np
 import torch
 
 
+def on_device(vectors: np.ndarray) -> torch.Tensor:
+    """On the GPU, where there is one: there encode leaves them for whoever asks for tensors."""
+    from sbert.device import default_device
+
+    return torch.from_numpy(vectors).to(default_device())
+
+
 def sbert_search(queries, corpus, k=10):
     from sbert.device import default_device
     from sbert.mining.search.top_k import top_k
@@ -33,29 +40,23 @@ def faiss_search(queries, corpus, k=10):
 def sentence_transformers_search(queries, corpus, k=10):
     from sentence_transformers.util import semantic_search
 
-    hits = semantic_search(torch.from_numpy(queries), torch.from_numpy(corpus), top_k=k)
+    hits = semantic_search(on_device(queries), on_device(corpus), top_k=k)
     return [[hit["corpus_id"] for hit in row] for row in hits]
 
 
 def torch_search(queries, corpus, k=10):
-    from sbert.device import default_device
-
-    device = default_device()
-    queries = torch.nn.functional.normalize(torch.from_numpy(queries).to(device))
-    corpus = torch.nn.functional.normalize(torch.from_numpy(corpus).to(device))
-    block = 256 if device.type == "cpu" else 4096
+    queries = torch.nn.functional.normalize(on_device(queries))
+    corpus = torch.nn.functional.normalize(on_device(corpus))
+    block = 256 if corpus.device.type == "cpu" else 4096
     return torch.cat([(part @ corpus.T).topk(k)[1] for part in queries.split(block)]).cpu()
 
 
 def bf16_products(queries, corpus, k=10):
     """The limit of a search that multiplies in bf16: the products alone."""
-    from sbert.device import default_device
-
-    device = default_device()
-    queries = torch.from_numpy(queries).to(device, torch.bfloat16)
-    corpus = torch.from_numpy(corpus).to(device, torch.bfloat16)
-    size = 256 if device.type == "cpu" else 4096
-    scores = torch.empty(size, len(corpus), dtype=torch.bfloat16, device=device)
+    queries = on_device(queries).bfloat16()
+    corpus = on_device(corpus).bfloat16()
+    size = 256 if corpus.device.type == "cpu" else 4096
+    scores = torch.empty(size, len(corpus), dtype=torch.bfloat16, device=corpus.device)
     for block in queries.split(size):
         torch.mm(block, corpus.T, out=scores[: len(block)])
     scores[0, 0].item()  # waits for the device
@@ -82,7 +83,7 @@ def sbert_pairs_from_threshold(queries, corpus, k=10):
 def sentence_transformers_pairs(queries, corpus, k=10):
     from sentence_transformers.util import paraphrase_mining_embeddings
 
-    return [pair[1:] for pair in paraphrase_mining_embeddings(torch.from_numpy(corpus))]
+    return [pair[1:] for pair in paraphrase_mining_embeddings(on_device(corpus))]
 
 
 def sbert_clusters(queries, corpus, k=10):
@@ -95,7 +96,7 @@ def sbert_clusters(queries, corpus, k=10):
 def sentence_transformers_clusters(queries, corpus, k=10):
     from sentence_transformers.util import community_detection
 
-    return community_detection(torch.from_numpy(corpus), threshold=0.75, min_community_size=10)
+    return community_detection(on_device(corpus), threshold=0.75, min_community_size=10)
 
 
 SYSTEMS = {
