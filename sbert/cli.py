@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, fields
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -249,4 +249,11 @@ def flatten_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, A
 
 def versions() -> dict[str, str]:
     """The versions that the results of a run depend on, by name."""
-    return {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    return {"Python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # sbert from a checkout that is on the path alone
+        return "not installed"

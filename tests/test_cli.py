@@ -7,6 +7,7 @@ import sys
 import pytest
 from support import ROOT, fails
 
+from sbert import cli
 from sbert.cli import (
     check_arguments,
     check_yaml,
@@ -14,6 +15,7 @@ from sbert.cli import (
     flatten_options,
     make_parser,
     parse_command,
+    versions,
 )
 from sbert.errors import InputError
 from sbert.sweeps.config import SweepConfig
@@ -27,6 +29,14 @@ def test_the_package_alone_is_light(module):
     code = f"import {module}; {LOADED}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split() == []
+
+
+def test_a_checkout_that_is_not_installed_is_no_error(monkeypatch):
+    """Its version is asked for when a model is saved, after the training."""
+    monkeypatch.setattr(cli, "PACKAGES", ("torch", "a-package-of-no-index"))
+    found = versions()
+    assert found["torch"].startswith("2.")
+    assert found["a-package-of-no-index"] == "not installed"
 
 
 @pytest.mark.parametrize(
