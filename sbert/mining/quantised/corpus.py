@@ -22,6 +22,7 @@ from sbert.errors import require
 from sbert.mining.quantised.first_pass import FirstPass, best_of
 from sbert.mining.search.exact import Vectors, VectorSet, blocks_of, exact_pair_scores
 from sbert.mining.search.queries import Exclude, check_search, exclusion_matrix
+from sbert.mining.search.sizes import sizes_for
 from sbert.quantised import check_finite
 from sbert.quantised_files import QuantisedVectors
 
@@ -136,12 +137,13 @@ def rescored(
 
     Only the candidates are read of the vectors.
     """
+    sizes = sizes_for(queries.device, queries.shape[1])
     scores = torch.full(candidates.shape, -torch.inf, device=queries.device)
     for part in blocks_of(len(queries), max(1, CANDIDATES // candidates.shape[1])):
         row, place = (candidates[part] >= 0).nonzero(as_tuple=True)
         numbers, column = candidates[part][row, place].unique(return_inverse=True)
         rows = vectors.load(numbers.cpu().numpy())
-        scores[part][row, place] = exact_pair_scores(queries[part], row, rows, column)
+        scores[part][row, place] = exact_pair_scores(queries[part], row, rows, column, sizes)
     scores, indices = best_of(scores, candidates, k)
     return scores.cpu(), indices.cpu()
 

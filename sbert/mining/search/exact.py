@@ -133,7 +133,8 @@ def pair_products(
     """The inner products (P,) of queries[row] and vectors[column], computed in `dtype`.
 
     The rows ascend. The vectors of `at_once` pairs at most, those of about 16 queries, are
-    multiplied with all of these queries: that takes less time than to gather the queries too.
+    multiplied with all of these queries: that takes less time than to gather the queries too. For
+    a CPU: it reads numbers of `row`.
     """
     at_once = min(at_once, max(64, 16 * len(row) // len(queries)))
     queries = queries.to(dtype)
@@ -150,9 +151,12 @@ def pair_products(
 
 
 def exact_pair_scores(
-    queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor, sizes: Sizes = CPU
+    queries: Tensor, row: Tensor, vectors: Tensor, column: Tensor, sizes: Sizes
 ) -> Tensor:
-    """The exact scores (P,) of queries[row] and vectors[column]; the rows ascend."""
+    """The exact scores (P,) of queries[row] and vectors[column]; the rows ascend.
+
+    sizes: those of the device that holds all of these.
+    """
     if not sizes.queued:
         return pair_products(queries, row, vectors, column, torch.float64, sizes.pairs).float()
     scores = torch.empty(len(row), device=row.device)

@@ -7,6 +7,7 @@ from sbert.mining.search.candidate_table import CandidateTable, kth_best
 from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
 from sbert.mining.search.exact import exact_pair_scores, pair_products
 from sbert.mining.search.fast_pass import GROUP, FastPass, group_maxima
+from sbert.mining.search.sizes import CPU
 
 # places for candidates of a query: many more than real sentences need
 PLACES = 256
@@ -95,4 +96,4 @@ class FloorSearch:
             threshold = fp32.threshold(fp32.bounds(table.kth_best(self.k))[0])
             reaching = scores >= threshold[row]
             row, column = row[reaching], column[reaching]
-        return row, column, exact_pair_scores(self.queries, row, vectors, column)
+        return row, column, exact_pair_scores(self.queries, row, vectors, column, CPU)

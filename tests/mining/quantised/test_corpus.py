@@ -1,5 +1,7 @@
 """The search in quantised vectors: exact where all are candidates, never called so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,12 @@ from sbert import InputError
 from sbert.mining import top_k
 from sbert.mining.quantised import corpus as corpus_module
 from sbert.mining.quantised.corpus import QuantisedCorpus
+from sbert.mining.search import exact
+from sbert.mining.search.sizes import CPU
 from sbert.quantised import Binary, Int8
 from sbert.quantised_files import QuantisedVectors
 
+QUEUED = replace(CPU, queued=True)
 STORES = [(Int8, "cosine"), (Int8, "dot"), (Binary, "cosine")]
 
 
@@ -88,6 +93,17 @@ def test_queries_at_a_time_do_not_matter(monkeypatch):
     monkeypatch.setattr(corpus_module, "CANDIDATES", 30)
     found = corpus.top_k(QUERIES, 3, np.arange(20)[:, None])
     assert all(map(torch.equal, found, expected))
+
+
+def test_the_scores_of_candidates_are_computed_as_the_device_needs(monkeypatch):
+    """A GPU has no part of its own here: a function for the CPU would mix tensors of both."""
+    corpus = QuantisedCorpus(quantised(Int8), floats=CORPUS, rescore=2)
+    expected = corpus.top_k(QUERIES, 10)
+    monkeypatch.setattr(corpus_module, "sizes_for", lambda device, width: QUEUED)
+    monkeypatch.setattr(exact, "pair_products", None)  # for a CPU alone
+    found = corpus.top_k(QUERIES, 10)
+    assert torch.equal(found[1], expected[1])
+    torch.testing.assert_close(found[0], expected[0])
 
 
 def test_fewer_than_k():
