@@ -11,8 +11,8 @@ single characters, all special and added tokens, and what these are merged from.
 all stay have the same embeddings, to the bit; other texts are cut into smaller pieces. Give texts
 of every language and kind that the model will read, the more the better.
 
-Printed at the end: the size before and after; for --heldout, how many texts are cut otherwise; for
---sts, the correlation before and after.
+Printed at the end: the size before and after; for --heldout, how many texts are cut otherwise, of
+those that are not among --texts; for --sts, the correlation before and after.
 """
 
 import sys
@@ -52,10 +52,14 @@ from sbert.markdown import markdown_table
 from sbert.models.encoder import Encoder
 from sbert.models.folders.backbone import locate_folder
 from sbert.models.folders.card import write_card
+from sbert.texts import normalise
 
 PROGRAM = "trim_vocabulary.py"
 
 Dataset = DatasetConfig | str
+
+# of a dataset its name, how many of its texts were given, and the others
+HeldOut = tuple[str, int, list[str]]
 
 
 @dataclass
@@ -70,7 +74,7 @@ class TrimConfig:
             are not saved.
         default_prompt_name: the name of the prompt of heldout and sts; null for the one of its
             folder, if any.
-        heldout: datasets whose texts are compared before and after.
+        heldout: datasets whose texts, but for those among `texts`, are compared before and after.
         sts: labelled datasets on which the model is evaluated before and after.
     """
 
@@ -92,7 +96,8 @@ LISTS = {
     ),
     "heldout": (
         Dataset,
-        "Datasets, named in the same way, whose texts are compared before and after; split: test.",
+        "Datasets, named in the same way, whose texts, but for those that --texts have too, are "
+        "compared before and after; split: test.",
     ),
     "sts": (
         Dataset,
@@ -105,14 +110,14 @@ def trim_vocabulary(source: str, output: Path, config: TrimConfig) -> None:
     """Write a model with the pieces that stay to a new folder, and print what has changed.
 
     Raises:
-        InputError: the folder exists; a dataset or a model that cannot be used; a tokenizer of
-            another kind, without a special token, or with more ids than the model has embeddings.
+        InputError: the folder exists; a dataset or a model that cannot be used; a held-out dataset
+            whose texts are all among `texts`; a tokenizer of another kind, without a special token,
+            or with more ids than the model has embeddings.
     """
     require(not output.exists(), f"{output}: exists already; name a new folder")
     root = locate_folder(source)
     texts = read_texts(dataset_configs(config.texts, "train"))
-    held_out = dataset_configs(config.heldout, "test")
-    held_out_texts = {dataset_name(dataset): read_texts([dataset]) for dataset in held_out}
+    held_out = read_held_out(dataset_configs(config.heldout, "test"), texts)
     sts = [read_dataset(dataset) for dataset in dataset_configs(config.sts, "test")]
     model = load_encoder(root)
     prompts, default = find_prompts(model, config.prompts, config.default_prompt_name)
@@ -135,11 +140,7 @@ def trim_vocabulary(source: str, output: Path, config: TrimConfig) -> None:
     write_card(output, trimmed, trimmed_card(output, source, datasets, config.min_count, table))
     print("", table, sep="\n")
     if held_out:
-        rows = []
-        for name, some in held_out_texts.items():
-            before, after = encode_ids(model, some, default), encode_ids(trimmed, some, default)
-            rows.append(compare_ids(name, before, after, kept))
-        print("", text_table(rows), sep="\n")
+        print("", text_table(held_out, model, trimmed, default, kept), sep="\n")
     if sts:
         options = {"prompts": config.prompts, "default_prompt_name": config.default_prompt_name}
         before, after = scores(root, sts, **options), scores(output, sts, **options)
@@ -166,10 +167,29 @@ def size_table(before: dict[str, int | float], after: dict[str, int | float]) ->
     return markdown_table(["", "before", "after", "left"], rows)
 
 
+def read_held_out(configs: list[DatasetConfig], texts: list[str]) -> list[HeldOut]:
+    """The held-out datasets, for the given `texts`.
+
+    Raises:
+        InputError: all texts of one are among these.
+    """
+    given = {normalise(text) for text in texts} if configs else set()
+    held_out = []
+    for config in configs:
+        name, found = dataset_name(config), read_texts([config])
+        others = [text for text in found if normalise(text) not in given]
+        require(
+            others,
+            f"heldout {name}: all {len(found):,} texts are among texts; name data that has others",
+        )
+        held_out.append((name, len(found) - len(others), others))
+    return held_out
+
+
 def compare_ids(
-    name: str, before: Iterable[list[int]], after: Iterable[list[int]], kept: list[int]
-) -> list[object]:
-    """A row of the table of held-out texts.
+    before: Iterable[list[int]], after: Iterable[list[int]], kept: list[int]
+) -> list[float]:
+    """How many texts there are, how many are cut otherwise, their share, and more tokens, in %.
 
     Args:
         before, after: the ids of each text.
@@ -182,12 +202,18 @@ def compare_ids(
         tokens += len(old)
         more += len(new) - len(old)
     share, longer = 100 * otherwise / max(texts, 1), 100 * more / max(tokens, 1)
-    return [name, texts, otherwise, share, longer]
+    return [texts, otherwise, share, longer]
 
 
-def text_table(rows: list[list[object]]) -> str:
-    header = ["held out", "texts", "cut otherwise", "of them, %", "more tokens, %"]
-    return markdown_table(header, rows)
+def text_table(
+    held_out: list[HeldOut], model: Encoder, trimmed: Encoder, prompt: str, kept: list[int]
+) -> str:
+    rows = []
+    for name, known, others in held_out:
+        before, after = encode_ids(model, others, prompt), encode_ids(trimmed, others, prompt)
+        rows.append([name, known, *compare_ids(before, after, kept)])
+    columns = ["also in texts", "others", "cut otherwise", "of them, %", "more tokens, %"]
+    return markdown_table(["held out", *columns], rows)
 
 
 def scores(root: Path, datasets: list[Rows], **prompts) -> list[float]:

@@ -108,6 +108,12 @@ def test_rows_beyond_the_tokenizer_are_dropped_and_counted(tmp_path, capsys):
     np.testing.assert_array_equal(trimmed.encode(KEPT_WORDS), whole)
 
 
+def test_held_out_texts_that_are_all_given(tmp_path, capsys):
+    held = text_file(tmp_path / "held.txt", KEPT_WORDS[::-1])
+    line = refused(capsys, write_tiny(tmp_path / "whole"), "--heldout", held, texts=KEPT_WORDS)
+    assert line.endswith("heldout held: all 2 texts are among texts; name data that has others")
+
+
 def test_other_bad_input(tmp_path, capsys, tiny_folder):
     empty = text_file(tmp_path / "empty.txt", ["", " "])
     file = text_file(tmp_path / "some.txt", ["the cat"])

@@ -132,7 +132,7 @@ def test_prompts_are_texts_too(tmp_path):
 
 def test_the_report(tmp_path, capsys):
     folder = write_tiny(tmp_path / "whole")
-    held = text_file(tmp_path / "held.txt", ["the cat", "the dog", "a cat"])
+    held = text_file(tmp_path / "held.txt", ["the dog", "The  cat", "big cat", "a cat", "a dog"])
     others = ["the dog", "a cat", "the cat"]
     rows = [f"the cat\t{other}\t{score}\n" for score, other in enumerate(others)]
     (tmp_path / "pairs.tsv").write_text("".join(["sentence1\tsentence2\tscore\n", *rows]))
@@ -147,7 +147,8 @@ def test_the_report(tmp_path, capsys):
     whole = len(AutoTokenizer.from_pretrained(folder))
     assert lines[0] == "1 distinct texts use 2 pieces at all"
     assert cells["pieces"] == [str(whole), str(kept), f"{kept / whole:.1%}"]
-    assert cells["held"] == ["3", "1", "33.33", "33.33"]  # dog: d ##o ##g, 8 tokens for 6
+    # "The  cat" is given, but for case and spaces. dog: d ##o ##g, big: b ##i ##g; 14 tokens for 8
+    assert cells["held"] == ["1", "4", "3", "75.00", "75.00"]
     count, before, after, change = cells["pairs"]
     scores = []
     for path in (folder, output):
