@@ -6,9 +6,12 @@ The pieces that stay keep their order and get the ids 0, 1, 2, ...
 import re
 from collections.abc import Iterable, Iterator
 
+from tokenizers import decoders
+
 from sbert.errors import require
 from sbert.models.folders.tokenizer import processor_tokens
 
+_SPACE = "▁"  # before the first piece of a word; byte-level BPE has the byte of a space
 _BYTE = re.compile("<0x[0-9A-F]{2}>")  # the bytes that stand for a character without a piece
 
 
@@ -132,13 +135,22 @@ def choose_ids(content: dict, used: Iterable[int], settings: dict[str, int]) -> 
         require(i in tokens, f"{no_token}; set the id of one, or null")
     kept = {*used, *special.values(), *settings.values()}
     kept |= {token["id"] for token in content["added_tokens"]}
-    kept |= {i for i, piece in model.pieces.items() if _is_single(piece, model.affixes)}
+    byte_level = (content.get("decoder") or {}).get("type") == "ByteLevel"
+    for i, piece in model.pieces.items():
+        characters = _read_bytes(piece) if byte_level else piece
+        if _is_single(characters, model.affixes):
+            kept.add(i)
     return sorted(kept | model.needed(kept))
+
+
+def _read_bytes(piece: str) -> str:
+    """The text of a piece of byte-level BPE, with one character for a part of another one."""
+    return decoders.ByteLevel().decode([piece]).replace(" ", _SPACE)
 
 
 def _is_single(piece: str, affixes: tuple[str, ...]) -> bool:
     """Whether a piece is one character or byte, beside the mark of a word's start or end."""
-    for affix in affixes:
+    for affix in (_SPACE, *affixes):
         piece = piece.removeprefix(affix).removesuffix(affix)
     return len(piece) <= 1 or _BYTE.fullmatch(piece) is not None
 

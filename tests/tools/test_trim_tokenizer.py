@@ -35,3 +35,23 @@ def test_single_characters_and_bytes_stay():
     model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
     content = {"model": model | {"vocab": {n: i for i, n in enumerate(names)}}, "added_tokens": []}
     assert [names[i] for i in choose_ids(content, [], {})] == ["[UNK]", "a", "##b", "<0x0A>", "猫"]
+
+
+def test_single_characters_at_the_start_of_a_word_stay():
+    names = ["▁", "a", "▁a", "▁ab", "ab", "▁猫"]
+    vocab = [[name, -float(i)] for i, name in enumerate(names)]
+    content = {"model": {"type": "Unigram", "vocab": vocab}, "added_tokens": []}
+    assert [names[i] for i in choose_ids(content, [], {})] == ["▁", "a", "▁a", "▁猫"]
+
+
+def test_single_characters_of_several_bytes_stay():
+    """In byte-level BPE Ġ is the byte of a space, Ã© are those of é, and çĮ two of the three of 猫;
+    elsewhere they are letters."""
+    characters = ["Ã", "©", "ç", "Į", "«", "Ġ", "a", "Ã©", "çĮ", "çĮ«", "Ġa", "ĠÃ", "ĠÃ©"]
+    longer = ["aa", "Ã©a", "Ġaa"]
+    merges = ["Ã ©", "ç Į", "çĮ «", "Ġ a", "Ġ Ã", "ĠÃ ©", "a a", "Ã© a", "Ġa a"]
+    vocab = {name: i for i, name in enumerate(characters + longer)}
+    content = {"model": {"type": "BPE", "vocab": vocab, "merges": merges}, "added_tokens": []}
+    kept = choose_ids(content | {"decoder": {"type": "ByteLevel"}}, [], {})
+    assert kept == list(range(len(characters)))
+    assert choose_ids(content, [], {}) == list(range(characters.index("Ã©")))
