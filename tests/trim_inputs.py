@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import torch
+import transformers
 import trim_vocabulary
-from families import FAMILIES, write_encoder
-from family_tokenizers import SENTENCES
+from families import FAMILIES, POSITIONS, make_config, write_encoder
+from family_tokenizers import KINDS as TOKENIZERS
+from family_tokenizers import SENTENCES, make_tokenizer
 from model_folders import dump, load
 from safetensors.torch import load_file, save_file
 
@@ -52,6 +54,26 @@ def write_family(name: str, folder: Path) -> Path:
     if name == "ModernBERT":  # its class has the ids of the published tokenizer
         settings = load(folder / "config.json") | {"bos_token_id": None, "eos_token_id": None}
         dump(folder / "config.json", settings)
+    return folder
+
+
+def write_nested(folder: Path) -> Path:
+    """A classifier of texts and images, whose config.json has a text_config."""
+    tokenizer = make_tokenizer(TOKENIZERS["gemma"], POSITIONS)
+    text = make_config(FAMILY["Gemma 3"], tokenizer, eos_token_id=[1, 400])
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    image = {"image_size": 28, "patch_size": 14, "num_attention_heads": 2}
+    config = transformers.Gemma3Config(
+        text_config=text.to_dict(),
+        vision_config=size | image,
+        mm_tokens_per_image=4,
+        image_token_index=410,
+        boi_token_index=411,
+        eoi_token_index=412,
+        num_labels=1,
+    )
+    transformers.Gemma3ForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 from tqdm.auto import tqdm
+from transformers import PretrainedConfig
 from trim_tokenizer import choose_ids, trim_content
 
 from sbert import BiEncoder, CrossEncoder
@@ -30,6 +31,8 @@ from sbert.texts import unique
 # older forms of a vocabulary, which would still hold every piece
 _OLD_FORMS = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "*.model")
 _COPIED = ("loss.*",)  # trained losses
+# how the names of settings end that are ids of tokens
+_ID_SETTINGS = ("_token_id", "_token_ids", "_token_index")
 
 
 def load_encoder(root: Path) -> Encoder:
@@ -111,13 +114,48 @@ def read_content(root: Path, model: Encoder) -> tuple[dict, int]:
     return content, size
 
 
-def token_settings(transformer: nn.Module) -> dict[str, int]:
-    """The settings of a model that are ids of tokens, such as pad_token_id."""
+def token_configs(transformer: nn.Module) -> dict[str, PretrainedConfig]:
+    """The configuration of a model and, if it is nested, that of its texts, by its prefix."""
+    whole = transformer.config
+    text, configs = whole.get_text_config(), {"": whole}
+    for name, value in vars(whole).items():
+        if value is text:
+            configs[f"{name}."] = text
+    return configs
+
+
+def token_settings(config: PretrainedConfig) -> dict[str, int | list[int]]:
+    """The settings of a configuration that are ids of tokens, or lists of them."""
     settings = {}
-    for name, value in transformer.config.to_dict().items():
-        if name.endswith("_token_id") and value is not None:
+    for name, value in config.to_dict().items():
+        if name.endswith(_ID_SETTINGS) and value is not None:
             settings[name] = value
     return settings
+
+
+def named_ids(transformer: nn.Module) -> dict[str, int]:
+    """The ids of tokens that a model's configuration names, by the name of the setting.
+
+    Such as {"pad_token_id": 0, "eos_token_id[1]": 2, "text_config.bos_token_id": 3}.
+    """
+    ids = {}
+    for prefix, config in token_configs(transformer).items():
+        for name, value in token_settings(config).items():
+            if isinstance(value, list):
+                ids |= {f"{prefix}{name}[{k}]": i for k, i in enumerate(value)}
+            else:
+                ids[prefix + name] = value
+    return ids
+
+
+def renumber(transformer: nn.Module, new_ids: dict[int, int]) -> None:
+    """Put the new ids in a model's configuration."""
+    for config in token_configs(transformer).values():
+        for name, value in token_settings(config).items():
+            if isinstance(value, list):
+                setattr(config, name, [new_ids[i] for i in value])
+            else:
+                setattr(config, name, new_ids[value])
 
 
 def choose_pieces(root: Path, model: Encoder, content: dict, used: Iterable[int]) -> list[int]:
@@ -126,7 +164,7 @@ def choose_pieces(root: Path, model: Encoder, content: dict, used: Iterable[int]
     padding = position_padding(model.transformer)
     before = [] if padding is None else range(padding + 1)
     with prefix_errors(root):
-        return choose_ids(content, [*used, *before], token_settings(model.transformer))
+        return choose_ids(content, [*used, *before], named_ids(model.transformer))
 
 
 def write_trimmed(root: Path, model: Encoder, kept: list[int], new: Path) -> None:
@@ -140,8 +178,7 @@ def write_trimmed(root: Path, model: Encoder, kept: list[int], new: Path) -> Non
     weight = transformer.get_input_embeddings().weight
     weight.data = weight.data[kept]  # in place: other modules may share it
     transformer.config.get_text_config().vocab_size = len(kept)
-    for name, i in token_settings(transformer).items():
-        setattr(transformer.config, name, new_ids[i])
+    renumber(transformer, new_ids)
     model.save_pretrained(new)
     for pattern in _OLD_FORMS:
         for file in new.glob(pattern):

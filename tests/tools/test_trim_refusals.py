@@ -67,12 +67,13 @@ def test_a_missing_special_token(name, token, tmp_path, capsys):
             kind.from_pretrained(folder)
 
 
-def test_a_setting_that_names_no_token(tmp_path, capsys):
+@pytest.mark.parametrize(("value", "name"), [(900, "eos_token_id"), ([3, 900], "eos_token_id[1]")])
+def test_a_setting_that_names_no_token(value, name, tmp_path, capsys):
     folder = write_tiny(tmp_path / "whole")
-    dump(folder / "config.json", load(folder / "config.json") | {"eos_token_id": 900})
+    dump(folder / "config.json", load(folder / "config.json") | {"eos_token_id": value})
     line = refused(capsys, folder)
     assert line.endswith(
-        f"{folder}: config.json: eos_token_id is 900, and the tokenizer has no token of this id; "
+        f"{folder}: config.json: {name} is 900, and the tokenizer has no token of this id; "
         "set the id of one, or null"
     )
 

@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 import pytest
+import transformers
 from families import write_classifier
 from huggingface_hub import ModelCard as HubCard
-from model_folders import dump, headed
+from model_folders import dump, headed, load
 from scipy.stats import spearmanr
 from tiny_models import WORDS, write_tiny
 from transformers import AutoTokenizer
-from trim_inputs import FAMILY, KEPT, KINDS, OTHER, text_file, trim, write_family
+from trim_inputs import FAMILY, KEPT, KINDS, OTHER, text_file, trim, write_family, write_nested
 
 from sbert import BiEncoder, CrossEncoder
 from sbert.models.encoder import Encoder
@@ -81,6 +82,46 @@ def test_order_rows_and_ids(name, tmp_path):
         assert alone.convert_ids_to_tokens(ids) == whole_alone.convert_ids_to_tokens(
             whole_alone(*pair)["input_ids"]
         )
+
+
+def named_tokens(model: Encoder, settings: dict) -> dict:
+    """The settings of a config.json that are ids of tokens, with the tokens instead."""
+    tokens, named = all_tokens(model), {}
+    for name, value in settings.items():
+        if "_token_i" in name and value is not None:
+            ids = value if isinstance(value, list) else [value]
+            named[name] = [tokens[i] for i in ids]
+    return named
+
+
+def test_lists_of_ids_are_renumbered(tmp_path):
+    """Llama 3 has several ends; pieces that no text uses stay as what the settings name."""
+    folder = write_family("Llama", tmp_path / "whole")
+    ids = {"eos_token_id": [2, 400, 401], "bad_token_ids": [402], "pad_token_id": None}
+    dump(folder / "config.json", load(folder / "config.json") | ids)
+    output = trim(folder)
+    whole, trimmed = BiEncoder.from_pretrained(folder), BiEncoder.from_pretrained(output)
+    expected = named_tokens(whole, load(folder / "config.json"))
+    assert set(expected) == {"bos_token_id", "eos_token_id", "bad_token_ids"}
+    assert named_tokens(trimmed, load(output / "config.json")) == expected
+
+
+@pytest.mark.skipif(
+    not hasattr(transformers, "Gemma3ForSequenceClassification"), reason="no such model"
+)
+def test_ids_of_a_nested_configuration_are_renumbered(tmp_path):
+    folder = write_nested(tmp_path / "whole")
+    output = trim(folder)
+    whole, trimmed = CrossEncoder.from_pretrained(folder), CrossEncoder.from_pretrained(output)
+    before, after = load(folder / "config.json"), load(output / "config.json")
+    expected = named_tokens(whole, before)
+    assert expected.keys() >= {"image_token_index", "boi_token_index", "eoi_token_index"}
+    assert named_tokens(trimmed, after).items() >= expected.items()
+    inside, inside_after = before["text_config"], after["text_config"]
+    assert inside_after["vocab_size"] == len(trimmed.tokenizer) < inside["vocab_size"]
+    assert named_tokens(trimmed, inside_after) == named_tokens(whole, inside)
+    pairs = list(zip(KEPT, KEPT[::-1], strict=True))
+    np.testing.assert_array_equal(trimmed.predict(pairs), whole.predict(pairs))
 
 
 @pytest.mark.parametrize("name", ["XLM-R", "BERT", "T5, whole", "BART", "Llama"])
