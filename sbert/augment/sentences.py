@@ -14,6 +14,7 @@ from sbert.augment.pool import SentencePool
 from sbert.data.config import DatasetConfig
 from sbert.data.origin import LANGUAGE
 from sbert.data.rows import Rows, read_dataset
+from sbert.data.table import in_rows
 from sbert.errors import require
 from sbert.mining.task import MiningTask
 
@@ -122,7 +123,7 @@ def _translated_texts(dataset: DatasetConfig, language: str, labels: bool) -> li
     texts_of = {}
     every_text = zip(*aligned.texts, strict=True)
     for line, own, texts in zip(aligned.lines, aligned.languages, every_text, strict=True):
-        if own == language:
+        if own == in_rows(language):
             texts_of[line] = texts
     for line in rows.lines:
         require(

@@ -14,10 +14,12 @@ from itertools import chain, permutations
 import numpy as np
 
 from sbert.data.config import DatasetConfig
-from sbert.data.labels import Label
+from sbert.data.schema import ROW
 from sbert.data.table import Table
 from sbert.data.text_column import TextColumn
 from sbert.errors import InputError, require
+
+RULE = "files read together must be translations of each other, line by line"
 
 
 def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
@@ -26,13 +28,19 @@ def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
     A line is used if it is used in every language.
 
     Raises:
-        InputError: files of different length, or the first line whose labels differ.
+        InputError: files of different length, the first line whose labels or groups differ, or
+            crossing of rows with one text.
     """
     first = tables[0]
+    require(
+        config.crossing == "none" or len(first.texts) > 1,
+        f"dataset {config.path}: crossing {config.crossing} pairs the first text of a row with the "
+        f"others of its translation; rows of task {first.task} have one text: set crossing: none",
+    )
     if len(tables) == 1:
         return first
     for table in tables[1:]:
-        _check_alignment(first, table)
+        _check_alignment(first, table, config)
     lines = [np.unique(table.index) for table in tables]  # that are used in each language
     common = reduce(np.intersect1d, lines)
     require(len(common), f"dataset {config.path}: no row is used in every language")
@@ -49,17 +57,14 @@ def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
     return replace(aligned, files=[*chain(*(table.files for table in tables))], skipped=skipped)
 
 
-def _check_alignment(first: Table, other: Table) -> None:
-    """Raise `InputError` unless two tables have the same labels, line by line."""
-    names = f"{first.files[0]} and {other.files[0]}"
-    rule = "files read together must be translations of each other, line by line"
+def _check_alignment(first: Table, other: Table, config: DatasetConfig) -> None:
+    """Raise `InputError` unless two tables have the same labels and groups, line by line."""
     expected, found = _labels_by_line(first), _labels_by_line(other)
     for line, labels in found.items():
         if labels != expected.get(line, labels):
-            raise InputError(
-                f"{names}, line {other.numbers[other.index == line][0]}: the labels "
-                f"{_describe(expected[line])} and {_describe(labels)} differ; {rule}"
-            )
+            values = f"{_describe(first, line)} and {_describe(other, line)}"
+            raise _unlike(first, other, line, f"the labels {values} differ")
+    _check_groups(first, other, config)
     counts = len(first.groups), len(other.groups)
     if counts[0] != counts[1]:
         longer = max(first, other, key=lambda table: len(table.groups))
@@ -67,18 +72,52 @@ def _check_alignment(first: Table, other: Table) -> None:
         place = ""
         if len(extra):
             place = f"; from line {extra[0]} of {longer.files[0]} there is no other"
-        raise InputError(f"{names}: {counts[0]:,} and {counts[1]:,} rows{place}; {rule}")
+        names = f"{first.files[0]} and {other.files[0]}"
+        raise InputError(f"{names}: {counts[0]:,} and {counts[1]:,} rows{place}; {RULE}")
 
 
-def _labels_by_line(table: Table) -> dict[int, list[Label | None]]:
-    labels: dict[int, list[Label | None]] = {}
-    for line, label in zip(table.index.tolist(), table.labels, strict=True):
-        labels.setdefault(line, []).append(label)
+def _labels_by_line(table: Table) -> dict[int, list[object]]:
+    """The fields of the label column, whether or not labels are read."""
+    labels: dict[int, list[object]] = {}
+    for line, field in zip(table.index.tolist(), table.given, strict=True):
+        labels.setdefault(line, []).append(_value(field))
     return labels
 
 
-def _describe(labels: list[Label | None]) -> str:
-    return ", ".join(map(str, labels))
+def _value(field: object) -> object:
+    """A field as a number, if it is one: 4 and 4.0 are the same score."""
+    try:
+        return float(field)
+    except (TypeError, ValueError):
+        return field
+
+
+def _describe(table: Table, line: int) -> str:
+    fields = (table.given[row] for row in np.flatnonzero(table.index == line))
+    return ", ".join(map(str, fields))
+
+
+def _check_groups(first: Table, other: Table, config: DatasetConfig) -> None:
+    """Raise `InputError` unless the lines of a group are those of a group, whatever its name."""
+    if config.group in (None, ROW):
+        return
+    for one, two in ((first, other), (other, first)):
+        name_in_two: dict[str | int, str | int] = {}
+        for line in np.intersect1d(one.index, two.index).tolist():
+            own, name = one.groups[line], two.groups[line]
+            known = name_in_two.setdefault(own, name)
+            if known != name:
+                problem = f"the {config.group} '{own}' of {one.files[0]} is '{known}' and '{name}'"
+                raise _unlike(one, two, line, f"{problem} in the other file")
+
+
+def _unlike(first: Table, other: Table, line: int, problem: str) -> InputError:
+    """`line`: the index of a line that both tables have."""
+    places = [
+        f"{table.files[0]}, line {table.numbers[table.index == line][0]}"
+        for table in (first, other)
+    ]
+    return InputError(f"{' and '.join(places)}: {problem}; {RULE}")
 
 
 def _cross(first: Table, second: Table) -> Table:

@@ -10,6 +10,7 @@ layout:
     or qrels/<split>              (or TREC's four fields, also as .txt)
 """
 
+import glob
 import os
 import re
 from collections.abc import Iterator
@@ -121,15 +122,9 @@ def language_configs(config: DatasetConfig) -> list[DatasetConfig]:
     """One dataset for each of the aligned files of a dataset; [config] where there is one file.
 
     Raises:
-        InputError: languages, crossing and the path do not go together.
+        InputError: languages, crossing and the path do not go together; a language has no file.
     """
     dataset, languages = f"dataset {config.path}", config.languages or []
-    for language in languages:
-        require(
-            "-" not in language,
-            f"{dataset}: language {language}: a hyphen stands between the two languages of crossed "
-            f"rows; write {language.replace('-', '_')}",
-        )
     if LANGUAGE not in config.path:
         require(
             config.crossing == "none",
@@ -146,10 +141,27 @@ def language_configs(config: DatasetConfig) -> list[DatasetConfig]:
         f"{dataset}: crossing {config.crossing} needs two languages or more; there is "
         f"{', '.join(languages)}",
     )
+    known = _languages_with_files(config.path)
+    for language in languages:
+        require(
+            not known or language in known,
+            f"{dataset}: there is no file for the language '{language}'; there are files for "
+            f"{', '.join(known)}",
+        )
     return [
         replace(config, path=config.path.replace(LANGUAGE, language), languages=[language])
         for language in languages
     ]
+
+
+def _languages_with_files(path: str) -> list[str]:
+    """What {language} can stand for in a path, sorted; none of a dataset of the hub."""
+    template = str(data_dir() / path) if is_dataset_name(path) else path
+    before, *rest = template.split(LANGUAGE)
+    # the first place names the language, further ones repeat it
+    pattern = re.escape(before) + "([^/]+)" + r"\1".join(map(re.escape, rest))
+    found = glob.glob("*".join(map(glob.escape, [before, *rest])))
+    return sorted(match[1] for match in map(re.compile(pattern).fullmatch, found) if match)
 
 
 def dataset_file(config: DatasetConfig) -> Path | None:

@@ -113,9 +113,9 @@ def read_dataset(
     )
     check_folds(config)
     teacher = config.teacher and fingerprint_of(config.teacher)
-    table = align_languages(
-        [read_table(one, labels, teacher) for one in language_configs(config)], config
-    )
+    configs = language_configs(config)
+    tables = [read_table(one, labels, teacher, len(configs) > 1) for one in configs]
+    table = align_languages(tables, config)
     classes = _class_names(config, table)
     used_lines, line = np.unique(table.index, return_inverse=True)
     in_part = None

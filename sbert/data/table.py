@@ -4,7 +4,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Table:
         index: (R,), of the line of each row among all lines, skipped ones too.
         numbers: (R,), of the line of each row in its file.
         labels: R labels; None where they are not read.
+        given: R fields of the label column as the file has them, of files that are read together.
         sources: R names; "" where the file has none.
         languages: R languages; "" where none is declared.
         groups: the group of every line, skipped ones too.
@@ -57,6 +58,7 @@ class Table:
     groups: Sequence[str | int]
     skipped: Counter
     prompt: str = ""
+    given: list[object] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -68,6 +70,7 @@ class Table:
         values = ("labels", "sources", "languages")
         return replace(
             self,
+            given=[],
             texts=[TextColumn(column[i] for i in rows) for column in self.texts],
             index=self.index[rows],
             numbers=self.numbers[rows],
@@ -75,12 +78,18 @@ class Table:
         )
 
 
-def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None = None) -> Table:
+def read_table(
+    config: DatasetConfig,
+    labels: bool = True,
+    teacher: str | None = None,
+    keep_given: bool = False,
+) -> Table:
     """Read all lines of a file; the first one decides what the columns mean.
 
     Args:
         labels: whether to read labels.
         teacher: the fingerprint that every row of silver data must carry.
+        keep_given: whether to keep the fields of the label column, read or not.
 
     Raises:
         InputError: names the file and the line that cannot be used.
@@ -97,7 +106,7 @@ def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None =
     languages = _check_languages(config, len(schema.texts), file)
     columns: list[TextColumn] = []
     index_of, numbers, groups = array("q"), array("q"), []
-    labels_of, sources, skipped = [], [], Counter()
+    labels_of, given, sources, skipped = [], [], [], Counter()
     for index, (number, line) in enumerate(chain([first], lines)):
         location = f"{file}, line {number}"
         check_columns(required, line, location)
@@ -113,6 +122,8 @@ def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None =
                 check_teacher(line, teacher, location)
             texts = [text if text and text.strip() else None for _, text in fields]
             labels_of.append(read_label(label, location, texts) if read_label else None)
+            if keep_given:
+                given.append(label)
             append_texts(columns, texts, len(index_of))
             index_of.append(index)
             numbers.append(number)
@@ -131,6 +142,7 @@ def read_table(config: DatasetConfig, labels: bool = True, teacher: str | None =
         groups or range(index + 1),
         skipped,
         prompt,
+        given,
     )
 
 
@@ -142,7 +154,12 @@ def _check_languages(config: DatasetConfig, columns: int, file: str) -> list[str
         f"{file}: languages is {languages}; give one, or one for each of the {columns} "
         "text columns",
     )
-    return languages
+    return [in_rows(language) for language in languages]
+
+
+def in_rows(language: str) -> str:
+    """The code of a language as rows have it: a hyphen is between the languages of crossed rows."""
+    return language.replace("-", "_")
 
 
 def append_texts(columns: list[TextColumn], texts: list[str | None], count: int) -> None:

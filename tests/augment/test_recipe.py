@@ -590,7 +590,7 @@ def test_misaligned_translations_are_refused_before_the_first_stage(
     english = tmp_path / "en.tsv"
     english.write_text(pairs.read_text().replace("\t0.032", "\t0.5"))
     line = fails(command, capsys, options)
-    assert f"{tmp_path}/fr.tsv and {english}, line 3: the labels 0.032" in line
+    assert f"{tmp_path}/fr.tsv, line 3 and {english}, line 3: the labels 0.032" in line
     assert not (tmp_path / "recipes").exists()
     english.write_text(pairs.read_text())
     command(options)

@@ -86,7 +86,7 @@ def test_an_unlabelled_target_is_translated(aligned):
             "en.tsv, line 4: the labels",
         ),
         ({"en": ROWS["en"][:2]}, {}, "en.tsv: 3 and 2 rows; from line 4 of"),
-        ({}, {"language": "de"}, "de.tsv: no such file"),
+        ({}, {"language": "de"}, "no file for the language 'de'; there are files for en, fr"),
         (
             {"en": [ROWS["en"][0], "a house\t\t0.4", ROWS["en"][2]]},
             {"gold": {"skip_empty": True}},

@@ -124,7 +124,7 @@ def test_names_of_the_data_folder(tmp_path, monkeypatch):
     assert read_dataset(DatasetConfig(**config)).texts[0] == ["de", "en"]
     assert read_dataset(DatasetConfig(**config, crossing="all")).name == "sts-de-en-all-dev"
     message = refusal(**config | {"languages": ["de", "xx"]})
-    assert "dataset sts/xx: no such file" in message
+    assert "no file for the language 'xx'; there are files for de, en" in message
 
 
 def test_evaluated_lines_of_any_of_the_files_are_held_out(aligned):
@@ -151,13 +151,68 @@ def test_languages_of_the_columns_of_one_file(put):
 def test_the_first_row_that_does_not_align_is_named(aligned):
     path = aligned(en=["0", "0.5", "0.75", "1"])
     message = refusal(path, languages=["de", "en"])
-    assert "en.tsv, line 4: the labels 1.0 and 0.75 differ" in message
+    assert "de.tsv, line 4 and " in message
+    assert "en.tsv, line 4: the labels 1 and 0.75 differ" in message
     assert "translations of each other" in message
+
+
+def test_labels_are_named_as_in_the_files_and_compared_as_numbers(aligned):
+    path = aligned(["4", "1"], en=["4.0", "3"])
+    message = refusal(path, languages=["de", "en"], range=[0, 5])
+    assert "en.tsv, line 3: the labels 1 and 3 differ" in message
+
+
+def test_labels_that_are_not_read_must_align_too(aligned):
+    path = aligned(en=["0", "0.75", "1", "0.25"])
+    with pytest.raises(InputError, match="line 3: the labels 0.5 and 0.75 differ"):
+        read_dataset(DatasetConfig(path, languages=["de", "en"]), labels=False)
+
+
+def write_grouped(folder, groups):
+    for language, names in groups.items():
+        rows = [f"{language} {i}\t{language} {i}\t1\t{name}" for i, name in enumerate(names)]
+        text = "\n".join(["sentence1\tsentence2\tscore\ttopic", *rows])
+        (folder / f"{language}.tsv").write_text(text, "utf-8")
+    path = str(folder / "{language}.tsv")
+    return DatasetConfig(path, languages=list(groups), group="topic", folds=2, fold=1)
+
+
+def test_groups_may_be_translated(tmp_path):
+    config = write_grouped(
+        tmp_path, {"de": ["Hund", "Hund", "Maus"], "en": ["dog", "dog", "mouse"]}
+    )
+    assert len(read_dataset(config)) in (2, 4)
+
+
+@pytest.mark.parametrize("english", [["dog", "cat", "mouse"], ["dog", "dog", "dog"]])
+def test_groups_must_be_of_the_same_rows(tmp_path, english):
+    config = write_grouped(tmp_path, {"de": ["Hund", "Hund", "Maus"], "en": english})
+    with pytest.raises(InputError, match=r"line \d and .*, line \d: the topic '\w+' of .* is "):
+        read_dataset(config)
+
+
+def test_one_text_cannot_be_crossed(tmp_path):
+    for language in ("de", "en"):
+        (tmp_path / f"{language}.txt").write_text("one\ntwo\n", "utf-8")
+    config = DatasetConfig(
+        str(tmp_path / "{language}.txt"), languages=["de", "en"], task="text", crossing="all"
+    )
+    with pytest.raises(InputError, match="rows of task text have one text: set crossing: none"):
+        read_dataset(config)
+
+
+def test_a_code_with_a_hyphen(tmp_path):
+    for language in ("pt-BR", "en"):
+        text = f"sentence1\tsentence2\tscore\n{language} 1\t{language} 2\t1\n"
+        (tmp_path / f"{language}.tsv").write_text(text, "utf-8")
+    rows = read(str(tmp_path / "{language}.tsv"), ["pt-BR", "en"], crossing="all")
+    assert rows.languages == ["pt_BR", "en", "pt_BR-en", "en-pt_BR"]
+    assert rows.texts[0][0] == "pt-BR 1"
 
 
 def test_a_row_that_is_missing_in_one_language_is_named(aligned):
     message = refusal(aligned(en=["0", "1", "0.25"]), languages=["de", "en"])
-    assert "line 3: the labels 0.5 and 1.0 differ" in message
+    assert "line 3: the labels 0.5 and 1 differ" in message
     message = refusal(aligned(en=SCORES[:3]), languages=["de", "en"])
     assert "4 and 3 rows; from line 5 of " in message
     assert "de.tsv there is no other" in message
@@ -169,7 +224,6 @@ def test_a_row_that_is_missing_in_one_language_is_named(aligned):
         ({}, "languages is []; list those that {language} stands for"),
         ({"languages": ["de", "de"]}, "languages is ['de', 'de']; list those"),
         ({"languages": ["de"], "crossing": "all"}, "crossing all needs two languages or more"),
-        ({"languages": ["de", "pt-BR"]}, "language pt-BR: a hyphen stands between"),
     ],
 )
 def test_languages_that_do_not_fit_the_path(aligned, options, expected):
@@ -179,7 +233,9 @@ def test_languages_that_do_not_fit_the_path(aligned, options, expected):
 def test_a_language_without_a_file_is_named(aligned, tmp_path, monkeypatch):
     path = aligned()
     message = refusal(path, languages=["de", "es"])
-    assert message == f"{path.replace('{language}', 'es')}: no such file"
+    assert message == (
+        f"dataset {path}: there is no file for the language 'es'; there are files for de, en, fr"
+    )
     monkeypatch.setenv("SBERT_DATA", str(tmp_path))
     message = refusal("stsb_multi_mt/{language}", languages=["fr"], split="test")
     assert message.startswith("dataset stsb_multi_mt/fr: no such file, and no <split>.tsv.gz in ")
