@@ -177,6 +177,16 @@ class ExcludedPairs:
             row, column = self._hidden[:, start:stop]
             scores.index_put_((row, column - columns.start), scores.new_full((), -torch.inf))
 
+    def partly(self, columns: slice) -> Tensor | None:
+        """Of the vectors `columns` of the block those of which a query may not find the first
+        duplicate: rows and columns (2, P) of its scores (R, T), or None."""
+        if not self.block.duplicates:
+            return None
+        column = self.block.duplicates.group[self.column]
+        own = (column >= columns.start) & (column < columns.stop)
+        places = np.stack([self.row[own], column[own] - columns.start])
+        return torch.from_numpy(places).to(self.block.fp32.device, torch.int64)
+
     def expand(self, entries: Entries, k: int) -> Entries:
         """Rows, vectors of the block and scores (P,) -> the same with vectors of the corpus.
 

@@ -84,7 +84,7 @@ class Corpus:
             result. None: what suits the device and its free memory (sizes.py).
 
     Raises:
-        InputError: no vectors, NaN or infinity in one, an unknown similarity.
+        InputError: NaN or infinity in a vector, an unknown similarity, a block below 1.
     """
 
     def __init__(
@@ -101,6 +101,8 @@ class Corpus:
             f"top_k: unknown similarity '{similarity}'; known: cosine, dot (of top_k itself also "
             "euclidean, manhattan)",
         )
+        for name, block in (("query_block", query_block), ("corpus_block", corpus_block)):
+            require(block is None or block >= 1, f"{name} is {block}; it must be 1 or more")
         device = torch.device(device)
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
         self.dtype = _precision_of_products(precision, device, similarity)

@@ -169,7 +169,8 @@ class TopKSearch:
             for columns in blocks_of(len(block), size):
                 scores = exact_scores(queries, block.fp32[columns])  # (R, T)
                 excluded.mask(scores, columns)
-                row, column = first_of_best(scores, self.k).nonzero(as_tuple=True)
+                chosen = first_of_best(scores, self.k, excluded.partly(columns))
+                row, column = chosen.nonzero(as_tuple=True)
                 entries = row, column + columns.start, scores[row, column]
                 self._merge_entries(asked[part], excluded.expand(entries, self.k))
 
@@ -203,10 +204,19 @@ def _ignore(count: int) -> None:
     pass
 
 
-def first_of_best(scores: Tensor, k: int) -> Tensor:
-    """(R, T) -> (R, T) bool: the k best of each row, of equal scores those that come first."""
+def first_of_best(scores: Tensor, k: int, partly: Tensor | None = None) -> Tensor:
+    """(R, T) -> (R, T) bool: the k best of each row, of equal scores those that come first.
+
+    partly: (2, P), rows and columns of vectors for which one of a later place may stand. These are
+    chosen besides, since their place among equal scores is not known here.
+    """
+    found = ~scores.isneginf()
+    if partly is not None:
+        scores = scores.index_put(tuple(partly), scores.new_full((), -torch.inf))
     best = scores.topk(min(k, scores.shape[1]), sorted=False)[0].amin(1, keepdim=True)
     ties = scores == best
-    above = scores > best
-    missing = k - above.sum(1, keepdim=True)
-    return (above | (ties & (ties.cumsum(1) <= missing))) & ~scores.isneginf()
+    missing = k - (scores > best).sum(1, keepdim=True)
+    chosen = (scores > best) | (ties & (ties.cumsum(1) <= missing))
+    if partly is not None:
+        chosen[tuple(partly)] = True
+    return chosen & found

@@ -286,6 +286,19 @@ def test_parts_are_alike_and_as_many_for_each_thread(count, most, threads):
     assert parts <= threads * -(-count // (most * threads))
 
 
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("k", [1, 10, 599])
+def test_a_duplicate_of_an_excluded_vector_keeps_its_place_among_ties(sizes, k, monkeypatch):
+    """Two vectors of zeros, of which a query excludes the first: all scores are 0."""
+    monkeypatch.setattr(top_k_module, "sizes_for", lambda device, width: sizes)
+    corpus = torch.randn(600, 16, generator=generator())
+    corpus[3] = corpus[500] = 0
+    queries, exclude = corpus[3:4].repeat(3, 1), [[3], [500, 0], [3, 500, 1]]
+    found = top_k(queries, corpus, k, exclude)
+    for mine, expected in zip(found, plain(queries, corpus, k, exclude), strict=True):
+        assert torch.equal(mine, expected)
+
+
 def test_a_query_whose_every_candidate_is_excluded():
     scores, indices = top_k(torch.eye(2), torch.eye(2), 2, [[0, 1], [1]])
     assert indices.tolist() == [[-1, -1], [0, -1]]
@@ -307,6 +320,8 @@ def test_a_query_whose_every_candidate_is_excluded():
             "corpus vector 1 contains NaN or infinity",
         ),
         ({"exclude": [[0], [2]]}, "query 1 excludes 2; the corpus has 0 to 1"),
+        ({"query_block": 0}, "query_block is 0; it must be 1 or more"),
+        ({"corpus_block": -1}, "corpus_block is -1; it must be 1 or more"),
         ({"exclude": [[0]]}, "exclude has 1 entries for 2 queries"),
         ({"similarity": "hamming"}, "unknown similarity 'hamming'; known: cosine, dot"),
         (
