@@ -47,16 +47,21 @@ def without_token(token: str):
     return break_it
 
 
-@pytest.mark.parametrize(
-    ("name", "token"),
-    [
-        ("XLM-R", "</s>"),
-        ("XLM-R", "<unk>"),
-        ("BERT", "[SEP]"),
-        ("BERT", "[UNK]"),
-        ("RoBERTa", "<s>"),
-    ],
-)
+LACKING = [
+    ("XLM-R", "</s>"),
+    ("XLM-R", "<unk>"),
+    ("XLM-R", "<pad>"),
+    ("XLM-R", "<mask>"),
+    ("BERT", "[SEP]"),
+    ("BERT", "[UNK]"),
+    ("BERT", "[PAD]"),
+    ("BERT", "[MASK]"),
+    ("RoBERTa", "<s>"),
+    ("RoBERTa", "<pad>"),
+]
+
+
+@pytest.mark.parametrize(("name", "token"), LACKING)
 def test_a_missing_special_token(name, token, tmp_path, capsys):
     folder = write_encoder(FAMILY[name], tmp_path / "whole")
     without_token(token)(folder)
@@ -64,6 +69,15 @@ def test_a_missing_special_token(name, token, tmp_path, capsys):
     assert said in refused(capsys, folder)
     for kind in (BiEncoder, CrossEncoder):
         with pytest.raises(InputError, match=re.escape(said)):
+            kind.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(("name", "token"), LACKING)
+def test_a_special_token_missing_of_a_trimmed_model(name, token, tmp_path):
+    folder = trim(write_classifier(FAMILY[name], tmp_path / "whole"))
+    without_token(token)(folder)
+    for kind in (BiEncoder, CrossEncoder):
+        with pytest.raises(InputError, match=re.escape(f"lacks the special token {token}")):
             kind.from_pretrained(folder)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
 from sbert.errors import require
@@ -16,7 +17,8 @@ _CLASS_NAMES = {"TokenizersBackend": "PreTrainedTokenizerFast"}
 
 
 def check_special_tokens(root: Path, tokenizer) -> None:
-    """Refuse a tokenizer without a token that it puts around texts, or for unknown pieces.
+    """Refuse a tokenizer without a token that it puts around texts, or for unknown pieces, or that
+    its settings name.
 
     For a token that tokenizer.json lacks, transformers makes a new id, whose embedding is that of
     another piece or of none.
@@ -27,24 +29,58 @@ def check_special_tokens(root: Path, tokenizer) -> None:
     lacks = f"{root}: the tokenizer lacks the special token"
     backend = tokenizer.backend_tokenizer
     processor = backend.post_processor
-    around = list(processor_tokens(processor and json.loads(processor.__getstate__())))
-    for token, i in around:
-        found = backend.token_to_id(token) == i
-        require(found, f"{lacks} {token} of id {i}, which its post_processor puts around texts")
-    tokens = [token for token, _ in around]
+    uses = named_tokens(root)
+    for token, i in processor_tokens(processor and json.loads(processor.__getstate__())):
+        use = uses[token] = "its post_processor puts around texts"
+        require(backend.token_to_id(token) == i, f"{lacks} {token} of id {i}, which {use}")
     if isinstance(backend.model, Unigram):  # which names it by its id
-        tokens += [tokenizer.unk_token] if tokenizer.unk_token else []
+        if tokenizer.unk_token:
+            uses[tokenizer.unk_token] = "stands for unknown pieces"
     else:
         unknown = getattr(backend.model, "unk_token", None)
         known = unknown is None or backend.model.token_to_id(unknown) is not None
         require(known, f"{lacks} {unknown}, which stands for unknown pieces")
-    size = backend.get_vocab_size(with_added_tokens=False)
-    added = [token for token in tokens if backend.token_to_id(token) >= size]
+    _require_in_file(root, backend, uses)
+
+
+def _require_in_file(root: Path, backend: Tokenizer, uses: dict[str, str]) -> None:
+    """Refuse a tokenizer.json that has one of these tokens neither in its vocabulary nor among its
+    added tokens. `uses`: what each token is for."""
+    size, added = backend.get_vocab_size(with_added_tokens=False), []
+    for token in uses:
+        i = backend.token_to_id(token)
+        if i is None or i >= size:
+            added.append(token)
     file = root / "tokenizer.json"
     if added and file.exists():
         declared = [token["content"] for token in load_json(file)["added_tokens"]]
         for token in added:
-            require(token in declared, f"{lacks} {token}")
+            lacks = f"{root}: the tokenizer lacks the special token {token}, which {uses[token]}"
+            require(
+                token in declared, f"{lacks}; take the tokenizer.json that belongs to the model"
+            )
+
+
+def named_tokens(root: Path) -> dict[str, str]:
+    """What the settings of a tokenizer call each token that they name."""
+    names = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        for key, value in load_json(root / file, default={}).items():
+            if key.endswith(("_token", "_special_tokens")):
+                names |= dict.fromkeys(_contents(value), f"{file} names as {key}")
+    return names
+
+
+def _contents(value: object) -> Iterator[str]:
+    """The tokens of a setting: a token, one with its options, a list or dict of them, or a switch
+    such as add_bos_token."""
+    if isinstance(value, str) and value:
+        yield value
+    elif isinstance(value, dict) and "content" in value:
+        yield value["content"]
+    elif isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _contents(one)
 
 
 def processor_tokens(processor: dict | None) -> Iterator[tuple[str, int]]:
