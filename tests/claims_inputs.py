@@ -19,9 +19,9 @@ METRIC = "accuracy_cosine"
 SCALES = {"my-dev": 0.5, "my-test": 1.0}  # on dev, half of the value of each row
 
 
-def plan_runs(folder: Path, encoder: Path) -> dict[str, PlannedRun]:
+def plan_runs(folder: Path, encoder: Path, **changes) -> dict[str, PlannedRun]:
     """Write the configurations of a sweep, variants a and b with two seeds, into the folder, where
-    this process must be -> its runs by label."""
+    this process must be -> its runs by label. `changes` replace top-level options."""
     write_config(Path(), encoder, Path("pairs.tsv"))
     options = {
         "name": "mine",
@@ -29,7 +29,7 @@ def plan_runs(folder: Path, encoder: Path) -> dict[str, PlannedRun]:
         "variants": {"a": {}, "b": {"optim.epochs": 3}},
         "seeds": [1, 2],
         "runs": "sweeps",
-    }
+    } | changes
     (folder / "sweep.yaml").write_text(yaml.safe_dump(options))
     command = parse_command("sweep.py", SweepConfig, "", ["--config", "sweep.yaml"])
     return {run.label: run for run in SweepPlan(command.config).runs()}

@@ -21,8 +21,8 @@ class Figure:
     datasets, metric: as the runs name them. values: the metric of each run by its label, of several
     datasets their mean. missing: the labels of runs that are not done. seconds: of each run.
     changed: a setting that the command has changed since, of those runs that have one. rows_alone:
-    it is of one training, whose seed is not resampled. estimate: None where a run kept no scores of
-    its rows.
+    it is of trainings with one seed, which is not resampled. estimate: None where a run kept no
+    scores of its rows.
     """
 
     datasets: list[str] = field(default_factory=list)
@@ -63,7 +63,8 @@ def measure(
         figure.changed |= {run.label: changed} if changed else {}
         scores[finished.repeat] = read_scores(run.folder, run.scores(config.when))
         is_trained = config.when == "after" and not run.report
-        figure.rows_alone = is_trained and len(scores) == 1
+        seeds = {seed for seed, _ in scores}
+        figure.rows_alone = is_trained and len(seeds) == 1
     figure.estimate = _estimate(figure, scores, resamples) if scores else None
     return figure
 

@@ -2,12 +2,12 @@
 
 Of an order, A above B by more than d, the difference is D = A - B and its 95 % interval (l, h):
 
-- holds: l > d. The claim is tested one-sided at 2.5 %.
+- holds: l > d. With many seeds the claim is tested one-sided at 2.5 %.
 - does not hold: h < d; with a smallest effect of interest w, already h < w.
 - cannot be told: anything else.
 
 Figures are equal within a margin m by two one-sided tests (TOST: Schuirmann, Journal of
-Pharmacokinetics and Biopharmaceutics 15, 1987), at 2.5 % each:
+Pharmacokinetics and Biopharmaceutics 15, 1987), each at the same level:
 
 - holds: -m < l and h < m.
 - does not hold: l > m or h < -m.
@@ -17,6 +17,11 @@ s of D, the deviation of its resamples. With 80 % probability (Bloom, Evaluation
 
 - an order is found where D - d is at least (z_.975 + z_.80) s = 2.80 s;
 - equality is found where the figures are equal and m is at least (z_.975 + z_.90) s = 3.24 s.
+
+With few seeds the level of a test is more than 2.5 %, and its power less than 80 %: an interval
+over three seeds covers 90 times of 100 where seeds vary as much as rows, so that its tests are at
+5 %, and 80 times where they alone vary (`docs/sweeps.md` has more). With one seed the noise between
+seeds is in neither.
 
 A claim of several contrasts holds if all hold, which needs no correction (the intersection-union
 test: Berger, Technometrics 24, 1982). It does not hold if one does not; that is not corrected for

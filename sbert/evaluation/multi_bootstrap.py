@@ -7,11 +7,17 @@ value is the mean, over the drawn seeds, of the metric on the drawn rows (MultiB
 2106.16163, section 4).
 
 Systems see the same draws of rows, and those with the same seeds the same draws of seeds: their
-difference is paired. A system with one seed has the interval of its rows alone. With few seeds the
-interval is somewhat too narrow: three whose deviation of the mean equals that of the rows are
-covered 90 times of 100 rather than 95, and 80 times where it is three times as large.
+difference is paired. A system with one seed has the interval of its rows alone.
+
+S seeds drawn with replacement have a mean whose variance is (S - 1) / S of what it should be: half
+of it for two seeds. Deviations between seeds are therefore multiplied by sqrt(S / (S - 1)) (Rao and
+Wu, JASA 83, 1988; the narrowness bias of Hesterberg, The American Statistician 69, 2015), which
+makes the standard error right. The percentiles remain those of a normal distribution rather than
+of Student's t, so that with few seeds the interval is still too narrow; `docs/sweeps.md` has how
+often it covers.
 """
 
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,11 +82,16 @@ def estimate_mean(
 def resample_seeds(values: Mapping[object, np.ndarray]) -> np.ndarray:
     """The mean over the S drawn seeds, (R,), from the values (R,) of each seed.
 
-    The draws depend on the seeds' numbers alone: equal sets of seeds are drawn alike, others
-    independently.
+    On each resample, the mean over all seeds plus sqrt(S / (S - 1)) times the deviation of the
+    drawn ones from it. The draws depend on the seeds' numbers alone: equal sets of seeds are drawn
+    alike, others independently.
     """
     seeds = sorted(values, key=str)
     of_seeds = np.stack([values[seed] for seed in seeds], axis=1)  # (R, S)
+    of_all = of_seeds.mean(axis=1)
+    if len(seeds) == 1:
+        return of_all
     key = zlib.crc32(f"seeds {' '.join(map(str, seeds))}".encode())
     drawn = np.random.default_rng([0, key]).integers(0, len(seeds), of_seeds.shape)
-    return np.take_along_axis(of_seeds, drawn, axis=1).mean(axis=1)
+    of_drawn = np.take_along_axis(of_seeds, drawn, axis=1).mean(axis=1)
+    return of_all + math.sqrt(len(seeds) / (len(seeds) - 1)) * (of_drawn - of_all)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from claims_inputs import save_values
+from claims_inputs import plan_runs, save_values
 from support import ROOT, fails
 
 from sbert.evaluation.multi_bootstrap import estimate_mean
@@ -91,6 +91,15 @@ def test_one_seed_has_the_interval_of_its_rows(runs, claims, claims_command):
     assert high - low == pytest.approx(2 * 1.96 * standard_error, rel=0.15)
     assert row(printed)[3] == "1 of 2"
     assert row(printed)[5].startswith("cannot be told, rows alone (detectable: ")
+
+
+def test_folds_of_one_seed_are_rows_alone(runs, claims, claims_command, tiny_folder):
+    folds = {"number": 2, "group": "row"}
+    runs.planned = plan_runs(runs.folder, tiny_folder, seeds=[1], folds=folds)
+    for label in runs.planned:
+        runs.finish(label, VALUES[1])
+    cells = row(claims_command(claims()))
+    assert (cells[3], cells[5]) == ("2", "cannot be told, rows alone (detectable: 0.00)")
 
 
 def test_before_training_and_against_a_number(runs, claims, claims_command):
