@@ -89,6 +89,13 @@ def describe_precision(precision: InferencePrecision, device: torch.device) -> s
     return str(resolve_precision(precision, device)).removeprefix("torch.")
 
 
+def precision_option(dtype: str) -> str:
+    """The value of `precision` that asks for products of a type, given as its text (torch.int8)."""
+    options = {str(known): option for option, known in DTYPES.items()}
+    options[str(torch.int8)] = "int8_dynamic"
+    return options.get(dtype, dtype)
+
+
 def map_in_threads(function: Callable, items: Iterable) -> Iterator:
     """`function` of each item, in order: in as many threads as torch has, each with one of them.
 

@@ -27,6 +27,11 @@ needs_weights = pytest.mark.skipif(
 )
 
 
+needs_int8 = pytest.mark.skipif(
+    not torch.cpu._is_vnni_supported(), reason="this processor has no AVX512-VNNI"
+)
+
+
 needs_data = pytest.mark.skipif(
     not (REAL_DATA / "stsb").exists(), reason=f"no real data in {REAL_DATA}: set SBERT_DATA"
 )

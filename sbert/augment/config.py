@@ -72,6 +72,10 @@ class SilverConfig(LabellingConfig, SearchConfig):
     gold: list[DatasetConfig] = field(default_factory=list)
     seed: NonNegativeInt = 0
 
+    @property
+    def encodes(self) -> bool:
+        return True  # the teacher does
+
     def __post_init__(self):
         LabellingConfig.__post_init__(self)
         SearchConfig.__post_init__(self)

@@ -78,7 +78,7 @@ class MineConfig:
         precision: of the transformer and of the fast pass of a search, whose results do not depend
             on it. auto is bf16 where the hardware multiplies it natively, fp16 on older CUDA
             devices, fp32 elsewhere; int8_dynamic, of the transformer alone, is for CPUs with
-            AVX512-VNNI and without bf16, at some loss.
+            AVX512-VNNI and without bf16, at some loss. Kept embeddings have to be of it.
         prompts: texts that are put before others, by name, such as {query: "query: "}; null: those
             that the model declares.
         default_prompt_name: the prompt of texts that are neither queries nor what they search;
@@ -104,7 +104,17 @@ class MineConfig:
         """What of `precision` a search has."""
         return "auto" if self.precision == "int8_dynamic" else self.precision
 
+    @property
+    def encodes(self) -> bool:
+        """Whether a transformer is named, of which `precision` can be."""
+        return self.model is not None
+
     def __post_init__(self):
+        require(
+            self.encodes or self.precision != "int8_dynamic",
+            "precision int8_dynamic: is for the model that embeds, and a search has none; name the "
+            "model, or leave precision out",
+        )
         for option in ("prompts", "default_prompt_name", "truncate_dim"):
             require(
                 self.model is not None or getattr(self, option) is None,

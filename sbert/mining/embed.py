@@ -9,7 +9,7 @@ import numpy as np
 
 from sbert import distributed
 from sbert.data.collection import Collection, load_embeddings
-from sbert.device import resolve_precision
+from sbert.device import precision_option
 from sbert.errors import InputError, require
 from sbert.mining.task import MiningTask
 from sbert.quantised import QUANTISERS, check_finite
@@ -49,7 +49,6 @@ def _write_quantised(task: MiningTask, texts: Collection) -> None:
     items, encode = texts.texts, None
     if texts.vectors is None and texts.embeddings is None:
         encode = _encoder(task, texts)
-        settings["precision"] = str(resolve_precision(config.precision, task.model.device))
     else:
         vectors = task_embeddings(task, texts)
         items, encode = range(len(vectors)), lambda rows: np.asarray(vectors[np.array(rows)])
@@ -83,7 +82,8 @@ def task_embeddings(task: MiningTask, collection: Collection) -> np.ndarray:
     the model of the task.
 
     Raises:
-        InputError: kept embeddings of other texts or by another model; int8 or binary ones.
+        InputError: kept embeddings of other texts, by another model or in another precision; int8
+            or binary ones.
     """
     vectors = kept_embeddings(task, collection)
     if isinstance(vectors, QuantisedVectors):
@@ -120,10 +120,8 @@ def write_embeddings(
 
     An interrupted file is resumed.
     """
-    texts, model = collection.texts, task.model
-    precision = resolve_precision(task.config.precision, model.device)
-    settings = _embedding_settings(task, collection) | {"precision": str(precision)}
-    encode = _encoder(task, collection)
+    texts = collection.texts
+    settings, encode = _embedding_settings(task, collection), _encoder(task, collection)
     write_vectors(task.accelerator, path, settings, encode, texts, UNIT_TEXTS, overwrite)
 
 
@@ -137,6 +135,7 @@ def _embedding_settings(task: MiningTask, collection: Collection) -> dict:
     settings = {"texts": collection.digest, "prompt": collection.prompt, "model": None}
     if task.model:
         settings |= {"model": task.model.fingerprint, "dim": task.model.embedding_dim()}
+        settings["precision"] = str(task.precision)
     return settings
 
 
@@ -147,8 +146,9 @@ def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:
         f"{path}: its texts and model are unknown ({facts.name} is missing); name another file",
     )
     vectors = load_embeddings(path)
-    # older files say neither, and were made without prompts
-    recorded = {"prompt": "", "dim": vectors.shape[1]} | json.loads(facts.read_text("utf-8"))
+    # older files may not say them, and were made without prompts
+    defaults = {"prompt": "", "dim": vectors.shape[1], "precision": "unknown"}
+    recorded = defaults | json.loads(facts.read_text("utf-8"))
     expected = _embedding_settings(task, collection)
     problems = {
         "texts": "was made of other texts",
@@ -159,6 +159,12 @@ def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:
     }
     for setting, problem in problems.items():
         require(recorded.get(setting) == expected[setting], f"{path}: {problem}; name another file")
+    made, now = (precision_option(given["precision"]) for given in (recorded, expected))
+    require(
+        made == now,
+        f"{path}: was made in precision {made}, which is now {now}; pass --precision {made}, or "
+        "name another file",
+    )
     require(
         len(vectors) == len(collection),
         f"{path}: holds {len(vectors):,} embeddings for {len(collection):,} texts; "

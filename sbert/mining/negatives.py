@@ -32,6 +32,7 @@ def mine_negatives(task: MiningTask) -> None:
     scorer = None
     if config.cross_encoder is not None:
         scorer = load_scorer(config.cross_encoder, "cross_encoder").to(task.accelerator.device)
+        scorer.resolve_precision(config.precision)  # refused before the search, not after it
     positives = Collection("positives", [], [str(labelled.positives)])
     settings = task.settings(queries_hash=queries, corpus_hash=corpus, positives_hash=positives)
     settings |= {"similarity": similarity, "cross_encoder": scorer and scorer.fingerprint}

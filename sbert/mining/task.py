@@ -37,6 +37,7 @@ PromptRole = Literal["query", "document", "default"]  # what texts are, which ch
 class MiningTask:
     """A running task: its options, its bi-encoder if there is one, its output.
 
+    `precision` is the type of the bi-encoder's products.
     `output` is None in all processes but the main one.
     """
 
@@ -49,7 +50,11 @@ class MiningTask:
         self.accelerator = accelerator
         self.overwrite = overwrite
         self.print = accelerator.print
-        self.model = None if config.model is None else _load_embedding_model(config, accelerator)
+        self.model, self.precision = None, None
+        if config.model is not None:
+            self.model = _load_embedding_model(config, accelerator)
+            # now, so that one that the model lacks is refused before anything is read or written
+            self.precision = self.model.resolve_precision(config.precision)
         self.output: ResumableFile | None = None
 
     def read(
@@ -201,4 +206,5 @@ def _load_embedding_model(config: MineConfig, accelerator: Accelerator) -> BiEnc
 def run_task(run: Callable[[MiningTask], None], config: MineConfig, overwrite: bool) -> None:
     """Run one task of `mine.py` or `augment.py`."""
     keep_freed_memory()
-    run(MiningTask(config, make_accelerator(config.search_precision), overwrite))
+    # models and searches choose their precision themselves
+    run(MiningTask(config, make_accelerator("fp32"), overwrite))

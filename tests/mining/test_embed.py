@@ -31,7 +31,8 @@ def test_given_embeddings_need_no_model():
 def task_of(model, accelerator, precision="fp32"):
     """What embedding reads of a task."""
     config = SimpleNamespace(precision=precision)
-    return SimpleNamespace(model=model, accelerator=accelerator, config=config)
+    dtype = model.resolve_precision(precision) if model else None
+    return SimpleNamespace(model=model, accelerator=accelerator, config=config, precision=dtype)
 
 
 def load_kept(texts, path, model, accelerator):

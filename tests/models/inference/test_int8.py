@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support import needs_int8
 from tiny_models import mpnet_tokenizer
 from transformers import MPNetConfig, MPNetModel
 
@@ -11,17 +12,6 @@ from sbert.device import resolve_precision
 from sbert.mining.config import MineConfig
 from sbert.models.inference.copies import check_int8, copy_packed
 from sbert.models.inference.linear import Int8Linear, check_int8_products, quantize
-
-
-def has_int8() -> bool:
-    try:
-        check_int8_products(torch.device("cpu"))
-    except InputError:
-        return False
-    return True
-
-
-needs_int8 = pytest.mark.skipif(not has_int8(), reason="this processor has no AVX512-VNNI")
 
 
 def test_rounding_by_hand():
