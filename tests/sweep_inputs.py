@@ -1,5 +1,6 @@
 """Sweep configurations and finished runs, typed by hand."""
 
+import math
 from types import SimpleNamespace
 
 from sbert.sweeps.config import SweepConfig
@@ -19,6 +20,18 @@ def run(axes: dict, dev: float | None, test: float | None, **more: float) -> Fin
             results.append(facts | scores)
     planned = SimpleNamespace(label=axes_label(axes), row=row, axes=axes)
     return FinishedRun(planned, {"train_rows": 9, "seconds": 1.5, "results": results})
+
+
+def text_run(axes: dict, dev: float, test: float) -> FinishedRun:
+    """A finished run of a language model: its losses in nats, and a correlation beside them."""
+    finished = run(axes, dev, test)
+    for result in finished.result["results"]:
+        loss = result["after"].pop("rho")
+        after = {"negative_loss": -loss, "perplexity": math.exp(loss)}
+        result |= {"main": "negative_loss", "after": after, "before": {"negative_loss": -8.0}}
+    beside = run(axes, 0.5, None).result["results"][0] | {"dataset": "pairs"}
+    finished.result["results"].append(beside)
+    return finished
 
 
 def config(**options) -> SweepConfig:

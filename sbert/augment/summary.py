@@ -9,6 +9,7 @@ import numpy as np
 from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.size_results import SizeResults, metric_name
 from sbert.augment.stages import GOLD, TEACHER, UNTUNED
+from sbert.evaluation.report import factor_of
 from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
 from sbert.sweeps.intervals import Comparison, compare_rows, comparison_table
@@ -16,7 +17,8 @@ from sbert.sweeps.summary import FinishedRun, deviation
 
 
 def score_table(results: SizeResults) -> str:
-    """Means over seeds, their deviation, the gain over gold, and the published score, x 100."""
+    """Means over seeds, their deviation, the gain over gold, and the published score, x 100, of
+    losses in nats x 1."""
     header = ["trained on", "runs", "rows", "steps"]
     for dataset, metric in results.columns:
         name = (metric or results.main_metrics[dataset]).partition("_")[0]
@@ -43,9 +45,10 @@ def _row_cells(results: SizeResults, row: str) -> list[object]:
 def _score_cells(results: SizeResults, row: str, dataset: str, metric: str | None) -> list[float]:
     scores = list(results.scores(row, dataset, metric).values())
     gold = list(results.scores(GOLD, dataset, metric).values())
-    mean = 100 * float(np.mean(scores))
-    gain = math.nan if row == GOLD else mean - 100 * float(np.mean(gold))
-    cells = [mean, 100 * deviation(scores), gain]
+    factor = factor_of(metric or results.main_metrics[dataset])
+    mean = factor * float(np.mean(scores))
+    gain = math.nan if row == GOLD else mean - factor * float(np.mean(gold))
+    cells = [mean, factor * deviation(scores), gain]
     published = results.published_scores(dataset, metric)
     if published:
         cells.append(float(published.get(row, math.nan)))
@@ -95,7 +98,8 @@ def _dev_means(results: SizeResults) -> dict[str, float]:
 def _lead(results: SizeResults, best: str) -> str:
     """How far a row is above gold, and whether that is more than the noise between runs."""
     difference, p, test = p_of_means(results.dev_scores(best), results.dev_scores(GOLD))
-    lead = f"{100 * difference:.2f} above {results.title(GOLD)}"
+    factor = results.runs[GOLD][0].main_factor("dev")
+    lead = f"{factor * difference:.2f} above {results.title(GOLD)}"
     if math.isnan(p):
         return f"{lead}: with one run of each the noise is unknown"
     tried = len(set(results.rows) & set(results.config.silver.strategies))

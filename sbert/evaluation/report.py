@@ -1,5 +1,6 @@
 """The report on one dataset, and the metrics of each task."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -56,6 +57,8 @@ COLUMNS = {
     },
 }
 
+IN_NATS = ("negative_loss", "perplexity")  # metrics, also of one language, that are no fractions
+
 
 class Prompt(NamedTuple):
     """A prompt of a model: its name, and the text that is put before other texts."""
@@ -101,7 +104,7 @@ class Report:
     @property
     def primary_metric(self) -> str:
         """The name of the metric that a model is chosen by."""
-        return next(iter(COLUMNS[self.task].values())).format(self.score_name)
+        return main_metric(self.task).format(self.score_name)
 
     @property
     def primary_column(self) -> str:
@@ -115,8 +118,8 @@ class Report:
 
     @property
     def factor(self) -> float:
-        """What tables multiply its metrics by: 100 for fractions."""
-        return factor_of(self.task)
+        """What tables multiply its primary metric by: 100 for a fraction."""
+        return factor_of(self.primary_metric)
 
     @property
     def prompt_texts(self) -> list[str]:
@@ -146,20 +149,35 @@ class Report:
             self.bootstrap_metrics[f"{name}_{score_name}"] = Mean(values)
 
 
-def factor_of(task: str) -> float:
-    """What tables multiply the metrics of a task by: 100 where they are fractions."""
-    return 1.0 if task == "text" else 100.0
+def main_metric(task: str) -> str:
+    """The primary metric of a task, with {} for the name of its score."""
+    return next(iter(COLUMNS[task].values()))
 
 
-def describe_metric(metric: str, task: str) -> str:
+def factor_of(metric: str) -> float:
+    """What is shown of a metric is multiplied by this: 1 for a loss in nats, 100 for others."""
+    return 1.0 if metric.startswith(IN_NATS) else 100.0
+
+
+def describe_metric(metric: str) -> str:
     """A metric in a table whose metrics are multiplied by 100."""
-    return metric if factor_of(task) == 100 else f"{metric} (x 1)"
+    return metric if factor_of(metric) == 100 else f"{metric} (x 1)"
 
 
-def mean_primary(reports: list[Report]) -> float:
-    """What a run is judged by: the mean of the primary metrics of its dev sets.
+def mean_primary(reports: Sequence[Report]) -> float:
+    """What a run is judged by: see `mean_main`."""
+    return mean_main([(report.primary_metric, report.primary) for report in reports])
+
+
+def mean_main(scores: Sequence[tuple[str, float]]) -> float:
+    """What a run is judged by: the mean of the main metrics of its dev sets, each (name, value).
 
     A language model with dev sets of texts is judged by its losses on these alone.
     """
-    judging = [report for report in reports if report.task == "text"] or reports
-    return float(np.mean([report.primary for report in judging]))
+    factor = main_factor(metric for metric, _ in scores)
+    return float(np.mean([value for metric, value in scores if factor_of(metric) == factor]))
+
+
+def main_factor(metrics: Iterable[str]) -> float:
+    """What is shown of `mean_main` is multiplied by this: 1 where one of the metrics is a loss."""
+    return min(map(factor_of, metrics), default=100.0)

@@ -59,8 +59,8 @@ def evaluation_tables(evaluation: Evaluation) -> dict[str, str]:
     return tables
 
 
-def format_interval(bounds: tuple[float, float], digits: int) -> str:
-    low, high = (round(100 * bound, digits) + 0.0 for bound in bounds)  # + 0.0: no "-0.0"
+def format_interval(bounds: tuple[float, float], digits: int, factor: float = 100) -> str:
+    low, high = (round(factor * bound, digits) + 0.0 for bound in bounds)  # + 0.0: no "-0.0"
     return "-" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
 
 

@@ -7,6 +7,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sbert.atomic import file_name
 from sbert.evaluation import figures
+from sbert.evaluation.report import factor_of
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.overrides import axes_label
 from sbert.sweeps.plan import row_axes
@@ -26,7 +27,7 @@ def draw_sweep(finished: list[FinishedRun], config: SweepConfig, folder: Path) -
     paths = []
     with SummaryWriter(str(folder)) as board:
         for dataset, metric in metric_columns(finished, config.metrics):
-            title, ylabel = f"{config.name}: {dataset}", f"{metric} x 100"
+            title, ylabel = f"{config.name}: {dataset}", f"{metric} x {factor_of(metric):g}"
             figure = FIGURES[config.figure](finished, config, (dataset, metric), title, ylabel)
             path = folder / f"{config.figure}-{file_name(dataset)}-{file_name(metric)}.png"
             figures.save_figure(figure, path)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sbert.evaluation.multi_bootstrap import RESAMPLES, Estimate, estimate_mean
+from sbert.evaluation.report import factor_of
 from sbert.evaluation.tables import INTERVAL, format_interval, format_p
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
@@ -51,8 +52,8 @@ class Comparison:
             self.row,
             " ".join(self.column),
             self.runs,
-            *_cells(self.estimate),
-            *_cells(self.difference),
+            *_cells(self.estimate, self.column[1]),
+            *_cells(self.difference, self.column[1]),
             format_p(self.difference.p) if self.difference else "-",
         ]
 
@@ -68,10 +69,11 @@ def _numbers(estimate: Estimate | None, value: str, interval: str) -> dict:
     return {value: _or_none(estimate.value), interval: bounds}
 
 
-def _cells(estimate: Estimate | None) -> list[object]:
+def _cells(estimate: Estimate | None, metric: str) -> list[object]:
     if estimate is None:
         return [math.nan, "-"]
-    return [100 * estimate.value, format_interval(estimate.interval, 2)]
+    factor = factor_of(metric)
+    return [factor * estimate.value, format_interval(estimate.interval, 2, factor)]
 
 
 def sweep_comparisons(finished: Sequence[FinishedRun], config: SweepConfig) -> list[Comparison]:
@@ -122,7 +124,7 @@ def _estimate(runs: Sequence[FinishedRun], column: Column, metric_of: Callable) 
 
 
 def comparison_table(comparisons: Sequence[Comparison], title: str) -> str:
-    """The table with its notes, x 100; "" without comparisons.
+    """The table with its notes, x 100, losses in nats x 1; "" without comparisons.
 
     title: of the column of the rows.
     """

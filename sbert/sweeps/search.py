@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sbert.atomic import write_whole
 from sbert.errors import require
+from sbert.evaluation.report import describe_metric, factor_of
 from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.inputs import check_inputs, describe_counts
@@ -29,6 +30,7 @@ class SearchSweep(Sweep):
     def __init__(self, config: SweepConfig, make_runner: Callable = JobRunner):
         super().__init__(config, make_runner)
         self.study = Study(config.search, self.folder)
+        self.scored_part = "test" if config.folds else "dev"
         example = (1, self.study.example_options())
         self.example_runs = self.plan.runs(example)
         self.example_retraining = self.plan.runs(example, BEST) if config.search.retrain else []
@@ -105,7 +107,7 @@ class SearchSweep(Sweep):
         was."""
         planned = self.plan.runs((number, trial.params))
         self.check_runs(planned)
-        scores, scored_part = [], "test" if self.config.folds else "dev"
+        scores = []
         for start in range(0, len(planned), self.config.jobs):
             batch = planned[start : start + self.config.jobs]
             self.runs += batch
@@ -113,7 +115,7 @@ class SearchSweep(Sweep):
                 self.train(batch)
             except DivergedError as error:
                 return scores, str(error)
-            scores += [FinishedRun.read(run).main_score(scored_part) for run in batch]
+            scores += [FinishedRun.read(run).main_score(self.scored_part) for run in batch]
             if not all(math.isfinite(score) for score in scores):
                 return scores, "a metric is undefined"
             if len(scores) < len(planned) and self.study.should_prune(trial, scores):
@@ -131,7 +133,8 @@ class SearchSweep(Sweep):
 
     def table(self) -> str:
         """The table of the trials, and that of the retrained models, where there are any."""
-        table = self.study.table()
+        factors = [run.main_factor(self.scored_part) for run in self.finished()]
+        table = self.study.table(min(factors, default=100))
         if self.study.completed_trials():
             table += f"; the best, for train.py: {self.folder / 'best.yaml'}"
         retrained = [FinishedRun.read(run) for run in self.retraining if run.done]
@@ -143,15 +146,15 @@ class SearchSweep(Sweep):
 
 
 def retrained_table(finished: list[FinishedRun], metrics: list[str] | None) -> str:
-    """For each dataset and metric its value x 100 before training, and the mean and the deviation
-    over the runs after it."""
+    """For each dataset and metric its value before training, and the mean and the deviation over
+    the runs after it, x 100, losses in nats x 1."""
     rows = []
     for dataset, metric in metric_columns(finished, metrics):
         facts = finished[0].datasets[dataset]
         before = facts["before"].get(metric)
         before = math.nan if before is None else before
         after = mean_and_deviation(finished, (dataset, metric))
-        labels = [f"{dataset} ({facts['part']})", facts["rows"], metric]
-        rows.append([*labels, 100 * before, *after, len(finished)])
+        labels = [f"{dataset} ({facts['part']})", facts["rows"], describe_metric(metric)]
+        rows.append([*labels, factor_of(metric) * before, *after, len(finished)])
     header = ["dataset", "rows", "metric x 100", "before", "after", "deviation", "runs"]
     return markdown_table(header, rows)

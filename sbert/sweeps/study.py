@@ -169,17 +169,20 @@ class Study:
         completed = [pair for pair in trials if pair[1].state == self.states.COMPLETE]
         return sorted(completed, key=lambda pair: pair[1].value, reverse=True)
 
-    def table(self) -> str:
+    def table(self, factor: float = 100) -> str:
         """The ten best trials, the importance of the options if ten or more completed, and the
-        numbers of trials."""
+        numbers of trials.
+
+        factor: scores are multiplied by this.
+        """
         trials, completed, rows = self.finished_trials(), self._ranked_trials(), []
         for number, trial in completed[:10]:
             cells = [str(number)]
             for value in trial.params.values():
                 cells.append(f"{value:.3g}" if isinstance(value, float) else str(value))
             scores = trial.user_attrs["values"]
-            rows.append([*cells, 100 * trial.value, 100 * deviation(scores), len(scores)])
-        header = ["trial", *self.space, "mean x 100", "deviation", "runs"]
+            rows.append([*cells, factor * trial.value, factor * deviation(scores), len(scores)])
+        header = ["trial", *self.space, f"mean x {factor:g}", "deviation", "runs"]
         lines = [markdown_table(header, rows)]
         if len(completed) >= 10:
             lines.append(f"importance of the options (PED-ANOVA): {self._importance()}")

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from sbert.errors import require
+from sbert.evaluation.report import factor_of, main_factor, mean_main
 from sbert.evaluation.scores import DatasetScores, read_scores
 from sbert.evaluation.significance import ALPHA, p_of_means
 from sbert.markdown import markdown_table
@@ -69,9 +70,15 @@ class FinishedRun:
         return math.nan if value is None else value
 
     def main_score(self, part: str) -> float:
-        """The mean of the main metrics of the dev sets, or of the test sets; NaN without any."""
-        scores = [self.score((r["dataset"], r["main"])) for r in self.evaluations(part)]
-        return float(np.mean(scores)) if scores else math.nan
+        """What the run is judged by: the mean of the main metrics of the dev sets, or of the test
+        sets, as of `mean_main`; NaN without any."""
+        columns = [(result["dataset"], result["main"]) for result in self.evaluations(part)]
+        scores = [(metric, self.score((dataset, metric))) for dataset, metric in columns]
+        return mean_main(scores) if scores else math.nan
+
+    def main_factor(self, part: str) -> float:
+        """What is shown of `main_score` is multiplied by this."""
+        return main_factor(result["main"] for result in self.evaluations(part))
 
     def record(self) -> dict:
         """The run's row of results.jsonl."""
@@ -81,7 +88,7 @@ class FinishedRun:
 
     def progress_line(self) -> str:
         scores = [
-            f"{name} {100 * self.score((name, result['main'])):.2f}"
+            f"{name} {factor_of(result['main']) * self.score((name, result['main'])):.2f}"
             for name, result in self.datasets.items()
         ]
         return f"{self.run.label}: {', '.join(scores) or 'trained'}; {self.result['seconds']:.0f} s"
@@ -115,9 +122,9 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def mean_and_deviation(runs: list[FinishedRun], column: Column) -> tuple[float, float]:
-    """Of a metric over some runs, x 100."""
-    values = [run.score(column) for run in runs]
-    return 100 * float(np.mean(values)), 100 * deviation(values)
+    """Of a metric over some runs, x 100; of a loss in nats x 1."""
+    values = [factor_of(column[1]) * run.score(column) for run in runs]
+    return float(np.mean(values)), deviation(values)
 
 
 def group_by_row(finished: list[FinishedRun]) -> dict[str, list[FinishedRun]]:
@@ -146,20 +153,21 @@ def best_row(rows: dict[str, list[FinishedRun]]) -> tuple[str | None, str]:
     if len(judged_by) > 1:
         return None, "rows differ in their seeds, folds or dev sets: none is chosen"
     ranked = sorted(means, key=means.get, reverse=True)
-    return ranked[0], _lead_note(ranked, scores, folds="fold" in rows[ranked[0]][0].run.axes)
+    return ranked[0], _lead_note(ranked, scores, rows[ranked[0]][0])
 
 
-def _lead_note(ranked: list[str], scores: dict[str, dict], folds: bool) -> str:
-    """How far the best row leads, and whether that is more than the noise between runs."""
+def _lead_note(ranked: list[str], scores: dict[str, dict], run: FinishedRun) -> str:
+    """How far the best row, which has the run, leads, and whether that is more than the noise
+    between runs."""
     best, second = ranked[:2]
     difference, p, test = p_of_means(scores[best], scores[second])
-    lead = f"`{best}` is best on dev, {100 * difference:.2f} above `{second}`"
+    lead = f"`{best}` is best on dev, {run.main_factor('dev') * difference:.2f} above `{second}`"
     if math.isnan(p):
         return f"warning: {lead}; with one run per row the noise between runs is unknown"
     test += f", p = {p:.3f}" if p >= 0.0005 else ", p < 0.001"
     if len(ranked) > 2:
         test += f", not corrected for the choice among {len(ranked)}"
-    if folds:
+    if "fold" in run.run.axes:
         test += "; folds share training rows, so p is too small"
     if p < ALPHA:
         return f"{lead}, which is outside the noise between runs ({test})"
@@ -170,8 +178,8 @@ def _lead_note(ranked: list[str], scores: dict[str, dict], folds: bool) -> str:
 
 
 def sweep_table(finished: list[FinishedRun], config: SweepConfig) -> str:
-    """The table, x 100: for each row and metric the mean over its runs, their deviation, and the
-    run that is best on dev (without dev sets: the highest value)."""
+    """The table, x 100, losses in nats x 1: for each row and metric the mean over its runs, their
+    deviation, and the run that is best on dev (without dev sets: the highest value)."""
     columns = metric_columns(finished, config.metrics)
     rows = group_by_row(finished)
     best, note = best_row(rows)
@@ -187,7 +195,8 @@ def sweep_table(finished: list[FinishedRun], config: SweepConfig) -> str:
         for column in columns:
             ranked_by = [run.main_score("dev") if has_dev else run.score(column) for run in runs]
             top = runs[int(np.argmax(np.nan_to_num(ranked_by, nan=-math.inf)))]
-            cells[-1] += [*mean_and_deviation(runs, column), 100 * top.score(column)]
+            highest = factor_of(column[1]) * top.score(column)
+            cells[-1] += [*mean_and_deviation(runs, column), highest]
     if config.published:
         header.append("published")
         for line, row in zip(cells, rows, strict=True):

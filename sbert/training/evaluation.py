@@ -17,7 +17,7 @@ from sbert.distributed import broadcast, compute_shared
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.loading import check_whole_embeddings
 from sbert.evaluation.prompts import column_prompts, describe_prompts
-from sbert.evaluation.report import Report, describe_metric
+from sbert.evaluation.report import Report, describe_metric, factor_of
 from sbert.evaluation.scorers import Scorer, bi_encoder_scorer, cross_encoder_scorer
 from sbert.evaluation.scores import BEFORE_FILE, save_scores
 from sbert.evaluation.supported import check_supported
@@ -158,8 +158,8 @@ def comparison_table(before: Mapping[str, float], after: Sequence[Report]) -> st
             counts["perplexity"] = report.rows
         for metric, count in counts.items():
             old, new = before[f"{report.name}/{metric}"], report.metrics[metric]
-            values = [report.factor * value for value in (old, new, new - old)]
-            rows.append([report.name, count, describe_metric(metric, report.task), *values])
+            values = [factor_of(metric) * value for value in (old, new, new - old)]
+            rows.append([report.name, count, describe_metric(metric), *values])
             shown.append(report)
     header = ["dataset", "rows", "metric x 100", "before", "after", "gain"]
     if any(any(report.prompt_texts) for report in after):

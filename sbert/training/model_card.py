@@ -188,11 +188,11 @@ def _describe_results(results: Sequence[dict] | None) -> str:
         return "None: the run has neither dev nor test sets."
     rows = []
     for result in results:
-        metric, factor = result["main"], factor_of(result["task"])
+        metric, factor = result["main"], factor_of(result["main"])
         values = [result[when][metric] for when in ("before", "after")]
         before, after = (math.nan if value is None else factor * value for value in values)
         name = markdown_code(result["dataset"])
-        metric = describe_metric(metric, result["task"])
+        metric = describe_metric(metric)
         rows.append([name, result["part"], result["rows"], metric, before, after, after - before])
     header = ["dataset", "part", "rows", "metric x 100", "before", "after", "gain"]
     notes = "No choice of this run was made on the test sets."

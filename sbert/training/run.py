@@ -14,7 +14,7 @@ import numpy as np
 from sbert.atomic import recover_folder, write_whole
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.evaluation.prompts import column_prompts
-from sbert.evaluation.report import Report, mean_primary
+from sbert.evaluation.report import Report, main_factor, main_metric, mean_primary
 from sbert.evaluation.scores import save_scores
 from sbert.losses.saved import save_loss
 from sbert.training.batches import check_batch_tokens
@@ -90,7 +90,10 @@ class Run:
         config, seed, choice = self.config, self.config.loop.seed, None
         selection = config.seed_optimisation
         if selection.seeds > 1:
-            choice = choose_seed(selection, seed, self.folder, self.train_seed, self.accelerator)
+            factor = main_factor(main_metric(rows.task) for rows in self.data.dev)
+            choice = choose_seed(
+                selection, seed, self.folder, self.train_seed, self.accelerator, factor
+            )
             seed = choice.best
             self.objective = self.make_objective(seed)
         resume = self.resume or choice is not None

@@ -46,6 +46,7 @@ def choose_seed(
     folder: Path,
     train_seed: Callable[[int, Path], tuple[float, int]],
     accelerator: Accelerator,
+    factor: float = 100,
 ) -> SeedScores:
     """Start with every seed, and move the state of the best into the run folder.
 
@@ -53,13 +54,14 @@ def choose_seed(
 
     train_seed: called with a seed and a folder, trains there up to the step of the comparison, and
     returns the dev score and the step.
+    factor: what is shown of a score is multiplied by this.
     """
     choice = _read_scores(folder)
     for seed in config.candidates(first):
         if seed not in choice.scores:
             score, choice.step = train_seed(seed, _seed_folder(folder, seed))
             choice.scores[seed] = None if math.isnan(score) else score
-            accelerator.print(f"seed {seed}: dev {100 * score:.2f} after {choice.step:,} steps")
+            accelerator.print(f"seed {seed}: dev {factor * score:.2f} after {choice.step:,} steps")
             if accelerator.is_main_process:
                 write_whole(folder / "seeds.json", json.dumps(vars(choice)).encode())
         if accelerator.is_main_process:

@@ -9,7 +9,7 @@ from evaluation_inputs import FOUR, Lookup, Predict, by_angle, classified, score
 from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.evaluation.evaluators import EVALUATORS, evaluate_rows
-from sbert.evaluation.report import COLUMNS, Report, mean_primary
+from sbert.evaluation.report import COLUMNS, Report, factor_of, main_factor, mean_primary
 from sbert.evaluation.scorers import bi_encoder_scorer
 from sbert.losses.saved import TrainedLoss
 
@@ -39,6 +39,8 @@ def test_a_language_model_is_judged_by_its_texts_alone():
     pairs = Report("pairs", "sts", 10, {"spearman_cosine": 0.9})
     assert mean_primary([pairs, report]) == -2.5
     assert (pairs.factor, report.factor) == (100, 1)
+    assert main_factor([pairs.primary_metric, report.primary_metric]) == 1
+    assert factor_of("perplexity_de") == factor_of("negative_loss_crossed") == 1
 
 
 def test_notes_of_one_report_are_not_anothers():

@@ -12,7 +12,7 @@ from sbert.evaluation.bootstrap import Mean
 from sbert.evaluation.multi_bootstrap import estimate_mean
 from sbert.evaluation.report import Report
 from sbert.evaluation.scores import read_scores, save_scores
-from sbert.sweeps.intervals import comparison_table, sweep_comparisons
+from sbert.sweeps.intervals import Comparison, comparison_table, sweep_comparisons
 
 ROWS = SimpleNamespace(texts=[[f"text {i}" for i in range(60)]])
 ACCURACY = {"a": 0.6, "b": 0.9}
@@ -95,3 +95,12 @@ def test_dev_sets_and_metrics_without_rows_have_no_interval(finished):
     for one in finished:
         one.result["results"][1]["after"]["f1"] = 0.5
     assert [c.estimate for c in sweep_comparisons(finished, config(metrics=["f1"]))] == [None] * 2
+
+
+def test_losses_in_nats_are_not_multiplied():
+    estimate = SimpleNamespace(value=-2.5, interval=(-2.75, -2.25), p=0.5)
+    difference = SimpleNamespace(value=0.5, interval=(0.25, 0.75), p=0.5)
+    loss = Comparison("a", ("wiki", "negative_loss"), 1, "b", estimate, difference)
+    assert loss.cells()[3:7] == [-2.5, "-2.75 to -2.25", 0.5, "0.25 to 0.75"]
+    rho = replace(loss, column=("sts", "rho"))
+    assert rho.cells()[3:5] == [-250, "-275.00 to -225.00"]

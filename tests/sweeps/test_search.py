@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 from support import copied, fails, write_config
+from sweep_inputs import text_run
 
 from sbert.atomic import write_whole
 from sbert.errors import InputError
 from sbert.sweeps.config import FoldsConfig, SearchConfig, SpaceConfig, SweepConfig
 from sbert.sweeps.processes import DivergedError
-from sbert.sweeps.search import SearchSweep
+from sbert.sweeps.search import SearchSweep, retrained_table
 from sbert.sweeps.study import BELOW_MEDIAN, Study
 
 SPACE = {"optim.lr": SpaceConfig(1e-4, 1e-2, log=True), "optim.batch_size": SpaceConfig(4, 8)}
@@ -427,3 +428,9 @@ def test_a_dry_run_makes_no_study(config, tmp_path, capsys):
     SearchSweep(config(search={"trials": 2}), pretend([])).run()
     SearchSweep(config(), pretend([])).describe()
     assert "2 of 8 trials done" in capsys.readouterr().out
+
+
+def test_losses_in_nats_are_not_multiplied():
+    """In the table of the retrained models."""
+    table = retrained_table([text_run({"seed": s}, 2.0, 4.0) for s in (1, 2)], ["negative_loss"])
+    assert "| negative_loss (x 1) |  -8.00 | -2.00 |" in table

@@ -6,7 +6,7 @@ import math
 
 import pytest
 from scipy import stats
-from sweep_inputs import config, run
+from sweep_inputs import config, run, text_run
 
 from sbert.errors import InputError
 from sbert.sweeps.summary import sweep_table
@@ -190,3 +190,18 @@ def test_a_row_of_results_is_json_with_all_that_the_run_left():
         1.5,
     )
     assert row["results"]["my-test"]["after"] == {"rho": 0.25}
+
+
+def test_losses_in_nats_are_not_multiplied():
+    """Nor is the lead of a row; a run with losses on dev is judged by them alone."""
+    losses = {"a": (2.0, 2.5), "b": (3.0, 3.0)}
+    runs = [text_run({"variant": v, "seed": s}, losses[v][s], 4.0) for v in "ab" for s in (0, 1)]
+    assert runs[0].main_score("dev") == -2
+    text = sweep_table(runs, config(metrics=["negative_loss", "perplexity", "rho"]))
+    _, _, first, second = cells(text)
+    assert first[2:5] == ["-2.25", "0.35", "-2.00"]
+    assert second[2] == "-3.00"
+    assert first[5] == f"{(math.exp(2) + math.exp(2.5)) / 2:.2f}"
+    assert "50.00" in first
+    assert "`a` is best on dev, 0.75 above `b`" in text
+    assert "my-dev -2.00, my-test -4.00, pairs 50.00;" in runs[0].progress_line()

@@ -255,6 +255,14 @@ def test_a_step_of_every_family(tmp_path, family, sentences):
     assert objective(batch).item() < before.item()
 
 
+def test_seeds_are_compared_by_their_losses_in_nats(
+    tmp_path, steady_folder, config_of, train_command, capsys
+):
+    train_command(config_of(steady_folder, seed_optimisation={"seeds": 2, "share": 0.5}))
+    [row] = metrics(tmp_path / "runs/run", "seeds")
+    assert f"seed 1042: dev {row['dev/1042']:.2f} after 3 steps" in capsys.readouterr().out
+
+
 def write_texts(path, texts):
     raw = "".join(f"{text}\n" for text in texts).encode()
     path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
