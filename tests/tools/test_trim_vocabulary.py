@@ -1,6 +1,7 @@
 """A trimmed vocabulary: the same embeddings where all pieces stay, and what is reported."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -151,6 +152,19 @@ def test_everything_else_of_a_folder_is_kept(tmp_path):
     assert not list(output.glob("*.txt"))
     trimmed.save_pretrained(tmp_path / "again")
     assert BiEncoder.from_pretrained(tmp_path / "again").fingerprint == trimmed.fingerprint
+
+
+def test_a_trimmed_tokenizer_beside_the_whole_weights_is_warned_of(tmp_path):
+    folder = write_tiny(tmp_path / "whole")
+    whole = len(AutoTokenizer.from_pretrained(folder))
+    output = trim(folder, texts=["the cat"])
+    shutil.copy(output / "tokenizer.json", folder)
+    trimmed = len(AutoTokenizer.from_pretrained(output))
+    sizes = f"the tokenizer has {trimmed} tokens, and the model embeddings for {whole}; unless"
+    for kind in (BiEncoder, CrossEncoder):
+        with pytest.warns(UserWarning, match=sizes) as caught:
+            kind.from_pretrained(folder)
+        assert caught[0].filename == __file__
 
 
 def test_count_threshold(tmp_path):

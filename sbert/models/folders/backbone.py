@@ -24,7 +24,8 @@ from sbert.models.folders.json_files import (
     read_transformer_settings,
     require_weights,
 )
-from sbert.models.folders.tokenizer import check_special_tokens, save_tokenizer
+from sbert.models.folders.shapes import refuse_mismatches
+from sbert.models.folders.tokenizer import check_size, check_special_tokens, save_tokenizer
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 # what transformers, sentence-transformers and this package read of a model's folder
@@ -120,12 +121,7 @@ def read_backbone(
     with name_folder_in_errors(path):
         transformer = load(path)
         tokenizer = _load_tokenizer(path, transformer, settings.tokenizer_options)
-    embeddings = len(transformer.get_input_embeddings().weight)
-    require(
-        len(tokenizer) <= embeddings,
-        f"{path}: the tokenizer has {len(tokenizer)} tokens, and the model embeddings for "
-        f"{embeddings}; they are not of the same model",
-    )
+    check_size(path, tokenizer, len(transformer.get_input_embeddings().weight))
     positions = count_positions(transformer)
     require(
         max_length is None or max_length <= positions,
@@ -207,7 +203,7 @@ def load_weights(
             initialised.
 
     Raises:
-        InputError: the folder lacks another weight.
+        InputError: the folder lacks another weight, or has one of another shape.
     """
     with quiet_transformers():
         model, info = auto_class.from_pretrained(
@@ -216,7 +212,9 @@ def load_weights(
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused here
         )
+    refuse_mismatches(path, model, info["mismatched_keys"])
     missing = sorted(key for key in info["missing_keys"] if not may_miss(key, model))
     if missing:
         hint = "; it is made for code of its own, which is not executed here"

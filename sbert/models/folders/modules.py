@@ -13,6 +13,7 @@ from sbert.models.folders.json_files import (
     require_weights,
 )
 from sbert.models.folders.settings import HEAD, POOLING, check_settings, of_type
+from sbert.models.folders.shapes import refuse_shape
 from sbert.pooling import POOLING as MODES
 from sbert.pooling import Dense, LayerNorm, Normalize
 
@@ -93,7 +94,11 @@ def _read_head(name: str, path: Path) -> list[nn.Module]:
     module = LayerNorm(config["dimension"]) if name == "LayerNorm" else _make_dense(config, path)
     weights = path / "model.safetensors"
     require_weights(path)
-    module.load_state_dict(load_file(weights))
+    stored = load_file(weights)
+    for name, weight in module.state_dict().items():
+        if name in stored and stored[name].shape != weight.shape:
+            refuse_shape(path, name, weight.shape, config)
+    module.load_state_dict(stored)
     return [module]
 
 

@@ -3,6 +3,7 @@ that older versions of transformers read it too.
 """
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from sbert.models.folders.json_files import dump_json, load_json
 
 # what transformers 5 calls the class of 4, which both know
 _CLASS_NAMES = {"TokenizersBackend": "PreTrainedTokenizerFast"}
+
+# of the embeddings, the share that has tokens: of published models all but 2 %, filled up to a
+# multiple of 64 or more
+_FEWEST = 0.75
 
 
 def check_special_tokens(root: Path, tokenizer) -> None:
@@ -59,6 +64,23 @@ def _require_in_file(root: Path, backend: Tokenizer, uses: dict[str, str]) -> No
             require(
                 token in declared, f"{lacks}; take the tokenizer.json that belongs to the model"
             )
+
+
+def check_size(root: Path, tokenizer, embeddings: int) -> None:
+    """Refuse a tokenizer with more tokens than the model has embeddings; warn of far fewer.
+
+    Raises:
+        InputError: there are more.
+    """
+    size = len(tokenizer)
+    sizes = f"the tokenizer has {size} tokens, and the model embeddings for {embeddings}"
+    require(size <= embeddings, f"{root}: {sizes}; they are not of the same model")
+    if size < _FEWEST * embeddings:
+        warnings.warn(
+            f"{root}: {sizes}; unless so many are spare, they are not of the same model, and "
+            "tools/trim_vocabulary.py trims both",
+            stacklevel=5,  # the line that called from_pretrained
+        )
 
 
 def named_tokens(root: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from model_folders import (
     rewrite,
 )
 from safetensors.torch import load_file, save_file
+from tiny_models import word_pieces
 
 from sbert import BiEncoder, CrossEncoder, InputError
 from sbert.models.folders import backbone
@@ -28,12 +29,25 @@ def no_tokenizer(root: Path) -> None:
         path.unlink()
 
 
+def lost_row(folder: str, name: str):
+    """Cut the last row of a weight, and leave the configuration as it is."""
+
+    def break_it(root: Path) -> None:
+        file = root / folder / "model.safetensors"
+        weights = load_file(file)
+        weights[name] = weights[name][:-1].clone()
+        save_file(weights, file, metadata={"format": "pt"})
+
+    return break_it
+
+
 def lost_tensor(root: Path) -> None:
     weights = load_file(root / "model.safetensors")
     del weights["encoder.layer.0.attention.self.query.weight"]
     save_file(weights, root / "model.safetensors", metadata={"format": "pt"})
 
 
+ROWS = len(word_pieces())
 BROKEN = {
     "no config.json": (
         lambda root: (root / "config.json").unlink(),
@@ -54,6 +68,21 @@ BROKEN = {
         "",
     ),
     "a tensor is lost": (lost_tensor, "encoder.layer.0.attention.self.query.weight"),
+    "a row of the embeddings is lost": (
+        lost_row("", "embeddings.word_embeddings.weight"),
+        f"/model.safetensors: embeddings.word_embeddings.weight has the shape {ROWS - 1} x 32, and "
+        f"config.json asks for {ROWS} x 32: vocab_size is {ROWS}, and {ROWS - 1} would fit",
+    ),
+    "a row of a layer is lost": (
+        lost_row("", "encoder.layer.1.intermediate.dense.weight"),
+        ".weight has the shape 63 x 32, and config.json asks for 64 x 32: intermediate_size or "
+        "max_position_embeddings is 64, and 63 would fit",
+    ),
+    "a row of a Dense is lost": (
+        lost_row("2_Dense", "linear.weight"),
+        "/2_Dense/model.safetensors: linear.weight has the shape 6 x 32, and config.json asks for "
+        "7 x 32: out_features is 7, and 6 would fit",
+    ),
     "no tokenizer": (no_tokenizer, "tokenizer"),
     "modules.json not JSON": (replace("modules.json", "[{"), "modules.json: not JSON"),
     "modules.json not text": (replace("modules.json", b"\xff\xfe["), "modules.json: not JSON"),
