@@ -1,18 +1,21 @@
 """The token ids of many texts in one flat array, from which batches.py cuts padded batches.
 
-`save_table` keeps a table in a folder of .npy files, and `load_table` maps them into memory.
+`save_table` keeps a table in a folder of .npy files and their digest; `load_table` maps them into
+memory.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sbert.errors import InputError, require
+from sbert.errors import InputError
 
 ID_CHUNK = 2**20  # ids that a pass over a table copies at a time
+DIGEST_CHUNK = 2**20  # bytes
 
 JoinParts = Callable[[Iterable[np.ndarray]], np.ndarray]
 
@@ -80,23 +83,37 @@ def save_table(folder: Path, make: Callable[[JoinParts], tuple[TokenTable, np.nd
     for name in ("starts", "cut_tokens", "prompt_lengths"):
         np.save(folder / f"{name}.npy", getattr(table, name))
     np.save(folder / "rows.npy", rows)
+    (folder / "sha256").write_text(_digest(folder))
 
 
 def load_table(folder: Path) -> tuple[TokenTable, np.ndarray]:
     """A table and its rows (N, C), memory-mapped.
 
+    Its files are read once, for their digest: under a second for two million pairs.
+
     Raises:
-        InputError: a file of it is missing or damaged.
+        InputError: a file of it is missing, or is not as it was written.
     """
     names = [field.name for field in dataclasses.fields(TokenTable)]
     try:
+        if (folder / "sha256").read_text() != _digest(folder):
+            raise ValueError("its files are not as they were written")
         table = TokenTable(**{name: _map_array(folder / f"{name}.npy") for name in names})
         rows = _map_array(folder / "rows.npy")
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{folder}: damaged: {error}; delete it, to make it again") from None
-    whole = len(table.cut_tokens) == len(table.starts) - 1 and table.starts[-1] == len(table.ids)
-    require(whole, f"{folder}: its files do not fit together; delete it, to make it again")
     return table, rows
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of the names, sizes and bytes of a table's arrays."""
+    hashed = hashlib.sha256()
+    for path in sorted(folder.glob("*.npy")):
+        hashed.update(f"{path.name} {path.stat().st_size}\n".encode())
+        with open(path, "rb") as file:
+            while chunk := file.read(DIGEST_CHUNK):
+                hashed.update(chunk)
+    return hashed.hexdigest()
 
 
 def _write_array(path: Path, parts: Iterable[np.ndarray]) -> np.ndarray:

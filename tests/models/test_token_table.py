@@ -18,6 +18,7 @@ DAMAGE = {
     "starts.npy": lambda data: data[:100],
     "rows.npy": lambda data: b"",
     "cut_tokens.npy": lambda data: b"no array" * 40,
+    "sha256": lambda data: data[:-1],
 }
 
 
@@ -49,11 +50,23 @@ def test_damaged_files_are_refused(tmp_path, name):
         load_table(tmp_path / "table")
 
 
+@pytest.mark.parametrize("name", [*NAMES, "rows"])
+def test_one_changed_byte_is_found(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(token_table, "DIGEST_CHUNK", 50)
+    save_table(tmp_path / "table", make)
+    file = tmp_path / "table" / f"{name}.npy"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 4
+    file.write_bytes(data)
+    with pytest.raises(InputError, match="table: damaged: its files are not as they were written"):
+        load_table(tmp_path / "table")
+
+
 def test_files_of_two_tables_are_refused(tmp_path):
     save_table(tmp_path / "table", make)
     save_table(tmp_path / "other", partial(make, columns=[["a"], ["a cat"]]))
     (tmp_path / "other" / "ids.npy").rename(tmp_path / "table" / "ids.npy")
-    with pytest.raises(InputError, match="do not fit together"):
+    with pytest.raises(InputError, match="its files are not as they were written"):
         load_table(tmp_path / "table")
 
 
