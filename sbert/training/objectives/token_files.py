@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from sbert.atomic import locked, replace_folder
 from sbert.distributed import broadcast
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.models.token_table import TokenTable, load_table, save_table
 from sbert.models.tokens import CHUNK, BaseTokenizer, tokenize_columns
 
@@ -41,13 +41,20 @@ class TokenFiles:
         """As the function of this name, on the texts of the main process.
 
         Raises:
-            InputError: the files cannot be written, or are broken.
+            InputError: the files cannot be written, are damaged, or are on another machine alone.
         """
         made = None
         if self.accelerator.is_main_process:
             made = self._make(tokenizer, columns, prompts)
         made = broadcast(self.accelerator, made)
-        return load_table(made) if isinstance(made, Path) else made
+        if not isinstance(made, Path):
+            return made
+        require(
+            made.exists(),
+            f"{made}: is not on this machine; data.token_tables names a folder that every machine "
+            "of a run sees",
+        )
+        return load_table(made)
 
     def _make(
         self, tokenizer: BaseTokenizer, columns: Sequence[Column], prompts: Sequence[str]
@@ -57,10 +64,9 @@ class TokenFiles:
         path = self.folder / table_name(tokenizer, columns, prompts)
         make = partial(tokenize_columns, tokenizer, columns, prompts)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with locked(path):  # of several runs that want it at once, one writes
-                if not path.exists():
-                    replace_folder(path, partial(save_table, make=make))
+            if not path.exists():  # a folder that has it may be read-only
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _write_once(path, partial(save_table, make=make))
         except OSError as error:
             shutil.rmtree(f"{path}.unfinished", ignore_errors=True)
             raise InputError(
@@ -68,6 +74,12 @@ class TokenFiles:
                 "of the training data's tokens"
             ) from None
         return path
+
+
+def _write_once(path: Path, write: Callable[[Path], None]) -> None:
+    with locked(path):  # of several runs that want it at once, one writes
+        if not path.exists():
+            replace_folder(path, write)
 
 
 def table_name(tokenizer: BaseTokenizer, columns: Sequence[Column], prompts: Sequence[str]) -> str:

@@ -44,6 +44,22 @@ def test_the_table_is_that_in_memory_and_is_made_once(files, many, monkeypatch):
     np.testing.assert_array_equal(second.ids, table.ids)
 
 
+def test_a_read_only_folder_that_has_the_table_serves(files, many, monkeypatch):
+    files.tokenize_columns(tokenizer(), COLUMNS, NO_PROMPTS)
+    [lock] = files.folder.glob("*.lock")
+    lock.unlink()
+    monkeypatch.setattr(token_files, "locked", None)  # would fail
+    table, _ = files.tokenize_columns(tokenizer(), COLUMNS, NO_PROMPTS)
+    assert len(table.ids)
+    assert [path.suffix for path in files.folder.iterdir()] == [""]
+
+
+def test_a_folder_that_another_machine_does_not_see(files, many, monkeypatch, tmp_path):
+    monkeypatch.setattr(token_files, "broadcast", lambda *_: tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="elsewhere: is not on this machine; data.token_tables"):
+        files.tokenize_columns(tokenizer(), COLUMNS, NO_PROMPTS)
+
+
 def test_few_texts_leave_no_files(files):
     files.tokenize_columns(tokenizer(), COLUMNS, NO_PROMPTS)
     assert not files.folder.exists()
