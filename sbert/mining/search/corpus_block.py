@@ -22,14 +22,20 @@ Entries = tuple[Tensor, Tensor, Tensor]  # of a matrix: rows, columns and values
 
 
 def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """x' = x rounded to `dtype`, and upper bounds on |x'| and |x' - x|: (R, H), (R,), (R,).
+    """x' = x rounded to `dtype`, |x'| and |x' - x|: (R, H), and (R,) fp64 twice.
 
-    The factor covers the rounding of the norms themselves, which are computed in fp32.
+    fp64 holds the squares of all fp32 numbers, so that no length is 0 or infinite by rounding.
     """
-    rounded = vectors.to(dtype)
-    back = rounded.float()
-    factor = 1 + 1e-4
-    return rounded, back.norm(dim=1) * factor, (vectors - back).norm(dim=1) * factor
+    if dtype == torch.float32:
+        norms = _norms(vectors)
+        return vectors, norms, torch.zeros_like(norms)
+    largest = torch.finfo(dtype).max
+    rounded = vectors.to(dtype).clamp_(-largest, largest)  # where rounding would make infinity
+    return rounded, _norms(rounded), _norms(vectors - rounded.float())
+
+
+def _norms(vectors: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
 
 
 class RoundedVectors:
@@ -45,8 +51,8 @@ class RoundedVectors:
         if dtype != torch.float32:
             count, width = fp32.shape
             self.vectors = fp32.new_ones(count, width + SHIFT, dtype=dtype)
-        self.max_norm = torch.zeros((), device=fp32.device)
-        self.max_error = torch.zeros((), device=fp32.device)
+        self.max_norm = torch.zeros((), dtype=torch.float64, device=fp32.device)
+        self.max_error = torch.zeros_like(self.max_norm)
         for part in blocks_of(len(fp32), at_once):
             rounded, norms, errors = round_vectors(fp32[part], dtype)
             if dtype != torch.float32:

@@ -11,6 +11,7 @@ the bounds and explains the searches.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +23,28 @@ from sbert.mining.search.sizes import CPU
 GROUP = 32  # columns of a tile of which the largest score alone is looked at first
 
 
+class ErrorTerms(NamedTuple):
+    """The parts of the error E of the sums, (R,) fp64 each. docs/exact_search.md derives them."""
+
+    of_queries: Tensor  # |q' - q| |c'|
+    of_vectors: Tensor  # |q| |c' - c|
+    of_sums: Tensor  # H 2^-22 |q'| |c'|
+    of_small_numbers: Tensor  # H 2^-126 (|q'| + |c'|): of those that hardware takes for 0
+    of_small_results: Tensor  # H 2^-120, and of a result too small for the precision
+
+
+def error_terms(norms: Tensor, errors: Tensor, vectors: RoundedVectors, width: int) -> ErrorTerms:
+    """For queries with the lengths |q'| and |q' - q| (R,), and vectors of H = `width` numbers."""
+    limits = torch.finfo(vectors.vectors.dtype)
+    return ErrorTerms(
+        of_queries=errors * vectors.max_norm,
+        of_vectors=(norms + errors) * vectors.max_error,
+        of_sums=width * 2.0**-22 * norms * vectors.max_norm,
+        of_small_numbers=width * 2.0**-126 * (norms + vectors.max_norm),
+        of_small_results=torch.full_like(norms, width * 2.0**-120 + limits.eps * limits.tiny),
+    )
+
+
 class FastPass:
     """Queries (R, H) against rounded vectors (C, H): fast scores and what they prove.
 
@@ -29,11 +52,8 @@ class FastPass:
     error E of the sums,
 
         |s - s'| <= eps |s'| + E
-        E = |q' - q| |c'| + |q| |c' - c| + H (2^-22 |q'| |c'| + 2^-120) + least
 
-    Each of the H additions in fp32 errs by at most 2^-23 |q'| |c'|, also on hardware that
-    truncates; the products err by less than that again. 2^-120 is for a product too small for fp32,
-    `least` for a result too small for the precision.
+    `error_terms` are the parts of E.
 
     Args:
         scores: the number of scores that are computed at a time.
@@ -47,19 +67,15 @@ class FastPass:
 
     def __init__(self, queries: Tensor, vectors: RoundedVectors, scores: int = CPU.scores):
         self.vectors = vectors.vectors
-        rounded, norms, errors = round_vectors(queries, self.vectors.dtype)
-        self.shift = torch.zeros_like(norms)
-        self.queries = torch.nn.functional.pad(
-            rounded, (0, self.vectors.shape[1] - queries.shape[1])
-        )
-        largest = norms * vectors.max_norm  # (R,) of |q'| |c'|
-        self.overflows = largest.max() > 1e38
-        rounding = errors * vectors.max_norm + (norms + errors) * vectors.max_error
-        summation = queries.shape[1] * (4 * 2.0**-24 * largest + 2.0**-120)
-        limits = torch.finfo(self.vectors.dtype)
+        width, dtype = queries.shape[1], self.vectors.dtype
+        rounded, norms, errors = round_vectors(queries, dtype)
+        self.queries = torch.nn.functional.pad(rounded, (0, self.vectors.shape[1] - width))
+        self.overflows = ~(norms.max() * vectors.max_norm <= 1e38)
         # the factor and 2^-22 cover the rounding of these bounds themselves
-        self.error = (rounding + summation) * (1 + 1e-5) + limits.eps * limits.tiny
-        self.eps = limits.eps / 2 + 2.0**-22
+        error = sum(error_terms(norms, errors, vectors, width)) * (1 + 1e-5)
+        self.error = error.float()
+        self.eps = torch.finfo(dtype).eps / 2 + 2.0**-22
+        self.shift = torch.zeros_like(self.error)
         self.tile = max(1, scores // len(queries))
         size = len(queries) * min(self.tile, len(self.vectors))
         self._buffer = torch.empty(size, dtype=self.vectors.dtype, device=queries.device)

@@ -230,6 +230,44 @@ def test_the_first_of_the_best(seed, columns, k):
     assert torch.equal(first_of_best(scores, k), expected & scores.isfinite())
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize(
+    ("of_queries", "of_corpus"),
+    [(1, 1e-30), (1e10, 1e-36), (1e18, 1e-25), (1e18, 1e-10), (1e-10, 1e18), (1e-20, 1e-20)],
+)
+def test_lengths_beyond_the_squares_of_fp32(of_queries, of_corpus, precision):
+    """|q| |c| is far below 1e38; the square of one of them is 0 or infinite in fp32."""
+    g = generator()
+    near = torch.randn(1, 384, generator=g)
+    queries = (near + 0.02 * torch.randn(12, 384, generator=g)) * of_queries
+    corpus = (near + 0.02 * torch.randn(500, 384, generator=g)) * of_corpus
+    found = top_k(queries, corpus, 5, None, "dot", precision)
+    for mine, expected in zip(found, plain(queries, corpus, 5, None, "dot"), strict=True):
+        assert torch.equal(mine, expected)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("length", [0.0, 1e-30])
+def test_the_largest_number_and_a_small_query(length, precision):
+    """The largest number of fp32 is infinite in bf16."""
+    queries, corpus = torch.full((2, 8), length), torch.randn(300, 8, generator=generator())
+    corpus[3] = torch.finfo(torch.float32).max
+    found = top_k(queries, corpus, 5, None, "dot", precision)
+    for mine, expected in zip(found, plain(queries, corpus, 5, None, "dot"), strict=True):
+        assert torch.equal(mine, expected)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_numbers_that_a_product_in_bf16_takes_for_zero(precision):
+    """The better half of the corpus is exact in bf16, and all its numbers are below 2^-126."""
+    queries, corpus = torch.full((3, 64), 1e36), torch.zeros(900, 64)
+    corpus[:450, 0] = 2.0**-126
+    corpus[450:, 1:3] = (2**6 + torch.arange(450.0).remainder(60)[:, None]) * 2.0**-133
+    found = top_k(queries, corpus, 5, None, "dot", precision)
+    for mine, expected in zip(found, plain(queries, corpus, 5, None, "dot"), strict=True):
+        assert torch.equal(mine, expected)
+
+
 def test_the_rounding_of_the_products_counts_too():
     """Vectors that are exact in bf16, with products that are not; the better half comes last."""
     steps = torch.arange(600.0)[:, None]
