@@ -2,14 +2,15 @@
 
 python tools/trim_vocabulary.py models/multilingual-e5-small models/e5-small-de \\
     --texts stsb_multi_mt/de tatoeba_parallel:en-de my/texts.txt \\
-    '{path: multi30k, split: train, texts: [en, de]}' \\
+    '{path: multi30k, split: train, texts: [en, de], languages: [en, de]}' \\
     --prompts '{query: "query: "}' --default_prompt_name query \\
     --heldout stsb_multi_mt/de --sts stsb_multi_mt/de
 
 The first folder is read, the second is written. What stays: the pieces that the texts use, all
 single characters, all special and added tokens, and what these are merged from. Texts whose pieces
 all stay have the same embeddings, to the bit; other texts are cut into smaller pieces. Give texts
-of every language and kind that the model will read, the more the better.
+of every language and kind that the model will read, the more the better. The languages that they
+declare are those of the model card.
 
 Printed at the end: the size before and after; for --heldout, how many texts are cut otherwise, of
 those that are not among --texts; for --sts, the correlation before and after.

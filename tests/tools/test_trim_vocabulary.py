@@ -59,6 +59,16 @@ def test_card_is_of_the_trimmed_model(tmp_path):
     assert re.search(rf"\| pieces +\| +[\d,]+ \| +{tokens:,} \|", text)
 
 
+def test_card_has_the_languages_of_the_texts(tmp_path):
+    folder = write_tiny(tmp_path / "whole")
+    (folder / "README.md").write_text("---\nlanguage: [fr, it]\n---\n", "utf-8")
+    for language in ("de", "en"):
+        text_file(tmp_path / f"{language}.txt", ["a cat"])
+    aligned = f'{{path: "{tmp_path}/{{language}}.txt", languages: [en, de]}}'
+    output = trim(folder, aligned)
+    assert HubCard((output / "README.md").read_text("utf-8")).data.language == ["en", "de"]
+
+
 @pytest.mark.parametrize("name", ["XLM-R", "BERT", "RoBERTa", "Qwen3", "Gemma"])
 def test_order_rows_and_ids(name, tmp_path):
     """Tokens keep their order and their rows; special ones are found at their new ids."""
