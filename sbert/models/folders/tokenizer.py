@@ -4,13 +4,13 @@ that older versions of transformers read it too.
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
-from sbert.errors import require
+from sbert.errors import InputError, require
 from sbert.models.folders.json_files import dump_json, load_json
 
 # what transformers 5 calls the class of 4, which both know
@@ -45,25 +45,24 @@ def check_special_tokens(root: Path, tokenizer) -> None:
         unknown = getattr(backend.model, "unk_token", None)
         known = unknown is None or backend.model.token_to_id(unknown) is not None
         require(known, f"{lacks} {unknown}, which stands for unknown pieces")
-    _require_in_file(root, backend, uses)
+    for token in _absent(root, backend, uses):
+        right = "take the tokenizer.json that belongs to the model"
+        raise InputError(f"{lacks} {token}, which {uses[token]}; {right}")
 
 
-def _require_in_file(root: Path, backend: Tokenizer, uses: dict[str, str]) -> None:
-    """Refuse a tokenizer.json that has one of these tokens neither in its vocabulary nor among its
-    added tokens. `uses`: what each token is for."""
-    size, added = backend.get_vocab_size(with_added_tokens=False), []
-    for token in uses:
+def _absent(root: Path, backend: Tokenizer, tokens: Iterable[str]) -> list[str]:
+    """Those of the tokens that are neither in the vocabulary of tokenizer.json nor among its added
+    tokens; none where there is no such file."""
+    size, later = backend.get_vocab_size(with_added_tokens=False), []
+    for token in tokens:
         i = backend.token_to_id(token)
         if i is None or i >= size:
-            added.append(token)
+            later.append(token)
     file = root / "tokenizer.json"
-    if added and file.exists():
-        declared = [token["content"] for token in load_json(file)["added_tokens"]]
-        for token in added:
-            lacks = f"{root}: the tokenizer lacks the special token {token}, which {uses[token]}"
-            require(
-                token in declared, f"{lacks}; take the tokenizer.json that belongs to the model"
-            )
+    if not later or not file.exists():
+        return []
+    declared = [token["content"] for token in load_json(file)["added_tokens"]]
+    return [token for token in later if token not in declared]
 
 
 def check_size(root: Path, tokenizer, embeddings: int) -> None:
@@ -74,7 +73,15 @@ def check_size(root: Path, tokenizer, embeddings: int) -> None:
     """
     size = len(tokenizer)
     sizes = f"the tokenizer has {size} tokens, and the model embeddings for {embeddings}"
-    require(size <= embeddings, f"{root}: {sizes}; they are not of the same model")
+    if size > embeddings:
+        reason = "they are not of the same model"
+        absent = []
+        if tokenizer.is_fast:
+            absent = _absent(root, tokenizer.backend_tokenizer, tokenizer.all_special_tokens)
+        if absent:
+            kind = type(tokenizer).__name__
+            reason = f"tokenizer.json lacks {', '.join(absent)}, which {kind} adds"
+        raise InputError(f"{root}: {sizes}; {reason}")
     if size < _FEWEST * embeddings:
         warnings.warn(
             f"{root}: {sizes}; unless so many are spare, they are not of the same model, and "

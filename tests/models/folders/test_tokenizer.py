@@ -63,6 +63,19 @@ def test_a_token_that_only_the_settings_name_is_refused(tmp_path, file, spare_ro
         BiEncoder.from_pretrained(root)
 
 
+def test_a_token_that_the_class_of_a_tokenizer_adds_is_named(tmp_path):
+    """The settings need not name the tokens that BertTokenizer has by default."""
+    root = write_tiny(tmp_path / "model")
+    dump(root / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"})
+    BiEncoder.from_pretrained(root)
+    content = load(root / "tokenizer.json")
+    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != "[MASK]"]
+    content["model"]["vocab"]["other"] = content["model"]["vocab"].pop("[MASK]")
+    dump(root / "tokenizer.json", content)
+    with pytest.raises(InputError, match=r"; tokenizer.json lacks \[MASK\], which BertTokenizer"):
+        BiEncoder.from_pretrained(root)
+
+
 def test_merges_of_tokens_with_spaces_stay_lists(tmp_path):
     vocabulary = {"a": 0, " ": 1, "a ": 2, "a a": 3}
     merges = [("a", " "), ("a ", "a")]
