@@ -23,7 +23,9 @@ def refuse_mismatches(folder: Path, model: nn.Module, mismatched: Iterable) -> N
     if names:
         name, config = min(names), model.config
         settings = config.get_text_config().to_dict() | {"num_labels": config.num_labels}
-        refuse_shape(folder, name, model.state_dict()[name].shape, settings)
+        # older versions of transformers give the names that the file has
+        weight = next(w for key, w in model.state_dict().items() if _is_same(key, name))
+        refuse_shape(folder, name, weight.shape, settings)
 
 
 def refuse_shape(
@@ -58,9 +60,14 @@ def _find_weight(folder: Path, name: str) -> tuple[str, list[int]]:
         with safe_open(file, "pt") as weights:
             names = weights.keys()
             for stored in names:
-                if f".{stored}".endswith(f".{name}") or f".{name}".endswith(f".{stored}"):
+                if _is_same(stored, name):
                     return f"{file}: {stored}", weights.get_slice(stored).get_shape()
     return f"{folder}: {name}", []
+
+
+def _is_same(first: str, second: str) -> bool:
+    """Whether two names of weights are equal but for a prefix, such as bert."""
+    return f".{first}".endswith(f".{second}") or f".{second}".endswith(f".{first}")
 
 
 def _join(sizes: Sequence[int]) -> str:
