@@ -27,7 +27,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sbert.errors import require
+from sbert.errors import InputError, require
 
 Store = Literal["float32", "int8", "binary"]
 
@@ -192,7 +192,16 @@ def scaled(vectors: np.ndarray, similarity: str) -> np.ndarray:
 
 
 def check_finite(vectors: np.ndarray, rows: Sequence[int], name: str) -> None:
-    """Refuse NaN and infinity in vectors (R, H), which are these rows of `name`."""
-    finite = np.isfinite(vectors).all(axis=1)
-    row = rows[int(finite.argmin())]
-    require(finite.all(), f"{name}: row {row} (from 0) contains NaN or infinity")
+    """Refuse vectors (R, H), which are these rows of `name`, if one has NaN or infinity, or in
+    float64 a largest number that float32 does not hold."""
+    largest = np.abs(vectors).max(axis=1)
+    float32 = np.finfo(np.float32)
+    held = (float32.smallest_subnormal <= largest) & (largest <= float32.max)
+    fits = held | (largest == 0)
+    if fits.all():
+        return
+    row = int(fits.argmin())
+    problem = "contains NaN or infinity"
+    if np.isfinite(largest[row]):
+        problem = f"has {largest[row]:.3g} as its largest number, which is outside float32's range"
+    raise InputError(f"{name}: row {rows[row]} (from 0) {problem}")

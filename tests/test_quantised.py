@@ -108,3 +108,16 @@ def test_nan_is_named_by_its_row():
     vectors[1, 1] = np.nan
     with pytest.raises(InputError, match=r"x: row 8 \(from 0\) contains NaN or infinity"):
         check_finite(vectors, range(7, 10), "x")
+
+
+@pytest.mark.parametrize("number", [1e200, -1e39, 1e-200])
+def test_what_float32_does_not_hold_is_named_by_its_row(number):
+    vectors = np.array([[0, 0], [3e38, 1e-200], [-1e-44, 0], [0, 0]])
+    check_finite(vectors, range(4), "x")
+    vectors[3, 1] = number
+    with pytest.raises(InputError) as error:
+        check_finite(vectors, range(6, 10), "x")
+    assert str(error.value) == (
+        f"x: row 9 (from 0) has {abs(number):.3g} as its largest number, which is outside "
+        "float32's range"
+    )

@@ -18,6 +18,7 @@ from sbert.quantised_files import QuantisedVectors, load_quantised
 from sbert.texts import digest
 
 _CHUNK = 16_384  # embeddings that are read at a time
+_ARRAY_STARTS = (b"\x93NUMPY", b"PK")  # of a .npy file, of an archive of them
 
 
 @dataclass
@@ -160,6 +161,10 @@ def load_vectors(path: str | Path) -> np.ndarray:
         InputError: no such file, or not float16, float32 or float64 of shape (N, H).
     """
     try:
+        with open(path, "rb") as file:
+            start = file.read(6)
+        # anything else NumPy takes for a pickle, and says how to load that
+        require(start.startswith(_ARRAY_STARTS), f"{path}: not a .npy file of numbers")
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

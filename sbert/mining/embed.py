@@ -43,7 +43,7 @@ def _write_quantised(task: MiningTask, texts: Collection) -> None:
     """Write int8 or binary embeddings: of texts as they are embedded, or of float ones."""
     config = task.config
     similarity = task.choose_similarity()
-    width = task.model.embedding_dim() if texts.vectors is None else texts.vectors.shape[1]
+    width = task.width(texts)
     QUANTISERS[config.store].check(width, similarity)
     settings = _embedding_settings(task, texts) | {"store": config.store, "similarity": similarity}
     items, encode = texts.texts, None

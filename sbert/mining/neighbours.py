@@ -4,6 +4,7 @@ import numpy as np
 
 from sbert.atomic import encode_lines
 from sbert.data.collection import Collection
+from sbert.errors import require
 from sbert.mining.embed import kept_embeddings, task_embeddings
 from sbert.mining.quantised.of_task import quantised_corpus
 from sbert.mining.task import MiningTask
@@ -17,6 +18,12 @@ def mine_neighbours(task: MiningTask) -> None:
     similarity = task.choose_similarity()
     corpus = task.read(config.corpus, role="document" if config.queries else "default")
     queries = task.read(config.queries, role="query") if config.queries else corpus
+    widths = task.width(queries), task.width(corpus)
+    require(
+        widths[0] == widths[1],
+        f"{queries.name}: has embeddings of {widths[0]} numbers, and {corpus.name} of {widths[1]}; "
+        "name embeddings of one model",
+    )
     quantised = quantised_corpus(task, corpus, similarity)
     settings = task.settings(corpus=corpus, queries=queries) | {"similarity": similarity}
     if quantised:

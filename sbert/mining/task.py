@@ -115,6 +115,12 @@ class MiningTask:
         self.print(f"similarity: {similarity}")
         return similarity
 
+    def width(self, collection: Collection) -> int:
+        """H of a collection's embeddings, given ones or those that the model makes."""
+        if collection.vectors is None:
+            return self.model.embedding_dim()
+        return collection.vectors.shape[1]
+
     def settings(self, **collections: Collection) -> dict:
         """All that a result depends on: the options, the collections and the model."""
         settings = dataclasses.asdict(self.config)

@@ -185,6 +185,12 @@ def test_bad_embeddings(tmp_path, array, message, monkeypatch):
         read_collection(CollectionConfig(str(tmp_path / "x.npy")))
 
 
+def test_text_is_refused_without_advice_to_load_it_unsafely(tmp_path):
+    (tmp_path / "t.txt").write_text("a cat\n")
+    with pytest.raises(InputError, match=r"t.txt: not a .npy file of numbers$"):
+        load_vectors(tmp_path / "t.txt")
+
+
 def test_an_archive_and_a_cut_file_are_no_embeddings(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.eye(3))
     (tmp_path / "x.npz").rename(tmp_path / "x.npy")

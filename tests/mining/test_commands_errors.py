@@ -89,7 +89,10 @@ def changed(argv, **options):
         (["clusters", *RAW[1:], *MODEL, "--threshold", "-3"], "threshold is -3.0; a cosine lies"),
         (changed(GOOD, corpus__path="nan.npy"), "nan.npy: row 2 (from 0) contains NaN or infinity"),
         ([*GOOD, "--queries.path", "nan.npy"], "nan.npy: row 2 (from 0) contains NaN or infinity"),
-        ([*GOOD, "--queries.path", "wide.npy"], "queries and corpus are (9, 5) and (9, 4)"),
+        (
+            [*GOOD, "--queries.path", "wide.npy"],
+            "wide.npy: has embeddings of 5 numbers, and c.npy of 4; name",
+        ),
         (ROWS, "model: name the bi-encoder that finds the candidates"),
         (
             [*ROWS, *MODEL, "--corpus.path", "c.txt"],

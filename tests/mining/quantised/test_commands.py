@@ -158,7 +158,10 @@ SEARCH = [*NEIGHBOURS, "--corpus.path", "v8.safetensors"]
         ([*SEARCH, "--rescore_embeddings", "no.npy"], "no.npy: no such file"),
         ([*SEARCH, "--rescore", "0"], "rescore is 0; it must be > 0"),
         ([*SEARCH, "--queries.path", "v8.safetensors"], "v8.safetensors: has int8 embeddings, whi"),
-        ([*SEARCH, "--queries.path", "wide.npy"], "queries and corpus are (9, 30) and (90, 16)"),
+        (
+            [*SEARCH, "--queries.path", "wide.npy"],
+            "wide.npy: has embeddings of 30 numbers, and v8.safetensors of 16; name",
+        ),
         (
             [*NEIGHBOURS, "--corpus.path", "v.npy", "--rescore_embeddings", "v.npy"],
             "rescore_embeddings: is for a corpus of int8 or binary embeddings; those of v.npy are",
