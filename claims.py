@@ -18,7 +18,7 @@ from sbert.claims.config import ClaimsConfig
 from sbert.cli import parse_command
 from sbert.errors import one_line_errors
 
-FLAGS = {"strict": "End with an error, and write nothing, if a claim is not run yet."}
+FLAGS = {"strict": "End with an error, and write nothing, if a run of a claim is missing."}
 
 
 def main(argv: list[str]) -> None:

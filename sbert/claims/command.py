@@ -8,40 +8,72 @@ from sbert.atomic import write_records
 from sbert.claims.config import ClaimsConfig
 from sbert.claims.judge import Judge
 from sbert.claims.table import check_page, claims_table, describe, write_page
-from sbert.claims.verdicts import NOT_RUN
-from sbert.errors import InputError, require
+from sbert.errors import require
 
 SHOWN = 3  # runs that are named, of those that are missing
+
+PARTS = {"claim", "verdict", "figures", "contrasts", "definition"}  # of a record, what is relied on
 
 
 def judge_claims(config: ClaimsConfig, strict: bool) -> str:
     """Judge the claims, write their records and their page, and print the table.
 
-    strict: refuse claims that are not run yet. Returns the table.
+    strict: refuse runs that are missing. Returns the table.
 
     Raises:
-        InputError: an experiment, a figure or a page that is not there.
+        InputError: an experiment, a figure, a folder or a page that is not there; earlier records
+            of claims that are none of the configuration's.
     """
-    if config.page:
-        check_page(Path(config.page))
-    path = Path(config.records)
-    earlier = read_records(path)
+    check_places(config)
+    earlier = earlier_records(config)
     judged = Judge(config).records()
     records = [earlier_or_new(earlier.get(record["claim"]), record) for record in judged]
-    waiting = [record["claim"] for record in records if record["verdict"] == NOT_RUN]
-    require(not (strict and waiting), f"not run yet: {'; '.join(waiting)}")
-    write_records(path, records)
+    missing = missing_runs(records, config)
+    require(not (strict and missing), "; ".join(missing))
+    if config.records:
+        write_records(Path(config.records), records)
     table = claims_table(records, config)
     if config.page:
         write_page(Path(config.page), table)
     print(f"{table}\n")
-    for line in missing_runs(records, config):
+    for line in missing:
         print(line)
-    kept = sum(old is not new for old, new in zip(judged, records, strict=True))
-    note = f"; the records of {kept} are kept, whose runs are not here" if kept else ""
+    kept = [new["claim"] for old, new in zip(judged, records, strict=True) if old is not new]
+    if kept:
+        print(f"kept in {config.records}, of more runs than are here: {'; '.join(kept)}")
     written = ", ".join(filter(None, [config.records, config.page]))
-    print(f"{describe(records)}{note}; written to {written}")
+    print(f"{describe(records)}{f'; written to {written}' if written else ''}")
     return table
+
+
+def check_places(config: ClaimsConfig) -> None:
+    """Refuse folders and a page that are not there, before minutes of work."""
+    for root in config.roots:
+        require(Path(root).is_dir(), f"roots: {root}: no such folder")
+    if config.page:
+        check_page(Path(config.page))
+    if config.records:
+        path = Path(config.records)
+        require(path.parent.is_dir(), f"records {path}: no folder {path.parent}; make it")
+        require(not path.is_dir(), f"records {path}: is a folder; name a file")
+
+
+def earlier_records(config: ClaimsConfig) -> dict[str, dict]:
+    """The records of an earlier call by their claims; none is of a claim that is no more.
+
+    Raises:
+        InputError: one is, and would be lost.
+    """
+    if config.records is None:
+        return {}
+    earlier = read_records(Path(config.records))
+    lost = earlier.keys() - {claim.claim for claim in config.claims}
+    require(
+        not lost,
+        f"{config.records} has records of claims that the configuration does not name, and that "
+        f"would be lost: {'; '.join(sorted(lost))}; delete their lines, or name another file",
+    )
+    return earlier
 
 
 def missing_runs(records: Sequence[dict], config: ClaimsConfig) -> list[str]:
@@ -71,21 +103,24 @@ def read_records(path: Path) -> dict[str, dict]:
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         try:
             record = json.loads(line)
-            records[record["claim"]] = record
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"{path}, line {number}: no record of a claim; delete it") from None
+        except ValueError:
+            record = None
+        whole = isinstance(record, dict) and record.keys() >= PARTS
+        require(whole, f"{path}, line {number}: no record of a claim; delete it")
+        records[record["claim"]] = record
     return records
 
 
 def earlier_or_new(earlier: dict | None, record: dict) -> dict:
-    """The earlier record of a claim that is not run here, if it is of the same figures, contrasts
-    and commands; the claim's words are the new ones."""
-    if (
-        earlier is None
-        or record["verdict"] != NOT_RUN
-        or earlier["verdict"] == NOT_RUN
-        or earlier["definition"] != record["definition"]
-    ):
+    """The earlier record of a claim, if it is of the same figures, contrasts and commands, and of
+    more runs; the claim's words are the new ones."""
+    if earlier is None or earlier["definition"] != record["definition"]:
+        return record
+    if _run_number(earlier) <= _run_number(record):
         return record
     words = {name: record[name] for name in ("paper", "published", "note")}
     return earlier | words
+
+
+def _run_number(record: dict) -> int:
+    return sum(len(figure["runs"]) for figure in record["figures"].values())

@@ -1,6 +1,8 @@
 """The options of claims.py: experiments and claims. Numbers are x 100."""
 
+import math
 from dataclasses import dataclass, field
+from itertools import combinations, pairwise
 from typing import Literal
 
 from jsonargparse.typing import PositiveInt
@@ -28,6 +30,9 @@ class FigureConfig:
     metric: str | None = None
     when: Literal["after", "before"] = "after"
 
+    def __post_init__(self):
+        require(self.dataset != [], "a figure's dataset is an empty list; name one")
+
 
 @dataclass
 class ContrastConfig:
@@ -51,6 +56,13 @@ class ContrastConfig:
         require(bool(self.order) != bool(self.equal), "a contrast has either order or equal")
         names = ", ".join(map(str, self.names))
         require(len(self.names) > 1, f"{names}: a contrast compares two figures or more")
+        for first, second in self.pairs:
+            given = not (isinstance(first, str) or isinstance(second, str))
+            require(not given, f"{names}: compares the numbers {first} and {second}; name a figure")
+            require(first != second, f"{names}: compares {first} with itself")
+        numbers = [name for name in self.names if not isinstance(name, str)]
+        for number in [*numbers, self.by, self.within or 0.0]:
+            require(math.isfinite(number), f"{names}: {number} is no number to compare with")
         if self.equal:
             require(self.within and self.within > 0, f"equal {names}: give a margin, within > 0")
             require(not self.by, f"equal {names}: by is for an order")
@@ -60,6 +72,11 @@ class ContrastConfig:
     @property
     def names(self) -> list[float | str]:
         return self.order or self.equal
+
+    @property
+    def pairs(self) -> list[tuple[float | str, float | str]]:
+        """What is compared: of an order, each with the next; of equal figures, all pairs."""
+        return list(pairwise(self.order) if self.order else combinations(self.equal, 2))
 
 
 @dataclass
@@ -90,6 +107,7 @@ class ClaimConfig:
 
     def __post_init__(self):
         require(self.contrasts, f"claim '{self.claim}': contrasts is empty")
+        require(self.dataset != [], f"claim '{self.claim}': dataset is an empty list; name one")
         for contrast in self.contrasts:
             for name in contrast.names:
                 require(
@@ -119,8 +137,9 @@ class ClaimsConfig:
             evaluate.py with a JSON output.
         claims: the rows of the table.
         roots: folders in which the commands were run; a run is taken from the first that has it.
-        records: figures, differences and intervals of every claim, as JSONL. A claim whose runs are
-            not here keeps the record that it has.
+        records: a JSONL file of the figures, differences and intervals of every claim; null for
+            none. A claim keeps the record that it has there where that is of more runs than are
+            here.
         page: the Markdown page whose table is replaced; null to print it alone.
         resamples: of rows and seeds.
     """
@@ -128,11 +147,13 @@ class ClaimsConfig:
     experiments: dict[str, str]
     claims: list[ClaimConfig]
     roots: list[str] = field(default_factory=lambda: ["."])
-    records: str = "docs/claims.jsonl"
+    records: str | None = None
     page: str | None = None
     resamples: PositiveInt = RESAMPLES
 
     def __post_init__(self):
+        require(self.claims, "claims is empty: there is nothing to judge")
+        require(self.roots, "roots is empty: name the folders in which the commands were run")
         for claim in self.claims:
             for name in claim.figures:
                 experiment = claim.figure(name).experiment

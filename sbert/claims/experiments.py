@@ -1,7 +1,6 @@
 """Experiments by their commands: the runs that a command plans, and which of them are done."""
 
 import argparse
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from sbert.evaluation.scores import BEFORE_FILE, SCORES_FILE, scores_beside
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.overrides import axes_label
 from sbert.sweeps.plan import SweepPlan, row_axes
-from sbert.sweeps.summary import FinishedRun
+from sbert.sweeps.summary import FinishedRun, read_result
 from sbert.training.config import TrainConfig
 
 
@@ -59,21 +58,25 @@ class ExperimentRun:
     def changed_setting(self) -> str | None:
         """The first setting that its command has changed since it ran, described."""
         if self.report:
-            made = json.loads(self.result.read_text("utf-8"))["command"]
-        else:
-            made = (self.folder / "config.yaml").read_text("utf-8")
-            if made != self.settings:
-                made = _with_defaults(self.folder / "config.yaml")
+            return first_difference(self._report_facts()["command"], self.settings)
+        path = self.folder / "config.yaml"
+        require(path.is_file(), f"{path}: no such file; it has the settings of the run, run again")
+        made = path.read_text("utf-8")
+        if made != self.settings:
+            made = _with_defaults(path)
         return first_difference(made, self.settings)
 
     def read(self) -> FinishedRun:
         if not self.report:
             return FinishedRun.read(self)
-        facts = json.loads(self.result.read_text("utf-8"))
+        facts = self._report_facts()
         results = []
         for result in facts["results"]:
             results.append(result | {"part": "test", "before": {}, "after": result["metrics"]})
         return FinishedRun(self, {"seconds": facts["seconds"], "results": results})
+
+    def _report_facts(self) -> dict:
+        return read_result(self.result, {"command", "seconds"}, {"dataset", "main", "metrics"})
 
 
 class Experiment:
@@ -86,7 +89,10 @@ class Experiment:
     def __init__(self, name: str, command: str):
         self.name = name
         self.command = command
-        words = shlex.split(command)
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise InputError(f"experiments.{name}: {command}: {error}") from None
         script, *self.argv = words[1:] if words[:1] == ["python"] else words or [""]
         self.plan = PLANS.get(script)
         known = ", ".join(PLANS)
@@ -106,7 +112,13 @@ class Experiment:
     @property
     def configuration(self) -> str | None:
         """The configuration file that its command names."""
-        return _option(self.argv, "config")
+        return _option(self.argv, "config")[0]
+
+    @property
+    def options(self) -> str:
+        """What its command says beside its task and its configuration."""
+        task = self.argv[:1] == ["recipe"]
+        return shlex.join(_option(self.argv[task:], "config")[1])
 
     def row(self, name: str | None) -> list[ExperimentRun]:
         """The runs of a row: of the only one for None.
@@ -139,10 +151,12 @@ def _with_defaults(path: Path) -> str:
     return parser.dump(parsed, skip_validation=True)
 
 
-def _option(argv: Sequence[str], name: str) -> str | None:
+def _option(argv: Sequence[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of an option, and the other words."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(f"--{name}", dest="value")
-    return parser.parse_known_args(argv)[0].value
+    found, others = parser.parse_known_args(argv)
+    return found.value, others
 
 
 def _train_run(argv: list[str]) -> list[ExperimentRun]:
@@ -176,7 +190,7 @@ def _recipe_runs(argv: list[str]) -> list[ExperimentRun]:
 
 
 def _evaluation_run(argv: list[str]) -> list[ExperimentRun]:
-    output = Path(_option(argv, "output") or "")
+    output = Path(_option(argv, "output")[0] or "")
     require(output.suffix == ".json", "evaluate.py needs --output with a .json file")
     command = shlex.join(["python", "evaluate.py", *argv])
     return [ExperimentRun(output.stem, output.stem, {}, output.parent, command, output.name)]

@@ -16,7 +16,8 @@ from sbert.sweeps.page import format_time
 
 START, END = "<!-- claims -->", "<!-- /claims -->"
 
-HEADER = ["claim", "published", "ours", "runs", f"difference, {INTERVAL}", "verdict", "experiments"]
+HEADER = ["claim", "published", f"ours, {INTERVAL}", "runs"]
+HEADER += [f"difference, {INTERVAL}", "verdict", "experiments"]
 
 
 def claims_table(records: Sequence[dict], config: ClaimsConfig) -> str:
@@ -55,7 +56,7 @@ def _cells(record: dict, config: ClaimsConfig) -> list[object]:
     claim = record["claim"]
     if record["note"]:
         claim += f" ({record['note']})"
-    ours = [f"{name} {_number(figure['mean'])}" for name, figure in figures if figure["runs"]]
+    ours = [f"{name} {_figure_text(figure)}" for name, figure in figures if figure["runs"]]
     return [
         claim,
         f"{record['published']} ({record['paper']})",
@@ -67,8 +68,13 @@ def _cells(record: dict, config: ClaimsConfig) -> list[object]:
     ]
 
 
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2f}"
+def _figure_text(figure: dict) -> str:
+    """The mean, and its interval with one decimal."""
+    if figure["mean"] is None:
+        return "undefined"
+    low, high = figure["interval"]
+    interval = "" if low is None else f" ({low:.1f} to {high:.1f})"
+    return f"{figure['mean']:.2f}{interval}"
 
 
 def _run_counts(record: dict) -> str:
@@ -111,16 +117,18 @@ def _verdict_text(record: dict) -> str:
 
 
 def _experiments_text(record: dict, config: ClaimsConfig) -> str:
-    """The experiments, each a link to its configuration or its command, and their time in all."""
+    """The experiments, each a link to its configuration and the command's other options, or its
+    command, and their time in all."""
     folder = Path(config.page or "").parent
     links = []
     for name, command in record["definition"]["experiments"].items():
-        configuration = Experiment(name, command).configuration
-        if configuration:
-            target = Path(os.path.relpath(configuration, folder)).as_posix()
-            links.append(f"[{name}]({target})")
-        else:
+        experiment = Experiment(name, command)
+        if experiment.configuration is None:
             links.append(markdown_code(command))
+            continue
+        target = Path(os.path.relpath(experiment.configuration, folder)).as_posix()
+        options = f" {markdown_code(experiment.options)}" if experiment.options else ""
+        links.append(f"[{name}]({target}){options}")
     time = f": {format_time(record['seconds'])}" if record["seconds"] else ""
     return ", ".join(links) + time
 

@@ -31,7 +31,6 @@ their number.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations, pairwise
 
 import numpy as np
 from scipy.stats import norm
@@ -113,13 +112,12 @@ def judge_all(verdicts: Iterable[str]) -> str:
 
 
 def differences(contrast: ContrastConfig, figures: dict[str, Figure]) -> list[Difference]:
-    """Of an order, each figure less the next; of equal figures, all pairs.
+    """Of each pair of a contrast, the first less the second.
 
     Raises:
         InputError: two figures of different rows.
     """
-    pairs = combinations(contrast.names, 2) if contrast.equal else pairwise(contrast.names)
-    return [_difference(first, second, figures) for first, second in pairs]
+    return [_difference(first, second, figures) for first, second in contrast.pairs]
 
 
 def _difference(first: float | str, second: float | str, figures: dict[str, Figure]) -> Difference:

@@ -5,10 +5,11 @@ import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from sbert.errors import require
+from sbert.errors import InputError, require
 from sbert.evaluation.report import factor_of, main_factor, mean_main
 from sbert.evaluation.scores import DatasetScores, read_scores
 from sbert.evaluation.significance import ALPHA, p_of_means
@@ -34,7 +35,13 @@ class FinishedRun:
 
     @classmethod
     def read(cls, run: PlannedRun) -> "FinishedRun":
-        return cls(run, json.loads((run.folder / "result.json").read_text("utf-8")))
+        """
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = run.folder / "result.json"
+        result = read_result(path, {"seconds"}, {"dataset", "part", "main", "before", "after"})
+        return cls(run, result)
 
     @property
     def repeat(self) -> tuple:
@@ -92,6 +99,28 @@ class FinishedRun:
             for name, result in self.datasets.items()
         ]
         return f"{self.run.label}: {', '.join(scores) or 'trained'}; {self.result['seconds']:.0f} s"
+
+
+def read_result(path: Path, facts: set[str], result_facts: set[str]) -> dict:
+    """A JSON file of results: `facts`, and of each of its `results`, the `result_facts`.
+
+    Raises:
+        InputError: it is damaged, or has less.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}; delete it, and run again") from None
+    _check_facts(path, content, facts | {"results"})
+    for place, result in enumerate(content["results"]):
+        _check_facts(f"{path}, results[{place}]", result, result_facts)
+    return content
+
+
+def _check_facts(place: object, content: object, facts: set[str]) -> None:
+    found = content.keys() if isinstance(content, dict) else set()
+    missing = ", ".join(sorted(facts - found))
+    require(not missing, f"{place}: has no {missing}; delete it, and run again")
 
 
 def metric_columns(finished: list[FinishedRun], metrics: list[str] | None) -> list[Column]:

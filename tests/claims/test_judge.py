@@ -1,6 +1,7 @@
 """Claims judged end to end, on run folders with real formats: claims.py."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from support import ROOT, fails
 from sbert.evaluation.multi_bootstrap import estimate_mean
 from sbert.evaluation.scores import read_scores
 
+NAN = math.nan
 generator = np.random.default_rng(0)
 VALUES = {seed: generator.random(40) for seed in (1, 2)}
 
@@ -45,10 +47,16 @@ def test_a_known_difference(runs, claims, claims_command):
         5.0, [5.0, 5.0], 0.0
     )  # fmt: skip
     *cells, experiments = row(printed)
+    own_figures = []
+    for name, value in (("a", mean + 5), ("b", mean)):
+        low, high = record["figures"][name]["interval"]
+        assert 3 < value - low < 20
+        assert 3 < high - value < 20
+        own_figures.append(f"{name} {value:.2f} ({low:.1f} to {high:.1f})")
     assert cells == [
         "a is better",
         "a 80, b 70 (Mine, table 1)",
-        f"a {mean + 5:.2f}; b {mean:.2f}",
+        "; ".join(own_figures),
         "2",
         "a - b: 5.00 (5.00 to 5.00)",
         "holds",
@@ -168,8 +176,24 @@ def test_what_is_not_run_yet(runs, claims, claims_command, capsys):
     assert printed.splitlines()[-1].startswith("1 claims: 1 not run yet; written to ")
     (runs.folder / "claims.jsonl").unlink()
     line = fails(claims_command.main, capsys, ["--config", str(path), "--strict"])
-    assert line == "claims.py: error: not run yet: a is better"
+    assert line.startswith(f"claims.py: error: {missing}")
     assert not (runs.folder / "claims.jsonl").exists()
+    finish_both(runs)
+    claims_command(path, "--strict")
+
+
+def test_strict_refuses_one_missing_run(runs, claims, claims_command, capsys):
+    finish_both(runs)
+    (runs.planned["b,seed=2"].folder / "result.json").unlink()
+    line = fails(claims_command.main, capsys, ["--config", str(claims()), "--strict"])
+    assert "mine: 1 not run yet (b,seed=2): python sweep.py" in line
+
+
+def test_without_records_nothing_is_written(runs, claims, claims_command):
+    finish_both(runs)
+    printed = claims_command(claims(records=None))
+    assert printed.splitlines()[-1] == "1 claims: 1 holds"
+    assert not list(runs.folder.rglob("*.jsonl"))
 
 
 def test_a_run_is_taken_from_the_first_root_that_has_it(runs, claims, claims_command):
@@ -203,11 +227,41 @@ def test_records_of_runs_that_are_elsewhere_are_kept(runs, claims, claims_comman
     (runs.folder / "sweeps").rename(runs.folder / "moved")
     again = claims_command(claims())
     assert row(again) == row(first)
-    assert "1 claims: 1 holds; the records of 1 are kept, whose runs are not here;" in again
+    assert "claims.jsonl, of more runs than are here: a is better\n" in again
     # of other words it is still the claim; of another contrast it is another
     renamed = claims_command(claims({"published": "a 81"}))
     assert row(renamed)[1:6] == ["a 81 (Mine, table 1)", *row(first)[2:6]]
     assert row(claims_command(claims({"contrasts": [{"order": ["b", "a"]}]})))[5] == "not run yet"
+
+
+def test_a_record_of_more_runs_is_kept(runs, claims, claims_command):
+    finish_both(runs)
+    first = claims_command(claims())
+    (runs.planned["a,seed=2"].folder / "result.json").rename(runs.folder / "moved.json")
+    again = claims_command(claims())
+    assert row(again) == row(first)
+    assert "of more runs than are here: a is better\n" in again
+    [record] = records(runs)
+    assert len(record["figures"]["a"]["runs"]) == 2
+    (runs.folder / "moved.json").rename(runs.planned["a,seed=2"].folder / "result.json")
+    assert "than are here" not in claims_command(claims())
+
+
+def test_records_of_other_claims_are_not_lost(runs, claims, claims_command, capsys):
+    finish_both(runs)
+    claims_command(claims({}, {"claim": "another"}, {"claim": "b is worse"}))
+    before = (runs.folder / "claims.jsonl").read_bytes()
+    line = fails(claims_command.main, capsys, ["--config", str(claims())])
+    assert "claims.jsonl has records of claims that the configuration does not name" in line
+    assert "another; b is worse; delete their lines" in line
+    assert (runs.folder / "claims.jsonl").read_bytes() == before
+
+
+def test_the_options_of_a_command_stand_beside_its_configuration(runs, claims, claims_command):
+    finish_both(runs)
+    command = f"{runs.command} --seeds '[1]'"
+    experiments = row(claims_command(claims(experiments={"mine": command})))[6]
+    assert experiments == "[mine](sweep.yaml) `--seeds '[1]'`: 1 min 0 s"
 
 
 def test_the_page_is_replaced_between_its_marks(runs, claims, claims_command):
@@ -283,6 +337,15 @@ def test_rows_of_a_recipe_and_a_run_alone(runs, claims, claims_command):
     ({"contrasts": [{"order": ["a", "b"], "by": 2, "within": 1}]}, "within must be above by, 2"),
     ({"contrasts": [{"order": ["a", "b"], "margin": 1}]}, "margin"),
     ({"contrasts": []}, "claim 'a is better': contrasts is empty"),
+    ({"contrasts": [{"order": [2, 1]}]}, "2.0, 1.0: compares the numbers 2.0 and 1.0; name a "),
+    ({"contrasts": [{"equal": [2, "a", 1], "within": 1}]}, "compares the numbers 2.0 and 1.0"),
+    ({"contrasts": [{"order": ["a", "a"]}]}, "a, a: compares a with itself"),
+    ({"contrasts": [{"order": ["a", "b"], "by": NAN}]}, "a, b: nan is no number to compare with"),
+    ({"contrasts": [{"order": ["a", NAN]}]}, "a, nan: nan is no number to compare with"),
+    ({"contrasts": [{"equal": ["a", "b"], "within": math.inf}]}, "inf is no number to compare"),
+    ({"dataset": []}, "claim 'a is better': dataset is an empty list; name one"),
+    ({"figures": {"a": {"row": "a", "dataset": []}, "b": {"row": "b"}}},
+     "a figure's dataset is an empty list; name one"),
     ({"experiment": "other"},
      "figure 'a': experiment 'other' is not one of experiments: mine"),
 ])  # fmt: skip
@@ -303,12 +366,56 @@ def test_wrong_claims_end_with_one_line(runs, claims, claims_command, capsys, cl
     ({"experiments": {"mine": "python sweep.py --config gone.yaml"}}, "gone.yaml"),
     ({"page": "gone.md"}, "page gone.md: no such file"),
     ({"page": "sweep.yaml"}, "page sweep.yaml: needs a line <!-- claims --> and after it"),
+    ({"experiments": {"mine": "python sweep.py --config 'x"}},
+     "experiments.mine: python sweep.py --config 'x: No closing quotation"),
     ({"claimz": []}, "unknown key claimz"),
+    ({"claims": []}, "claims is empty: there is nothing to judge"),
+    ({"roots": []}, "roots is empty: name the folders in which the commands were run"),
+    ({"roots": [".", "gone"]}, "roots: gone: no such folder"),
+    ({"records": "gone/claims.jsonl"}, "records gone/claims.jsonl: no folder gone; make it"),
+    ({"records": "sweeps"}, "records sweeps: is a folder; name a file"),
     ({"records": "sweep.yaml"}, "sweep.yaml, line 1: no record of a claim; delete it"),
 ])  # fmt: skip
 def test_wrong_options_end_with_one_line(runs, claims, claims_command, capsys, options, message):
     finish_both(runs)
     assert message in fails(claims_command.main, capsys, ["--config", str(claims(**options))])
+
+
+@pytest.mark.parametrize(("file", "content", "message"), [
+    ("result.json", '{"seconds": 3', "result.json: cannot be read: Expecting ',' delimiter"),
+    ("result.json", "{}", "result.json: has no results, seconds; delete it, and run again"),
+    ("result.json", '{"seconds": 3, "results": [{"dataset": "my-test"}]}',
+     "result.json, results[0]: has no after, before, main, part"),
+    ("config.yaml", None, "config.yaml: no such file; it has the settings of the run, run again"),
+])  # fmt: skip
+def test_a_damaged_run(runs, claims, claims_command, capsys, file, content, message):
+    finish_both(runs)
+    path = runs.planned["a,seed=1"].folder / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    line = fails(claims_command.main, capsys, ["--config", str(claims())])
+    assert line.startswith("claims.py: error: claim 'a is better': sweeps/mine/a,seed=1/")
+    assert message in line
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("[]", "start.json: has no command, results, seconds; delete it, and run again"),
+    ('{"results": [], "seconds": 1}', "start.json: has no command;"),
+    ('{"results": [[]], "seconds": 1, "command": "x"}',
+     "start.json, results[0]: has no dataset, main, metrics;"),
+])  # fmt: skip
+def test_a_report_that_is_none_of_evaluate(runs, claims, claims_command, capsys, content, message):
+    finish_both(runs)
+    experiments = {"mine": runs.command, "start": runs.evaluate("start", VALUES[1])}
+    (runs.folder / "start.json").write_text(content)
+    claim = {
+        "figures": {"a": {"row": "a"}, "start": {"experiment": "start"}},
+        "contrasts": [{"order": ["a", "start"]}],
+    }
+    path = claims(claim, experiments=experiments)
+    assert message in fails(claims_command.main, capsys, ["--config", str(path)])
 
 
 def test_other_rows_are_refused(runs, claims, claims_command, capsys):
