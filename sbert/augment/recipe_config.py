@@ -10,7 +10,7 @@ from sbert.augment.strategies import STRATEGIES
 from sbert.data.config import DatasetConfig
 from sbert.errors import require
 from sbert.losses.base import Loss
-from sbert.training.config import LoopConfig, ModelConfig, OptimConfig, SeedsConfig
+from sbert.training.config import LoopConfig, ModelConfig, OptimConfig, Seed, SeedsConfig
 
 
 @dataclass
@@ -145,7 +145,7 @@ class RecipeConfig:
     control: dict[str, Any] = field(default_factory=dict)
     target: TargetConfig | None = None
     sizes: list[int | float | None] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=lambda: [1])
+    seeds: list[Seed] = field(default_factory=lambda: [1])
     one_teacher: bool = False
     metrics: list[str] | None = None
     published: dict[str, dict[str, float]] = field(default_factory=dict)

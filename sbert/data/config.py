@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from jsonargparse.typing import NonNegativeInt
+
 from sbert.data.readers import READERS
 
 TaskName = Literal[
@@ -91,7 +93,7 @@ class DatasetConfig:
     source: str | None = None
     where: dict[str, str | bool | int | float] | None = None
     limit: int | float | None = None
-    limit_seed: int = 0
+    limit_seed: NonNegativeInt = 0
     beyond: int | float | None = None
     folds: int | None = None
     fold: int | None = None

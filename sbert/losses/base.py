@@ -1,6 +1,7 @@
 """The base class of all losses: how a loss is called, and what a new one has to define."""
 
 import abc
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
@@ -140,6 +141,19 @@ def normalize_columns(columns: Sequence[Tensor], similarity: DotSimilarity) -> S
     if similarity == "dot":
         return columns
     return [F.normalize(column, dim=-1) for column in columns]
+
+
+def check_margin(loss: Loss, margin: float) -> float:
+    """Return a margin if it is a finite number from 0 upwards.
+
+    Raises:
+        InputError: any other value.
+    """
+    require(
+        0 <= margin < math.inf,
+        f"{type(loss).__name__}.margin is {margin:g}; it must be a finite number from 0 upwards",
+    )
+    return margin
 
 
 def check_choice(loss: Loss, option: str, value: str, choices: object) -> str:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbert.losses.base import JointLoss, check_choice
+from sbert.losses.base import JointLoss, check_choice, check_margin
 from sbert.losses.contrastive import Distance
 
 
@@ -36,7 +36,7 @@ class BatchTripletLoss(JointLoss):
 
     def __init__(self, margin: float = 5.0, distance: Distance = "euclidean"):
         super().__init__()
-        self.margin = margin
+        self.margin = check_margin(self, margin)
         self.distance = check_choice(self, "distance", distance, Distance)
 
     def compute(self, columns, labels, texts=None):

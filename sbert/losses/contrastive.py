@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from sbert.losses.base import Loss, check_choice
+from sbert.losses.base import Loss, check_choice, check_margin
 
 Distance = Literal["euclidean", "manhattan", "cosine"]
 
@@ -35,7 +35,7 @@ class TripletLoss(Loss):
 
     def __init__(self, margin: float = 1.0, distance: Distance = "euclidean"):
         super().__init__()
-        self.margin = margin
+        self.margin = check_margin(self, margin)
         self.distance = check_choice(self, "distance", distance, Distance)
 
     def compute(self, columns, labels=None):
@@ -60,7 +60,7 @@ class ContrastiveLoss(Loss):
 
     def __init__(self, margin: float = 0.5, distance: Distance = "cosine"):
         super().__init__()
-        self.margin = margin
+        self.margin = check_margin(self, margin)
         self.distance = check_choice(self, "distance", distance, Distance)
 
     def compute(self, columns, labels):

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jsonargparse.typing import NonNegativeInt
+
 from sbert.errors import require
+from sbert.training.config import Seed
 
 
 @dataclass
@@ -63,7 +66,7 @@ class SearchConfig:
     trials: int = 40
     startup: int = 10
     prune: bool = True
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
 
 @dataclass
@@ -99,7 +102,7 @@ class SweepConfig:
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
     grid: dict[str, list[Any]] = field(default_factory=dict)
     sizes: list[int | float] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=list)
+    seeds: list[Seed] = field(default_factory=list)
     folds: FoldsConfig | None = None
     search: SearchConfig | None = None
     jobs: int = 1

@@ -3,12 +3,22 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jsonargparse.typing import OpenUnitInterval, PositiveFloat, PositiveInt
+from jsonargparse.typing import (
+    NonNegativeFloat,
+    OpenUnitInterval,
+    PositiveFloat,
+    PositiveInt,
+    restricted_number_type,
+)
 
 from sbert.data.config import DatasetConfig
 from sbert.device import Precision
 from sbert.losses import Loss
 from sbert.models.config import LoraConfig
+
+SEEDS = 2**32  # NumPy's global generator takes the seeds below
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", SEEDS)])
+Decay = restricted_number_type("Decay", float, [(">=", 0), ("<", 1)])
 
 
 @dataclass
@@ -114,12 +124,12 @@ class OptimConfig:
     accumulate: PositiveInt = 1
     epochs: PositiveFloat = 1
     steps: PositiveInt | None = None
-    warmup: float = 0.1
+    warmup: NonNegativeFloat = 0.1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    max_grad_norm: float = 1.0
+    weight_decay: NonNegativeFloat = 0.01
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: NonNegativeFloat = 1e-8
+    max_grad_norm: NonNegativeFloat = 1.0
     word_embeddings: Literal["auto", "all"] = "auto"
 
 
@@ -144,7 +154,7 @@ class LoopConfig:
         log_steps: steps between two points of the training curves.
     """
 
-    seed: int = 42
+    seed: Seed = 42
     precision: Precision = "auto"
     gradient_checkpointing: bool = False
     compile: bool = False

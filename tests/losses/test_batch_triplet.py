@@ -8,9 +8,17 @@ from loss_checks import ONE_TEXT, LossCase, LossChecks, case_losses, cos, define
 
 from sbert.errors import InputError
 from sbert.losses.batch_triplet import BatchHardTripletLoss, BatchSemiHardTripletLoss
+from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
 
 LOSSES = [BatchHardTripletLoss, BatchSemiHardTripletLoss]
 DISTANCES = ["euclidean", "manhattan", "cosine"]
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, TripletLoss, ContrastiveLoss])
+@pytest.mark.parametrize("margin", [-1.0, math.nan, math.inf])
+def test_a_margin_is_a_finite_number_from_0_upwards(loss, margin):
+    with pytest.raises(InputError, match=f"{loss.__name__}.margin is {margin:g}; it must be a fin"):
+        loss(margin=margin)
 
 
 def plain_distance(a, b, distance):

@@ -35,6 +35,36 @@ def test_what_must_be_positive(parser, group, name, value):
     assert str(error.value) == f"{group}.{name} is {value}; it must be > 0"
 
 
+@pytest.mark.parametrize(
+    ("group", "options", "range_"),
+    [
+        ("loop", {"seed": -1}, ">= 0 and < 4294967296"),
+        ("loop", {"seed": 2**40}, ">= 0 and < 4294967296"),
+        *(
+            ("optim", {name: -0.5}, ">= 0")
+            for name in ("warmup", "weight_decay", "eps", "max_grad_norm")
+        ),
+    ],
+)
+def test_what_must_not_be_negative(parser, group, options, range_):
+    [(name, value)] = options.items()
+    with pytest.raises(InputError) as error:
+        parser.parse_object(REQUIRED | {group: options})
+    assert str(error.value) == f"{group}.{name} is {value}; it must be {range_}"
+
+
+@pytest.mark.parametrize("betas", [[0.9, 1.0], [-0.1, 0.999]])
+def test_decay_rates_lie_below_1(parser, betas):
+    with pytest.raises(InputError, match=">= 0 and < 1"):
+        parser.parse_object(REQUIRED | {"optim": {"betas": betas}})
+
+
+def test_seeds_of_datasets_are_not_negative(parser):
+    data = {"train": [{"path": "stsb", "limit_seed": -1}]}
+    with pytest.raises(InputError, match=r"limit_seed.*>= ?0"):
+        parser.parse_object(REQUIRED | {"data": data})
+
+
 @pytest.mark.parametrize("share", [0, 1, 1.5])
 def test_the_share_of_seed_optimisation_lies_between_0_and_1(parser, share):
     with pytest.raises(InputError) as error:
