@@ -5,6 +5,7 @@ label stops the reading with one line that names the file, the line, the value a
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import zip_longest
@@ -22,6 +23,8 @@ TEACHER_COLUMN = "teacher"
 
 # (value, location for messages, texts of the row) -> label
 LabelReader = Callable[[object, str, list[str | None]], Label]
+
+FRACTION = re.compile(r"[-+]?(\d+\.\d*|\.\d+)")  # a score, and no name of a class
 
 NLI_CLASSES = ["contradiction", "entailment", "neutral"]
 
@@ -65,10 +68,11 @@ def _class_reader(config: DatasetConfig, default: Sequence[str] | None = None) -
 
     def read_class(value: object, location: str, texts: list[str | None]) -> str:
         name = str(value)
+        is_name = isinstance(value, str | int) and name.strip()
         if known and name not in known:
             raise unknown_class(name, classes, location)
         require(
-            isinstance(value, str | int) and name.strip(),
+            is_name and (known or not FRACTION.fullmatch(name.strip())),
             f"{location}: the label {value!r} is no class; give a name or a whole number",
         )
         return name

@@ -1,5 +1,7 @@
 """Evaluators of classes: of pairs (NLI) and of single texts."""
 
+import math
+
 import numpy as np
 
 from sbert.data.rows import Rows
@@ -51,9 +53,25 @@ def evaluate_class(rows: Rows, scorer: Scorer, report: Report) -> None:
     )
     [embeddings] = scorer.embed(rows.texts, report.prompt_texts)  # (N, H)
     itself = np.arange(len(rows))[:, None]  # (N, 1)
-    nearest = scorer.search(embeddings, embeddings, 1, itself)[:, 0]  # (N,), -1 for a single row
-    predicted = np.where(nearest < 0, -1, rows.labels[nearest])
+    nearest = scorer.search(embeddings, embeddings, 1, itself)[:, 0]  # (N,)
+    predicted = rows.labels[nearest]
     _add_metrics(report, predicted, rows.labels, f"_{scorer.score_name}")
+    if undefined_by_nearest(rows):
+        report.metrics = dict.fromkeys(report.metrics, math.nan)
+        undefined = Mean(np.full(len(rows), math.nan))
+        report.bootstrap_metrics = dict.fromkeys(report.bootstrap_metrics, undefined)
+
+
+def undefined_by_nearest(rows: Rows) -> str | None:
+    """Why the class of the nearest other text says nothing of any model, or None."""
+    classes, counts = np.unique(rows.labels, return_counts=True)
+    if counts.max() < 2:
+        reason = "no two texts are of one class"
+    elif len(classes) < 2:
+        reason = f"all {len(rows):,} texts are of class {rows.classes[classes[0]]}"
+    else:
+        return None
+    return f"{rows.name}: {reason}: the accuracy of the nearest other text is undefined"
 
 
 def _add_metrics(

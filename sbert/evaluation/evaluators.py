@@ -14,10 +14,14 @@ from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.evaluation import metrics
 from sbert.evaluation.bootstrap import AveragePrecision, Pearson, Ratio, Spearman, language_parts
-from sbert.evaluation.classification import evaluate_class, evaluate_nli
+from sbert.evaluation.classification import (
+    evaluate_class,
+    evaluate_nli,
+    undefined_by_nearest,
+)
 from sbert.evaluation.report import NO_PROMPT, Prompt, Report
 from sbert.evaluation.scorers import Scorer
-from sbert.evaluation.supported import check_supported
+from sbert.evaluation.supported import check_supported, find_text_classifier
 from sbert.texts import unique
 
 
@@ -71,12 +75,12 @@ def evaluate_binary(rows: Rows, scorer: Scorer, report: Report) -> None:
 
 
 def evaluate_text(rows: Rows, scorer: Scorer, report: Report) -> None:
-    """Masked-language modelling: minus the mean loss of all masked tokens, in nats, and
-    perplexity, exp of the mean loss: of it less is better."""
+    """Masked-language modelling: minus the mean loss of all masked tokens, in nats; the loss itself
+    and perplexity, its exp, of which less is better."""
     total, number = scorer.token_losses(rows.texts, report.prompt_texts).T  # (N,) each
     negative_loss = Ratio(-total, number)
-    report.metrics["negative_loss"] = negative_loss.of_all()
-    report.metrics["perplexity"] = float(np.exp(-report.metrics["negative_loss"]))
+    loss = -negative_loss.of_all()
+    report.metrics |= {"negative_loss": -loss, "loss": loss, "perplexity": float(np.exp(loss))}
     report.bootstrap_metrics["negative_loss"] = negative_loss
 
 
@@ -179,7 +183,8 @@ def evaluate_rows(
     report = Report(rows.name, rows.task, len(rows), score_name=scorer.score_name)
     report.prompts = [NO_PROMPT] * len(rows.texts) if prompts is None else list(prompts)
     report.notes += [f"{rows.name}: {note}" for note in rows.notes]
-    reason = undefined_metric(rows)
+    has_head = rows.task == "class" and find_text_classifier(rows, scorer) is not None
+    reason = undefined_metric(rows, has_head)
     if reason:
         report.notes.append(reason)
     EVALUATORS[rows.task](rows, scorer, report)
@@ -196,14 +201,19 @@ def clusters_of_lines(lines: np.ndarray) -> np.ndarray | None:
     return clusters if len(distinct) < len(lines) else None
 
 
-def undefined_metric(rows: Rows | Retrieval) -> str | None:
-    """Why the primary metric of a dataset is undefined for every model, or None."""
+def undefined_metric(rows: Rows | Retrieval, has_head: bool = False) -> str | None:
+    """Why the primary metric of a dataset is undefined for every model, or None.
+
+    has_head: single texts are classified by a trained head.
+    """
     if rows.task in ("sts", "binary") and len(np.unique(rows.labels)) < 2:
         metric = "a correlation" if rows.task == "sts" else "average precision"
         labels = f"all {len(rows):,} labels are {rows.labels[0]:g}"
         return f"{rows.name}: {labels}: {metric} is undefined"
     if rows.task == "rerank" and not (rows.labels > 0).any():
         return f"{rows.name}: no query has a relevant candidate: nDCG is undefined"
+    if rows.task == "class" and not has_head:
+        return undefined_by_nearest(rows)
     return None
 
 

@@ -32,7 +32,7 @@ COLUMNS = {
     },
     "nli": {"accuracy": "accuracy", "macro F1": "macro_f1"},
     "class": {"accuracy, {}": "accuracy_{}", "macro F1, {}": "macro_f1_{}"},
-    "text": {"negative loss": "negative_loss", "perplexity": "perplexity"},
+    "text": {"negative loss": "negative_loss", "loss": "loss", "perplexity": "perplexity"},
     "rerank": {"nDCG@10": "ndcg@10_{}", "MRR@10": "mrr@10_{}", "MAP": "map_{}"},
     "retrieval": {
         "nDCG@10": "ndcg@10_{}",
@@ -57,7 +57,11 @@ COLUMNS = {
     },
 }
 
-IN_NATS = ("negative_loss", "perplexity")  # metrics, also of one language, that are no fractions
+IN_NATS = (
+    "negative_loss",
+    "loss",
+    "perplexity",
+)  # metrics, also of one language, that are no fractions
 
 
 class Prompt(NamedTuple):

@@ -66,6 +66,39 @@ def check_batch_tokens(
     )
 
 
+def check_shares(config: TrainConfig, datasets: Sequence[Rows], sizes: Sequence[int]) -> None:
+    """Check that every dataset has the rows for its share of an epoch, where it has one.
+
+    sizes: the number of rows that are trained on of each dataset.
+
+    Raises:
+        InputError: a dataset has none: an earlier one has all its texts, of which a language model
+            reads each once.
+    """
+    if config.data.mix != "round_robin" and datasets[0].weight is None:
+        return
+    for rows, size in zip(datasets, sizes, strict=True):
+        require(
+            size,
+            f"{rows.name}: the datasets before it have all its texts, so it has none for its share "
+            "of the batches; leave it out, or leave out data.mix and all weights",
+        )
+
+
+def check_batch_size(loss: Loss, datasets: Sequence[Rows], batch_size: int) -> None:
+    """Check that a loss that compares the rows of a batch has some to compare.
+
+    Raises:
+        InputError: batches of one row, which has no negatives of its own.
+    """
+    compares = loss.joint and max(len(rows.texts) for rows in datasets) <= 2
+    require(
+        batch_size > 1 or not compares,
+        f"optim.batch_size is 1; {type(loss.full_loss).__name__} compares the rows of a batch with "
+        "each other: use 2 or more",
+    )
+
+
 def check_classmates(loss: Loss, datasets: Sequence[Rows], config: TrainConfig) -> None:
     """Check that batches can be made in which every row has another one of its class.
 

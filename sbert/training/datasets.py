@@ -21,9 +21,10 @@ from sbert.evaluation.evaluators import undefined_metric
 from sbert.losses.base import Loss
 from sbert.losses.cross_encoder import PairLoss
 from sbert.losses.saved import TrainedLoss
+from sbert.losses.softmax import SoftmaxLoss
 from sbert.models.loading import teacher_fingerprint
-from sbert.training.batches import check_classmates, check_weights
-from sbert.training.config import TrainConfig
+from sbert.training.batches import check_batch_size, check_classmates, check_weights
+from sbert.training.config import SEEDS, TrainConfig
 from sbert.training.labels_fit import check_fit
 from sbert.training.objectives.distillation import check_distillation
 from sbert.training.objectives.language_model import check_language_model
@@ -82,6 +83,7 @@ def read_run_data(config: TrainConfig) -> RunData:
         InputError: a dataset that cannot be read or does not fit the loss, rows that are both
             trained on and evaluated, a dev set that cannot rank models.
     """
+    require(config.data.train, "data.train: is empty; name one training dataset or more")
     dev, test = _read_evaluated(config)
     labels = not check_language_model(config)
     train = [read_dataset(dataset, labels, teacher_fingerprint) for dataset in config.data.train]
@@ -103,6 +105,7 @@ def read_run_data(config: TrainConfig) -> RunData:
         part.train = with_common_classes(part.train)
         check_fit(part.loss, part.train)
         check_classmates(part.loss, part.train, config)
+        check_batch_size(part.loss, part.train, config.optim.batch_size)
         if part.loss.target is None:  # a teacher's labels of triplets are left out
             part.train = [replace(rows, labels=None) for rows in part.train]
     check_together(data.parts)
@@ -112,8 +115,11 @@ def read_run_data(config: TrainConfig) -> RunData:
     if config.data.both_orders:
         for part in data.parts:
             part.train = [both_orders(rows) for rows in part.train]
+    has_head = any(
+        isinstance(part.loss, SoftmaxLoss) and part.loss.columns == 1 for part in data.parts
+    )
     for rows in dev:
-        reason = undefined_metric(rows)
+        reason = undefined_metric(rows, has_head)
         require(
             not reason,
             f"{reason}, so it cannot choose the best model; give it rows with other labels",
@@ -121,6 +127,10 @@ def read_run_data(config: TrainConfig) -> RunData:
     require(
         dev or config.seed_optimisation.seeds == 1,
         "seed_optimisation: there is no dev set to choose a seed by; name one in data.dev",
+    )
+    last = config.seed_optimisation.candidates(config.loop.seed)[-1]
+    require(
+        last < SEEDS, f"seed_optimisation: its last seed is {last}; seeds must be below {SEEDS}"
     )
     return data
 

@@ -27,7 +27,7 @@ from sbert.markdown import markdown_table
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.training.datasets import RunData
-from sbert.training.objectives.language_model import make_token_losses
+from sbert.training.objectives.language_model import check_evaluated, make_token_losses
 from sbert.training.objectives.objective import Objective
 from sbert.training.tracking import Tracker, read_metrics
 
@@ -63,11 +63,15 @@ class RunEvaluator:
         return scorer
 
     def check_supported(self, objective: Objective) -> None:
-        """Refuse a dataset whose task or prompts the model does not have, before training."""
+        """Refuse a dataset whose task or prompts the model does not have, or with a text of which a
+        language model has nothing to predict, before training."""
         scorer = self.make_scorer(objective.model, self.data.trained(objective.losses))
         for rows in self.data.evaluated:
             check_supported(rows, scorer)
-            column_prompts(rows, objective.model)
+            prompts = column_prompts(rows, objective.model)
+            if rows.task == "text":
+                [loss] = objective.losses
+                check_evaluated(objective.model, loss, rows, prompts[0].text)
 
     def evaluate(
         self, datasets: Sequence[Rows | Retrieval], model: Encoder, losses: Sequence[TrainedLoss]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 
+import numpy as np
 from accelerate import Accelerator
 
 from sbert.evaluation import figures
@@ -16,7 +17,7 @@ from sbert.models.active_embedding import ActiveEmbedding
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.training.config import OptimConfig, TrainConfig
-from sbert.training.datasets import RunData
+from sbert.training.datasets import RunData, TrainingPart
 from sbert.training.loop import Training
 from sbert.training.objectives.objective import TrainingSet
 
@@ -37,6 +38,7 @@ def describe_datasets(data: RunData, model: Encoder, training_sets: Sequence[Tra
             if cut:
                 facts.append(f"max_length {model.max_length}: {cut}")
             lines.append(f"{part:5} {'; '.join(facts)}")
+    lines += [f"warning: {text}" for text in map(classes_of_one_row, data.parts) if text]
     note = unused_prompts_note(without_prompt, model)
     if note:
         lines.append(f"note: {note}")
@@ -48,6 +50,20 @@ def describe_datasets(data: RunData, model: Encoder, training_sets: Sequence[Tra
             "pip install -e '.[plots]'"
         )
     return "\n".join(lines)
+
+
+def classes_of_one_row(part: TrainingPart) -> str | None:
+    """How many classes a loss has one training row of, with the name of the first; or None."""
+    if part.loss.target != "class" or not part.classes:
+        return None
+    labels = np.concatenate([rows.labels for rows in part.train])
+    counts = np.bincount(labels, minlength=len(part.classes))
+    alone = np.flatnonzero(counts == 1)
+    if not len(alone):
+        return None
+    names = ", ".join(rows.name for rows in part.train)
+    number = f"{len(alone):,} of {len(counts):,} classes"
+    return f"{names}: {number} have 1 training row, the first {part.classes[alone[0]]}"
 
 
 def describe_training(config: TrainConfig, data: RunData, training: Training) -> str:

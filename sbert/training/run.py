@@ -17,7 +17,7 @@ from sbert.evaluation.prompts import column_prompts
 from sbert.evaluation.report import Report, main_factor, main_metric, mean_primary
 from sbert.evaluation.scores import save_scores
 from sbert.losses.saved import save_loss
-from sbert.training.batches import check_batch_tokens
+from sbert.training.batches import check_batch_tokens, check_shares
 from sbert.training.changed_options import changed_options
 from sbert.training.checkpoint import Progress
 from sbert.training.config import TrainConfig
@@ -74,6 +74,9 @@ class Run:
         for which, rows in enumerate(self.training_sets):
             check_copies(self.objective, which, rows)
         losses = [part.loss for part in self.data.parts]
+        check_shares(
+            config, self.data.train, [n for rows in self.training_sets for n in rows.sizes]
+        )
         check_batch_tokens(config, losses, [rows.lengths for rows in self.training_sets])
         if self.accelerator.is_main_process:
             open_run(self.folder, config_yaml, resume, overwrite)

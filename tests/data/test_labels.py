@@ -58,6 +58,16 @@ def test_a_label_that_is_no_class(put, label):
     )
 
 
+@pytest.mark.parametrize("label", ["0.5", "-1.", ".25", " 3.0 "])
+def test_a_fraction_is_no_class(put, label):
+    path = put([["text", "label"], ["t", "1"], ["u", label]])
+    assert refusal(path, task="class") == (
+        f"{path}, line 3: the label {label!r} is no class; give a name or a whole number"
+    )
+    path = put([["text", "label"], ["t", "1"], ["u", "v0.5"], ["w", "."]])
+    assert read_dataset(DatasetConfig(path, task="class")).classes == [".", "1", "v0.5"]
+
+
 def test_a_class_that_is_declared_twice(put):
     path = put([["text", "label"], ["t", "a"]])
     assert refusal(path, classes=["a", "b", "a"]) == (

@@ -34,7 +34,8 @@ def test_a_language_model_is_judged_by_its_texts_alone():
         evaluate_rows(rows, scorer)
     scorer.token_losses = lambda columns, prompts: np.array([[6.0, 3], [4.0, 1]])
     report = evaluate_rows(rows, scorer)
-    assert report.metrics == {"negative_loss": -2.5, "perplexity": pytest.approx(math.exp(2.5))}
+    perplexity = pytest.approx(math.exp(2.5))
+    assert report.metrics == {"negative_loss": -2.5, "loss": 2.5, "perplexity": perplexity}
     assert report.bootstrap_metrics["negative_loss"].of_subset(np.array([False, True])) == -4
     pairs = Report("pairs", "sts", 10, {"spearman_cosine": 0.9})
     assert mean_primary([pairs, report]) == -2.5

@@ -7,8 +7,9 @@ from sbert.data.rows import Rows
 from sbert.errors import InputError
 from sbert.losses.batch_triplet import BatchHardTripletLoss, BatchSemiHardTripletLoss
 from sbert.losses.matryoshka import MatryoshkaLoss
+from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.softmax import SoftmaxLoss
-from sbert.training.batches import check_classmates
+from sbert.training.batches import check_batch_size, check_classmates
 from sbert.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 
@@ -62,6 +63,18 @@ def test_data_without_classmates_are_refused(datasets, config, message, wrap):
     with pytest.raises(InputError) as error:
         check_classmates(wrap(BatchHardTripletLoss()), datasets, config)
     assert str(error.value) == message
+
+
+def test_a_batch_of_one_row_has_nothing_to_compare():
+    pairs = Rows("pairs", "pair", [["a", "b"], ["c", "d"]], None)
+    with pytest.raises(InputError) as error:
+        check_batch_size(MatryoshkaLoss(MultipleNegativesRankingLoss(), [8]), [pairs], 1)
+    assert str(error.value) == (
+        "optim.batch_size is 1; MultipleNegativesRankingLoss compares the rows of a batch with "
+        "each other: use 2 or more"
+    )
+    triplets = Rows("triplets", "triplet", [["a", "b"], ["c", "d"], ["e", "f"]], None)
+    check_batch_size(MultipleNegativesRankingLoss(), [triplets], 1)  # of its own negatives
 
 
 def test_classmates_in_another_dataset_and_losses_that_need_none():

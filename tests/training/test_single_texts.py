@@ -43,9 +43,12 @@ def config_of(tmp_path, topics):
     """Writes the configuration of a run on them, evaluated on a copy."""
 
     def write(encoder, loss, **changes):
+        dev = {"path": str(copied(topics)), "name": "people"}
+        if loss is HEAD:
+            dev["where"] = {"label": "people"}
         data = {
             "train": [{"path": str(topics)}],
-            "dev": [{"path": str(copied(topics)), "where": {"label": "people"}, "name": "people"}],
+            "dev": [dev],
             "test": [{"path": str(copied(topics)), "name": "topics-test"}],
         }
         return write_config(tmp_path, encoder, topics, data=data, loss=loss, **changes)
@@ -104,6 +107,36 @@ def test_a_class_of_one_row_is_refused(
         "compares a text with others of its class, so give each class 2 rows or more, or leave "
         "this one out"
     )
+
+
+def test_a_head_may_have_classes_of_one_row_and_says_so(
+    steady_folder, topics, config_of, train_command, capsys
+):
+    with topics.open("a", encoding="utf-8") as file:
+        file.write("\nthe car\tthings\nthe bus\ttraffic\n")
+    head = {"class_path": "SoftmaxLoss", "init_args": {"num_labels": 5, "concatenation": ["u"]}}
+    optim = {"steps": 1, "batch_size": 4}
+    train_command(config_of(steady_folder, head, optim=optim))
+    said = capsys.readouterr().out
+    assert "warning: topics: 2 of 5 classes have 1 training row, the first things\n" in said
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (["the man\tpeople", "the woman\tpeople"], "all 2 texts are of class people"),
+        (["the man\tpeople"], "no two texts are of one class"),
+        (["the man\tpeople", "the cat\tanimals"], "no two texts are of one class"),
+    ],
+)
+def test_a_dev_set_whose_accuracy_is_undefined(
+    tmp_path, steady_folder, topics, config_of, train_command, capsys, texts, reason
+):
+    config = config_of(steady_folder, HARD)
+    copied(topics).write_text("\n".join(["text\tlabel", *texts]), "utf-8")
+    line = fails(train_command, capsys, config)
+    assert f"people: {reason}: the accuracy of the nearest other text is undefined" in line
+    assert not (tmp_path / "runs").exists()
 
 
 def test_resumed_equals_uninterrupted(

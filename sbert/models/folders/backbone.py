@@ -74,7 +74,10 @@ def locate_folder(name_or_path: str | Path, revision: str | None = None) -> Path
     path = Path(name_or_path)
     if path.is_dir():
         return path
-    require(not is_local(name_or_path), f"model {name_or_path}: no such folder")
+    hint = ""
+    if path.name == "best":
+        hint = f"; it is written by the run {path.parent.name} of train.py: train that first"
+    require(not is_local(name_or_path), f"model {name_or_path}: no such folder{hint}")
     try:
         patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md"]
         name = str(name_or_path)

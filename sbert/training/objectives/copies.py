@@ -17,10 +17,15 @@ def check_copies(objective: Objective, which: int, data: TrainingSet) -> None:
         which: the number of the loss that reads the rows.
 
     Raises:
-        InputError: two passes of the first text in training give the same embedding.
+        InputError: all rows are one text; two passes of the first text in training give the same
+            embedding.
     """
     if not objective.losses[which].joint or not _are_copies(data.texts):
         return
+    require(
+        len(np.unique(data.texts)) > 1,
+        "data.train: every row is the same text, and the loss compares a text with others",
+    )
     model = objective.model
     training = model.training
     model.train()

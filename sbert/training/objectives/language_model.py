@@ -5,6 +5,7 @@ BERT (Devlin et al. 2018, arXiv 1810.04805); `sbert.losses.language_model` has t
 Shapes: B texts, L tokens, H the transformer's states, M masked tokens of the batch, V pieces.
 """
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -94,9 +95,9 @@ class MaskedTexts(TrainingSet):
         row, column = np.nonzero(whole.texts >= 0)
         texts, first = np.unique(whole.texts[row, column], return_index=True)
         order = np.argsort(first)  # in which they occur
-        texts, row = texts[order], row[first[order]]
+        texts, row, column = texts[order], row[first[order]], column[first[order]]
         dataset = np.searchsorted(np.cumsum(whole.sizes), row, side="right")
-        check_maskable(masking, whole.table, texts, row, datasets)
+        check_maskable(masking, whole.table, texts, (row, column), datasets)
         sizes = np.bincount(dataset, minlength=len(datasets)).tolist()
         return replace(
             cls(**vars(whole), masking=masking),
@@ -196,28 +197,38 @@ def check_language_model(config: TrainConfig) -> bool:
     return True
 
 
+def check_evaluated(
+    model: BiEncoder, loss: MaskedLanguageModelLoss, rows: Rows, prompt: str
+) -> None:
+    """Refuse an evaluated dataset with a text that has no token that can be masked."""
+    table = model.text_tokenizer.tokenize(rows.texts[0], [prompt] * len(rows))
+    texts = np.arange(len(rows))
+    places = texts, np.zeros(len(rows), int)
+    check_maskable(make_masking(model, loss), table, texts, places, [rows])
+
+
 def check_maskable(
     masking: Masking,
     table: TokenTable,
     texts: np.ndarray,
-    rows: np.ndarray,
+    places: tuple[np.ndarray, np.ndarray],
     datasets: Sequence[Rows],
 ) -> None:
     """Refuse texts without a token that can be masked: empty ones, and those of unknown pieces.
 
-    rows: (U,), in which of all rows of the datasets each text (U,) is.
+    places: the row, of all rows of the datasets, and the column of each text (U,); (U,) each.
     """
     maskable = np.bincount(masking.candidates(table, texts)[0], minlength=len(texts))
-    empty = rows[maskable == 0]
+    empty = np.flatnonzero(maskable == 0)
     if not len(empty):
         return
-    start = 0
+    row, column = (int(numbers[empty[0]]) for numbers in places)
     for one in datasets:
-        if empty[0] < start + len(one):
+        if row < len(one):
             break
-        start += len(one)
-    line = one.lines[empty[0] - start]
+        row -= len(one)
+    text = textwrap.shorten(one.texts[column][row], 60, placeholder="...")
     raise InputError(
-        f"{one.name}, line {line} of {one.files[0]}: a text without a token that could be masked, "
-        f"as have {len(empty):,} of {len(texts):,} texts; leave them out"
+        f"{one.name}, line {one.lines[row]} of {one.files[0]}: the text {text!r} has no token that "
+        f"could be masked, as have {len(empty):,} of {len(texts):,} texts; leave them out"
     )

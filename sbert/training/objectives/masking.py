@@ -135,6 +135,11 @@ def make_masking(model: BiEncoder, loss: MaskedLanguageModelLoss) -> Masking:
         "as BERT, RoBERTa or ModernBERT",
     )
     require(
+        not getattr(transformer.config, "is_decoder", False),
+        f"{name}: its config.json sets is_decoder, so that a token sees those before it alone; a "
+        "masked token is predicted from both sides: train an encoder, with is_decoder false",
+    )
+    require(
         tokenizer.mask_token_id is not None,
         f"{name}: the tokenizer has no mask token; declare mask_token in tokenizer_config.json",
     )

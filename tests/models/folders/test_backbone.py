@@ -147,6 +147,11 @@ def test_missing_folder(tmp_path, monkeypatch, kind):
     assert str(caught.value) == f"model {name}: no such folder"
 
 
+def test_a_missing_model_of_a_run_names_the_run(tmp_path):
+    with pytest.raises(InputError, match="no such folder; it is written by the run mine of train"):
+        BiEncoder.from_pretrained(tmp_path / "runs/mine/best")
+
+
 # nothing that a folder brings is executed
 
 

@@ -112,6 +112,12 @@ def test_an_encoder_without_dropout_is_refused(tiny, steady_folder):
     check_copies(Objective(steady, CosineSimilarityLoss()), 0, scored)
 
 
+@pytest.mark.parametrize("texts", [["the cat sits"], ["the cat sits"] * 3])
+def test_one_text_has_no_other_to_be_compared_with(tiny, texts):
+    with pytest.raises(InputError, match="^data.train: every row is the same text"):
+        check_copies(simcse(tiny, texts)[0], 0, simcse(tiny, texts)[1])
+
+
 # whole runs
 
 

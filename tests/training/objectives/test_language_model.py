@@ -1,6 +1,7 @@
 """Runs of a language model: the loss of a batch, its mean over parts and processes, dev, best/."""
 
 import gzip
+import json
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from accelerate import Accelerator
+from boards import board
 from families import FAMILIES, write_encoder
 from support import (
     copied,
@@ -19,7 +21,7 @@ from support import (
     train_with_two_processes,
     write_config,
 )
-from tiny_models import ids_of
+from tiny_models import ids_of, mpnet_tokenizer, write_tiny
 from transformers import MODEL_FOR_MASKED_LM_MAPPING
 
 from sbert import BiEncoder
@@ -178,6 +180,13 @@ def test_the_best_model_is_an_encoder_without_the_head(
     assert torch.equal(head.loss.bias, saved_state(run)["objective.losses.0.bias"])
     after, before = metrics(run, "dev")[-1], metrics(run, "before")[0]
     assert after["dev/negative_loss"] > before["dev/negative_loss"]
+    events = board(run)
+    for tag, name in (
+        ("dev/dev", "negative_loss"),
+        ("values/dev/dev/loss", "loss"),
+        ("values/dev/dev/perplexity", "perplexity"),
+    ):
+        assert events.Scalars(tag)[-1].value == pytest.approx(after[f"dev/{name}"], rel=1e-5)
     card = (run / "best/README.md").read_text("utf-8")
     assert NAME in card
     assert "negative_loss (x 1)" in card
@@ -199,7 +208,6 @@ def test_dev_has_the_same_masks_in_every_run(made, sentences):
     assert number.sum() == len(expected)
     assert total.sum() / number.sum() == pytest.approx(np.mean(expected), rel=1e-5)
     assert (losses([texts], [""]).T[0] == total).all()
-    assert losses([["☃"]], [""]).tolist() == [[0, 0]]  # nothing to predict
 
 
 def test_texts_judge_a_language_model_where_there_are_some(
@@ -274,8 +282,8 @@ def write_texts(path, texts):
     [
         (
             ["the cat", "☃", "[SEP]"],
-            "text.txt.gz: a text without a token that could be masked, as have 2 of 3 texts; leave "
-            "them out",
+            "text.txt.gz: the text '☃' has no token that could be masked, as have 2 of 3 texts; "
+            "leave them out",
         ),
         ([], "text.txt.gz: no rows to use (the file has none)"),
     ],
@@ -283,16 +291,23 @@ def write_texts(path, texts):
 def test_texts_that_cannot_be_masked(
     tmp_path, tiny_folder, config_of, train_command, capsys, texts, message
 ):
-    data = {"train": [write_texts(tmp_path / "text.txt.gz", texts)]}
-    line = fails(train_command, capsys, config_of(tiny_folder, data=data))
-    assert message in line
-    assert ("line 2 of" in line) == bool(texts)
+    written = write_texts(tmp_path / "text.txt.gz", texts)
+    good = write_texts(tmp_path / "good.txt", ["a big dog"])
+    for data in ({"train": [written]}, {"train": [good], "dev": [written]}):
+        line = fails(train_command, capsys, config_of(tiny_folder, data=data))
+        assert message in line
+        assert ("line 2 of" in line) == bool(texts)
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"data": {"train": []}}, "data.train: is empty; name one training dataset or more"),
+        (
+            {"seed_optimisation": {"seeds": 2}, "loop": {"seed": 2**32 - 1}},
+            "seed_optimisation: its last seed is 4294968295; seeds must be below 4294967296",
+        ),
         (
             {"loss": {"pairs": NAME, "other": "CoSENTLoss"}},
             f"loss: {NAME} reads tokens and the others embeddings; train with one after the other",
@@ -316,6 +331,46 @@ def test_options_that_do_not_fit(
     tmp_path, tiny_folder, config_of, train_command, capsys, changes, message
 ):
     assert message in fails(train_command, capsys, config_of(tiny_folder, **changes))
+    assert not (tmp_path / "runs").exists()
+
+
+def bert_that_decodes(folder):
+    write_tiny(folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"is_decoder": True}), "utf-8")
+
+
+def without_mask_token(folder):
+    write_tiny(folder)
+    mpnet_tokenizer(model_max_length=64).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (bert_that_decodes, "its config.json sets is_decoder, so that a token sees those before"),
+        (without_mask_token, "the tokenizer has no mask token; declare mask_token in tokenizer_"),
+    ],
+)
+def test_models_that_do_not_predict_masked_tokens(
+    tmp_path, config_of, train_command, capsys, write, message
+):
+    write(tmp_path / "model")
+    line = fails(train_command, capsys, config_of(tmp_path / "model"))
+    assert f"error: {NAME}: {tmp_path / 'model'}: {message}" in line
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("mix", ["round_robin", "proportional"])
+def test_a_dataset_without_texts_of_its_own_has_no_share(
+    tmp_path, tiny_folder, config_of, train_command, capsys, mix
+):
+    train = [write_texts(tmp_path / f"{name}.txt", ["the cat", "a dog"]) for name in "ab"]
+    if mix == "proportional":
+        train = [one | {"weight": 1} for one in train]
+    config = config_of(tiny_folder, data={"train": train, "mix": mix})
+    line = fails(train_command, capsys, config)
+    assert "b: the datasets before it have all its texts, so it has none for its share" in line
     assert not (tmp_path / "runs").exists()
 
 
