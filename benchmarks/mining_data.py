@@ -54,12 +54,18 @@ def make_vectors(kind: str, size: int, count: int) -> tuple[np.ndarray, np.ndarr
             centres[g.integers(len(centres), size=n)] + noise * g.standard_normal((n, WIDTH))
             for n in (size, count)
         )
+    elif kind.startswith("centre-"):
+        noise = float(kind.removeprefix("centre-"))
+        centre = g.standard_normal(WIDTH)
+        corpus, queries = (centre + noise * g.standard_normal((n, WIDTH)) for n in (size, count))
     elif kind in ("duplicates", "equal"):
         corpus, queries = (g.standard_normal((n, WIDTH)) for n in (size, count))
         corpus[: size if kind == "equal" else 2 * size // 3] = corpus[0]
         queries[::2] = corpus[0] + 0.3 * queries[::2]
     else:
-        raise SystemExit(f"--data {kind}: known are sentences, clusters-S, duplicates, equal")
+        raise SystemExit(
+            f"--data {kind}: known are sentences, clusters-S, centre-S, duplicates, equal"
+        )
     return corpus.astype(np.float32), queries.astype(np.float32)
 
 

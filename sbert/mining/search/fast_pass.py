@@ -16,7 +16,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbert.mining.search.corpus_block import Entries, RoundedVectors, round_vectors
+from sbert.mining.search.corpus_block import (
+    ROUNDED_ONCE,
+    SHIFT,
+    Entries,
+    RoundedVectors,
+    offset_columns,
+    round_vectors,
+)
 from sbert.mining.search.exact import blocks_of
 from sbert.mining.search.sizes import CPU
 
@@ -28,20 +35,53 @@ class ErrorTerms(NamedTuple):
 
     of_queries: Tensor  # |q' - q| |c'|
     of_vectors: Tensor  # |q| |c' - c|
-    of_sums: Tensor  # H 2^-22 |q'| |c'|
-    of_small_numbers: Tensor  # H 2^-126 (|q'| + |c'|): of those that hardware takes for 0
+    of_sums: Tensor  # H 2^-22 (|q'| |c'| + |a| |u r|)
+    of_small_numbers: Tensor  # H 2^-126 (|q'| + |c'| ...): of those that hardware takes for 0
     of_small_results: Tensor  # H 2^-120, and of a result too small for the precision
+    of_shift: Tensor  # 2^-21 |q m|: of its rounding, and of each sum with it
 
 
-def error_terms(norms: Tensor, errors: Tensor, vectors: RoundedVectors, width: int) -> ErrorTerms:
-    """For queries with the lengths |q'| and |q' - q| (R,), and vectors of H = `width` numbers."""
+class RoundedQueries(NamedTuple):
+    """Queries (R, H) for vectors with or without a centre: q', or that of q - a u.
+
+    norms, errors: (R,) fp64, |q'| and |q' - q|. share: (R,), a, in the precision. shift: (R,) fp64,
+    q m.
+    """
+
+    vectors: Tensor
+    norms: Tensor
+    errors: Tensor
+    share: Tensor
+    shift: Tensor
+
+
+def round_queries(queries: Tensor, vectors: RoundedVectors) -> RoundedQueries:
+    dtype = vectors.vectors.dtype
+    shift = queries.new_zeros(len(queries), dtype=torch.float64)
+    if vectors.centre is None:
+        return RoundedQueries(*round_vectors(queries, dtype), shift.to(dtype), shift)
+    exact = queries.double()
+    share = (exact @ vectors.direction).to(dtype)  # any a will do: as the product takes it
+    rest = exact - share.double()[:, None] * vectors.direction
+    rounded, norms, errors = round_vectors(rest.float(), dtype)
+    shift = exact @ vectors.centre.double()
+    return RoundedQueries(rounded, norms, errors + ROUNDED_ONCE * norms, share, shift)
+
+
+def error_terms(queries: RoundedQueries, vectors: RoundedVectors) -> ErrorTerms:
     limits = torch.finfo(vectors.vectors.dtype)
+    width = queries.vectors.shape[1] + SHIFT
+    norms, share = queries.norms, queries.share.double().abs()
     return ErrorTerms(
-        of_queries=errors * vectors.max_norm,
-        of_vectors=(norms + errors) * vectors.max_error,
-        of_sums=width * 2.0**-22 * norms * vectors.max_norm,
-        of_small_numbers=width * 2.0**-126 * (norms + vectors.max_norm),
-        of_small_results=torch.full_like(norms, width * 2.0**-120 + limits.eps * limits.tiny),
+        of_queries=queries.errors * vectors.max_norm,
+        of_vectors=(norms + queries.errors) * vectors.max_error,
+        of_sums=width * 2.0**-22 * (norms * vectors.max_norm + share * vectors.max_offset),
+        of_small_numbers=width
+        * 2.0**-126
+        * (norms + share + vectors.max_norm + vectors.max_offset),
+        # the factor: of what is left of u r, which the precision may not hold
+        of_small_results=width * 2.0**-120 + (1 + share) * limits.eps * limits.tiny,
+        of_shift=2.0**-21 * queries.shift.abs(),
     )
 
 
@@ -67,15 +107,19 @@ class FastPass:
 
     def __init__(self, queries: Tensor, vectors: RoundedVectors, scores: int = CPU.scores):
         self.vectors = vectors.vectors
+        rounded = round_queries(queries, vectors)
         width, dtype = queries.shape[1], self.vectors.dtype
-        rounded, norms, errors = round_vectors(queries, dtype)
-        self.queries = torch.nn.functional.pad(rounded, (0, self.vectors.shape[1] - width))
-        self.overflows = ~(norms.max() * vectors.max_norm <= 1e38)
+        self.queries = torch.nn.functional.pad(rounded.vectors, (0, self.vectors.shape[1] - width))
+        if vectors.centre is not None:
+            offset_columns(self.queries).copy_(rounded.share[:, None])
+        largest = (
+            rounded.norms * vectors.max_norm + rounded.share.double().abs() * vectors.max_offset
+        )
+        self.overflows = ~((largest + rounded.shift.abs()).max() <= 1e38)
         # the factor and 2^-22 cover the rounding of these bounds themselves
-        error = sum(error_terms(norms, errors, vectors, width)) * (1 + 1e-5)
-        self.error = error.float()
+        self.error = (sum(error_terms(rounded, vectors)) * (1 + 1e-5)).float()
+        self.shift = rounded.shift.float()
         self.eps = torch.finfo(dtype).eps / 2 + 2.0**-22
-        self.shift = torch.zeros_like(self.error)
         self.tile = max(1, scores // len(queries))
         size = len(queries) * min(self.tile, len(self.vectors))
         self._buffer = torch.empty(size, dtype=self.vectors.dtype, device=queries.device)

@@ -90,9 +90,9 @@ class FloorSearch:
         row, column, _ = table.entries()
         if len(row) > UNDECIDED * self.k * len(self.queries):
             # scores in fp32 leave few of many near ties
-            scores = pair_products(self.queries, row, vectors, column, torch.float32)
-            table.replace_scores(scores)
             fp32 = FastPass(self.queries, self.block.rounded(torch.float32), scores=1)
+            scores = pair_products(fp32.queries, row, fp32.vectors, column, torch.float32)
+            table.replace_scores(scores)
             threshold = fp32.threshold(fp32.bounds(table.kth_best(self.k))[0])
             reaching = scores >= threshold[row]
             row, column = row[reaching], column[reaching]

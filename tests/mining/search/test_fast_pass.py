@@ -13,16 +13,22 @@ from sbert.mining.search.fast_pass import FastPass, entries_from
 CPU = torch.device("cpu")
 
 
-def vector_sets(similarity):
+CENTRES = pytest.mark.parametrize("centre", [False, True], ids=["around 0", "around a centre"])
+
+
+def vector_sets(similarity, centre):
     g = generator()
     lengths = 10.0 ** torch.randint(-3, 3, (400, 1), generator=g)
-    queries, corpus = torch.randn(20, 32, generator=g), torch.randn(400, 32, generator=g) * lengths
-    return (VectorSet(x, similarity, CPU, "vector") for x in (queries, corpus))
+    queries, corpus = torch.randn(20, 32, generator=g), torch.randn(400, 32, generator=g)
+    if centre:
+        common = torch.randn(32, generator=g)
+        queries, corpus = common + 0.03 * queries, common + 0.03 * corpus
+    return (VectorSet(x, similarity, CPU, "vector") for x in (queries, corpus * lengths))
 
 
-def fast_and_exact(dtype, similarity):
+def fast_and_exact(dtype, similarity, centre):
     """A fast pass in tiles of 8 vectors, its scores, and the exact ones: (20, 250) each."""
-    queries, corpus = vector_sets(similarity)
+    queries, corpus = vector_sets(similarity, centre)
     queries = queries.load(slice(0, 20))
     block = CorpusBlock.load(corpus, slice(100, 400))
     fast = FastPass(queries, block.rounded(dtype), scores=160)
@@ -33,21 +39,24 @@ def fast_and_exact(dtype, similarity):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
-def test_the_exact_scores_are_within_the_bounds_of_the_fast_ones(dtype, similarity):
-    fast, scores, exact = fast_and_exact(dtype, similarity)
+@CENTRES
+def test_the_exact_scores_are_within_the_bounds_of_the_fast_ones(dtype, similarity, centre):
+    fast, scores, exact = fast_and_exact(dtype, similarity, centre)
     assert scores.shape == exact.shape == (20, 250)
     row = torch.arange(20)[:, None].expand_as(scores)
     lower, upper = fast.bounds(scores, row)
     assert (lower <= exact).all()
     assert (exact <= upper).all()
     if similarity == "cosine" and dtype != torch.float32:  # and the bound is not wasteful
-        assert (upper - lower).max() < 100 * (scores - exact).abs().max()
+        error = (scores + fast.shift[:, None] - exact).abs().max()
+        assert (upper - lower).max() < 100 * error
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
-def test_what_is_below_the_threshold_is_below_the_floor(dtype, similarity):
-    fast, scores, exact = fast_and_exact(dtype, similarity)
+@CENTRES
+def test_what_is_below_the_threshold_is_below_the_floor(dtype, similarity, centre):
+    fast, scores, exact = fast_and_exact(dtype, similarity, centre)
     for place in (0, 40, 120, 249):  # floors of every sign, which are scores themselves
         floor = exact.sort(dim=1, descending=True)[0][:, place]
         below = scores < fast.threshold(floor)[:, None]
@@ -59,24 +68,27 @@ def test_what_is_below_the_threshold_is_below_the_floor(dtype, similarity):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
 @pytest.mark.parametrize("place", [0, 5, 120, 299])
-def test_bounds_and_threshold_of_scores_from_which_a_floor_is_subtracted(dtype, similarity, place):
-    queries, corpus = vector_sets(similarity)
+@CENTRES
+def test_bounds_and_threshold_of_scores_from_which_a_floor_is_subtracted(
+    dtype, similarity, place, centre
+):
+    queries, corpus = vector_sets(similarity, centre)
     queries = queries.load(slice(0, 20))
     block = CorpusBlock.load(corpus, slice(100, 400))
     fast = FastPass(queries, block.rounded(dtype))
     exact = exact_scores(queries, block.fp32)
     floor = exact.sort(dim=1, descending=True)[0][:, place].clone()
     floor[3] = -torch.inf  # fewer than k so far
-    width = near(fast, floor)
+    width, shift = near(fast, floor), fast.shift.clone()
     fast.subtract(floor)
-    assert fast.shift[3] == 0
+    assert fast.shift[3] == shift[3]
     scores = next(fast.tiles())[1].float()
     lower, upper = fast.bounds(scores, torch.arange(20)[:, None].expand_as(scores))
     assert (lower <= exact).all()
     assert (exact <= upper).all()
     below = scores < fast.threshold(floor)[:, None]
     assert (exact < floor[:, None])[below].all()
-    if place == 5 and similarity == "cosine" and dtype != torch.float32:
+    if place == 5 and similarity == "cosine" and dtype != torch.float32 and not centre:
         assert near(fast, floor) < 0.8 * width
         shifted = fast.shift > 0
         assert shifted.sum() > 15
@@ -88,6 +100,20 @@ def near(fast, floor):
     chosen = floor.isfinite()
     lower, upper = fast.bounds(floor - fast.shift)
     return (upper - lower)[chosen].mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_around_a_centre_the_bounds_are_narrow(dtype):
+    g = generator()
+    near = torch.randn(32, generator=g) + 0.01 * torch.randn(420, 32, generator=g)
+    queries, corpus = (VectorSet(x, "cosine", CPU, "vector") for x in (near[:20], near[20:]))
+    block = CorpusBlock.load(corpus, slice(0, 400))
+    without = CorpusBlock(block.columns, block.fp32, block.at_once)
+    without.centre = None
+    queries = queries.load(slice(0, 20))
+    errors = [FastPass(queries, one.rounded(dtype)).error.max() for one in (block, without)]
+    least = 1.0 if dtype == torch.float32 else 50  # fp32 bounds the sum with q m
+    assert errors[1] > least * errors[0]
 
 
 @settings(max_examples=80, deadline=None)

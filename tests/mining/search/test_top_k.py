@@ -133,16 +133,30 @@ def test_blocks_do_not_show(seed, query_count, corpus_count, k, query_block, cor
         assert torch.equal(mine, expected)
 
 
+def both_sides(vectors):
+    """Each with its opposite, so that their centre is 0."""
+    return torch.stack([vectors, -vectors], dim=1).flatten(0, 1)
+
+
 def crowding():
-    """600 unlike vectors that bf16 cannot tell apart, and fp32 can."""
+    """Twice 300 unlike vectors that bf16 cannot tell apart, and fp32 can."""
     g = generator(4)
-    return torch.randn(6, 8, generator=g), 1 + 1e-4 * torch.randn(600, 8, generator=g)
+    return torch.randn(6, 8, generator=g), both_sides(1 + 1e-4 * torch.randn(300, 8, generator=g))
+
+
+def around_a_centre():
+    """600 unlike vectors that bf16 cannot tell apart but by their differences from the centre."""
+    g = generator(4)
+    near = 1 + 0.01 * torch.randn(606, 8, generator=g)
+    return near[600:], near[:600]
 
 
 def indistinguishable():
-    """600 unlike vectors whose scores differ by less than the bound of fp32."""
+    """Twice 300 unlike vectors whose scores differ by less than the bound of fp32."""
     g = generator(5)
-    return torch.randn(6, 8, generator=g), 1 + 2e-7 * torch.randint(4, (600, 8), generator=g)
+    return torch.randn(6, 8, generator=g), both_sides(
+        1 + 2e-7 * torch.randint(4, (300, 8), generator=g)
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,6 +165,7 @@ def indistinguishable():
         (random_vectors, {"bf16": 40}),
         (duplicates, {"bf16": 6}),
         (crowding, {"bf16": 6, "fp32": 6}),
+        (around_a_centre, {"bf16": 6}),
         (indistinguishable, {"bf16": 6, "fp32": 6, "exactly": 6}),
     ],
 )
