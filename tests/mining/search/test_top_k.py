@@ -275,9 +275,10 @@ def test_the_largest_number_and_a_small_query(length, precision):
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_numbers_that_a_product_in_bf16_takes_for_zero(precision):
     """The better half of the corpus is exact in bf16, and all its numbers are below 2^-126."""
-    queries, corpus = torch.full((3, 64), 1e36), torch.zeros(900, 64)
-    corpus[:450, 0] = 2.0**-126
-    corpus[450:, 1:3] = (2**6 + torch.arange(450.0).remainder(60)[:, None]) * 2.0**-133
+    queries, corpus = torch.full((64, 64), 1e36), torch.zeros(900, 64)
+    steps = torch.arange(450.0)[:, None]
+    corpus[:450, :1] = 2.0**-126 * (1 + steps.remainder(60) / 128)
+    corpus[450:, 1:3] = 2.0**-126 * (1 - (1 + steps.remainder(30)) / 128)
     found = top_k(queries, corpus, 5, None, "dot", precision)
     for mine, expected in zip(found, plain(queries, corpus, 5, None, "dot"), strict=True):
         assert torch.equal(mine, expected)
