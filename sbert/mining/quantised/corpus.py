@@ -99,7 +99,7 @@ class QuantisedCorpus:
         the decoded vectors; from binary ones the inner products of q - m and the signs, scaled to
         length 1.
         """
-        check_search(queries, self.vectors, k)
+        queries = check_search(queries, self.vectors, k)
         excluded = exclusion_matrix(exclude, len(queries), len(self.vectors))
         loaded = VectorSet(queries, self.similarity, self.device, "query")
         parts = []

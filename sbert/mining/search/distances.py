@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from sbert.mining.search.exact import Vectors, VectorSet, blocks_of
+from sbert.mining.search.exact import Vectors, VectorSet, as_vectors, blocks_of
 from sbert.mining.search.queries import Exclude, check_search, exclusion_matrix
 
 DISTANCES = {"euclidean": 2.0, "manhattan": 1.0}  # the p of (sum_h |q_h - c_h|^p)^(1/p)
@@ -68,7 +68,7 @@ class DistanceCorpus:
     """What is searched by a distance, a name in `DISTANCES`; `top_k` is that of `Corpus`."""
 
     def __init__(self, vectors: Vectors, distance: str, device: torch.device | str = "cpu"):
-        self.vectors = vectors
+        self.vectors = as_vectors(vectors, "corpus")
         self.distance = distance
         self.device = device
 
@@ -76,6 +76,6 @@ class DistanceCorpus:
         self, queries: Vectors, k: int, exclude: Exclude = None, progress: bool | None = False
     ) -> tuple[Tensor, Tensor]:
         """The k nearest for each query: negative distances (Q, k) and indices (Q, k)."""
-        check_search(queries, self.vectors, k)
+        queries = check_search(queries, self.vectors, k)
         excluded = exclusion_matrix(exclude, len(queries), len(self.vectors))
         return nearest(queries, self.vectors, k, excluded, self.distance, self.device)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.mining.search.exact import Vectors, VectorSet, blocks_of
+from sbert.mining.search.exact import Vectors, VectorSet, as_floats, blocks_of
 from sbert.texts import unique
 
 ROWS_AT_ONCE = 4096  # that are read and hashed together
@@ -211,7 +211,5 @@ def first_equal_rows(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
 
 def _bits(part: Vectors) -> np.ndarray:
     """The numbers of vectors (R, H) as float64, bit by bit, uint64."""
-    if isinstance(part, np.memmap):
-        part = np.array(part)  # writable, as torch wants it
     # -0 becomes 0
-    return (torch.as_tensor(part).double() + 0.0).cpu().numpy().view(np.uint64)
+    return (as_floats(part).double() + 0.0).cpu().numpy().view(np.uint64)

@@ -8,19 +8,65 @@ The searches (search.py, similar_pairs.py) compute it only for what their fast p
 cannot decide. docs/exact_search.md explains them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.errors import InputError
+from sbert.errors import InputError, require
 from sbert.mining.search.sizes import CPU, Sizes
 
 SearchSimilarity = Literal["cosine", "dot"]
 
 Vectors = np.ndarray | Tensor
+
+
+ARRAY_FLOATS = (np.float16, np.float32, np.float64)
+TENSOR_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def as_vectors(vectors: Vectors | Sequence, name: str) -> Vectors:
+    """Vectors (N, H) of real numbers of any type, lists too, as an array or a tensor.
+
+    They are not read: an array may be a file.
+
+    Raises:
+        InputError: anything else.
+    """
+    if not hasattr(vectors, "shape"):
+        try:
+            vectors = np.asarray(vectors)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"top_k: {name} is no array; it must be one, or rows of equal length"
+            ) from None
+    shape = tuple(vectors.shape)
+    require(len(shape) == 2 and shape[1] > 0, f"top_k: {name} has shape {shape}; it must be (N, H)")
+    dtype = getattr(vectors, "dtype", np.float32)  # what selects rows of others has none
+    of_tensor = isinstance(dtype, torch.dtype)
+    real = not dtype.is_complex if of_tensor else np.dtype(dtype).kind in "fiub"
+    require(real, f"top_k: {name} is of type {dtype}; it must be of real numbers")
+    return vectors.detach() if of_tensor else vectors
+
+
+def as_floats(part: Vectors) -> Tensor:
+    """Some vectors (R, H) as a tensor of floats; fp64 holds other numbers."""
+    if isinstance(part, np.ndarray):
+        if part.dtype not in ARRAY_FLOATS:
+            part = part.astype(np.float64)
+        elif isinstance(part, np.memmap) or not part.flags.writeable or min(part.strides) < 0:
+            part = np.array(part)  # read from the disk, and as torch wants it
+    part = torch.as_tensor(part)
+    return part if part.dtype in TENSOR_FLOATS else part.double()
+
+
+def with_squares_in_range(raw: Tensor) -> Tensor:
+    """Vectors (R, H) fp64, those beyond the squares of fp64 divided by their largest number."""
+    largest = raw.abs().amax(1, keepdim=True)
+    out_of_range = (largest > 0) & ((largest < 1e-140) | (largest > 1e140))
+    return torch.where(out_of_range, raw / largest, raw)
 
 
 def exact_scores(queries: Tensor, corpus: Tensor) -> Tensor:
@@ -58,23 +104,23 @@ class VectorSet:
         """(R, H) fp32, for the cosine scaled to length 1: what exact scores are defined on.
 
         Raises:
-            InputError: NaN or infinity in a vector.
+            InputError: NaN or infinity in a vector, for the dot product as fp32.
         """
         if isinstance(rows, Tensor):
             rows = rows.cpu().numpy()
-        part = self.vectors[rows]
-        if isinstance(part, np.memmap):
-            part = np.array(part)  # read from the disk, and writable, as torch wants it
-        raw = torch.as_tensor(part).to(self.device)  # (R, H)
+        raw = as_floats(self.vectors[rows]).to(self.device)  # (R, H)
+        if self.similarity == "dot":
+            raw = raw.float()
+        elif raw.dtype == torch.float64:
+            raw = with_squares_in_range(raw)
         norms = torch.linalg.vector_norm(raw, dim=1, keepdim=True, dtype=torch.float64)  # (R, 1)
         finite = norms[:, 0].isfinite()
         if not finite.all():
-            first = int(finite.logical_not().nonzero()[0])
-            raise InputError(
-                f"top_k: {self.name} {np.arange(len(self))[rows][first]} contains NaN or infinity"
-            )
+            first = np.arange(len(self))[rows][int(finite.logical_not().nonzero()[0])]
+            where = " in fp32" if self.similarity == "dot" else ""
+            raise InputError(f"top_k: {self.name} {first} contains NaN or infinity{where}")
         if self.similarity == "dot":
-            return raw.float()
+            return raw
         return (raw.double() / norms.where(norms > 0, 1)).float()
 
     def load_in_parts(self, rows: slice, size: int) -> Tensor:

@@ -21,6 +21,7 @@ from sbert.mining.search.corpus_block import CorpusBlock
 from sbert.mining.search.duplicates import Duplicates, find_duplicates
 from sbert.mining.search.exact import Vectors, blocks_of, exact_pair_scores
 from sbert.mining.search.fast_pass import FastPass, entries_from
+from sbert.mining.search.queries import check_count
 from sbert.mining.search.top_k import Corpus
 
 
@@ -56,7 +57,9 @@ class SimilarPairs:
     """
 
     def __init__(self, corpus: Corpus, threshold: float | None, limit: int):
-        require(limit >= 1, f"limit is {limit}; it must be 1 or more")
+        similarity = corpus.vectors.similarity
+        require(similarity == "cosine", f"similar pairs: by the cosine alone, not by {similarity}")
+        check_count("limit", limit)
         check_threshold(threshold)
         self.corpus = corpus
         self.limit = limit
@@ -170,7 +173,9 @@ def distinct_pairs(
 ) -> tuple[Duplicates, Tensor, Tensor]:
     """The exact duplicates among N vectors (N, H), and of the U distinct vectors what
     `similar_pairs` gives: scores (P,), and pairs (P, 2) of their numbers."""
-    duplicates = find_duplicates(Corpus(vectors, **options).vectors)
-    search = SimilarPairs(Corpus(duplicates.select_distinct(vectors), **options), threshold, limit)
+    collection = Corpus(vectors, **options).vectors
+    duplicates = find_duplicates(collection)
+    distinct = duplicates.select_distinct(collection.vectors)
+    search = SimilarPairs(Corpus(distinct, **options), threshold, limit)
     search.search(slice(0, len(duplicates)))
     return duplicates, *search.best()

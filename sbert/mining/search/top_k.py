@@ -29,9 +29,10 @@ from sbert.mining.search.exact import (
     SearchSimilarity,
     Vectors,
     VectorSet,
+    as_vectors,
     blocks_of,
 )
-from sbert.mining.search.queries import Exclude, check_search
+from sbert.mining.search.queries import Exclude, check_count, check_search
 from sbert.mining.search.sizes import sizes_for
 from sbert.mining.search.top_k_search import TopKSearch
 
@@ -76,7 +77,7 @@ class Corpus:
     """What is searched. One block is prepared once, for all calls; several are, in each call.
 
     Args:
-        vectors: (N, H), an array, a memory-mapped one too, or a tensor.
+        vectors: (N, H), an array, a memory-mapped one too, a tensor or lists; of any real numbers.
         similarity: cosine (0 between a vector of zeros and any other) or dot.
         precision: of the fast pass; it does not change the result.
         query_block, corpus_block: the numbers of queries that are searched for at a time, and of
@@ -84,7 +85,8 @@ class Corpus:
             result. None: what suits the device and its free memory (sizes.py).
 
     Raises:
-        InputError: NaN or infinity in a vector, an unknown similarity, a block below 1.
+        InputError: NaN or infinity in a vector, no numbers (N, H), an unknown similarity, a
+            block below 1.
     """
 
     def __init__(
@@ -102,8 +104,10 @@ class Corpus:
             "euclidean, manhattan)",
         )
         for name, block in (("query_block", query_block), ("corpus_block", corpus_block)):
-            require(block is None or block >= 1, f"{name} is {block}; it must be 1 or more")
+            if block is not None:
+                check_count(f"top_k: {name}", block)
         device = torch.device(device)
+        vectors = as_vectors(vectors, "corpus")
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
         self.dtype = _precision_of_products(precision, device, similarity)
         # those that the fast pass takes in turn
@@ -144,11 +148,11 @@ class Corpus:
             progress: show a bar, in compared pairs; None: only on a terminal.
 
         Raises:
-            InputError: k below 1, unlike widths, NaN or infinity in a vector, an excluded index
-                that is not in the corpus, a dot product beyond fp32.
+            InputError: k below 1 or no integer, unlike widths, NaN or infinity in a vector, an
+                excluded index that is not in the corpus, a dot product beyond fp32.
         """
         vectors = self.vectors.vectors
-        check_search(queries, vectors, k)
+        queries = check_search(queries, vectors, k)
         search = TopKSearch(self.vectors, self.precisions, queries, k, exclude, self.sizes)
         total = len(queries) * len(vectors)
         hide = None if progress is None else not progress
