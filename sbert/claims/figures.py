@@ -10,13 +10,14 @@ from sbert.claims.config import FigureConfig
 from sbert.claims.experiments import Experiment, ExperimentRun
 from sbert.errors import require
 from sbert.evaluation.multi_bootstrap import Estimate, Repeat, estimate_mean
+from sbert.evaluation.report import factor_of
 from sbert.evaluation.scores import DatasetScores, read_scores
 from sbert.sweeps.summary import FinishedRun
 
 
 @dataclass
 class Figure:
-    """A figure over the runs that are done; x 100 but for its estimate.
+    """A figure over the runs that are done; multiplied by `factor`, but for its estimate.
 
     datasets, metric: as the runs name them. values: the metric of each run by its label, of several
     datasets their mean. missing: the labels of runs that are not done. seconds: of each run.
@@ -33,6 +34,11 @@ class Figure:
     changed: dict[str, str] = field(default_factory=dict)
     rows_alone: bool = False
     estimate: Estimate | None = None
+
+    @property
+    def factor(self) -> float:
+        """100; of a loss in nats 1."""
+        return factor_of(self.metric)
 
     @property
     def mean(self) -> float:
@@ -56,8 +62,8 @@ def measure(
         finished = run.read()
         figure.datasets = _datasets(finished, config)
         values = [_value(finished, dataset, config) for dataset in figure.datasets]
-        figure.values[run.label] = 100 * float(np.mean(values))
         figure.metric = config.metric or finished.datasets[figure.datasets[0]]["main"]
+        figure.values[run.label] = figure.factor * float(np.mean(values))
         figure.seconds[run.label] = finished.result["seconds"]
         changed = run.changed_setting()
         figure.changed |= {run.label: changed} if changed else {}

@@ -100,7 +100,7 @@ def _unfinished(figures: dict[str, Figure]) -> bool:
 def _figure_record(figure: Figure) -> dict:
     interval = [math.nan] * 2
     if figure.estimate:
-        interval = [100 * bound for bound in bootstrap_interval(figure.estimate.replicates)]
+        interval = bootstrap_interval(figure.factor * figure.estimate.replicates)
     return {
         "datasets": figure.datasets,
         "metric": figure.metric,

@@ -54,7 +54,7 @@ _Z_EQUAL = _Z_INTERVAL + norm.ppf((1 + POWER) / 2)  # 3.24
 
 @dataclass
 class Difference(Resampled):
-    """The difference of two figures, x 100.
+    """The difference of two figures, x 100; of losses in nats x 1.
 
     first, second: what they are called. replicates: (R,); none where a figure has no scores of its
     rows.
@@ -127,7 +127,7 @@ def _difference(first: float | str, second: float | str, figures: dict[str, Figu
             figure = figures[name]
             means.append(figure.mean)
             estimate = figure.estimate
-            replicates.append(estimate.replicates * 100 if estimate else np.empty(0))
+            replicates.append(figure.factor * estimate.replicates if estimate else np.empty(0))
             digests += [estimate.digests] if estimate else []
         else:
             means.append(name)

@@ -2,14 +2,17 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from claims_inputs import plan_runs, save_values
 from support import ROOT, fails
 
+from sbert.evaluation.bootstrap import Mean
 from sbert.evaluation.multi_bootstrap import estimate_mean
-from sbert.evaluation.scores import read_scores
+from sbert.evaluation.report import Report
+from sbert.evaluation.scores import read_scores, save_scores
 
 NAN = math.nan
 generator = np.random.default_rng(0)
@@ -144,6 +147,27 @@ def test_the_mean_of_two_datasets(runs, claims, claims_command):
     independent = np.hypot(*widths.values()) / 2
     assert high - low == pytest.approx(independent, rel=0.15)
     assert high - low < 0.9 * sum(widths.values()) / 2
+
+
+def test_a_loss_in_nats_is_shown_as_it_is(runs, claims, claims_command):
+    """The runs of the other tests, whose metric is called a loss."""
+    finish_both(runs)
+    for label in runs.planned:
+        path = runs.planned[label].folder / "result.json"
+        path.write_text(path.read_text().replace("accuracy_cosine", "negative_loss"))
+        datasets = [SimpleNamespace(texts=[["text"] * 40])]
+        report = Report("my-test", "text", 40)
+        gain = 0.05 if label.startswith("a") else 0.0
+        report.bootstrap_metrics["negative_loss"] = Mean(VALUES[int(label[-1])] + gain)
+        save_scores(path.parent, datasets, [report])
+    claims_command(claims())
+    [record] = records(runs)
+    mean = np.mean(list(VALUES.values()))
+    low, high = record["figures"]["b"]["interval"]
+    assert record["figures"]["b"]["mean"] == pytest.approx(mean, abs=1e-3)
+    assert low < mean < high
+    assert record["contrasts"][0]["difference"] == pytest.approx(0.05, abs=1e-4)
+    assert record["contrasts"][0]["interval"] == pytest.approx([0.05, 0.05], abs=1e-4)
 
 
 def test_runs_without_scores_of_rows(runs, claims, claims_command):
