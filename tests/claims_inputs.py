@@ -16,6 +16,7 @@ from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.plan import PlannedRun, SweepPlan
 
 METRIC = "accuracy_cosine"
+VALUES = {seed: np.random.default_rng(seed).random(40) for seed in (1, 2)}  # of 40 rows
 SCALES = {"my-dev": 0.5, "my-test": 1.0}  # on dev, half of the value of each row
 
 
@@ -80,3 +81,19 @@ def save_values(folder: Path, file: str, values: np.ndarray, first: int = 0) -> 
         metrics = {METRIC: Mean(scale * np.asarray(values))}
         reports.append(Report(name, "triplet", 40, bootstrap_metrics=metrics))
     save_scores(folder, datasets, reports, file)
+
+
+def finish_both(runs: Runs, seeds=(1, 2), gain=0.05):
+    """a is above b by the same in every row."""
+    for seed in seeds:
+        runs.finish(f"a,seed={seed}", VALUES[seed] + gain, before=VALUES[1])
+        runs.finish(f"b,seed={seed}", VALUES[seed], before=VALUES[1])
+
+
+def records(runs: Runs) -> list[dict]:
+    return [json.loads(line) for line in (runs.folder / "claims.jsonl").read_text().splitlines()]
+
+
+def row(printed: str) -> list[str]:
+    line = printed.splitlines()[2]
+    return [cell.strip() for cell in line.strip("|").split("|")]
