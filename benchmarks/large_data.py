@@ -16,14 +16,13 @@ process then.
 import argparse
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from launch import Launch, exit_when_told
 
 from sbert.data.collection import read_collection
 from sbert.data.config import CollectionConfig
@@ -56,8 +55,8 @@ def write_pairs(path: Path, count: int, source: str = "wikipedia_pool_en", seed:
             file.write(text + ("\n" if number % 2 else "\t"))
 
 
-def start_training(checkout: Path, model: str, pairs: Path, runs: Path) -> subprocess.Popen:
-    """`train.py` of a checkout, with two processes, in a process group of its own."""
+def train_command(model: str, pairs: Path, runs: Path) -> list[str]:
+    """`train.py` on a file of pairs, with a new run."""
     settings = {
         "name": "run",
         "runs": str(runs),
@@ -68,26 +67,15 @@ def start_training(checkout: Path, model: str, pairs: Path, runs: Path) -> subpr
         "loop.log_steps": "1",
     }
     options = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    return subprocess.Popen(
-        [sys.executable, *launch, "train.py", "--overwrite", *options],
-        cwd=checkout,
-        env=dict(os.environ, PYTHONPATH=str(checkout), ACCELERATE_USE_CPU="1"),
-        stdout=subprocess.DEVNULL,
-        stderr=open(runs.with_suffix(".log"), "w"),  # noqa: SIM115 - to read when it fails
-        start_new_session=True,
-    )
-
-
-def children(parent: int) -> list[int]:
-    """The processes that a process has started, in order."""
-    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-    return sorted(map(int, listed.split()))
+    return ["train.py", "--overwrite", *options]
 
 
 def anonymous(process: int) -> int:
     """MiB of memory that is of no file; 0 of a process that has just ended."""
-    status = Path(f"/proc/{process}/status").read_text()
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     kibibytes = status.partition("RssAnon:")[2].split()[:1] or [0]
     return int(kibibytes[0]) // 1024
 
@@ -109,42 +97,32 @@ def cpu_seconds(process: int) -> float:
 
 def measure(checkout: Path, model: str, pairs: Path, runs: Path) -> list[list]:
     """One row of figures for each process, when its run has made its first step."""
-    begin = time.perf_counter()
-    launcher, peaks = start_training(checkout, model, pairs, runs), {}
+    begin, peaks = time.perf_counter(), Counter()
     metrics = runs / "run" / "metrics.jsonl"
-    try:
+    with Launch(train_command(model, pairs, runs), checkout, pairs.parent, 2) as launch:
+        processes = [process.pid for process in launch.processes]
         while not (metrics.exists() and '"train"' in metrics.read_text()):
-            if launcher.poll() is not None:
-                raise SystemExit(f"{checkout}: {runs.with_suffix('.log').read_text()}")
-            for process in children(launcher.pid):
-                peaks[process] = max(peaks.get(process, 0), anonymous(process))
+            if not launch.running():
+                raise SystemExit(f"{checkout}: training ended before its first step")
+            for process in processes:
+                peaks[process] = max(peaks[process], anonymous(process))
             time.sleep(0.1)
         seconds = round(time.perf_counter() - begin, 1)
         return [
             [i, seconds, cpu_seconds(process), anonymous(process), peaks[process], *memory(process)]
-            for i, process in enumerate(children(launcher.pid))
+            for i, process in enumerate(processes)
         ]
-    finally:
-        os.killpg(launcher.pid, signal.SIGTERM)
-        launcher.wait()
 
 
-def mine(checkout: Path, task: str, options: dict[str, object]) -> list[float]:
+def mine(checkout: Path, task: str, options: dict[str, object], logs: Path) -> tuple[float, int]:
     """Seconds of a task of `mine.py`, and the most MiB of it that are of no file."""
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     begin, peak = time.perf_counter(), 0
-    process = subprocess.Popen(
-        [sys.executable, "mine.py", task, *words, "--overwrite"],
-        cwd=checkout,
-        env=dict(os.environ, PYTHONPATH=str(checkout), ACCELERATE_USE_CPU="1"),
-        stdout=subprocess.DEVNULL,
-    )
-    while process.poll() is None:
-        peak = max(peak, anonymous(process.pid))
-        time.sleep(0.05)
-    if process.returncode:
-        raise SystemExit(f"mine.py {task} failed in {checkout}")
-    return [round(time.perf_counter() - begin, 1), peak]
+    with Launch(["mine.py", task, *words, "--overwrite"], checkout, logs) as launch:
+        while launch.running():
+            peak = max(peak, anonymous(launch.processes[0].pid))
+            time.sleep(0.05)
+    return round(time.perf_counter() - begin, 1), peak
 
 
 def measure_mining(args: argparse.Namespace, folder: Path) -> None:
@@ -165,7 +143,7 @@ def measure_mining(args: argparse.Namespace, folder: Path) -> None:
     }
     for checkout in args.checkout:
         for task, options in (("embed", embed), ("neighbours", search)):
-            table.append([checkout.name, task, *mine(checkout, task, options)])
+            table.append([checkout.name, task, *mine(checkout, task, options, folder)])
             print(*table[-1], flush=True)
     header = [f"code; {args.texts:,} texts", "mine.py", "s", "most anonymous MiB"]
     print(markdown_table(header, table))
@@ -196,6 +174,8 @@ def main() -> None:
     options.add_argument("--checkout", type=Path, action="append", help="default: this one")
     args = options.parse_args()
     args.checkout = [checkout.resolve() for checkout in args.checkout or [Path.cwd()]]
+    os.environ["ACCELERATE_USE_CPU"] = "1"
+    exit_when_told()
     with tempfile.TemporaryDirectory() as folder:
         run = measure_mining if args.texts else measure_training
         run(args, Path(folder))
