@@ -65,6 +65,8 @@ def has_bert_layers(transformer: nn.Module) -> bool:
     if not as_bert:
         return False
     layers = transformer.base_model.encoder.layer
+    if not layers:  # the word embeddings alone: model.layer 0
+        return False
     linear = [linear for layer in layers for linear in linear_layers(layer)]
     return all(type(module) is nn.Linear for module in linear)  # with LoRA they are others
 

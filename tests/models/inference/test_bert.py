@@ -119,6 +119,12 @@ def test_layers_that_are_not_bert_s_are_not_packed(tmp_path, tiny, tiny_folder):
     assert not can_pack(tiny.transformer, torch.float32)
 
 
+def test_the_embeddings_alone_have_no_layer_to_pack(tiny_folder, sentences, always_packed):
+    model = BiEncoder.from_pretrained(str(tiny_folder), layer=0)
+    right = model.encode(sentences, precision="fp32")
+    np.testing.assert_allclose(model.encode(sentences, precision="bf16"), right, atol=0.05)
+
+
 def test_the_bias_of_padding():
     """-inf on padded keys; none without padding; a row without a token attends to its padding."""
     inf = float("inf")
