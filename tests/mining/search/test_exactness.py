@@ -30,7 +30,7 @@ KINDS = {
     "duplicates": lambda shape, g: random((3, shape[1]), g).repeat(shape[0] // 3 + 1, 1)[
         : shape[0]
     ],
-    "zeros": lambda shape, g: random(shape, g) * chosen((shape[0], 1), g, 0.3),
+    "zeros": lambda shape, g: random(shape, g) * chosen((shape[0], 1), g, 0.9),
     "sparse": lambda shape, g: random(shape, g) * chosen(shape, g, 0.05),
     "integers": lambda shape, g: (2 * random(shape, g)).round(),
     "denormal": lambda shape, g: random(shape, g) * 1e-39,
