@@ -16,15 +16,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbert.mining.search.corpus_block import (
-    ROUNDED_ONCE,
+from sbert.mining.search.corpus_block import Entries
+from sbert.mining.search.exact import blocks_of
+from sbert.mining.search.rounded import (
     SHIFT,
-    Entries,
+    RoundedQueries,
     RoundedVectors,
     offset_columns,
-    round_vectors,
+    round_queries,
 )
-from sbert.mining.search.exact import blocks_of
 from sbert.mining.search.sizes import CPU
 
 GROUP = 32  # columns of a tile of which the largest score alone is looked at first
@@ -39,33 +39,6 @@ class ErrorTerms(NamedTuple):
     of_small_numbers: Tensor  # H 2^-126 (|q'| + |c'| ...): of those that hardware takes for 0
     of_small_results: Tensor  # H 2^-120, and of a result too small for the precision
     of_shift: Tensor  # 2^-21 |q m|: of its rounding, and of each sum with it
-
-
-class RoundedQueries(NamedTuple):
-    """Queries (R, H) for vectors with or without a centre: q', or that of q - a u.
-
-    norms, errors: (R,) fp64, |q'| and |q' - q|. share: (R,), a, in the precision. shift: (R,) fp64,
-    q m.
-    """
-
-    vectors: Tensor
-    norms: Tensor
-    errors: Tensor
-    share: Tensor
-    shift: Tensor
-
-
-def round_queries(queries: Tensor, vectors: RoundedVectors) -> RoundedQueries:
-    dtype = vectors.vectors.dtype
-    shift = queries.new_zeros(len(queries), dtype=torch.float64)
-    if vectors.centre is None:
-        return RoundedQueries(*round_vectors(queries, dtype), shift.to(dtype), shift)
-    exact = queries.double()
-    share = (exact @ vectors.direction).to(dtype)  # any a will do: as the product takes it
-    rest = exact - share.double()[:, None] * vectors.direction
-    rounded, norms, errors = round_vectors(rest.float(), dtype)
-    shift = exact @ vectors.centre.double()
-    return RoundedQueries(rounded, norms, errors + ROUNDED_ONCE * norms, share, shift)
 
 
 def error_terms(queries: RoundedQueries, vectors: RoundedVectors) -> ErrorTerms:

@@ -54,6 +54,12 @@ def lost_in_sums():
     return vector
 
 
+def lost_numbers():
+    """The better vectors are of numbers that are taken for 0; their centre is 0."""
+    vectors = torch.cat([worse(SMALLEST), better(torch.full((H,), SMALLEST / 2))])
+    return torch.cat([vectors, -vectors])
+
+
 def rounded_up():
     """Vectors whose sums become 1 + 2^-7 in bf16; their centre is 0."""
     vectors, number = torch.zeros(300, H), torch.arange(300)
@@ -75,11 +81,7 @@ CASES = {
     "of_queries": (inexact, worse(2.0**-5), better(2 * sign)),
     "of_vectors": (2 * sign, worse(2.0**-6), inexact.repeat(10, 1)),
     "of_sums": (torch.ones(H), worse(2.0**-20), better(lost_in_sums())),
-    "of_small_numbers": (
-        torch.full((H,), 2.0**119),
-        worse(SMALLEST),
-        better(torch.full((H,), SMALLEST / 2)),
-    ),
+    "of_small_numbers": (torch.full((H,), 2.0**119), lost_numbers()),
     "of_small_results": (
         torch.full((H,), 2.0**-63),
         worse(2.0**-61),
