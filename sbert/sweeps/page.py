@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from sbert.cli import versions
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.summary import FinishedRun
+from sbert.yaml_text import dump_yaml
 
 
 def sweep_page(
@@ -36,9 +35,7 @@ def sweep_settings(config: SweepConfig) -> str:
         for name, value in dataclasses.asdict(config).items()
         if name in ("name", "base") or value != defaults[name]
     }
-    return yaml.safe_dump(
-        settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
-    )
+    return dump_yaml(settings, default_flow_style=None, width=100)
 
 
 def sweep_data(finished: list[FinishedRun]) -> str:

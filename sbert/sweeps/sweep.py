@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import yaml
 from tqdm.auto import tqdm
 
 from sbert.atomic import write_records, write_whole
@@ -21,6 +20,7 @@ from sbert.sweeps.page import sweep_page, total_time
 from sbert.sweeps.plan import PlannedRun, SweepPlan
 from sbert.sweeps.processes import JobRunner
 from sbert.sweeps.summary import FinishedRun, sweep_table
+from sbert.yaml_text import dump_yaml
 
 REMEDY = "give the sweep another name, or delete the folder"
 
@@ -106,8 +106,7 @@ class Sweep:
         self._check_before_running()
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = dataclasses.asdict(self.config)
-        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-        write_whole(self.folder / "sweep.yaml", text.encode())
+        write_whole(self.folder / "sweep.yaml", dump_yaml(settings).encode())
         for run in self.runs:
             self._delete_models(run)  # those that an interrupted sweep left
         done = len(self.finished())

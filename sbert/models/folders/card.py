@@ -19,6 +19,7 @@ from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.folders.adapter import is_adapter
 from sbert.models.folders.backbone import is_local, locate_folder
 from sbert.models.folders.card_usage import describe_usage
+from sbert.yaml_text import dump_yaml
 
 CARD = "README.md"
 
@@ -107,7 +108,7 @@ def _front_matter(card: ModelCard, model: BiEncoder | CrossEncoder) -> str:
 
 
 def _dump(content: dict) -> str:
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+    return dump_yaml(content, width=1000).rstrip()
 
 
 def _task_and_tags(model: BiEncoder | CrossEncoder) -> list[str]:
