@@ -115,15 +115,24 @@ def read_run_data(config: TrainConfig) -> RunData:
     if config.data.both_orders:
         for part in data.parts:
             part.train = [both_orders(rows) for rows in part.train]
-    has_head = any(
-        isinstance(part.loss, SoftmaxLoss) and part.loss.columns == 1 for part in data.parts
-    )
+    _check_that_dev_can_choose(dev, data.parts)
+    _check_seeds(config, dev)
+    return data
+
+
+def _check_that_dev_can_choose(dev: list[Rows | Retrieval], parts: list[TrainingPart]) -> None:
+    """Refuse a dev set whose metric is undefined for every model."""
+    has_head = any(isinstance(part.loss, SoftmaxLoss) and part.loss.columns == 1 for part in parts)
     for rows in dev:
         reason = undefined_metric(rows, has_head)
         require(
             not reason,
             f"{reason}, so it cannot choose the best model; give it rows with other labels",
         )
+
+
+def _check_seeds(config: TrainConfig, dev: list[Rows | Retrieval]) -> None:
+    """Refuse seed optimisation without a dev set, and seeds that generators do not take."""
     require(
         dev or config.seed_optimisation.seeds == 1,
         "seed_optimisation: there is no dev set to choose a seed by; name one in data.dev",
@@ -132,7 +141,6 @@ def read_run_data(config: TrainConfig) -> RunData:
     require(
         last < SEEDS, f"seed_optimisation: its last seed is {last}; seeds must be below {SEEDS}"
     )
-    return data
 
 
 def _read_evaluated(config: TrainConfig) -> list[list[Rows | Retrieval]]:

@@ -116,6 +116,7 @@ class RoundedQueries(NamedTuple):
 
 
 def round_queries(queries: Tensor, vectors: RoundedVectors) -> RoundedQueries:
+    """Queries (R, H) in the precision of these vectors, less their part along the centre."""
     dtype = vectors.vectors.dtype
     shift = queries.new_zeros(len(queries), dtype=torch.float64)
     if vectors.centre is None:
