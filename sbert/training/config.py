@@ -31,6 +31,8 @@ class ModelConfig:
             null: as saved in the folder, or mean. Of a bi-encoder.
         layer: the hidden layer that is pooled: -1 for the last, -2 for the second to last. Of a
             bi-encoder.
+        dense: end in a linear layer of this many outputs, drawn from loop.seed, after the pooling
+            and before a Normalize that the folder ends in. Of a bi-encoder.
         max_length: tokens kept of a text (of a cross-encoder: of a pair); null: as saved.
         prompts: texts that are put before others, by name, such as {query: "query: ", document:
             "passage: "}; they are saved with the model. null: as saved. Of a bi-encoder; the
@@ -50,6 +52,7 @@ class ModelConfig:
     path: str
     pooling: str | list[str] | None = None
     layer: int = -1
+    dense: PositiveInt | None = None
     max_length: int | None = None
     prompts: dict[str, str] | None = None
     default_prompt_name: str | None = None
@@ -138,8 +141,8 @@ class LoopConfig:
     """The training loop. A step is one update of the optimiser.
 
     Args:
-        seed: of new weights (a loss head, a cross-encoder's last layer), dropout and the order of
-            the rows.
+        seed: of new weights (a loss head, a cross-encoder's last layer, model.dense), dropout and
+            the order of the rows.
         precision: of matrix products; auto is bf16 where the hardware multiplies it natively, fp16
             on older CUDA devices, fp32 elsewhere. Weights and losses are always fp32.
         gradient_checkpointing: compute the layers a second time in the backward pass instead of

@@ -367,11 +367,12 @@ def test_labels_out_of_range_stop_before_the_first_step(
     [
         (
             ["--loss", BCE, "--model.pooling", "mean"],
-            f"model.pooling and model.layer are for a bi-encoder; {BCE} trains a cross",
+            "model.pooling, model.layer and model.dense are for a bi-encoder; "
+            f"{BCE} trains a cross",
         ),
         (
             ["--loss", BCE, "--model.layer", "-2"],
-            "model.pooling and model.layer are for a bi-encoder",
+            "model.pooling, model.layer and model.dense are for a bi-encoder",
         ),
         (
             ["--model.new_head", "true"],

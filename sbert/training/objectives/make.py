@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 
 from accelerate.utils import set_seed
+from torch import nn
 
 from sbert.data.rows import Rows
 from sbert.errors import require
@@ -14,6 +15,7 @@ from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import tokenize_columns
+from sbert.pooling import Dense, Normalize
 from sbert.training.config import ModelConfig
 from sbert.training.objectives.language_model import LanguageModelObjective, MaskedTexts
 from sbert.training.objectives.objective import Objective, TokenizeColumns, TrainingSet
@@ -30,34 +32,10 @@ def make_objective(
     set_seed(seed)
     losses = copy.deepcopy(losses)
     loss = losses[0]  # all are for the same kind of encoder
-    path, max_length, name = config.path, config.max_length, type(loss).__name__
     if isinstance(loss, PairLoss):
-        require(
-            config.pooling is None and config.layer == -1,
-            f"model.pooling and model.layer are for a bi-encoder; {name} trains a cross-encoder",
-        )
-        require(
-            config.prompts is None and config.default_prompt_name is None,
-            f"model.prompts and model.default_prompt_name are for a bi-encoder; {name} trains a "
-            "cross-encoder",
-        )
-        model = CrossEncoder.from_pretrained(path, loss.num_labels, max_length, config.new_head)
-        model.activation = loss.activation
-        if classes:
-            model.classes = classes
+        model = _make_cross_encoder(config, loss, classes)
     else:
-        require(
-            not config.new_head,
-            f"model.new_head is for a cross-encoder; {name} trains a bi-encoder",
-        )
-        model = BiEncoder.from_pretrained(
-            path,
-            config.pooling,
-            max_length,
-            config.layer,
-            prompts=config.prompts,
-            default_prompt_name=config.default_prompt_name,
-        )
+        model = _make_bi_encoder(config, loss)
     choose_trained(model, config)
     objective = objective_class(loss)(model, *losses)
     require(
@@ -67,6 +45,75 @@ def make_objective(
     for loss in objective.losses:
         saved_options(loss.full_loss)  # refused now, not when best/ is written
     return objective
+
+
+def _make_cross_encoder(
+    config: ModelConfig, loss: PairLoss, classes: list[str] | None
+) -> CrossEncoder:
+    name = type(loss).__name__
+    require(
+        config.pooling is None and config.layer == -1 and config.dense is None,
+        "model.pooling, model.layer and model.dense are for a bi-encoder; "
+        f"{name} trains a cross-encoder",
+    )
+    require(
+        config.prompts is None and config.default_prompt_name is None,
+        f"model.prompts and model.default_prompt_name are for a bi-encoder; {name} trains a "
+        "cross-encoder",
+    )
+    model = CrossEncoder.from_pretrained(
+        config.path, loss.num_labels, config.max_length, config.new_head
+    )
+    model.activation = loss.activation
+    if classes:
+        model.classes = classes
+    return model
+
+
+def _make_bi_encoder(config: ModelConfig, loss: Loss) -> BiEncoder:
+    name = type(loss).__name__
+    require(
+        not config.new_head,
+        f"model.new_head is for a cross-encoder; {name} trains a bi-encoder",
+    )
+    model = BiEncoder.from_pretrained(
+        config.path,
+        config.pooling,
+        config.max_length,
+        config.layer,
+        prompts=config.prompts,
+        default_prompt_name=config.default_prompt_name,
+    )
+    if config.dense is not None:
+        require(not loss.reads_tokens, f"model.dense: {name} trains nothing after the pooling")
+        end_in_dense(model, config.dense)
+    return model
+
+
+def end_in_dense(model: BiEncoder, size: int) -> None:
+    """Let a bi-encoder end in a linear `Dense` of `size` outputs, before a last `Normalize`.
+
+    Drawn from torch's generator. A model that ends in such a `Dense` keeps it.
+
+    Raises:
+        InputError: it ends in another one, or declares a truncate_dim above `size`.
+    """
+    head = model.head
+    position = len(head)
+    if head and isinstance(head[-1], Normalize):
+        position -= 1
+    last = head[position - 1] if position else None
+    if isinstance(last, Dense):
+        found, activation = last.linear.out_features, type(last.activation)
+        require(
+            found == size and activation is nn.Identity,
+            f"model.dense {size}: the model ends in a Dense of {found} numbers with "
+            f"{activation.__name__}; leave model.dense out to keep it, or set model.pooling, which "
+            "replaces what the folder has after its transformer",
+        )
+    else:
+        head.insert(position, Dense(model.dim, size, activation="Identity"))
+    model.embedding_dim()  # checks truncate_dim
 
 
 def objective_class(loss: Loss) -> type[Objective]:
