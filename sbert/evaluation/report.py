@@ -140,6 +140,17 @@ class Report:
         names = {part: f"{self.primary_metric}_{part}" for part in [*parts, "crossed"]}
         return {part: name for part, name in names.items() if name in self.metrics}
 
+    @property
+    def shown_metrics(self) -> dict[str, int]:
+        """What tables of a run show, with the number of rows that each is of: the primary metric,
+        that of each language and of all crossed rows, and the perplexity of a language model."""
+        counts = {self.primary_metric: self.rows}
+        for part, metric in self.language_metrics.items():
+            counts[metric] = self.count_rows(part)
+        if self.task == "text":
+            counts["perplexity"] = self.rows
+        return counts
+
     def count_rows(self, part: str) -> int:
         """The number of rows of a language, or of all "crossed" ones."""
         if part == "crossed":

@@ -123,7 +123,8 @@ def dataset_results(
 ) -> list[dict]:
     """The metrics of every dataset as fractions; an undefined one is None.
 
-    before: by <dataset>/<metric>. after: of the dev sets, then of the test sets.
+    before: by <dataset>/<metric>. after: of the dev sets, then of the test sets. "shown" of each
+    has the metrics that tables show of it, and the number of rows that each is of.
     """
     results = []
     for i, report in enumerate(after):
@@ -135,6 +136,7 @@ def dataset_results(
                 "task": report.task,
                 "rows": report.rows,
                 "main": report.primary_metric,
+                "shown": report.shown_metrics,
                 "before": _undefined_as_none(old),
                 "after": _undefined_as_none(report.metrics),
             }
@@ -155,12 +157,7 @@ def comparison_table(before: Mapping[str, float], after: Sequence[Report]) -> st
     """
     rows, shown = [], []  # shown: the report of each row
     for report in after:
-        counts = {report.primary_metric: report.rows}
-        for part, metric in report.language_metrics.items():
-            counts[metric] = report.count_rows(part)
-        if report.task == "text":
-            counts["perplexity"] = report.rows
-        for metric, count in counts.items():
+        for metric, count in report.shown_metrics.items():
             old, new = before[f"{report.name}/{metric}"], report.metrics[metric]
             values = [factor_of(metric) * value for value in (old, new, new - old)]
             rows.append([report.name, count, describe_metric(metric), *values])

@@ -181,19 +181,22 @@ def _format_cell(value: str | int | list[str]) -> str | int:
 
 
 def _describe_results(results: Sequence[dict] | None) -> str:
-    """The main metric of every dataset, x 100, before and after training."""
+    """The main metric of every dataset, and of each of its languages, x 100, before and after
+    training."""
     if results is None:
         return "The run had not finished when this card was written."
     if not results:
         return "None: the run has neither dev nor test sets."
     rows = []
     for result in results:
-        metric, factor = result["main"], factor_of(result["main"])
-        values = [result[when][metric] for when in ("before", "after")]
-        before, after = (math.nan if value is None else factor * value for value in values)
-        name = markdown_code(result["dataset"])
-        metric = describe_metric(metric)
-        rows.append([name, result["part"], result["rows"], metric, before, after, after - before])
+        place = [markdown_code(result["dataset"]), result["part"]]
+        for metric, count in result["shown"].items():
+            values = [result[when][metric] for when in ("before", "after")]
+            before, after = (
+                math.nan if value is None else factor_of(metric) * value for value in values
+            )
+            figures = [before, after, after - before]
+            rows.append([*place, count, describe_metric(metric), *figures])
     header = ["dataset", "part", "rows", "metric x 100", "before", "after", "gain"]
     notes = "No choice of this run was made on the test sets."
     if any(result["part"] == "dev" for result in results):

@@ -113,6 +113,32 @@ def test_results_of_a_run(config, tmp_path, train_command):
     assert "optim.epochs" not in settings
 
 
+def test_results_of_each_language(tmp_path, tiny_folder, sentences, train_command, monkeypatch):
+    """As in the table that the run prints: all rows, each language, and what is crossed."""
+    monkeypatch.setattr(figures, "matplotlib_available", lambda: False)
+    for language in ("de", "en"):
+        lines = ["sentence1\tsentence2\tscore"]
+        for i in range(12):
+            lines.append(f"{language} {sentences[i]}\t{sentences[i + 1]}\t{i % 4 / 3:.2f}")
+        (tmp_path / f"{language}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    both = {"path": f"{tmp_path}/{{language}}.tsv", "languages": ["de", "en"], "crossing": "all"}
+    data = {
+        "train": [dict(both, limit=8)],
+        "dev": [dict(both, beyond=8, name="dev", crossing="none")],
+        "test": [dict(both, beyond=8, name="test")],
+    }
+    train_command(write_config(tmp_path, tiny_folder, tmp_path / "de.tsv", data=data))
+    found = columns(card_of(tmp_path / "runs/run"), "Results")
+    of_all, crossed = "spearman_cosine", "spearman_cosine_crossed"
+    languages = [f"{of_all}_de", f"{of_all}_en"]
+    assert found["metric x 100"] == [of_all, *languages, of_all, *languages, crossed]
+    assert found["rows"] == ["8", "4", "4", "16", "4", "4", "8"]
+    assert found["part"] == ["dev"] * 3 + ["test"] * 4
+    result = json.loads((tmp_path / "runs/run/result.json").read_text("utf-8"))
+    after = result["results"][1]["after"]
+    assert found["after"][3:] == [f"{100 * after[name]:.2f}" for name in found["metric x 100"][3:]]
+
+
 def test_card_of_a_resumed_run_is_that_of_an_uninterrupted_one(
     config, tmp_path, train_command, train_interrupted
 ):
@@ -188,6 +214,7 @@ def test_datasets_with_losses_of_their_own(tmp_path, tiny, tiny_folder):
     ]
     for result in results:
         result |= {"before": {"accuracy": None}, "after": {"accuracy": None, "f1": 0.5}}
+        result["shown"] = {"accuracy": 7}
     results[1]["after"]["f1"] = None
     card = RunCard(config, {"data.train.0.crossing": "only"}, RunData(parts, [], []))
     card.write(tmp_path, tiny, {}, results)

@@ -53,7 +53,8 @@ def test_the_result_of_a_run(config, tmp_path, train_command):
     names = {f"{metric}_{kind}" for metric in ("spearman", "pearson") for kind in kinds}
     [before] = metrics(run, "before")
     for r in result["results"]:
-        assert set(r) == {"dataset", "part", "task", "rows", "main", "before", "after"}
+        assert set(r) == {"dataset", "part", "task", "rows", "main", "shown", "before", "after"}
+        assert r["shown"] == {"spearman_cosine": r["rows"]}
         assert set(r["before"]) == set(r["after"]) == names
         assert r["before"] == {name: before[f"{r['dataset']}/{name}"] for name in names}
     first, second, undefined = result["results"]
