@@ -13,7 +13,7 @@ of every language and kind that the model will read, the more the better. The la
 declare are those of the model card.
 
 Printed at the end: the size before and after; for --heldout, how many texts are cut otherwise, of
-those that are not among --texts; for --sts, the correlation before and after.
+those that are not among --texts; for --sts, the main metric of its task before and after.
 """
 
 import sys
@@ -49,6 +49,7 @@ from sbert.evaluation.config import EvaluateConfig
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.loading import load_models
 from sbert.evaluation.prompts import column_prompts
+from sbert.evaluation.report import Report, describe_metric
 from sbert.markdown import markdown_table
 from sbert.models.encoder import Encoder
 from sbert.models.folders.backbone import locate_folder
@@ -131,6 +132,8 @@ def trim_vocabulary(source: str, output: Path, config: TrimConfig) -> None:
     spare = len(model.transformer.get_input_embeddings().weight) - size
     if spare:
         print(f"{spare:,} rows of the embeddings have no token, and are left out")
+    options = {"prompts": config.prompts, "default_prompt_name": config.default_prompt_name}
+    before = evaluate(root, sts, **options) if sts else []  # now: it may refuse a dataset
     kept = choose_pieces(root, model, content, used.tolist())
     output.parent.mkdir(parents=True, exist_ok=True)
     replace_folder(output, partial(write_trimmed, root, model, kept))
@@ -143,9 +146,7 @@ def trim_vocabulary(source: str, output: Path, config: TrimConfig) -> None:
     if held_out:
         print("", text_table(held_out, model, trimmed, default, kept), sep="\n")
     if sts:
-        options = {"prompts": config.prompts, "default_prompt_name": config.default_prompt_name}
-        before, after = scores(root, sts, **options), scores(output, sts, **options)
-        print("", score_table(sts, before, after), sep="\n")
+        print("", score_table(before, evaluate(output, sts, **options)), sep="\n")
     print(f"\nthe trimmed model: {output}")
 
 
@@ -217,22 +218,21 @@ def text_table(
     return markdown_table(["held out", *columns], rows)
 
 
-def scores(root: Path, datasets: list[Rows], **prompts) -> list[float]:
-    """The primary metric of a model on each dataset, x 100. `prompts`: options of evaluation."""
+def evaluate(root: Path, datasets: list[Rows], **prompts) -> list[Report]:
+    """The report of a model on each dataset. `prompts`: options of evaluation."""
     config = EvaluateConfig(str(root), [], **prompts)
-    model = load_models(config, datasets, default_device())["model"]
-    found = []
-    for rows in datasets:
-        report = evaluate_rows(rows, model.scorer, column_prompts(rows, model.model))
-        found.append(100 * report.primary)
-    return found
+    evaluated = load_models(config, datasets, default_device())["model"]
+    scorer, model = evaluated.scorer, evaluated.model
+    return [evaluate_rows(rows, scorer, column_prompts(rows, model)) for rows in datasets]
 
 
-def score_table(datasets: list[Rows], before: list[float], after: list[float]) -> str:
+def score_table(before: list[Report], after: list[Report]) -> str:
     rows = []
-    for dataset, old, new in zip(datasets, before, after, strict=True):
-        rows.append([dataset.name, len(dataset), old, new, f"{new - old:+.2f}"])
-    return markdown_table(["Spearman x 100", "rows", "before", "after", "change"], rows)
+    for old, new in zip(before, after, strict=True):
+        values = [old.factor * old.primary, new.factor * new.primary]
+        change = f"{values[1] - values[0]:+.2f}"
+        rows.append([old.name, old.rows, describe_metric(old.primary_metric), *values, change])
+    return markdown_table(["dataset", "rows", "metric x 100", "before", "after", "change"], rows)
 
 
 def main(argv: list[str]) -> None:

@@ -149,6 +149,12 @@ def test_other_bad_input(tmp_path, capsys, tiny_folder):
     assert "no prompt 'q'" in said(tiny_folder, new, "--texts", file, "--default_prompt_name", "q")
     scorer = write_classifier(FAMILY["BERT"], tmp_path / "scorer")
     assert "are for a bi-encoder" in said(scorer, new, "--texts", file, "--prompts", "{q: x}")
+    labels = tmp_path / "nli.tsv"
+    labels.write_text("premise\thypothesis\tlabel\na cat\tthe cat\tentailment\n", "utf-8")
+    nli = f"{{path: {labels}, texts: [premise, hypothesis], label: label, task: nli}}"
+    assert "NLI accuracy needs a model trained" in said(
+        tiny_folder, new, "--texts", file, "--sts", nli
+    )
     assert not new.exists()
 
 

@@ -202,7 +202,9 @@ def test_the_report(tmp_path, capsys):
     rows = [f"the cat\t{other}\t{score}\n" for score, other in enumerate(others)]
     (tmp_path / "pairs.tsv").write_text("".join(["sentence1\tsentence2\tscore\n", *rows]))
     sts = f"{{path: {tmp_path / 'pairs.tsv'}, range: [0, 2]}}"
-    output = trim(folder, "--heldout", held, "--sts", sts, texts=["the cat"])
+    (tmp_path / "alike.tsv").write_text("a\tb\nthe cat\tThe  cat\nthe dog\tthe dog\n")
+    pairs = f"{{path: {tmp_path / 'alike.tsv'}, task: pair, texts: [a, b]}}"
+    output = trim(folder, "--heldout", held, "--sts", sts, pairs, texts=["the cat"])
     lines = capsys.readouterr().out.splitlines()
     cells = {}
     for line in lines:
@@ -214,7 +216,9 @@ def test_the_report(tmp_path, capsys):
     assert cells["pieces"] == [str(whole), str(kept), f"{kept / whole:.1%}"]
     # "The  cat" is given, but for case and spaces. dog: d ##o ##g, big: b ##i ##g; 14 tokens for 8
     assert cells["held"] == ["1", "4", "3", "75.00", "75.00"]
-    count, before, after, change = cells["pairs"]
+    assert cells["alike"] == ["2", "mean_accuracy_cosine", "100.00", "100.00", "+0.00"]
+    count, metric, before, after, change = cells["pairs"]
+    assert metric == "spearman_cosine"
     scores = []
     for path in (folder, output):
         first, *rest = BiEncoder.from_pretrained(path).encode(["the cat", *others], normalize=True)
