@@ -18,7 +18,7 @@ from sbert.models.config import LoraConfig
 
 SEEDS = 2**32  # NumPy's global generator takes the seeds below
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", SEEDS)])
-Decay = restricted_number_type("Decay", float, [(">=", 0), ("<", 1)])
+BelowOne = restricted_number_type("BelowOne", float, [(">=", 0), ("<", 1)])
 
 
 @dataclass
@@ -130,7 +130,7 @@ class OptimConfig:
     warmup: NonNegativeFloat = 0.1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     weight_decay: NonNegativeFloat = 0.01
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     eps: NonNegativeFloat = 1e-8
     max_grad_norm: NonNegativeFloat = 1.0
     word_embeddings: Literal["auto", "all"] = "auto"
@@ -199,15 +199,21 @@ class DistillationConfig:
         teacher: a bi-encoder: a model folder, or a name on the model hub. It may be the one that
             training starts from: then translations learn the embeddings of their sources.
         prompt: put before each text of the teacher; null: its default prompt, if it has one.
-        projection: for a teacher with larger embeddings than the student's, project them to its
-            size by a fixed matrix that keeps their dot products as well as that size allows.
+        projection: for a teacher with larger embeddings than the student's, a fixed map to its
+            size. orthogonal: keep the teacher's dot products as well as that size allows;
+            similarity: keep their differences, rotated, scaled and shifted to where the student's
+            own embeddings are, for a student that knows something already; null: none.
+        own_share: from 0 to below 1, the share of the student's own embedding before training in
+            what it learns. Above 0, what it knows is kept, and the teacher's embeddings correct
+            it; the two must be in one place, as by projection similarity.
         embeddings: the folder in which the teacher's embeddings are kept for further runs; null:
             teacher_embeddings in the folder of all runs.
     """
 
     teacher: str
     prompt: str | None = None
-    projection: bool = False
+    projection: Literal["orthogonal", "similarity"] | None = None
+    own_share: BelowOne = 0.0
     embeddings: str | None = None
 
 

@@ -2,15 +2,11 @@
 
 In multilingual knowledge distillation (Reimers and Gurevych 2020, arXiv 2004.09813) a student
 learns the teacher's embedding of a text from the text itself and from its translation, by
-`EmbeddingMSELoss`. The teacher's embeddings are made once and kept on disk.
+`EmbeddingMSELoss`. The embeddings are made once and kept on disk.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
@@ -19,22 +15,25 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import from_numpy
 
-from sbert.atomic import file_name, locked, write_whole
-from sbert.data.collection import load_vectors
-from sbert.device import resolve_precision
-from sbert.distributed import broadcast, compute_shared
+from sbert.atomic import file_name
+from sbert.distributed import broadcast
 from sbert.errors import require
 from sbert.losses.base import Loss
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.loading import load_embedder
 from sbert.pooling import Normalize
-from sbert.texts import digest, unique
+from sbert.texts import unique
 from sbert.training.config import DistillationConfig, TrainConfig
-from sbert.training.objectives.projection import kept_share, principal_directions, rotation
-from sbert.vector_files import write_vectors
+from sbert.training.objectives.kept_embeddings import KeptEmbeddings
+from sbert.training.objectives.projection import (
+    Projection,
+    kept_share,
+    orthogonal_projection,
+    similarity_projection,
+)
 
-UNIT_TEXTS = 2048  # embedded between two states that an interrupted run resumes from
-SAMPLE_TEXTS = 10_000  # embedded by the student, to rotate the targets towards it
+SAMPLE_TEXTS = 10_000  # embedded by the student, to bring the targets near to its embeddings
+PROJECTIONS = {"orthogonal": orthogonal_projection, "similarity": similarity_projection}
 
 
 @dataclass
@@ -42,24 +41,29 @@ class Targets:
     """What a student is to learn for N rows: `targets[rows]` is (R, Hs) float32.
 
     vectors: (U, Ht), the teacher's embeddings of the distinct texts. index: (N,), the text of each
-    row. projection: (Ht, Hs), or None. normalised: targets are scaled to length 1.
+    row. projection: Ht -> Hs, or None. own: (U, Hs), the student's embeddings before training, of
+    which the targets have a share, or None. normalised: targets are scaled to length 1.
     """
 
     vectors: np.ndarray
     index: np.ndarray
-    projection: np.ndarray | None
-    normalised: bool
+    projection: Projection | None = None
+    own: np.ndarray | None = None
+    own_share: float = 0.0
+    normalised: bool = False
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        targets = np.array(self.vectors[self.index[rows]], np.float32)  # (R, Ht), from the disk
+        texts = self.index[rows]
+        targets = np.array(self.vectors[texts], np.float32)  # (R, Ht), from the disk
         if self.projection is not None:
-            targets = targets @ self.projection
-        if self.normalised:
-            targets = F.normalize(from_numpy(targets), dim=1).numpy()
-        return targets
+            targets = self.projection(targets)
+        if self.own is not None:
+            targets = (1 - self.own_share) * targets + self.own_share * self.own[texts]
+        targets = from_numpy(np.asarray(targets, np.float32))
+        return F.normalize(targets, dim=1).numpy() if self.normalised else targets.numpy()
 
 
 class Teacher:
@@ -85,26 +89,26 @@ class Teacher:
         options = config.distillation
         self.name = file_name(Path(options.teacher).name)
         self.model = load_embedder(options.teacher, "distillation.teacher")
-        self.fingerprint = self.model.fingerprint
         self.prompt = self.model.find_prompt(options.prompt)
         self.student, self.student_prompt = student, student_prompt
-        self.projects = options.projection
-        self.projection: np.ndarray | None = None
-        self.folder = Path(options.embeddings or Path(config.runs) / "teacher_embeddings")
-        self.precision = config.loop.precision
+        self.options = options
+        self.projection: Projection | None = None
+        folder = Path(options.embeddings or Path(config.runs) / "teacher_embeddings")
+        self.kept = KeptEmbeddings(folder, config.loop.precision, accelerator)
         self.accelerator = accelerator
-        self._check_sizes(options)
+        self._check_sizes()
 
-    def _check_sizes(self, config: DistillationConfig) -> None:
+    def _check_sizes(self) -> None:
+        config = self.options
         teacher, student = self.model.embedding_dim(), self.student.dim
         sizes = (
             f"the embeddings of the teacher {config.teacher} have {teacher} numbers, those of the "
             f"student {student}"
         )
         require(
-            teacher == student or config.projection,
-            f"distillation: {sizes}; set distillation.projection, or train a student that ends in "
-            f"a Dense of {teacher}",
+            teacher == student or config.projection is not None,
+            f"distillation: {sizes}; set distillation.projection to similarity or orthogonal, or "
+            f"train a student that ends in a Dense of {teacher}",
         )
         require(
             student == self.student.embedding_dim(),
@@ -119,83 +123,57 @@ class Teacher:
 
     def fit(self, columns: Sequence[list[str]]) -> None:
         """Choose the projection, if there is one, by the texts of training."""
-        if self.projects:
+        if self.options.projection:
             texts, _ = unique(chain(*columns))
-            self.projection = self._find_projection(texts, self._embed(texts))
+            self.projection = self._find_projection(texts)
 
     def targets(self, columns: Sequence[list[str]]) -> list[Targets]:
         """The targets of C lists of texts. The distinct texts are embedded together, or their
         embeddings read where they are kept."""
         texts, index = unique(chain(*columns))
-        path = self._embed(texts)
-        self.accelerator.print(f"teacher: embeddings of {len(texts):,} texts in {path}")
-        vectors = load_vectors(path)  # (U, Ht)
+        share = self.options.own_share
+        vectors = self._embed(texts)
+        own = self._embed_by_student(texts) if share else None
         normalised = any(isinstance(module, Normalize) for module in self.student.head[-1:])
         ends = np.cumsum([len(column) for column in columns])
         parts = np.split(index, ends[:-1])
-        return [Targets(vectors, part, self.projection, normalised) for part in parts]
+        return [Targets(vectors, part, self.projection, own, share, normalised) for part in parts]
 
-    def _embed(self, texts: list[str]) -> Path:
-        """The file of the teacher's embeddings, named after all that they depend on."""
-        model, prompt = self.model.to(self.accelerator.device), self.prompt
-        settings = {
-            "texts": digest(texts),
-            "model": self.fingerprint,
-            "prompt": prompt,
-            "dim": model.embedding_dim(),
-            "precision": str(resolve_precision(self.precision, model.device)),
-        }
-        path = self.folder / f"{self.name}-{_key(settings)}.npy"
-        encode = partial(model.encode, precision=self.precision, prompt=prompt)
+    def _embed(self, texts: list[str]) -> np.ndarray:
+        """The teacher's embeddings, (U, Ht)."""
+        return self.kept.embed(self.model, self.name, self.prompt, texts)
 
-        def write() -> None:
-            write_vectors(self.accelerator, path, settings, encode, texts, UNIT_TEXTS)
+    def _embed_by_student(self, texts: list[str]) -> np.ndarray:
+        """The student's embeddings before training, (U, Hs)."""
+        return self.kept.embed(self.student, "student", self.student_prompt, texts)
 
-        self._make_once(path, write)
-        return path
-
-    def _find_projection(self, texts: list[str], path: Path) -> np.ndarray:
-        """P, (Ht, Hs) float32, of the teacher's embeddings of U texts; made, or read where kept."""
-        vectors = load_vectors(path)  # (U, Ht)
-        student, accelerator = self.student.to(self.accelerator.device), self.accelerator
-        prompt, precision = self.student_prompt, self.precision
+    def _find_projection(self, texts: list[str]) -> Projection:
+        """The projection of the teacher's embeddings of U texts, the same in every process."""
+        require(
+            len(texts) > 1,
+            "distillation.projection is fitted to the first texts of train, and all are one text",
+        )
+        vectors = self._embed(texts)
         size = min(len(texts), SAMPLE_TEXTS)
         sample = np.sort(np.random.default_rng(0).choice(len(texts), size, replace=False))
-        settings = {
-            "teacher": path.name,
-            "student": student.fingerprint,
-            "prompt": prompt,
-            "precision": str(resolve_precision(precision, student.device)),
-        }
-        file = self.folder / f"{path.stem}-projection-{_key(settings)}.npy"
-        options = {"precision": precision, "prompt": prompt, "truncate_dim": student.dim}
-        encode = partial(student.encode, **options)
+        own = self._embed_by_student([texts[i] for i in sample])
+        projection = None
+        if self.accelerator.is_main_process:
+            projection = PROJECTIONS[self.options.projection](vectors, sample, own)
+            self.accelerator.print(self._describe(projection, vectors[sample]))
+        return broadcast(self.accelerator, projection)
 
-        def write() -> None:
-            own = compute_shared(accelerator, encode, [texts[i] for i in sample])  # (S, Hs)
-            if accelerator.is_main_process:
-                directions = principal_directions(vectors, student.dim)
-                projection = directions @ rotation(vectors[sample] @ directions, own)
-                write_whole(file, _npy(projection.astype(np.float32)))
-            accelerator.wait_for_everyone()
-
-        self._make_once(file, write)
-        projection = load_vectors(file)[:]
-        share = kept_share(vectors[sample], projection)
-        accelerator.print(
-            f"projection: {len(projection)} -> {student.dim} numbers, keeps {100 * share:.2f} % of "
-            f"the squared length of the teacher's embeddings; {file}"
+    def _describe(self, projection: Projection, points: np.ndarray) -> str:
+        """Sizes of the projection, and how much of the teacher's embeddings (N, Ht) it keeps."""
+        kind, measure = self.options.projection, "squared length"
+        if kind == "similarity":
+            points, measure = points - points.mean(0), "variance"
+        before, after = projection.matrix.shape
+        share = 100 * kept_share(points, projection.matrix)
+        return (
+            f"{kind} projection: {before} -> {after} numbers, keeps {share:.2f} % of the {measure} "
+            "of the teacher's embeddings"
         )
-        return projection
-
-    def _make_once(self, path: Path, write: Callable[[], None]) -> None:
-        """Write a file that is not there; of several runs that want it at once, one writes."""
-        main = self.accelerator.is_main_process
-        if main:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(path) if main else nullcontext():
-            if not broadcast(self.accelerator, path.exists()):
-                write()
 
 
 def check_distillation(config: DistillationConfig | None, losses: Sequence[Loss]) -> None:
@@ -215,13 +193,3 @@ def check_distillation(config: DistillationConfig | None, losses: Sequence[Loss]
         config or not learning,
         "EmbeddingMSELoss learns the embeddings of a teacher: name it in distillation.teacher",
     )
-
-
-def _key(settings: dict) -> str:
-    return digest([json.dumps(settings, sort_keys=True)])[:16]
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()

@@ -17,10 +17,10 @@ from support import (
 )
 from tiny_models import write_classifier, write_tiny
 
-from sbert import BiEncoder
+from sbert import BiEncoder, distributed
 from sbert.pooling import Dense, Normalize
 from sbert.training.config import DistillationConfig, LoopConfig
-from sbert.training.objectives import distillation
+from sbert.training.objectives import distillation, kept_embeddings
 from sbert.training.objectives.distillation import Targets, Teacher
 
 OPTIM = {"lr": 1e-3, "batch_size": 7, "epochs": 2, "eps": 1e-3, "warmup": 0.0}
@@ -56,7 +56,7 @@ def config_of(tmp_path, teacher_folder, parallel_file):
             "data": {"train": [{"path": str(parallel_file)}]},
             "loss": "EmbeddingMSELoss",
             "optim": OPTIM,
-            "distillation": {"teacher": str(teacher_folder), "projection": True},
+            "distillation": {"teacher": str(teacher_folder), "projection": "orthogonal"},
         }
         return write_config(tmp_path, student, parallel_file, **options | changes)
 
@@ -77,11 +77,11 @@ class OneProcess:
 
 @pytest.fixture
 def teacher_of(tmp_path, teacher_folder, monkeypatch):
-    monkeypatch.setattr(distillation, "broadcast", lambda accelerator, value: value)
-    monkeypatch.setattr("sbert.distributed.broadcast", lambda accelerator, value: value)
+    for module in (distillation, kept_embeddings, distributed):
+        monkeypatch.setattr(module, "broadcast", lambda accelerator, value: value)
 
     def make(student, teacher=teacher_folder, **options):
-        options = {"projection": True, "embeddings": str(tmp_path / "kept")} | options
+        options = {"projection": "orthogonal", "embeddings": str(tmp_path / "kept")} | options
         options = DistillationConfig(str(teacher), **options)
         loop = LoopConfig(precision="fp32")
         config = SimpleNamespace(distillation=options, loop=loop, runs=str(tmp_path))
@@ -105,24 +105,55 @@ def test_targets_are_the_projected_embeddings_of_the_teacher(teacher_of, teacher
     first, second = teacher.targets(COLUMNS)
     assert (len(first), len(second)) == (3, 2)
     projection = first.projection
-    np.testing.assert_allclose(projection.T @ projection, np.eye(32), atol=1e-6)
+    np.testing.assert_allclose(projection.matrix.T @ projection.matrix, np.eye(32), atol=1e-6)
     for targets, texts in zip((first, second), COLUMNS, strict=True):
-        expected = BiEncoder.from_pretrained(teacher_folder).encode(texts, "fp32") @ projection
+        expected = projection(BiEncoder.from_pretrained(teacher_folder).encode(texts, "fp32"))
         np.testing.assert_allclose(targets[np.arange(len(texts))], expected, atol=1e-5)
     np.testing.assert_array_equal(first[np.array([2, 0])], first[np.array([0, 2])])
     # three texts span three dimensions, so nothing is lost
-    assert "projection: 64 -> 32 numbers, keeps 100.00 % of" in teacher.accelerator.lines[0]
+    line = teacher.accelerator.lines[2]
+    assert "orthogonal projection: 64 -> 32 numbers, keeps 100.00 % of the squared length" in line
+
+
+def test_a_similarity_brings_the_targets_to_the_students_own_embeddings(teacher_of, tiny):
+    columns = [[f"a {size} {animal}" for size in ("big", "small") for animal in ("cat", "dog")]]
+    distances = {}
+    for kind in ("orthogonal", "similarity"):
+        teacher = teacher_of(tiny, projection=kind)
+        teacher.fit(columns)
+        (targets,) = teacher.targets(columns)
+        learnt, own = targets[np.arange(4)], tiny.encode(columns[0], "fp32")
+        distances[kind] = np.linalg.norm(learnt - own)
+    np.testing.assert_allclose(learnt.mean(0), own.mean(0), atol=1e-4)
+    assert distances["similarity"] < distances["orthogonal"]
+    # four texts differ in three dimensions
+    assert "keeps 100.00 % of the variance" in teacher.accelerator.lines[2]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.75])
+def test_a_share_of_the_targets_is_the_students_own_embedding(
+    teacher_of, tiny_folder, teacher_folder, share
+):
+    student = with_head(tiny_folder, Normalize())
+    teacher = teacher_of(student, projection="similarity", own_share=share)
+    teacher.fit(COLUMNS)
+    _, targets = teacher.targets(COLUMNS)
+    others = BiEncoder.from_pretrained(teacher_folder).encode(COLUMNS[1], "fp32")
+    own = student.encode(COLUMNS[1], "fp32")
+    mixed = (1 - share) * teacher.projection(others) + share * own
+    expected = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    np.testing.assert_allclose(targets[np.arange(2)], expected, atol=1e-5)
 
 
 def test_a_teacher_of_the_same_size_needs_no_projection(teacher_of, tiny, tiny_folder):
-    (targets,) = teacher_of(tiny, tiny_folder, projection=False).targets(COLUMNS[:1])
+    (targets,) = teacher_of(tiny, tiny_folder, projection=None).targets(COLUMNS[:1])
     expected = tiny.encode(COLUMNS[0], "fp32")
     np.testing.assert_allclose(targets[np.arange(3)], expected, atol=1e-6)
 
 
 def test_a_projection_to_the_same_size_is_a_rotation(teacher_of, tiny, tiny_folder):
     """From the student itself to the student: nothing is rotated where there are texts."""
-    teacher = teacher_of(tiny, tiny_folder, projection=True)
+    teacher = teacher_of(tiny, tiny_folder, projection="orthogonal")
     teacher.fit(COLUMNS[:1])
     (targets,) = teacher.targets(COLUMNS[:1])
     expected = tiny.encode(COLUMNS[0], "fp32")
@@ -133,7 +164,7 @@ def test_a_student_with_a_dense_of_the_teachers_size_needs_no_projection(
     teacher_of, tiny_folder, teacher_folder
 ):
     student = with_head(tiny_folder, Dense(32, 64, activation="Identity"))
-    (targets,) = teacher_of(student, projection=False).targets(COLUMNS[:1])
+    (targets,) = teacher_of(student, projection=None).targets(COLUMNS[:1])
     expected = BiEncoder.from_pretrained(teacher_folder).encode(COLUMNS[0], "fp32")
     np.testing.assert_allclose(targets[np.arange(3)], expected, atol=1e-6)
 
@@ -144,7 +175,7 @@ def test_targets_of_a_student_that_normalises_have_length_1(teacher_of, tiny_fol
     teacher.fit(COLUMNS)
     (targets,) = teacher.targets(COLUMNS[:1])
     np.testing.assert_allclose(np.linalg.norm(targets[np.arange(3)], axis=1), 1, atol=1e-6)
-    zero = Targets(np.zeros((1, 4), np.float32), np.zeros(1, int), None, True)
+    zero = Targets(np.zeros((1, 4), np.float32), np.zeros(1, int), normalised=True)
     assert not zero[np.array([0])].any()
 
 
@@ -152,11 +183,11 @@ def test_the_teachers_own_prompt_is_put_before_its_texts(teacher_of, tiny, tiny_
     prompts = {"query": "the small "}
     prompted = BiEncoder.from_pretrained(tiny_folder, prompts=prompts, default_prompt_name="query")
     prompted.save_pretrained(tmp_path / "prompted")
-    (targets,) = teacher_of(tiny, tmp_path / "prompted", projection=False).targets([["cat"]])
+    (targets,) = teacher_of(tiny, tmp_path / "prompted", projection=None).targets([["cat"]])
     expected = tiny.encode(["the small cat"], "fp32")
     np.testing.assert_allclose(targets[np.arange(1)], expected, atol=1e-6)
     for prompt, text in [("the old ", "the old cat"), ("", "cat")]:  # another one, and none
-        teacher = teacher_of(tiny, tmp_path / "prompted", projection=False, prompt=prompt)
+        teacher = teacher_of(tiny, tmp_path / "prompted", projection=None, prompt=prompt)
         (targets,) = teacher.targets([["cat"]])
         np.testing.assert_allclose(targets[np.arange(1)], tiny.encode([text], "fp32"), atol=1e-6)
 
@@ -167,7 +198,7 @@ def test_training_learns_the_targets(tmp_path, steady_folder, config_of, train_c
     losses = [row["loss"] for row in metrics(tmp_path / "runs" / "run")]
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
     output = capsys.readouterr().out
-    assert "teacher: embeddings of 24 texts in" in output
+    assert "embeddings of 24 texts by teacher0 in" in output
     assert "projection: 64 -> 32 numbers, keeps" in output
 
 
@@ -177,7 +208,7 @@ def test_a_second_run_reads_what_the_first_one_kept(
     config = config_of(steady_folder)
     train_command(config)
     kept = {path.name for path in (tmp_path / "runs" / "teacher_embeddings").glob("*.npy")}
-    assert len(kept) == 2, "the embeddings and the projection"
+    assert len(kept) == 2, "the teacher's, and the student's that the projection is fitted to"
     monkeypatch.setattr(BiEncoder, "encode", lambda *_, **__: pytest.fail("embedded again"))
     train_command(config, "--name", "again")
     assert same_state(tmp_path / "runs" / "run", tmp_path / "runs" / "again") == []
@@ -187,16 +218,16 @@ def test_other_texts_and_another_teacher_have_files_of_their_own(
     tmp_path, tiny, tiny_folder, teacher_of
 ):
     for texts, teacher in ((COLUMNS, tiny_folder), (COLUMNS[:1], tiny_folder)):
-        teacher_of(tiny, teacher, projection=False).targets(texts)
+        teacher_of(tiny, teacher, projection=None).targets(texts)
     other = write_tiny(tmp_path / tiny_folder.name, seed=9)
-    teacher_of(tiny, other, projection=False).targets(COLUMNS)
+    teacher_of(tiny, other, projection=None).targets(COLUMNS)
     assert len(list((tmp_path / "kept").glob("*.npy"))) == 3
 
 
 def test_an_interrupted_file_of_embeddings_is_resumed(
     tmp_path, tiny, teacher_of, sentences, monkeypatch
 ):
-    monkeypatch.setattr(distillation, "UNIT_TEXTS", 5)
+    monkeypatch.setattr(kept_embeddings, "UNIT_TEXTS", 5)
     teacher, seen = teacher_of(tiny), []
     encode = teacher.model.encode
 
@@ -263,12 +294,13 @@ def test_a_teacher_that_does_not_fit_is_refused_before_the_folder_is_touched(
 ):
     sizes = (
         f"distillation: the embeddings of the teacher {teacher_folder} have 64 numbers, those of "
-        "the student 32; set distillation.projection, or train a student that ends in a Dense of 64"
+        "the student 32; set distillation.projection to similarity or orthogonal, or train a "
+        "student that ends in a Dense of 64"
     )
     config = config_of(tiny_folder, distillation={"teacher": str(teacher_folder)})
     assert fails(train_command, capsys, config).endswith(sizes)
 
-    longer = {"teacher": str(tiny_folder), "projection": True}
+    longer = {"teacher": str(tiny_folder), "projection": "orthogonal"}
     config = config_of(teacher_folder, distillation=longer)
     line = fails(train_command, capsys, config)
     assert "have 32 numbers, those of the student 64, and a projection does not make" in line
@@ -291,6 +323,19 @@ def test_a_teacher_that_does_not_fit_is_refused_before_the_folder_is_touched(
     line = fails(train_command, capsys, config_of(tiny_folder, distillation={"teacher": "./none"}))
     assert line.endswith("model ./none: no such folder")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_projection_cannot_be_fitted_to_one_text(
+    tmp_path, tiny_folder, config_of, train_command, capsys
+):
+    config = config_of(tiny_folder)
+    path = tmp_path / "one.tsv"
+    path.write_text("source_sentence\ttarget_sentence\na cat\tcat a\na cat\tthe cat\n", "utf-8")
+    options = ["--data.train", json.dumps([{"path": str(path)}])]
+    line = fails(train_command, capsys, config, *options)
+    assert line.endswith(
+        "distillation.projection is fitted to the first texts of train, and all are one text"
+    )
 
 
 @pytest.mark.parametrize(("side", "cells"), [("source", " \ta cat"), ("target", "a cat\t")])
@@ -328,4 +373,4 @@ def test_dev_pairs_are_evaluated_with_the_teacher(
     for one in results:
         assert one["before"]["negative_mse"] < one["after"]["negative_mse"] < 0
     kept = list((tmp_path / "runs" / "teacher_embeddings").glob("*.npy"))
-    assert len(kept) == 3, "of training, of dev and test together, and the projection"
+    assert len(kept) == 3, "of training, of dev and test together, and the student's"
