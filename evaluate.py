@@ -8,6 +8,8 @@ python evaluate.py --model runs/stsb/best --data stsb --baseline runs/nli/best -
 python evaluate.py --model runs/crossed/best \
     --data '{path: "stsb_multi_mt/{language}", languages: [de, en], crossing: all}'
 python evaluate.py --model runs/stsb_matryoshka/best --data stsb --truncate_dim 384 192 96 48
+python evaluate.py --model runs/distilled/best --teacher models/all-mpnet-base-v2 \
+    --data tatoeba_parallel:en-de
 python evaluate.py --model runs/msmarco/best --data scifact --reranker runs/ranker/best --depth 50
 
 All numbers are x 100. The correlations of a cross-encoder are those of its logits. The columns and

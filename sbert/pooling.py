@@ -170,3 +170,8 @@ class Normalize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, H) -> (B, H)."""
         return F.normalize(x, dim=-1)
+
+
+def ends_in_normalize(head: Sequence[nn.Module]) -> bool:
+    """Whether the modules after the pooling make embeddings of length 1."""
+    return len(head) > 0 and isinstance(head[-1], Normalize)

@@ -25,6 +25,7 @@ from sbert.evaluation.report import Report
 from sbert.evaluation.results import DatasetResults, Evaluation, bootstrap_reports
 from sbert.evaluation.scorers import Columns
 from sbert.evaluation.tables import evaluation_tables
+from sbert.evaluation.teacher import load_teacher, with_targets
 from sbert.models.loading import teacher_fingerprint
 from sbert.models.tokens import tokenize_columns
 
@@ -33,7 +34,8 @@ def check_evaluate_options(config: EvaluateConfig) -> None:
     """Refuse options that are wrong whatever the data and the models are.
 
     Raises:
-        InputError: no dataset, an unknown kind of report, or a depth without a reranker.
+        InputError: no dataset, an unknown kind of report, a depth without a reranker, a prompt
+            without a teacher.
     """
     require(
         not config.output or Path(config.output).suffix in (".json", ".md"),
@@ -43,6 +45,10 @@ def check_evaluate_options(config: EvaluateConfig) -> None:
     require(
         config.reranker is not None or config.depth == RETRIEVAL_DEPTH,
         f"depth is {config.depth}, but there is no reranker; give one, or leave depth out",
+    )
+    require(
+        config.teacher is not None or config.teacher_prompt is None,
+        "teacher_prompt is given, but there is no teacher; give one, or leave teacher_prompt out",
     )
 
 
@@ -71,10 +77,13 @@ def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
     device = default_device()
     dtype = describe_precision(config.precision, device)
     models = load_models(config, datasets, device)
+    if config.teacher:
+        models["teacher"] = load_teacher(config, datasets, models, device)
     evaluation = Evaluation(config, models, f"{dtype} on {device}", seen, command)
     prefixes = {
         "model": "",
         "baseline": "baseline: ",
+        "teacher": "teacher: ",
         "reranker": f"re-ranked: the first {config.depth:,} by ",
     }
     for role, model in models.items():
@@ -114,9 +123,12 @@ def _dataset_reports(
     reranker = evaluation.models.get("reranker")
     prompts = column_prompts(rows, model.model)
     print_cut(model, describe_cut(rows, model.model, prompts))
+    teacher = evaluation.models.get("teacher")
     with warnings.catch_warnings():
         # the encoders warn of the texts they cut: `print_cut` has said it
         warnings.filterwarnings("ignore", ".* are cut at max_length", UserWarning)
+        if teacher:
+            rows = with_targets(rows, model.model, teacher, evaluation.config.teacher_prompt)
         report = evaluate_rows(rows, model.scorer, prompts)
         if reranker is None or rows.task != "retrieval":
             return [report]

@@ -45,6 +45,9 @@ class EvaluateConfig:
         baseline: a second model to compare with on the same rows. It is evaluated as it was saved:
             pooling, layer, max_length, prompts, default_prompt_name and truncate_dim apply to the
             model alone.
+        teacher: a bi-encoder whose embeddings the model has learnt: pairs also have the negative
+            mean squared error of the second texts' embeddings to the teacher's of the first.
+        teacher_prompt: put before each text of the teacher; null: its default prompt, if any.
         seen: training data of the model, given like data, names with the split train. Counts how
             much of each dataset it contains, and scores the rest.
         resamples: of the bootstrap, for intervals and comparisons; 10,000 is usual, 0 for none.
@@ -68,6 +71,8 @@ class EvaluateConfig:
     depth: PositiveInt = RETRIEVAL_DEPTH
     precision: InferencePrecision = "auto"
     baseline: str | None = None
+    teacher: str | None = None
+    teacher_prompt: str | None = None
     seen: list[str | DatasetConfig] = field(default_factory=list)
     resamples: ResampleCount = 10_000
     seed: NonNegativeInt = 0

@@ -42,7 +42,8 @@ BI_ENCODER_OPTIONS = {
 
 @dataclass
 class EvaluatedModel:
-    """A model, where it was loaded from, and its scorer. `role`: model, baseline or reranker.
+    """A model, where it was loaded from, and its scorer. `role`: model, baseline, teacher
+    or reranker.
 
     by_size: the scorer at each size of truncate_dim, where there are several; `scorer` is the
     first of them.

@@ -155,6 +155,7 @@ def _report_settings(evaluation: Evaluation) -> dict[str, object]:
         "computed": evaluation.computed,
         "symmetric": config.symmetric,
         "depth": config.depth if config.reranker else None,
+        "teacher_prompt": config.teacher_prompt,
         "resamples": config.resamples,
         "seed": config.seed,
         "level": CONFIDENCE,

@@ -15,7 +15,7 @@ from sbert.models.bi_encoder import BiEncoder
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.encoder import Encoder
 from sbert.models.tokens import tokenize_columns
-from sbert.pooling import Dense, Normalize
+from sbert.pooling import Dense, ends_in_normalize
 from sbert.training.config import ModelConfig
 from sbert.training.objectives.language_model import LanguageModelObjective, MaskedTexts
 from sbert.training.objectives.objective import Objective, TokenizeColumns, TrainingSet
@@ -99,9 +99,7 @@ def end_in_dense(model: BiEncoder, size: int) -> None:
         InputError: it ends in another one, or declares a truncate_dim above `size`.
     """
     head = model.head
-    position = len(head)
-    if head and isinstance(head[-1], Normalize):
-        position -= 1
+    position = len(head) - ends_in_normalize(head)
     last = head[position - 1] if position else None
     if isinstance(last, Dense):
         found, activation = last.linear.out_features, type(last.activation)
