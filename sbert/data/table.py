@@ -16,6 +16,7 @@ from sbert.data.origin import open_lines
 from sbert.data.published import adapt_lines
 from sbert.data.schema import (
     ROW,
+    Schema,
     check_columns,
     find_schema,
     find_text_schema,
@@ -100,50 +101,86 @@ def read_table(
     require(first, f"{file}: no rows to use (the file has none)")
     find = find_schema if labels else find_text_schema
     schema = find(config, list(first[1]), f"{file}, line {first[0]}")
-    required = required_columns(config, schema)
-    read_label = TASK_LABELS[schema.task].reader(config) if labels and schema.label else None
-    name = file if config.path.startswith("hf:") else str(Path(file).resolve())
-    languages = _check_languages(config, len(schema.texts), file)
-    columns: list[TextColumn] = []
-    index_of, numbers, groups = array("q"), array("q"), []
-    labels_of, given, sources, skipped = [], [], [], Counter()
-    for index, (number, line) in enumerate(chain([first], lines)):
-        location = f"{file}, line {number}"
-        check_columns(required, line, location)
+    reader = _LineReader(config, file, schema, labels, teacher, keep_given)
+    for number, line in chain([first], lines):
+        reader.read(number, line)
+    return replace(reader.table(), prompt=prompt)
+
+
+class _LineReader:
+    """Gathers the rows of the lines of a file; the arguments are those of `read_table`.
+
+    schema: what the columns mean.
+    """
+
+    def __init__(
+        self,
+        config: DatasetConfig,
+        file: str,
+        schema: Schema,
+        labels: bool,
+        teacher: str | None,
+        keep_given: bool,
+    ):
+        self.config, self.file, self.schema = config, file, schema
+        self.teacher, self.keep_given = teacher, keep_given
+        self.required = required_columns(config, schema)
+        self.read_label = None
+        if labels and schema.label:
+            self.read_label = TASK_LABELS[schema.task].reader(config)
+        self.languages = _check_languages(config, len(schema.texts), file)
+        self.columns: list[TextColumn] = []
+        self.index, self.numbers = array("q"), array("q")
+        self.labels, self.given, self.sources, self.groups = [], [], [], []
+        self.lines = 0
+        self.skipped = Counter()
+
+    def read(self, number: int, line: dict) -> None:
+        """Add the rows of the next line, whose number in the file is given."""
+        config, location = self.config, f"{self.file}, line {number}"
+        check_columns(self.required, line, location)
         if config.group not in (None, ROW):
-            groups.append(str(line[config.group]))
+            self.groups.append(str(line[config.group]))
         source = sys.intern(str(line.get(config.source or "source", "")))
-        for fields, label in line_rows(line, schema, location):
-            reason = skip_reason(line, fields, schema, config, location)
+        for fields, label in line_rows(line, self.schema, location):
+            reason = skip_reason(line, fields, self.schema, config, location)
             if reason:
-                skipped[reason] += 1
+                self.skipped[reason] += 1
                 continue
-            if teacher:
-                check_teacher(line, teacher, location)
-            texts = [text if text and text.strip() else None for _, text in fields]
-            labels_of.append(read_label(label, location, texts) if read_label else None)
-            if keep_given:
-                given.append(label)
-            append_texts(columns, texts, len(index_of))
-            index_of.append(index)
-            numbers.append(number)
-            sources.append(source)
-    reasons = "; ".join(describe_skipped(skipped))
-    require(index_of, f"{file}: no rows to use ({reasons})")
-    return Table(
-        [name],
-        schema.task,
-        columns,
-        np.array(index_of),
-        np.array(numbers),
-        labels_of,
-        sources,
-        ["-".join(dict.fromkeys(languages))] * len(sources),
-        groups or range(index + 1),
-        skipped,
-        prompt,
-        given,
-    )
+            if self.teacher:
+                check_teacher(line, self.teacher, location)
+            self._add_row(fields, label, location)
+            self.index.append(self.lines)
+            self.numbers.append(number)
+            self.sources.append(source)
+        self.lines += 1
+
+    def _add_row(self, fields: list[tuple[str, str | None]], label: object, location: str) -> None:
+        texts = [text if text and text.strip() else None for _, text in fields]
+        read = self.read_label
+        self.labels.append(read(label, location, texts) if read else None)
+        if self.keep_given:
+            self.given.append(label)
+        append_texts(self.columns, texts, len(self.index))
+
+    def table(self) -> Table:
+        reasons = "; ".join(describe_skipped(self.skipped))
+        require(self.index, f"{self.file}: no rows to use ({reasons})")
+        of_hub = self.config.path.startswith("hf:")
+        language = "-".join(dict.fromkeys(self.languages))
+        return Table(
+            files=[self.file if of_hub else str(Path(self.file).resolve())],
+            task=self.schema.task,
+            texts=self.columns,
+            index=np.array(self.index),
+            numbers=np.array(self.numbers),
+            labels=self.labels,
+            sources=self.sources,
+            languages=[language] * len(self.sources),
+            groups=self.groups or range(self.lines),
+            skipped=self.skipped,
+            given=self.given,
+        )
 
 
 def _check_languages(config: DatasetConfig, columns: int, file: str) -> list[str]:
