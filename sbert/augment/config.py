@@ -63,6 +63,8 @@ class SilverConfig(LabellingConfig, SearchConfig):
             whose scores are distributed like gold's; given, the pairs of `unlabelled` as they are.
         gold: labelled pairs (task sts or binary). Their sentences are paired, and the silver scores
             are compared with theirs.
+        held_out: datasets whose texts are not paired: a sentence that one of them has is left out
+            and counted. Case, punctuation and spaces make no difference.
         seed: of all random draws.
     """
 
@@ -70,6 +72,7 @@ class SilverConfig(LabellingConfig, SearchConfig):
     teacher_language: str | None = None
     strategy: Strategy = "semantic"
     gold: list[DatasetConfig] = field(default_factory=list)
+    held_out: list[DatasetConfig] = field(default_factory=list)
     seed: NonNegativeInt = 0
 
     @property

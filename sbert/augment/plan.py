@@ -61,6 +61,7 @@ class RecipePlan:
         target = self.options["target"] or {"dev": [], "test": []}
         test = [*target["dev"], *target["test"], *self.options["test"]]
         data = {"train": gold, "dev": self.options["dev"], "test": test}
+        data["held_out"] = self.options["held_out"]
         on_gold = self._training("gold", GOLD, axes, self.options["bi_encoder"], data)
         controls = []
         if self.config.control:
@@ -100,6 +101,7 @@ class RecipePlan:
             "strategy": strategy,
             "seed": axes["seed"],
             "gold": gold,
+            "held_out": self.options["held_out"],
             "teacher": str(teacher.result),
             "teacher_language": self.config.teacher.language,
             "output": str(folder / SILVER_FILE),
@@ -131,7 +133,7 @@ class RecipePlan:
             "prompts": self.options["gold"][0]["prompts"],
         }
         train = _mix(gold, dataset, self.config.augmented.share)
-        data = {"train": train, "dev": dev, "test": test}
+        data = {"train": train, "dev": dev, "test": test, "held_out": self.options["held_out"]}
         return self._training("augmented", silver.row, axes, options, data, after)
 
     def _training(

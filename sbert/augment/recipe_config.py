@@ -115,6 +115,9 @@ class RecipeConfig:
         dev: labelled pairs that choose the best step of each training and the best row of the
             table.
         test: labelled pairs that are only evaluated on.
+        held_out: datasets whose texts no stage trains on or labels, such as dev and test: rows of
+            gold that have one of them, and sentences of silver that are one, are left out and
+            counted. Case, punctuation and spaces make no difference.
         bi_encoder: how it is trained on gold.
         teacher: how the cross-encoder is trained.
         silver: which pairs it labels.
@@ -143,6 +146,7 @@ class RecipeConfig:
     silver: SilverOptions
     augmented: AugmentedConfig = field(default_factory=AugmentedConfig)
     control: dict[str, Any] = field(default_factory=dict)
+    held_out: list[DatasetConfig] = field(default_factory=list)
     target: TargetConfig | None = None
     sizes: list[int | float | None] = field(default_factory=list)
     seeds: list[Seed] = field(default_factory=lambda: [1])

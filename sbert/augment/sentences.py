@@ -4,6 +4,8 @@ A teacher of another language reads their translations, in files that are aligne
 (`sbert.data.languages`).
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -12,11 +14,13 @@ import numpy as np
 from sbert.augment.config import SilverConfig
 from sbert.augment.pool import SentencePool
 from sbert.data.config import DatasetConfig
+from sbert.data.leakage import read_held_out
 from sbert.data.origin import LANGUAGE
 from sbert.data.rows import Rows, read_dataset
 from sbert.data.table import in_rows
 from sbert.errors import require
 from sbert.mining.task import MiningTask
+from sbert.texts import bare
 
 
 def read_gold(task: MiningTask) -> Rows | None:
@@ -35,9 +39,11 @@ def read_gold(task: MiningTask) -> Rows | None:
 
 
 def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
-    """The sentences of `texts`, of `unlabelled` or of gold. Gold pairs are known."""
+    """The sentences of `texts`, of `unlabelled` or of gold, but for held-out ones. Gold pairs are
+    known."""
     config, source = task.config, task.config.texts
     known = zip(*gold.texts, strict=True) if gold else ()
+    given = ()
     translations = read_translations(config)
     if source:
         require(
@@ -45,17 +51,32 @@ def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
             "texts: silver needs texts and embeds the distinct ones itself; remove embeddings",
         )
         texts = task.read(source, embed=False)
-        pool = SentencePool.from_texts(texts.texts, known, name=texts.name)
+        sentences, name = texts.texts, texts.name
     else:
         rows = _read_unlabelled(task) if config.unlabelled else gold
-        sentences = _row_by_row(rows.texts, config.sides)
+        sentences, name = _row_by_row(rows.texts, config.sides), rows.name
         given = zip(*rows.texts[:2], strict=True) if config.unlabelled else ()
-        pool = SentencePool.from_texts(sentences, known, given, rows.name)
-        if translations:
-            pool = pool.with_translations(sentences, _row_by_row(translations, config.sides))
+    pool = SentencePool.from_texts(_without_held_out(task, sentences), known, given, name)
+    if translations:
+        pool = pool.with_translations(sentences, _row_by_row(translations, config.sides))
     labelled = f", labelled in {config.teacher_language}" if config.teacher_language else ""
     task.print(f"{len(pool):,} distinct sentences{labelled}")
     return pool
+
+
+def _without_held_out(task: MiningTask, sentences: Sequence[str]) -> list[str]:
+    """The distinct sentences but for those of held-out datasets, which are counted."""
+    held_out = read_held_out(task.config.held_out)
+    kept, left_out = [], Counter()
+    for text in dict.fromkeys(sentences):
+        dataset = held_out.get(bare(text))
+        if dataset:
+            left_out[dataset] += 1
+        else:
+            kept.append(text)
+    for dataset, count in left_out.items():
+        task.print(f"{count:,} sentences left out: texts of {dataset}")
+    return kept
 
 
 def _row_by_row(columns: list[list[str]], sides: str) -> list[str]:

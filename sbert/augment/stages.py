@@ -89,9 +89,11 @@ class Stage:
             language = config.teacher_language
             if language:
                 datasets += [in_language(dataset, language) for dataset in datasets]
+            datasets += config.held_out
         else:
             models = [config.model.path]
             datasets = [*config.data.train, *config.data.dev, *config.data.test]
+            datasets += config.data.held_out
         paths: dict[str, Path | None] = {}
         for dataset in datasets:
             for one in language_configs(dataset):

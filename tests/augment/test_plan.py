@@ -156,6 +156,36 @@ def test_a_share_of_silver_is_divided_as_gold_was():
     assert [d["weight"] for d in alone["data"]["train"]] == [0.25, 0.75]
 
 
+def test_what_is_held_out_is_so_in_every_stage():
+    """For a teacher of another language it is the translations."""
+
+    def paths(datasets) -> list[str]:
+        return [(dataset["path"], dataset["languages"]) for dataset in datasets]
+
+    def aligned(split: str) -> list[dict]:
+        return [{"path": f"sts/{{language}}/{split}.tsv", "languages": ["fr"]}]
+
+    made = stages(
+        gold=aligned("train"),
+        dev=aligned("dev"),
+        test=aligned("test"),
+        held_out=aligned("test"),
+        teacher=BASE["teacher"] | {"language": "en"},
+        control={"optim.epochs": 8},
+    )
+    for stage in made.values():
+        config = saved(stage)
+        held_out = config["held_out"] if stage.kind == "silver" else config["data"]["held_out"]
+        language = "en" if stage.kind == "teacher" else "fr"
+        assert paths(held_out) == [("sts/{language}/test.tsv", [language])]
+
+
+def test_nothing_is_held_out_where_nothing_is_named():
+    for stage in stages().values():
+        config = stage.config if stage.kind == "silver" else stage.config.data
+        assert config.held_out == []
+
+
 def test_sizes_limit_gold_alone():
     made = stages(sizes=[5, None])
     for row in ("gold", "cross-encoder", "kde"):

@@ -67,6 +67,10 @@ def test_of_a_sentence_with_several_translations_the_first_is_used():
     translated = pool.with_translations(texts, ["a cat", "a dog", "a house", "one cat"])
     assert translated.sentences == texts[:3]
     assert translated.teacher_texts == ["a cat", "a dog", "a house"]
+    # without a held-out sentence the others keep their translations
+    fewer = SentencePool.from_texts(texts[1:3])
+    translated = fewer.with_translations(texts, ["a cat", "a dog", "a house", "one cat"])
+    assert translated.teacher_texts == ["a dog", "a house"]
 
 
 def test_an_unlabelled_target_is_translated(aligned):

@@ -160,6 +160,46 @@ def test_the_pairs_of_an_unlabelled_target(place, augment_command, capsys):
     assert "KL(gold" in capsys.readouterr().out
 
 
+HELD_OUT = "[{path: dev.tsv, texts: [a, b], task: pair, name: mine}]"
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "left_out"),
+    [
+        (
+            ["--unlabelled", "{path: target.tsv, task: pair, texts: [left, right]}"],
+            {"the cat runs", "a red mat"},
+            3,  # two spellings of one
+        ),
+        (["--texts.path", "target.txt"], {"the cat runs", "the dog runs"}, 1),
+        (GOLD, set(TEXTS[2:]), 2),
+    ],
+    ids=["unlabelled", "texts", "gold"],
+)
+def test_held_out_sentences_are_not_paired(place, augment_command, capsys, source, kept, left_out):
+    """Whatever their case, punctuation and spaces."""
+    held_out = ["A  big house!", "x"]
+    if source[0] == "--unlabelled":
+        held_out = ["A  big house!", "THE dog-runs"]
+    if source is GOLD:
+        held_out = [text.upper() for text in TEXTS[:2]]
+    write_texts(place / "dev.tsv", ["a\tb", "\t".join(held_out)])
+    options = ["--strategy", "random", "--number", "9999", "--held_out", HELD_OUT]
+    rows = mined(augment_command, *source, *options)
+    assert {row[f"sentence{i}"] for row in rows for i in (1, 2)} == kept
+    assert f"{left_out} sentences left out: texts of mine\n" in capsys.readouterr().out
+
+
+def test_given_pairs_with_a_held_out_sentence_are_left_out(place, augment_command):
+    write_texts(place / "dev.tsv", ["a\tb", "A big house.\tx"])
+    target = "{path: target.tsv, task: pair, texts: [left, right]}"
+    options = ["--strategy", "given", "--held_out", HELD_OUT]
+    rows = mined(augment_command, "--unlabelled", target, *options)
+    assert [(row["sentence1"], row["sentence2"]) for row in rows] == [
+        ("the cat runs", "the dog runs")
+    ]
+
+
 def test_labels_of_a_target_are_not_read(place, augment_command):
     """Neither their scale nor that they are there counts."""
     texts = "the cat runs\tthe dog runs", "a big house\tthe cat runs"

@@ -23,7 +23,7 @@ def stages(tmp_path) -> tuple[Stage, Stage]:
     pairs.write_text("a\tb\t1\n")
 
     def config(model):
-        data = SimpleNamespace(train=[DatasetConfig(str(pairs))], dev=[], test=[])
+        data = SimpleNamespace(train=[DatasetConfig(str(pairs))], dev=[], test=[], held_out=[])
         return SimpleNamespace(model=SimpleNamespace(path=str(model)), data=data)
 
     one = Stage("one", "gold", "gold", {"seed": 1}, tmp_path / "one", config(encoder), "lr: 1\n")
@@ -176,16 +176,23 @@ def test_what_silver_reads(stages, tmp_path):
         model=None,
         gold=[gold],
         unlabelled=DatasetConfig("hf:some/set"),
+        held_out=[DatasetConfig("dev.tsv")],
         texts=texts,
     )
     silver = replace(stages[0], kind="silver", config=config)
     assert silver.inputs() == {
         "gold.tsv": Path("gold.tsv"),
+        "dev.tsv": Path("dev.tsv"),
         "pool.txt": Path("pool.txt"),
         str(tmp_path / "encoder"): tmp_path / "encoder",
     }
     config.model = "hub/name"
     assert "hub/name" not in silver.inputs()
+
+
+def test_what_is_held_out_is_read_by_a_training(stages):
+    stages[0].config.data.held_out.append(DatasetConfig("dev.tsv"))
+    assert stages[0].inputs()["dev.tsv"] == Path("dev.tsv")
 
 
 def test_silver_of_another_language_reads_the_translations(stages):
