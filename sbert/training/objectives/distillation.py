@@ -21,7 +21,7 @@ from sbert.errors import require
 from sbert.losses.base import Loss
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.loading import load_embedder
-from sbert.pooling import Normalize
+from sbert.pooling import ends_in_normalize
 from sbert.texts import unique
 from sbert.training.config import DistillationConfig, TrainConfig
 from sbert.training.objectives.kept_embeddings import KeptEmbeddings
@@ -108,7 +108,7 @@ class Teacher:
         require(
             teacher == student or config.projection is not None,
             f"distillation: {sizes}; set distillation.projection to similarity or orthogonal, or "
-            f"train a student that ends in a Dense of {teacher}",
+            f"model.dense to {teacher}",
         )
         require(
             student == self.student.embedding_dim(),
@@ -117,8 +117,8 @@ class Teacher:
         )
         require(
             teacher >= student,
-            f"distillation.projection: {sizes}, and a projection does not make them longer; train "
-            f"a student that ends in a Dense of {teacher}",
+            f"distillation.projection: {sizes}, and a projection does not make them longer; set "
+            f"model.dense to {teacher}",
         )
 
     def fit(self, columns: Sequence[list[str]]) -> None:
@@ -134,7 +134,7 @@ class Teacher:
         share = self.options.own_share
         vectors = self._embed(texts)
         own = self._embed_by_student(texts) if share else None
-        normalised = any(isinstance(module, Normalize) for module in self.student.head[-1:])
+        normalised = ends_in_normalize(self.student.head)
         ends = np.cumsum([len(column) for column in columns])
         parts = np.split(index, ends[:-1])
         return [Targets(vectors, part, self.projection, own, share, normalised) for part in parts]

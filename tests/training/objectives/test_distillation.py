@@ -294,8 +294,8 @@ def test_a_teacher_that_does_not_fit_is_refused_before_the_folder_is_touched(
 ):
     sizes = (
         f"distillation: the embeddings of the teacher {teacher_folder} have 64 numbers, those of "
-        "the student 32; set distillation.projection to similarity or orthogonal, or train a "
-        "student that ends in a Dense of 64"
+        "the student 32; set distillation.projection to similarity or orthogonal, or "
+        "model.dense to 64"
     )
     config = config_of(tiny_folder, distillation={"teacher": str(teacher_folder)})
     assert fails(train_command, capsys, config).endswith(sizes)
@@ -303,7 +303,11 @@ def test_a_teacher_that_does_not_fit_is_refused_before_the_folder_is_touched(
     longer = {"teacher": str(tiny_folder), "projection": "orthogonal"}
     config = config_of(teacher_folder, distillation=longer)
     line = fails(train_command, capsys, config)
-    assert "have 32 numbers, those of the student 64, and a projection does not make" in line
+    assert (
+        "have 32 numbers, those of the student 64, and a projection does not make them longer"
+        in line
+    )
+    assert line.endswith("; set model.dense to 32")
 
     cross = write_classifier(tmp_path / "cross")
     line = fails(
