@@ -205,7 +205,8 @@ class DistillationConfig:
             own embeddings are, for a student that knows something already; null: none.
         own_share: from 0 to below 1, the share of the student's own embedding before training in
             what it learns. Above 0, what it knows is kept, and the teacher's embeddings correct
-            it; the two must be in one place, as by projection similarity.
+            it; the two must be in one place, as by projection similarity. Not of a student with
+            random weights, by model.dense or model.reinitialize.
         embeddings: the folder in which the teacher's embeddings are kept for further runs; null:
             teacher_embeddings in the folder of all runs.
     """

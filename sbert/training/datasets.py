@@ -100,7 +100,7 @@ def read_run_data(config: TrainConfig) -> RunData:
     if config.data.distinct:
         train = distinct_rows(train)
     data = RunData(training_parts(config.loss, train), dev, test)
-    check_distillation(config.distillation, [part.loss for part in data.parts])
+    check_distillation(config, [part.loss for part in data.parts])
     for part in data.parts:
         part.train = with_common_classes(part.train)
         check_fit(part.loss, part.train)

@@ -136,9 +136,12 @@ class Run:
 
     def load_teacher(self) -> Teacher:
         student = self.objective.model
-        first = next(part for part in self.data.parts if part.loss.target == "embedding")
-        prompt = column_prompts(first.train[0], student)[0].text
-        return Teacher(self.config, student, prompt, self.accelerator)
+        prompts = []  # of first texts, after the name of their dataset
+        for part in self.data.parts:
+            if part.loss.target == "embedding":
+                for rows in part.train:
+                    prompts.append((rows.name, column_prompts(rows, student)[0]))
+        return Teacher(self.config, student, prompts, self.accelerator)
 
     def set_targets(self, teacher: Teacher) -> None:
         """Make the teacher's embeddings of first texts the labels of training, and of the pairs in

@@ -18,12 +18,13 @@ from torch import from_numpy
 from sbert.atomic import file_name
 from sbert.distributed import broadcast
 from sbert.errors import require
+from sbert.evaluation.report import Prompt
 from sbert.losses.base import Loss
 from sbert.models.bi_encoder import BiEncoder
 from sbert.models.loading import load_embedder
 from sbert.pooling import ends_in_normalize
 from sbert.texts import unique
-from sbert.training.config import DistillationConfig, TrainConfig
+from sbert.training.config import TrainConfig
 from sbert.training.objectives.kept_embeddings import KeptEmbeddings
 from sbert.training.objectives.projection import (
     Projection,
@@ -72,31 +73,34 @@ class Teacher:
     Args:
         config: of the run; it names the teacher, and where its embeddings are kept.
         student: before training. Where it ends in `Normalize`, the targets are of length 1 too.
-        student_prompt: what is put before the student's texts.
+        student_prompts: of the first texts of each training dataset, after its name.
 
     Raises:
         InputError: the teacher is a cross-encoder; its embeddings have another size than the
-            student's, and no projection, or none to this size, is chosen.
+            student's, and no projection, or none to this size, is chosen; the student's own
+            embeddings are needed, and its prompts differ.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         student: BiEncoder,
-        student_prompt: str,
+        student_prompts: Sequence[tuple[str, Prompt]],
         accelerator: Accelerator,
     ):
         options = config.distillation
         self.name = file_name(Path(options.teacher).name)
         self.model = load_embedder(options.teacher, "distillation.teacher")
         self.prompt = self.model.find_prompt(options.prompt)
-        self.student, self.student_prompt = student, student_prompt
+        self.student = student
+        self.student_prompts = student_prompts
         self.options = options
         self.projection: Projection | None = None
         folder = Path(options.embeddings or Path(config.runs) / "teacher_embeddings")
         self.kept = KeptEmbeddings(folder, config.loop.precision, accelerator)
         self.accelerator = accelerator
         self._check_sizes()
+        self._check_prompts()
 
     def _check_sizes(self) -> None:
         config = self.options
@@ -120,6 +124,19 @@ class Teacher:
             f"distillation.projection: {sizes}, and a projection does not make them longer; set "
             f"model.dense to {teacher}",
         )
+
+    def _check_prompts(self) -> None:
+        """Refuse several prompts of a student whose own embeddings of all texts are read."""
+        used = [name for name in ("projection", "own_share") if getattr(self.options, name)]
+        if not used:
+            return
+        first_name, first = self.student_prompts[0]
+        for name, prompt in self.student_prompts:
+            require(
+                prompt.text == first.text,
+                f"distillation.{used[0]} needs one prompt for the student's first texts, and that "
+                f"of {first_name} is {first.name}, that of {name} {prompt.name}",
+            )
 
     def fit(self, columns: Sequence[list[str]]) -> None:
         """Choose the projection, if there is one, by the texts of training."""
@@ -145,7 +162,8 @@ class Teacher:
 
     def _embed_by_student(self, texts: list[str]) -> np.ndarray:
         """The student's embeddings before training, (U, Hs)."""
-        return self.kept.embed(self.student, "student", self.student_prompt, texts)
+        _, prompt = self.student_prompts[0]  # the same for all
+        return self.kept.embed(self.student, "student", prompt.text, texts)
 
     def _find_projection(self, texts: list[str]) -> Projection:
         """The projection of the teacher's embeddings of U texts, the same in every process."""
@@ -156,11 +174,17 @@ class Teacher:
         vectors = self._embed(texts)
         size = min(len(texts), SAMPLE_TEXTS)
         sample = np.sort(np.random.default_rng(0).choice(len(texts), size, replace=False))
+        points = vectors[sample]
+        require(
+            not np.allclose(points, points[0]),
+            f"distillation.projection: the teacher {self.options.teacher} gives all {len(texts):,} "
+            "first texts of train one embedding; a projection needs texts that it tells apart",
+        )
         own = self._embed_by_student([texts[i] for i in sample])
         projection = None
         if self.accelerator.is_main_process:
             projection = PROJECTIONS[self.options.projection](vectors, sample, own)
-            self.accelerator.print(self._describe(projection, vectors[sample]))
+            self.accelerator.print(self._describe(projection, points))
         return broadcast(self.accelerator, projection)
 
     def _describe(self, projection: Projection, points: np.ndarray) -> str:
@@ -176,12 +200,14 @@ class Teacher:
         )
 
 
-def check_distillation(config: DistillationConfig | None, losses: Sequence[Loss]) -> None:
+def check_distillation(run: TrainConfig, losses: Sequence[Loss]) -> None:
     """Check that there is a teacher if and only if a loss learns its embeddings.
 
     Raises:
-        InputError: one of the two without the other.
+        InputError: one of the two without the other; a share of the embeddings of a student with
+            random weights.
     """
+    config = run.distillation
     learning = any(loss.target == "embedding" for loss in losses)
     names = dict.fromkeys(type(loss).__name__ for loss in losses)
     require(
@@ -193,3 +219,10 @@ def check_distillation(config: DistillationConfig | None, losses: Sequence[Loss]
         config or not learning,
         "EmbeddingMSELoss learns the embeddings of a teacher: name it in distillation.teacher",
     )
+    if config and config.own_share:
+        for option in ("dense", "reinitialize"):
+            require(
+                not getattr(run.model, option),
+                f"distillation.own_share is {config.own_share}, and model.{option} draws weights "
+                "of the student anew, so that its own embeddings are random; leave own_share out",
+            )

@@ -1,7 +1,8 @@
 """Embeddings of texts that are made once, by all processes together, and kept on disk."""
 
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sbert.atomic import locked
 from sbert.data.collection import load_vectors
 from sbert.device import resolve_precision
 from sbert.distributed import broadcast
+from sbert.errors import InputError
 from sbert.models.bi_encoder import BiEncoder
 from sbert.texts import digest
 from sbert.vector_files import write_vectors
@@ -48,11 +50,22 @@ class KeptEmbeddings:
         key = digest([json.dumps(settings, sort_keys=True)])[:16]
         path = self.folder / f"{name}-{key}.npy"
         encode = partial(model.encode, precision=self.precision, prompt=prompt)
-        main = accelerator.is_main_process
-        if main:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(path) if main else nullcontext():
-            if not broadcast(accelerator, path.exists()):
-                write_vectors(accelerator, path, settings, encode, texts, UNIT_TEXTS)
+        if not broadcast(accelerator, path.exists()):  # a folder that has it may be read-only
+            with self._locked(path) if accelerator.is_main_process else nullcontext():
+                if not broadcast(accelerator, path.exists()):
+                    write_vectors(accelerator, path, settings, encode, texts, UNIT_TEXTS)
         accelerator.print(f"embeddings of {len(texts):,} texts by {name} in {path}")
         return load_vectors(path)
+
+    @contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
+        """In a folder that is made where it is missing, keep other runs from making a file."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with locked(path):
+                yield
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written: {error.strerror}; distillation.embeddings names the "
+                "folder of the teacher's embeddings"
+            ) from None

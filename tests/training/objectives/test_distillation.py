@@ -18,6 +18,7 @@ from support import (
 from tiny_models import write_classifier, write_tiny
 
 from sbert import BiEncoder, distributed
+from sbert.evaluation.report import NO_PROMPT
 from sbert.pooling import Dense, Normalize
 from sbert.training.config import DistillationConfig, LoopConfig
 from sbert.training.objectives import distillation, kept_embeddings
@@ -85,7 +86,7 @@ def teacher_of(tmp_path, teacher_folder, monkeypatch):
         options = DistillationConfig(str(teacher), **options)
         loop = LoopConfig(precision="fp32")
         config = SimpleNamespace(distillation=options, loop=loop, runs=str(tmp_path))
-        return Teacher(config, student, "", OneProcess())
+        return Teacher(config, student, [("parallel", NO_PROMPT)], OneProcess())
 
     return make
 
@@ -339,6 +340,64 @@ def test_a_projection_cannot_be_fitted_to_one_text(
     line = fails(train_command, capsys, config, *options)
     assert line.endswith(
         "distillation.projection is fitted to the first texts of train, and all are one text"
+    )
+
+
+def test_a_projection_cannot_be_fitted_to_one_embedding(
+    tmp_path, tiny_folder, teacher_folder, config_of, train_command, capsys
+):
+    """The teacher's tokenizer knows no case."""
+    path = tmp_path / "equal.tsv"
+    path.write_text("source_sentence\ttarget_sentence\na cat\tcat a\nA CAT\tthe cat\n", "utf-8")
+    options = ["--data.train", json.dumps([{"path": str(path)}])]
+    line = fails(train_command, capsys, config_of(tiny_folder), *options)
+    assert line.endswith(
+        f"distillation.projection: the teacher {teacher_folder} gives all 2 first texts of train "
+        "one embedding; a projection needs texts that it tells apart"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("dense", "32"), ("reinitialize", "[encoder.layer.2]")]
+)
+def test_a_share_of_random_embeddings_is_refused(
+    tmp_path, tiny_folder, config_of, train_command, capsys, option, value
+):
+    options = [f"--model.{option}", value, "--distillation.own_share", "0.5"]
+    line = fails(train_command, capsys, config_of(tiny_folder), *options)
+    assert line.endswith(
+        f"distillation.own_share is 0.5, and model.{option} draws weights of the student anew, so "
+        "that its own embeddings are random; leave own_share out"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_students_own_embeddings_have_one_prompt(
+    tmp_path, tiny_folder, config_of, parallel_file, train_command, capsys
+):
+    prompts = {"query": "the small ", "passage": "a big "}
+    prompted = BiEncoder.from_pretrained(tiny_folder, prompts=prompts, default_prompt_name="query")
+    prompted.save_pretrained(tmp_path / "prompted")
+    train = [{"path": str(parallel_file), "limit": 20, "name": "one"}]
+    train.append({"path": str(parallel_file), "beyond": 20, "name": "two", "prompts": "passage"})
+    config = config_of(tmp_path / "prompted")
+    line = fails(train_command, capsys, config, "--data.train", json.dumps(train))
+    assert line.endswith(
+        "distillation.projection needs one prompt for the student's first texts, and that of one "
+        "is query, that of two passage"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_place_where_embeddings_cannot_be_kept(
+    tmp_path, tiny_folder, config_of, train_command, capsys
+):
+    (tmp_path / "file").touch()
+    options = ["--distillation.embeddings", str(tmp_path / "file")]
+    line = fails(train_command, capsys, config_of(tiny_folder), *options)
+    assert line.endswith(
+        "cannot be written: File exists; distillation.embeddings names the folder of the "
+        "teacher's embeddings"
     )
 
 
