@@ -4,7 +4,7 @@ A teacher of another language reads their translations, in files that are aligne
 (`sbert.data.languages`).
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -141,14 +141,17 @@ def _translated_texts(dataset: DatasetConfig, language: str, labels: bool) -> li
     every_row = {"limit": None, "beyond": None, "folds": None, "fold": None, "group": None}
     languages = list(dict.fromkeys([*dataset.languages, language]))
     aligned = read_dataset(replace(translated, languages=languages, **every_row), labels)
-    texts_of = {}
+    texts_of = defaultdict(list)  # by line: those of its rows
     every_text = zip(*aligned.texts, strict=True)
     for line, own, texts in zip(aligned.lines, aligned.languages, every_text, strict=True):
         if own == in_rows(language):
-            texts_of[line] = texts
-    for line in rows.lines:
+            texts_of[line].append(texts)
+    translations, rows_before = [], Counter()
+    for line, own in zip(rows.lines, rows.languages, strict=True):
         require(
             line in texts_of,
             f"{rows.files[0]}, line {line}: has no translation in {language}; remove the line",
         )
-    return list(zip(*[texts_of[line] for line in rows.lines], strict=True))
+        translations.append(texts_of[line][rows_before[line, own]])
+        rows_before[line, own] += 1
+    return list(zip(*translations, strict=True))

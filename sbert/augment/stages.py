@@ -19,7 +19,15 @@ from sbert.augment.config import SilverConfig
 from sbert.augment.sentences import in_language
 from sbert.config_keys import first_difference
 from sbert.data.collection import collection_file
-from sbert.data.origin import dataset_file, language_configs
+from sbert.data.config import DatasetConfig
+from sbert.data.origin import (
+    corpus_folder,
+    dataset_file,
+    find_table,
+    language_configs,
+    qrels_file,
+    queries_file,
+)
 from sbert.models.folders.backbone import is_local
 from sbert.training.config import TrainConfig
 
@@ -96,9 +104,7 @@ class Stage:
             datasets += config.data.held_out
         paths: dict[str, Path | None] = {}
         for dataset in datasets:
-            for one in language_configs(dataset):
-                name = "/".join(filter(None, [one.path, one.split]))
-                paths[name] = dataset_file(one)
+            paths |= _dataset_files(dataset)
         paths |= {model: Path(model) for model in models if model and is_local(model)}
         if self.kind == "silver" and config.texts:
             paths[config.texts.path] = collection_file(config.texts)
@@ -141,6 +147,18 @@ class Stage:
         """Delete the training state of a finished stage; its model stays."""
         if self.done:
             shutil.rmtree(self.folder / "last", ignore_errors=True)
+
+
+def _dataset_files(config: DatasetConfig) -> dict[str, Path | None]:
+    """{name: file} of a dataset; None for a dataset of the hub."""
+    folder = corpus_folder(config)
+    if folder:
+        files = [find_table(folder, "corpus"), queries_file(config, folder)]
+        return {str(file): file for file in [*files, qrels_file(config, folder)]}
+    files = {}
+    for one in language_configs(config):
+        files["/".join(filter(None, [one.path, one.split]))] = dataset_file(one)
+    return files
 
 
 def digest_paths(paths: dict[str, Path]) -> dict[str, str | None]:

@@ -25,7 +25,7 @@ RULE = "files read together must be translations of each other, line by line"
 def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
     """The tables of several languages as one, with the blocks that `crossing` asks for.
 
-    A line is used if it is used in every language.
+    A line is used if it is used in every language. Its number is that in the first file.
 
     Raises:
         InputError: files of different length, the first line whose labels or groups differ, or
@@ -54,14 +54,27 @@ def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
     aligned = _concatenate(blocks)
     # line by line, those of a line in the order of the blocks
     aligned = aligned.take(np.argsort(aligned.index, kind="stable"))
-    return replace(aligned, files=[*chain(*(table.files for table in tables))], skipped=skipped)
+    places = np.searchsorted(first.index, aligned.index)
+    return replace(
+        aligned,
+        numbers=first.numbers[places],  # those of other files differ where a text has line breaks
+        files=[*chain(*(table.files for table in tables))],
+        skipped=skipped,
+    )
 
 
 def _check_alignment(first: Table, other: Table, config: DatasetConfig) -> None:
-    """Raise `InputError` unless two tables have the same labels and groups, line by line."""
+    """Raise `InputError` unless two tables have the same task, and line by line as many rows, the
+    same labels and groups."""
     expected, found = _labels_by_line(first), _labels_by_line(other)
+    names = f"{first.files[0]} and {other.files[0]}"
+    tasks = f"the columns are of task {first.task} in the one and {other.task} in the other"
+    require(first.task == other.task, f"{names}: {tasks}; {RULE}")
     for line, labels in found.items():
-        if labels != expected.get(line, labels):
+        own = expected.get(line, labels)
+        if len(labels) != len(own):
+            raise _unlike(first, other, line, f"{len(own)} and {len(labels)} rows")
+        if labels != own:
             values = f"{_describe(first, line)} and {_describe(other, line)}"
             raise _unlike(first, other, line, f"the labels {values} differ")
     _check_groups(first, other, config)
@@ -72,7 +85,6 @@ def _check_alignment(first: Table, other: Table, config: DatasetConfig) -> None:
         place = ""
         if len(extra):
             place = f"; from line {extra[0]} of {longer.files[0]} there is no other"
-        names = f"{first.files[0]} and {other.files[0]}"
         raise InputError(f"{names}: {counts[0]:,} and {counts[1]:,} rows{place}; {RULE}")
 
 

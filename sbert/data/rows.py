@@ -38,7 +38,7 @@ class Rows:
         sources: N names of the parts of the dataset that the rows come from.
         skipped: how many rows were left out on purpose, by reason.
         files: the file, or the hub dataset, that the rows were read from; one for each language.
-        lines: (N,) line number of each row in its file.
+        lines: (N,) line number of each row in its file; of several languages in the first one.
         groups: N groups of rows that stay in one fold, of a dataset with folds.
         languages: N languages, of a dataset that declares them: "de", or "de-en" where the first
             text is in one language and the second in another.

@@ -60,6 +60,23 @@ def test_of_crossed_rows_both_texts_are_translated(aligned):
     assert read_translations(options)[0] == ["a cat"] * 2 + ["a house"] * 2 + ["he sleeps"] * 2
 
 
+def test_of_each_of_the_positives_of_a_line_its_own_translation(aligned):
+    for language, positives in (("fr", '["un chat", "un chien"]'), ("en", '["a cat", "a dog"]')):
+        line = f'{{"query": "q", "pos": {positives}}}\n'
+        Path(f"{language}.jsonl").write_text(line * 2, "utf-8")
+    unlabelled = DatasetConfig("{language}.jsonl", languages=["fr"])
+    assert read_translations(config(unlabelled=unlabelled))[1] == ["a cat", "a dog"] * 2
+
+
+def test_translations_of_texts_with_line_breaks(aligned):
+    rows = {"fr": '"un\nchat",un chien\nb,c\nd,e', "en": 'a cat,"a\ndog"\nB,C\nD,E'}
+    for language, lines in rows.items():
+        Path(f"{language}.csv").write_text(f"sentence1,sentence2\n{lines}\n", "utf-8")
+    unlabelled = DatasetConfig("{language}.csv", languages=["fr"])
+    first, second = read_translations(config(unlabelled=unlabelled))
+    assert (first, second) == (["a cat", "B", "D"], ["a\ndog", "C", "E"])
+
+
 def test_of_a_sentence_with_several_translations_the_first_is_used():
     texts = ["un chat", "un chien", "une maison", "Un  chat"]
     pool = SentencePool.from_texts(texts)

@@ -195,6 +195,16 @@ def test_what_is_held_out_is_read_by_a_training(stages):
     assert stages[0].inputs()["dev.tsv"] == Path("dev.tsv")
 
 
+def test_a_retrieval_folder_that_is_held_out_is_read(stages, tmp_path):
+    names = ["corpus.jsonl", "queries.jsonl", "qrels_test.tsv"]
+    for name in names:
+        (tmp_path / name).write_text("", "utf-8")
+    stages[0].config.data.held_out.append(DatasetConfig(str(tmp_path), split="test"))
+    assert {str(tmp_path / name): tmp_path / name for name in names}.items() <= (
+        stages[0].inputs().items()
+    )
+
+
 def test_silver_of_another_language_reads_the_translations(stages):
     config = SilverConfig(
         output="x.jsonl",

@@ -162,6 +162,16 @@ def test_labels_are_named_as_in_the_files_and_compared_as_numbers(aligned):
     assert "en.tsv, line 3: the labels 1 and 3 differ" in message
 
 
+def test_texts_with_line_breaks(tmp_path):
+    """The lines of a row have other numbers in the two files; all its forms are of one line."""
+    head = "sentence1,sentence2,score\n"
+    (tmp_path / "de.csv").write_text(f'{head}"a\nb",c,1\nd,e,0\n', "utf-8")
+    (tmp_path / "en.csv").write_text(f"{head}A,C,1\nD,E,0\n", "utf-8")
+    rows = read(str(tmp_path / "{language}.csv"), crossing="all")
+    assert rows.texts[0] == ["a\nb", "A", "a\nb", "A", "d", "D", "d", "D"]
+    assert rows.lines.tolist() == [3] * 4 + [4] * 4
+
+
 def test_labels_that_are_not_read_must_align_too(aligned):
     path = aligned(en=["0", "0.75", "1", "0.25"])
     with pytest.raises(InputError, match="line 3: the labels 0.5 and 0.75 differ"):
@@ -175,6 +185,21 @@ def write_grouped(folder, groups):
         (folder / f"{language}.tsv").write_text(text, "utf-8")
     path = str(folder / "{language}.tsv")
     return DatasetConfig(path, languages=list(groups), group="topic", folds=2, fold=1)
+
+
+def test_files_of_different_tasks_do_not_align(tmp_path):
+    (tmp_path / "de.tsv").write_text("anchor\tpositive\tnegative\na\tb\tc\n", "utf-8")
+    (tmp_path / "en.tsv").write_text("anchor\tpositive\na\tb\n", "utf-8")
+    message = refusal(str(tmp_path / "{language}.tsv"), languages=["de", "en"])
+    assert "en.tsv: the columns are of task triplet in the one and pair in the other;" in message
+
+
+def test_lines_of_different_numbers_of_positives_do_not_align(tmp_path):
+    for language, positives in (("de", '["a", "b"]'), ("en", '["a"]')):
+        line = f'{{"query": "q", "pos": {positives}}}\n'
+        (tmp_path / f"{language}.jsonl").write_text(line, "utf-8")
+    message = refusal(str(tmp_path / "{language}.jsonl"), languages=["de", "en"])
+    assert "en.jsonl, line 1: 2 and 1 rows; files read together must be" in message
 
 
 def test_groups_may_be_translated(tmp_path):
