@@ -143,12 +143,16 @@ class Report:
     @property
     def shown_metrics(self) -> dict[str, int]:
         """What tables of a run show, with the number of rows that each is of: the primary metric,
-        that of each language and of all crossed rows, and the perplexity of a language model."""
+        that of each language and of all crossed rows, the perplexity of a language model, and of
+        pairs the accuracy in each direction and the error to a teacher, if there is one."""
         counts = {self.primary_metric: self.rows}
         for part, metric in self.language_metrics.items():
             counts[metric] = self.count_rows(part)
         if self.task == "text":
             counts["perplexity"] = self.rows
+        if self.task == "pair":
+            metrics = [metric.format(self.score_name) for metric in COLUMNS["pair"].values()]
+            counts |= {metric: self.rows for metric in metrics if metric in self.metrics}
         return counts
 
     def count_rows(self, part: str) -> int:

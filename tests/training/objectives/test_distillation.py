@@ -417,9 +417,10 @@ def test_a_pair_with_an_empty_side_is_named(
 
 
 def test_dev_pairs_are_evaluated_with_the_teacher(
-    tmp_path, tiny_folder, config_of, parallel_file, train_command
+    tmp_path, tiny_folder, config_of, parallel_file, train_command, capsys
 ):
-    """The error of dev and test falls; dev chooses the best model by its accuracy."""
+    """The error of dev and test falls; dev chooses the best model by its accuracy; the table has
+    both."""
     held_out = parallel_file.with_name("dev.tsv")
     held_out.write_text(parallel_file.read_text("utf-8").upper().lower(), "utf-8")
     data = {
@@ -433,6 +434,9 @@ def test_dev_pairs_are_evaluated_with_the_teacher(
         ("dev", "mean_accuracy_cosine"),
         ("test", "mean_accuracy_cosine"),
     ]
+    table = capsys.readouterr().out
+    for metric in ("src2trg_accuracy_cosine", "trg2src_accuracy_cosine", "negative_mse"):
+        assert table.count(f" {metric} ") == 2, "of dev and of test"
     for one in results:
         assert one["before"]["negative_mse"] < one["after"]["negative_mse"] < 0
     kept = list((tmp_path / "runs" / "teacher_embeddings").glob("*.npy"))
