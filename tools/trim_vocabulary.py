@@ -37,7 +37,7 @@ from trim_model import (
     write_trimmed,
 )
 
-from sbert.atomic import replace_folder
+from sbert.atomic import make_folder, replace_folder
 from sbert.cli import parse_command
 from sbert.data.config import DatasetConfig
 from sbert.data.origin import dataset_name
@@ -135,7 +135,7 @@ def trim_vocabulary(source: str, output: Path, config: TrimConfig) -> None:
     options = {"prompts": config.prompts, "default_prompt_name": config.default_prompt_name}
     before = evaluate(root, sts, **options) if sts else []  # now: it may refuse a dataset
     kept = choose_pieces(root, model, content, used.tolist())
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     replace_folder(output, partial(write_trimmed, root, model, kept))
     trimmed = load_encoder(output)
     sizes.append(folder_sizes(output, trimmed))

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from sbert.atomic import write_records, write_whole
+from sbert.atomic import make_folder, write_records, write_whole
 from sbert.augment.plan import RecipePlan, check_gold
 from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.sentences import read_translations
@@ -86,7 +86,7 @@ class Recipe:
         """
         self.check(redo)
         self.describe()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         runner = self.make_runner(1, tqdm.write)
         with tqdm(total=len(self.stages), unit="stage", dynamic_ncols=True) as bar:
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from sbert.atomic import write_records, write_whole
+from sbert.atomic import make_folder, write_records, write_whole
 from sbert.config_keys import first_difference
 from sbert.errors import require
 from sbert.evaluation import figures
@@ -104,7 +104,7 @@ class Sweep:
     def run(self) -> None:
         """Train the runs that are not done, and print the table."""
         self._check_before_running()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         settings = dataclasses.asdict(self.config)
         write_whole(self.folder / "sweep.yaml", dump_yaml(settings).encode())
         for run in self.runs:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
-from sbert.atomic import write_whole
+from sbert.atomic import make_folder, write_whole
 from sbert.config_keys import first_difference
 from sbert.errors import InputError, require
 from sbert.evaluation import figures
@@ -50,7 +50,7 @@ def open_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> N
         )
         changed = first_difference(saved.read_text("utf-8"), config_yaml)
         require(not changed, f"{folder}: cannot resume with another configuration: {changed}")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if not saved.exists():
         write_whole(saved, config_yaml.encode())
 

@@ -141,6 +141,8 @@ def test_other_bad_input(tmp_path, capsys, tiny_folder):
         "one", "--texts", file
     )
     assert f"{tmp_path}: exists already" in said(tiny_folder, tmp_path, "--texts", file)
+    below = said(tiny_folder, file / "new", "--texts", file)
+    assert f"{file}: the folder cannot be made: File exists" in below
     assert f"{empty}: no rows to use" in said(tiny_folder, new, "--texts", empty)
     assert "texts" in said(tiny_folder, new)
     assert "min_count is 0; it must be > 0" in said(

@@ -342,6 +342,14 @@ def run_folder(tmp_path):
     return folder
 
 
+def test_a_file_in_the_place_of_the_folder_of_runs(tmp_path):
+    (tmp_path / "runs").touch()
+    folder = tmp_path / "runs" / "stsb"
+    with pytest.raises(InputError) as error:
+        open_run(folder, CONFIG, resume=False, overwrite=False)
+    assert str(error.value) == f"{folder}: the folder cannot be made: Not a directory"
+
+
 def test_a_new_run_keeps_its_configuration(tmp_path):
     folder = tmp_path / "runs" / "stsb"
     open_run(folder, CONFIG, resume=False, overwrite=False)
