@@ -56,6 +56,8 @@ def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
         rows = _read_unlabelled(task) if config.unlabelled else gold
         sentences, name = _row_by_row(rows.texts, config.sides), rows.name
         given = zip(*rows.texts[:2], strict=True) if config.unlabelled else ()
+    if config.held_out:
+        name += ", without held-out texts"
     pool = SentencePool.from_texts(_without_held_out(task, sentences), known, given, name)
     if translations:
         pool = pool.with_translations(sentences, _row_by_row(translations, config.sides))

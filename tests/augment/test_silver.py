@@ -190,6 +190,13 @@ def test_held_out_sentences_are_not_paired(place, augment_command, capsys, sourc
     assert f"{left_out} sentences left out: texts of mine\n" in capsys.readouterr().out
 
 
+def test_where_all_sentences_are_held_out_it_is_said(place, augment_command, capsys):
+    write_texts(place / "dev.tsv", ["a\tb", *(f"{text}\tx" for text in TEXTS)])
+    options = [*GOLD, "--strategy", "random", "--held_out", HELD_OUT]
+    line = fails(augment_command, capsys, *BASE, *options)
+    assert "gold, without held-out texts: 0 distinct sentence" in line
+
+
 def test_given_pairs_with_a_held_out_sentence_are_left_out(place, augment_command):
     write_texts(place / "dev.tsv", ["a\tb", "A big house.\tx"])
     target = "{path: target.tsv, task: pair, texts: [left, right]}"
