@@ -12,6 +12,8 @@ from sbert.errors import InputError, require
 
 Item = TypeVar("Item", bound=Hashable)
 
+VARIATION_SELECTORS = {chr(code) for code in range(0xFE00, 0xFE10)}
+
 
 def list_texts(
     texts: Iterable[str], function: str, kind: str = "text", may_be_empty: bool = True
@@ -118,9 +120,17 @@ def normalise(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """The letters and digits of a text, without case: what is left of a text where no difference
-    in case, punctuation or spaces shall hide that it is the same."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+    """The letters, vowel signs and digits of a text, without case: what is left of a text where no
+    difference in case, punctuation or spaces shall hide that it is the same."""
+    return "".join(filter(_spells, unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _spells(character: str) -> bool:
+    """Whether a character spells a word: a letter, a digit, or a mark on one, as the vowels of
+    Devanagari and Thai are. The marks that choose the picture of an emoji are none."""
+    if character.isalnum():
+        return True
+    return unicodedata.category(character) in ("Mn", "Mc") and character not in VARIATION_SELECTORS
 
 
 def canonical(text: str) -> str:

@@ -327,6 +327,9 @@ def test_bare_texts():
     assert bare("Cafe\u0301!") == bare("café")
     assert bare("café") != bare("cafe")
     assert bare("?!...") == ""
+    assert bare("\u0915\u0940") != bare("\u0915\u093e"), "Devanagari: ki and kaa"
+    assert bare("\u0e21\u0e35!") == bare("\u0e21\u0e35") != bare("\u0e21\u0e37"), "Thai: mi and mue"
+    assert bare("so \u2764\ufe0f") == bare("so \u2764"), "a red heart and a black one"
 
 
 @pytest.fixture
