@@ -25,7 +25,7 @@ from sbert.models.loading import load_embedder
 from sbert.pooling import ends_in_normalize
 from sbert.texts import unique
 from sbert.training.config import TrainConfig
-from sbert.training.objectives.kept_embeddings import KeptEmbeddings
+from sbert.training.objectives.embedding_files import EmbeddingFiles
 from sbert.training.objectives.projection import (
     Projection,
     kept_share,
@@ -97,7 +97,7 @@ class Teacher:
         self.options = options
         self.projection: Projection | None = None
         folder = Path(options.embeddings or Path(config.runs) / "teacher_embeddings")
-        self.kept = KeptEmbeddings(folder, config.loop.precision, accelerator)
+        self.files = EmbeddingFiles(folder, config.loop.precision, accelerator)
         self.accelerator = accelerator
         self._check_sizes()
         self._check_prompts()
@@ -158,12 +158,12 @@ class Teacher:
 
     def _embed(self, texts: list[str]) -> np.ndarray:
         """The teacher's embeddings, (U, Ht)."""
-        return self.kept.embed(self.model, self.name, self.prompt, texts)
+        return self.files.embed(self.model, self.name, self.prompt, texts)
 
     def _embed_by_student(self, texts: list[str]) -> np.ndarray:
         """The student's embeddings before training, (U, Hs)."""
         _, prompt = self.student_prompts[0]  # the same for all
-        return self.kept.embed(self.student, "student", prompt.text, texts)
+        return self.files.embed(self.student, "student", prompt.text, texts)
 
     def _find_projection(self, texts: list[str]) -> Projection:
         """The projection of the teacher's embeddings of U texts, the same in every process."""

@@ -21,7 +21,7 @@ from sbert import BiEncoder, distributed
 from sbert.evaluation.report import NO_PROMPT
 from sbert.pooling import Dense, Normalize
 from sbert.training.config import DistillationConfig, LoopConfig
-from sbert.training.objectives import distillation, kept_embeddings
+from sbert.training.objectives import distillation, embedding_files
 from sbert.training.objectives.distillation import Targets, Teacher
 
 OPTIM = {"lr": 1e-3, "batch_size": 7, "epochs": 2, "eps": 1e-3, "warmup": 0.0}
@@ -78,7 +78,7 @@ class OneProcess:
 
 @pytest.fixture
 def teacher_of(tmp_path, teacher_folder, monkeypatch):
-    for module in (distillation, kept_embeddings, distributed):
+    for module in (distillation, embedding_files, distributed):
         monkeypatch.setattr(module, "broadcast", lambda accelerator, value: value)
 
     def make(student, teacher=teacher_folder, **options):
@@ -228,7 +228,7 @@ def test_other_texts_and_another_teacher_have_files_of_their_own(
 def test_an_interrupted_file_of_embeddings_is_resumed(
     tmp_path, tiny, teacher_of, sentences, monkeypatch
 ):
-    monkeypatch.setattr(kept_embeddings, "UNIT_TEXTS", 5)
+    monkeypatch.setattr(embedding_files, "UNIT_TEXTS", 5)
     teacher, seen = teacher_of(tiny), []
     encode = teacher.model.encode
 

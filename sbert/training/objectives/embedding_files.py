@@ -21,7 +21,7 @@ from sbert.vector_files import write_vectors
 UNIT_TEXTS = 2048  # embedded between two states that an interrupted run resumes from
 
 
-class KeptEmbeddings:
+class EmbeddingFiles:
     """The files of a folder, each named after all that its embeddings depend on.
 
     Args:
