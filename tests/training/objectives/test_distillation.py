@@ -64,6 +64,18 @@ def config_of(tmp_path, teacher_folder, parallel_file):
     return write
 
 
+@pytest.fixture
+def refused(tmp_path, train_command, capsys):
+    """Trains, which is refused before anything is written -> the line that says why."""
+
+    def run(config, *options) -> str:
+        line = fails(train_command, capsys, config, *options)
+        assert not (tmp_path / "runs").exists()
+        return line
+
+    return run
+
+
 class OneProcess:
     is_main_process, num_processes = True, 1
     device = torch.device("cpu")
@@ -360,20 +372,17 @@ def test_a_projection_cannot_be_fitted_to_one_embedding(
 @pytest.mark.parametrize(
     ("option", "value"), [("dense", "32"), ("reinitialize", "[encoder.layer.2]")]
 )
-def test_a_share_of_random_embeddings_is_refused(
-    tmp_path, tiny_folder, config_of, train_command, capsys, option, value
-):
+def test_a_share_of_random_embeddings_is_refused(tiny_folder, config_of, refused, option, value):
     options = [f"--model.{option}", value, "--distillation.own_share", "0.5"]
-    line = fails(train_command, capsys, config_of(tiny_folder), *options)
+    line = refused(config_of(tiny_folder), *options)
     assert line.endswith(
         f"distillation.own_share is 0.5, and model.{option} draws weights of the student anew, so "
         "that its own embeddings are random; leave own_share out"
     )
-    assert not (tmp_path / "runs").exists()
 
 
 def test_the_students_own_embeddings_have_one_prompt(
-    tmp_path, tiny_folder, config_of, parallel_file, train_command, capsys
+    tmp_path, tiny_folder, config_of, parallel_file, refused
 ):
     prompts = {"query": "the small ", "passage": "a big "}
     prompted = BiEncoder.from_pretrained(tiny_folder, prompts=prompts, default_prompt_name="query")
@@ -381,12 +390,11 @@ def test_the_students_own_embeddings_have_one_prompt(
     train = [{"path": str(parallel_file), "limit": 20, "name": "one"}]
     train.append({"path": str(parallel_file), "beyond": 20, "name": "two", "prompts": "passage"})
     config = config_of(tmp_path / "prompted")
-    line = fails(train_command, capsys, config, "--data.train", json.dumps(train))
+    line = refused(config, "--data.train", json.dumps(train))
     assert line.endswith(
         "distillation.projection needs one prompt for the student's first texts, and that of one "
         "is query, that of two passage"
     )
-    assert not (tmp_path / "runs").exists()
 
 
 def test_a_place_where_embeddings_cannot_be_kept(
@@ -403,17 +411,16 @@ def test_a_place_where_embeddings_cannot_be_kept(
 
 @pytest.mark.parametrize(("side", "cells"), [("source", " \ta cat"), ("target", "a cat\t")])
 def test_a_pair_with_an_empty_side_is_named(
-    tmp_path, tiny_folder, config_of, parallel_file, train_command, capsys, side, cells
+    tiny_folder, config_of, parallel_file, refused, side, cells
 ):
     lines = parallel_file.read_text("utf-8").splitlines()
     lines[4] = cells
     parallel_file.write_text("\n".join(lines) + "\n", "utf-8")
-    line = fails(train_command, capsys, config_of(tiny_folder))
+    line = refused(config_of(tiny_folder))
     assert line.endswith(
         f"parallel.tsv, line 5: {side}_sentence is empty; fill it, or set skip_empty to skip such "
         "rows"
     )
-    assert not (tmp_path / "runs").exists()
 
 
 def test_dev_pairs_are_evaluated_with_the_teacher(
