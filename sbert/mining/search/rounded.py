@@ -13,6 +13,9 @@ from sbert.mining.search.exact import blocks_of
 # numbers of bf16 sum up to any of fp32, and GPUs are fast at widths that are multiples of eight
 SHIFT = 8
 
+# numbers of bf16 that AMX multiplies at a time: a product of other widths takes a fifth longer
+CPU_WIDTH = 32
+
 ROUNDED_ONCE = 2.0**-23  # the relative error of the length of a vector that is rounded to fp32
 
 
@@ -42,8 +45,9 @@ class RoundedVectors:
 
     Where vectors and queries lie around m, r and q - a u are short, and so are their roundings.
 
-    In bf16 and fp16 `SHIFT` columns follow (C, H + SHIFT): three numbers whose sum is u r, or ones,
-    and then ones. In fp32 u r follows, if there is a centre (C, H + 1).
+    In bf16 and fp16 `SHIFT` columns are the last ones: three numbers whose sum is u r, or ones, and
+    then ones. Where ones stand before these (`rounded_width`), the queries have zeros. In fp32 u r
+    follows, if there is a centre (C, H + 1).
 
     Args:
         at_once: the number of vectors that are rounded at a time.
@@ -60,7 +64,7 @@ class RoundedVectors:
         self.centre = centre
         self.vectors = fp32
         if dtype != torch.float32:
-            self.vectors = fp32.new_ones(count, width + SHIFT, dtype=dtype)
+            self.vectors = fp32.new_ones(count, rounded_width(width, fp32.device), dtype=dtype)
         elif centre is not None:
             self.vectors = fp32.new_empty(count, width + 1)
         self.max_norm = torch.zeros((), dtype=torch.float64, device=fp32.device)
@@ -92,6 +96,12 @@ class RoundedVectors:
         for column in offset_columns(self.vectors[part]).unbind(1):
             column.copy_(offsets)
             offsets = offsets - column
+
+
+def rounded_width(width: int, device: torch.device) -> int:
+    """The number of columns of vectors of H = `width` numbers in bf16 or fp16."""
+    multiple = CPU_WIDTH if device.type == "cpu" else 1
+    return -(-(width + SHIFT) // multiple) * multiple
 
 
 def offset_columns(vectors: Tensor) -> Tensor:
