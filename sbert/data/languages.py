@@ -25,7 +25,8 @@ RULE = "files read together must be translations of each other, line by line"
 def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
     """The tables of several languages as one, with the blocks that `crossing` asks for.
 
-    A line is used if it is used in every language. Its number is that in the first file.
+    A row is used if it is used in every language: that of the same line and, where a line has
+    several, of the same place in it. The number of a line is that in the first file.
 
     Raises:
         InputError: files of different length, the first line whose labels or groups differ, or
@@ -41,26 +42,35 @@ def align_languages(tables: list[Table], config: DatasetConfig) -> Table:
         return first
     for table in tables[1:]:
         _check_alignment(first, table, config)
-    lines = [np.unique(table.index) for table in tables]  # that are used in each language
-    common = reduce(np.intersect1d, lines)
+    keys = _row_keys(tables)
+    common = reduce(np.intersect1d, keys)  # of rows that are used in each language
     require(len(common), f"dataset {config.path}: no row is used in every language")
     skipped = sum((table.skipped for table in tables), Counter())
-    elsewhere = sum(map(len, lines)) - len(common) * len(lines)
+    elsewhere = sum(map(len, keys)) - len(common) * len(keys)
     if elsewhere:
         skipped["skipped in another language"] += elsewhere
-    versions = [table.take(np.flatnonzero(np.isin(table.index, common))) for table in tables]
+    versions = [
+        table.take(np.flatnonzero(np.isin(own, common)))
+        for table, own in zip(tables, keys, strict=True)
+    ]
     crossed = [_cross(one, other) for one, other in permutations(versions, 2)]
     blocks = {"none": versions, "all": versions + crossed, "only": crossed}[config.crossing]
     aligned = _concatenate(blocks)
     # line by line, those of a line in the order of the blocks
     aligned = aligned.take(np.argsort(aligned.index, kind="stable"))
-    places = np.searchsorted(first.index, aligned.index)
+    in_first = np.searchsorted(first.index, aligned.index)
     return replace(
         aligned,
-        numbers=first.numbers[places],  # those of other files differ where a text has line breaks
+        numbers=first.numbers[in_first],  # those of other files differ where a text has line breaks
         files=[*chain(*(table.files for table in tables))],
         skipped=skipped,
     )
+
+
+def _row_keys(tables: list[Table]) -> list[np.ndarray]:
+    """A number for each row of each table, ascending: the same for translations of each other."""
+    longest = 1 + max(table.places.max() for table in tables)
+    return [table.index * longest + table.places for table in tables]
 
 
 def _check_alignment(first: Table, other: Table, config: DatasetConfig) -> None:
@@ -70,11 +80,12 @@ def _check_alignment(first: Table, other: Table, config: DatasetConfig) -> None:
     names = f"{first.files[0]} and {other.files[0]}"
     tasks = f"the columns are of task {first.task} in the one and {other.task} in the other"
     require(first.task == other.task, f"{names}: {tasks}; {RULE}")
-    for line, labels in found.items():
-        own = expected.get(line, labels)
-        if len(labels) != len(own):
-            raise _unlike(first, other, line, f"{len(own)} and {len(labels)} rows")
-        if labels != own:
+    for line in np.intersect1d(first.index, other.index).tolist():
+        counts = first.row_counts[line], other.row_counts[line]
+        if counts[0] != counts[1]:
+            raise _unlike(first, other, line, f"{counts[0]} and {counts[1]} rows")
+        places = expected[line].keys() & found[line].keys()
+        if any(expected[line][place] != found[line][place] for place in places):
             values = f"{_describe(first, line)} and {_describe(other, line)}"
             raise _unlike(first, other, line, f"the labels {values} differ")
     _check_groups(first, other, config)
@@ -88,11 +99,12 @@ def _check_alignment(first: Table, other: Table, config: DatasetConfig) -> None:
         raise InputError(f"{names}: {counts[0]:,} and {counts[1]:,} rows{place}; {RULE}")
 
 
-def _labels_by_line(table: Table) -> dict[int, list[object]]:
-    """The fields of the label column, whether or not labels are read."""
-    labels: dict[int, list[object]] = {}
-    for line, field in zip(table.index.tolist(), table.given, strict=True):
-        labels.setdefault(line, []).append(_value(field))
+def _labels_by_line(table: Table) -> dict[int, dict[int, object]]:
+    """The fields of the label column, read or not, of the rows of each line, by their places."""
+    labels: dict[int, dict[int, object]] = {}
+    rows = zip(table.index.tolist(), table.places.tolist(), table.given, strict=True)
+    for line, place, field in rows:
+        labels.setdefault(line, {})[place] = _value(field)
     return labels
 
 
@@ -151,6 +163,7 @@ def _concatenate(tables: list[Table]) -> Table:
         tables[0],
         texts=[TextColumn(chain(*parts)) for parts in zip(*columns, strict=True)],
         index=np.concatenate([table.index for table in tables]),
+        places=np.concatenate([table.places for table in tables]),
         numbers=np.concatenate([table.numbers for table in tables]),
         **{name: [*chain(*(getattr(table, name) for table in tables))] for name in values},
     )

@@ -38,12 +38,14 @@ class Table:
         files: where the lines were read from; one name for each file, whatever the path to it.
         texts: C columns of R texts, None where a row has fewer.
         index: (R,), of the line of each row among all lines, skipped ones too.
+        places: (R,), of each row among those of its line, skipped ones too.
         numbers: (R,), of the line of each row in its file.
         labels: R labels; None where they are not read.
         given: R fields of the label column as the file has them, of files that are read together.
         sources: R names; "" where the file has none.
         languages: R languages; "" where none is declared.
         groups: the group of every line, skipped ones too.
+        row_counts: the number of rows of every line, skipped ones too.
         skipped: how many rows were left out on purpose, by reason.
         prompt: the text that the file itself puts before each query; "": none.
     """
@@ -52,11 +54,13 @@ class Table:
     task: TaskName
     texts: list[TextColumn]
     index: np.ndarray
+    places: np.ndarray
     numbers: np.ndarray
     labels: list[Label | None]
     sources: list[str]
     languages: list[str]
     groups: Sequence[str | int]
+    row_counts: Sequence[int]
     skipped: Counter
     prompt: str = ""
     given: list[object] = field(default_factory=list)
@@ -74,6 +78,7 @@ class Table:
             given=[],
             texts=[TextColumn(column[i] for i in rows) for column in self.texts],
             index=self.index[rows],
+            places=self.places[rows],
             numbers=self.numbers[rows],
             **{name: [getattr(self, name)[i] for i in rows] for name in values},
         )
@@ -130,9 +135,9 @@ class _LineReader:
             self.read_label = TASK_LABELS[schema.task].reader(config)
         self.languages = _check_languages(config, len(schema.texts), file)
         self.columns: list[TextColumn] = []
-        self.index, self.numbers = array("q"), array("q")
+        self.index, self.places, self.numbers = array("q"), array("q"), array("q")
         self.labels, self.given, self.sources, self.groups = [], [], [], []
-        self.lines = 0
+        self.row_counts = array("q")
         self.skipped = Counter()
 
     def read(self, number: int, line: dict) -> None:
@@ -142,7 +147,8 @@ class _LineReader:
         if config.group not in (None, ROW):
             self.groups.append(str(line[config.group]))
         source = sys.intern(str(line.get(config.source or "source", "")))
-        for fields, label in line_rows(line, self.schema, location):
+        rows = line_rows(line, self.schema, location)
+        for place, (fields, label) in enumerate(rows):
             reason = skip_reason(line, fields, self.schema, config, location)
             if reason:
                 self.skipped[reason] += 1
@@ -150,10 +156,11 @@ class _LineReader:
             if self.teacher:
                 check_teacher(line, self.teacher, location)
             self._add_row(fields, label, location)
-            self.index.append(self.lines)
+            self.index.append(len(self.row_counts))
+            self.places.append(place)
             self.numbers.append(number)
             self.sources.append(source)
-        self.lines += 1
+        self.row_counts.append(len(rows))
 
     def _add_row(self, fields: list[tuple[str, str | None]], label: object, location: str) -> None:
         texts = [text if text and text.strip() else None for _, text in fields]
@@ -173,11 +180,13 @@ class _LineReader:
             task=self.schema.task,
             texts=self.columns,
             index=np.array(self.index),
+            places=np.array(self.places),
             numbers=np.array(self.numbers),
             labels=self.labels,
             sources=self.sources,
             languages=[language] * len(self.sources),
-            groups=self.groups or range(self.lines),
+            groups=self.groups or range(len(self.row_counts)),
+            row_counts=self.row_counts,
             skipped=self.skipped,
             given=self.given,
         )

@@ -1,6 +1,7 @@
 """Languages: aligned files read together, crossed rows, folds that keep translations together."""
 
 import gzip
+import json
 
 import pytest
 from data_inputs import refusal
@@ -105,6 +106,17 @@ def test_a_row_that_is_skipped_in_one_language_is_skipped_in_all(aligned):
     rows = read(path, skip_empty=True, crossing="all")
     assert rows_of(rows) == {"0", "2", "3"}
     assert rows.skipped == {"empty sentence2": 1, "skipped in another language": 1}
+
+
+def test_positives_that_are_skipped_in_one_language_are_skipped_in_all(tmp_path):
+    """Of a line with a list, too: its others stay with their own translations."""
+    positives = {"de": ["Hund", "", "Maus"], "en": ["dog", "cat", " "]}
+    for language, texts in positives.items():
+        line = json.dumps({"query": language, "pos": texts})
+        (tmp_path / f"{language}.jsonl").write_text(line, "utf-8")
+    rows = read(str(tmp_path / "{language}.jsonl"), skip_empty=True, crossing="only")
+    assert rows.texts == [["de", "en"], ["dog", "Hund"]]
+    assert rows.skipped == {"empty pos": 2, "skipped in another language": 2}
 
 
 def test_both_orders_keep_the_languages(aligned):
