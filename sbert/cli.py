@@ -81,6 +81,7 @@ _REWORDINGS = [
         r"\1 is \3; it must be \2",
     ),
     (r"^'int' object is not iterable$", "a number where a list is needed, such as [96]"),
+    (r" and v<inf\b", " and finite"),
     (r"\bv([<>=]+)(?=[-\d])", r"\1 "),
     (
         r'Parser key "(.+?)"; Expected a dot import path string: (\S+?)(;.*)?$',

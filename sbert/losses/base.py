@@ -156,6 +156,19 @@ def check_margin(loss: Loss, margin: float) -> float:
     return margin
 
 
+def check_positive(loss: Loss, option: str, value: float) -> float:
+    """Return the value of an option if it is a finite number above 0.
+
+    Raises:
+        InputError: any other value.
+    """
+    require(
+        0 < value < math.inf,
+        f"{type(loss).__name__}.{option} is {value:g}; it must be a finite number above 0",
+    )
+    return value
+
+
 def check_choice(loss: Loss, option: str, value: str, choices: object) -> str:
     """Return the value of an option if it is one of the choices, a `Literal` of names.
 

@@ -11,8 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbert.errors import require
-from sbert.losses.base import DotSimilarity, Loss, check_choice, normalize_columns
+from sbert.losses.base import (
+    DotSimilarity,
+    Loss,
+    check_choice,
+    check_positive,
+    normalize_columns,
+)
 
 
 class MarginMSELoss(Loss):
@@ -59,7 +64,7 @@ class DistillKLDivLoss(Loss):
         teacher_temperature: T_t; null for T.
 
     Raises:
-        InputError: a temperature that is not above 0.
+        InputError: a temperature that is not a finite number above 0.
     """
 
     columns = 3
@@ -74,13 +79,10 @@ class DistillKLDivLoss(Loss):
     ):
         super().__init__()
         self.similarity = check_choice(self, "similarity", similarity, DotSimilarity)
-        self.temperature = temperature
+        self.temperature = check_positive(self, "temperature", temperature)
         self.teacher_temperature = teacher_temperature
-        for name in ("temperature", "teacher_temperature"):
-            value = getattr(self, name)
-            require(
-                value is None or value > 0, f"DistillKLDivLoss.{name} is {value}; it must be > 0"
-            )
+        if teacher_temperature is not None:
+            check_positive(self, "teacher_temperature", teacher_temperature)
 
     def compute(self, columns, labels):
         scores = candidate_scores(columns, self.similarity)  # (B, C - 1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from sbert.errors import require
-from sbert.losses.base import Loss
+from sbert.losses.base import Loss, check_positive
 
 
 class MatryoshkaLoss(Loss):
@@ -39,6 +39,8 @@ class MatryoshkaLoss(Loss):
             f"MatryoshkaLoss.weights: {len(self.weights)} weights for {len(dims)} dims; "
             "give one for each",
         )
+        for weight in self.weights:
+            check_positive(self, "weights", weight)
         require(
             loss.target != "embedding",
             f"MatryoshkaLoss.loss: {type(loss).__name__} compares embeddings at full size only",

@@ -4,7 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbert.losses.base import DotSimilarity, JointLoss, check_choice, normalize_columns
+from sbert.losses.base import (
+    DotSimilarity,
+    JointLoss,
+    check_choice,
+    check_positive,
+    normalize_columns,
+)
 
 
 class MultipleNegativesRankingLoss(JointLoss):
@@ -31,7 +37,7 @@ class MultipleNegativesRankingLoss(JointLoss):
         self, scale: float = 20.0, similarity: DotSimilarity = "cosine", symmetric: bool = False
     ):
         super().__init__()
-        self.scale = scale
+        self.scale = check_positive(self, "scale", scale)
         self.similarity = check_choice(self, "similarity", similarity, DotSimilarity)
         self.symmetric = symmetric
 

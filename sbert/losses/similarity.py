@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbert.errors import require
-from sbert.losses.base import JointLoss, Loss
+from sbert.losses.base import JointLoss, Loss, check_positive
 
 
 class CosineSimilarityLoss(Loss):
@@ -37,12 +37,12 @@ class CoSENTLoss(JointLoss):
     "CoSENT").
 
     Args:
-        scale: the inverse temperature.
+        scale: the inverse temperature, above 0.
     """
 
     def __init__(self, scale: float = 20.0):
         super().__init__()
-        self.scale = scale
+        self.scale = check_positive(self, "scale", scale)
 
     def pair_similarity(self, u: Tensor, v: Tensor) -> Tensor:
         """s: (B, H), (B, H) -> (B,), larger for more similar texts."""

@@ -1,5 +1,6 @@
 """Whether batches can be made of the training data as the options and the losses ask for."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +15,14 @@ def check_weights(datasets: Sequence[Rows], mix: str) -> None:
     """Check that the weights of the datasets say how they are mixed.
 
     Raises:
-        InputError: some datasets have a weight and others none; weights in round_robin.
+        InputError: a weight that is not a finite number above 0; some datasets have a weight and
+            others none; weights in round_robin.
     """
+    for rows in datasets:
+        require(
+            rows.weight is None or 0 < rows.weight < math.inf,
+            f"data.train, {rows.name}: weight is {rows.weight}; it must be a finite number above 0",
+        )
     weighted = [rows.name for rows in datasets if rows.weight is not None]
     require(
         len(weighted) in (0, len(datasets)),

@@ -1,15 +1,10 @@
 """The options of `train.py`: the model, the data, the loss, the optimiser, the loop."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jsonargparse.typing import (
-    NonNegativeFloat,
-    OpenUnitInterval,
-    PositiveFloat,
-    PositiveInt,
-    restricted_number_type,
-)
+from jsonargparse.typing import OpenUnitInterval, PositiveInt, restricted_number_type
 
 from sbert.data.config import DatasetConfig
 from sbert.device import Precision
@@ -18,6 +13,8 @@ from sbert.models.config import LoraConfig
 
 SEEDS = 2**32  # NumPy's global generator takes the seeds below
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", SEEDS)])
+Positive = restricted_number_type("Positive", float, [(">", 0), ("<", math.inf)])
+NotNegative = restricted_number_type("NotNegative", float, [(">=", 0), ("<", math.inf)])
 BelowOne = restricted_number_type("BelowOne", float, [(">=", 0), ("<", 1)])
 
 
@@ -121,18 +118,18 @@ class OptimConfig:
             gives weights without gradient: the same result, in less time and memory.
     """
 
-    lr: PositiveFloat = 2e-5
+    lr: Positive = 2e-5
     batch_size: PositiveInt = 16
     batch_tokens: PositiveInt | None = None
     accumulate: PositiveInt = 1
-    epochs: PositiveFloat = 1
+    epochs: Positive = 1
     steps: PositiveInt | None = None
-    warmup: NonNegativeFloat = 0.1
+    warmup: NotNegative = 0.1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    weight_decay: NonNegativeFloat = 0.01
+    weight_decay: NotNegative = 0.01
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
-    eps: NonNegativeFloat = 1e-8
-    max_grad_norm: NonNegativeFloat = 1.0
+    eps: NotNegative = 1e-8
+    max_grad_norm: NotNegative = 1.0
     word_embeddings: Literal["auto", "all"] = "auto"
 
 
@@ -162,7 +159,7 @@ class LoopConfig:
     gradient_checkpointing: bool = False
     compile: bool = False
     group_by_length: bool = True
-    evaluate_epochs: PositiveFloat = 1.0
+    evaluate_epochs: Positive = 1.0
     evaluate_steps: PositiveInt | None = None
     save_steps: PositiveInt | None = None
     patience: PositiveInt | None = None

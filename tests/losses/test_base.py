@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import pkgutil
 import textwrap
 
@@ -15,10 +16,14 @@ from sbert import losses
 from sbert.errors import InputError
 from sbert.losses import (
     ContrastiveLoss,
+    CoSENTLoss,
     CosineSimilarityLoss,
+    DistillKLDivLoss,
     JointLoss,
     Loss,
     MarginMSELoss,
+    MatryoshkaLoss,
+    MultipleNegativesRankingLoss,
     PairLoss,
     TripletLoss,
 )
@@ -122,6 +127,22 @@ def test_an_unknown_choice_is_refused(loss_class, distance):
         f"{loss_class.__name__}.distance: unknown value '{distance}'; "
         "known: euclidean, manhattan, cosine"
     )
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize(
+    ("option", "make"),
+    [
+        ("scale", lambda value: CoSENTLoss(scale=value)),
+        ("scale", lambda value: MultipleNegativesRankingLoss(scale=value)),
+        ("temperature", lambda value: DistillKLDivLoss(temperature=value)),
+        ("teacher_temperature", lambda value: DistillKLDivLoss(teacher_temperature=value)),
+        ("weights", lambda value: MatryoshkaLoss(CoSENTLoss(), [8, 4], [1.0, value])),
+    ],
+)
+def test_what_must_be_a_finite_number_above_0(option, make, value):
+    with pytest.raises(InputError, match=rf"\.{option} is {value:g}; it must be a finite number"):
+        make(value)
 
 
 def test_a_known_choice_is_returned():

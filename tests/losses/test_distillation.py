@@ -161,13 +161,6 @@ def test_divergence_equals_sentence_transformers(temperatures, similarity):
     assert mine(columns, margins).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["temperature", "teacher_temperature"])
-def test_temperature_of_0_is_refused(name):
-    with pytest.raises(InputError) as error:
-        DistillKLDivLoss(**{name: 0.0})
-    assert str(error.value) == f"DistillKLDivLoss.{name} is 0.0; it must be > 0"
-
-
 def test_unknown_similarity_is_refused():
     with pytest.raises(InputError) as error:
         MarginMSELoss("euclidean")

@@ -1,5 +1,7 @@
 """The options of train.py: their ranges."""
 
+import math
+
 import pytest
 
 from sbert.cli import InnerParser, make_parser
@@ -32,7 +34,7 @@ def parser():
 def test_what_must_be_positive(parser, group, name, value):
     with pytest.raises(InputError) as error:
         parser.parse_object(REQUIRED | {group: {name: value}})
-    assert str(error.value) == f"{group}.{name} is {value}; it must be > 0"
+    assert str(error.value).startswith(f"{group}.{name} is {value}; it must be > 0")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_what_must_be_positive(parser, group, name, value):
         ("loop", {"seed": -1}, ">= 0 and < 4294967296"),
         ("loop", {"seed": 2**40}, ">= 0 and < 4294967296"),
         *(
-            ("optim", {name: -0.5}, ">= 0")
+            ("optim", {name: -0.5}, ">= 0 and finite")
             for name in ("warmup", "weight_decay", "eps", "max_grad_norm")
         ),
     ],
@@ -51,6 +53,20 @@ def test_what_must_not_be_negative(parser, group, options, range_):
     with pytest.raises(InputError) as error:
         parser.parse_object(REQUIRED | {group: options})
     assert str(error.value) == f"{group}.{name} is {value}; it must be {range_}"
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        *(("optim", name) for name in ("lr", "epochs", "warmup", "weight_decay", "eps")),
+        ("optim", "max_grad_norm"),
+        ("loop", "evaluate_epochs"),
+    ],
+)
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_what_must_be_finite(parser, group, name, value):
+    with pytest.raises(InputError, match=rf"{group}.{name} is {value}; it must be .* and finite$"):
+        parser.parse_object(REQUIRED | {group: {name: value}})
 
 
 @pytest.mark.parametrize("betas", [[0.9, 1.0], [-0.1, 0.999]])

@@ -203,6 +203,12 @@ def test_datasets_with_other_classes_or_half_weighted():
         check_weights([pairs(SCORES, weight=1.0), pairs(SCORES)], "proportional")
 
 
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.inf, math.nan])
+def test_a_weight_is_a_finite_number_above_0(weight):
+    with pytest.raises(InputError, match=rf"weight is {weight}; it must be a finite number above"):
+        check_weights([pairs(SCORES, weight=weight)], "proportional")
+
+
 @pytest.mark.parametrize(
     "loss", [DistillKLDivLoss(), MarginMSELoss(), MultipleNegativesRankingLoss()]
 )
