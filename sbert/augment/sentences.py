@@ -14,7 +14,7 @@ import numpy as np
 from sbert.augment.config import SilverConfig
 from sbert.augment.pool import SentencePool
 from sbert.data.config import DatasetConfig
-from sbert.data.leakage import read_held_out
+from sbert.data.leakage import held_out_by, read_held_out
 from sbert.data.origin import LANGUAGE
 from sbert.data.rows import Rows, read_dataset
 from sbert.data.table import in_rows
@@ -79,6 +79,16 @@ def _without_held_out(task: MiningTask, sentences: Sequence[str]) -> list[str]:
     for dataset, count in left_out.items():
         task.print(f"{count:,} sentences left out: texts of {dataset}")
     return kept
+
+
+def matched_scores(task: MiningTask, gold: Rows) -> np.ndarray:
+    """The scores (N,) of gold whose density strategy kde follows: those of pairs without a held-out
+    text. The others are counted."""
+    found = held_out_by(gold, read_held_out(task.config.held_out))
+    scores = gold.labels[[name is None for name in found]]
+    if len(scores) < len(gold):
+        task.print(f"kde follows the scores of {len(scores):,} gold pairs without held-out texts")
+    return scores
 
 
 def _row_by_row(columns: list[list[str]], sides: str) -> list[str]:

@@ -14,7 +14,7 @@ from sbert import distributed
 from sbert.atomic import check_texts, encode_lines
 from sbert.augment.divergence import describe_divergence, draw_divergence
 from sbert.augment.pool import SentencePool
-from sbert.augment.sentences import read_gold, read_pool
+from sbert.augment.sentences import matched_scores, read_gold, read_pool
 from sbert.augment.strategies import (
     SAMPLED_PAIR,
     STRATEGIES,
@@ -45,8 +45,10 @@ def mine_silver(task: MiningTask) -> None:
     gold = read_gold(task)
     pool = read_pool(task, gold)
     check_texts(pool.sentences, config.output)
+    gold_scores = None
     if config.strategy == "kde":
-        score_density(gold.labels, "gold")  # an error now, not after the labelling
+        gold_scores = matched_scores(task, gold)
+        score_density(gold_scores, "gold")  # an error now, not after the labelling
     teacher = load_teacher(config.teacher).to(task.accelerator.device)
     sentences = _embedded_sentences(task, pool)
     done = task.open_output(_settings(task, gold, pool, sentences, teacher))
@@ -54,7 +56,7 @@ def mine_silver(task: MiningTask) -> None:
     label_units(task, teacher, pool, sampled.pairs, max(0, done - 1))
     data = None
     if task.output:
-        silver = silver_rows(task, gold, pool, sampled)
+        silver = silver_rows(task, gold_scores, pool, sampled)
         report_silver(task, gold, silver)
         data = _encode(silver, teacher.fingerprint, config.output)
     task.finish(data)
@@ -157,15 +159,15 @@ def label_pairs(
 
 
 def silver_rows(
-    task: MiningTask, gold: Rows | None, pool: SentencePool, sampled: np.recarray
+    task: MiningTask, gold_scores: np.ndarray | None, pool: SentencePool, sampled: np.recarray
 ) -> Rows:
-    """The labelled pairs: all, or of kde those whose scores follow gold's."""
+    """The labelled pairs: all, or of kde those whose scores follow gold's, (N,)."""
     config, source = task.config, ""
     # (P,), in the output after the sampled pairs
     scores = np.frombuffer(task.output.read(), "<f4", offset=sampled.nbytes)
     if config.strategy == "kde":
         source = "kde:"
-        accepted = np.flatnonzero(accept_by_density(gold.labels, scores, config.seed))
+        accepted = np.flatnonzero(accept_by_density(gold_scores, scores, config.seed))
         require(
             len(accepted), f"strategy kde: accepts none of {len(scores):,} pairs; increase pool"
         )

@@ -129,18 +129,27 @@ def leave_out(rows: Rows, held_out: dict[str, str]) -> Rows:
     Raises:
         InputError: no row is left.
     """
+    found = held_out_by(rows, held_out)
+    kept = rows.take(np.flatnonzero([name is None for name in found]))
+    kept.skipped.update(f"a text of {name}" for name in found if name)
+    return kept
+
+
+def held_out_by(rows: Rows, held_out: dict[str, str]) -> list[str | None]:
+    """For each row the dataset that one of its texts is held out for, or None.
+
+    Raises:
+        InputError: no row is left.
+    """
     found: list[str | None] = [None] * len(rows)
     for column in rows.texts:
         for i, text in enumerate(column):
             found[i] = found[i] or held_out.get(bare(text or ""))
-    keep = np.flatnonzero([name is None for name in found])
     require(
-        len(keep),
-        f"{rows.name}: none of the {len(rows):,} rows is left: each has a text of data.held_out",
+        None in found,
+        f"{rows.name}: none of the {len(rows):,} rows is left: each has a held-out text",
     )
-    kept = rows.take(keep)
-    kept.skipped.update(f"a text of {name}" for name in found if name)
-    return kept
+    return found
 
 
 def normalised_pairs(rows: Rows | Retrieval) -> Iterator[tuple[int, NormalisedPair]]:

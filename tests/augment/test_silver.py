@@ -197,6 +197,23 @@ def test_where_all_sentences_are_held_out_it_is_said(place, augment_command, cap
     assert "gold, without held-out texts: 0 distinct sentence" in line
 
 
+def test_kde_follows_no_score_of_a_held_out_pair(place, augment_command, capsys, monkeypatch):
+    followed = []
+
+    def accept(gold, scores, seed):
+        followed.extend(gold.tolist())
+        return np.ones(len(scores), bool)
+
+    monkeypatch.setattr(silver, "accept_by_density", accept)
+    write_texts(place / "dev.tsv", ["a\tb", f"{FIRST[3].upper()}\tx"])
+    pairs = enumerate(zip(FIRST, SECOND, strict=True))
+    left = [round(5 * i / 14, 2) / 5 for i, pair in pairs if FIRST[3] not in pair]
+    options = [*GOLD, "--model", "tiny", "--strategy", "kde", "--held_out", HELD_OUT]
+    mined(augment_command, *options)
+    assert followed == pytest.approx(left)
+    assert f"kde follows the scores of {len(left)} gold pairs" in capsys.readouterr().out
+
+
 def test_given_pairs_with_a_held_out_sentence_are_left_out(place, augment_command):
     write_texts(place / "dev.tsv", ["a\tb", "A big house.\tx"])
     target = "{path: target.tsv, task: pair, texts: [left, right]}"

@@ -371,7 +371,7 @@ def test_rows_with_a_held_out_text_in_any_column_are_left_out(held_out):
 def test_a_dataset_of_held_out_texts_alone_is_refused(held_out):
     with pytest.raises(InputError) as error:
         leave_out(Rows("mine", "pair", [["a cat"], ["x"]], None), held_out)
-    expected = "mine: none of the 1 rows is left: each has a text of data.held_out"
+    expected = "mine: none of the 1 rows is left: each has a held-out text"
     assert str(error.value) == expected
 
 
