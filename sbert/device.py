@@ -100,7 +100,7 @@ def map_in_threads(function: Callable, items: Iterable) -> Iterator:
     """`function` of each item, in order: in as many threads as torch has, each with one of them.
 
     The threads of one operator wait for each other at its end: with many small ones, or on a busy
-    machine, most of the time. In one of these threads, or with one thread, it is a plain map.
+    machine, most of the time.
     """
     count = torch.get_num_threads()
     inference = torch.is_inference_mode_enabled()
@@ -109,9 +109,6 @@ def map_in_threads(function: Callable, items: Iterable) -> Iterator:
         with torch.inference_mode(inference), torch.no_grad():
             return function(item)
 
-    if count == 1:
-        yield from map(call, items)
-        return
     with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield from pool.map(call, items)

@@ -8,14 +8,13 @@ The searches (search.py, similar_pairs.py) compute it only for what their fast p
 cannot decide. docs/exact_search.md explains them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sbert.device import map_in_threads
 from sbert.errors import InputError, require
 from sbert.mining.search.sizes import CPU, Sizes
 
@@ -23,7 +22,6 @@ SearchSimilarity = Literal["cosine", "dot"]
 
 Vectors = np.ndarray | Tensor
 
-Result = TypeVar("Result")
 
 ARRAY_FLOATS = (np.float16, np.float32, np.float64)
 TENSOR_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -82,15 +80,6 @@ def blocks_of(stop: int, size: int, start: int = 0) -> Iterator[slice]:
         yield slice(first, min(first + size, stop))
 
 
-def prepare_in_parts(
-    prepare: Callable[[slice], Result], count: int, at_once: int, device: torch.device
-) -> list[Result]:
-    """What `prepare` gives for each part of `count` vectors, `at_once` at a time; on a CPU in as
-    many threads as torch has."""
-    each = map_in_threads if device.type == "cpu" else map
-    return list(each(prepare, blocks_of(count, at_once)))
-
-
 class VectorSet:
     """The queries or the corpus, read block by block.
 
@@ -138,11 +127,8 @@ class VectorSet:
         """The same, `size` vectors at a time."""
         count = rows.stop - rows.start
         loaded = torch.empty(count, self.width, device=self.device)
-
-        def load(part: slice) -> None:
+        for part in blocks_of(count, size):
             loaded[part] = self.load(slice(rows.start + part.start, rows.start + part.stop))
-
-        prepare_in_parts(load, count, size, self.device)
         return loaded
 
 

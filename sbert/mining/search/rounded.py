@@ -1,13 +1,13 @@
 """Vectors and queries in the low precision of a fast pass, less their common centre, if any,
 with what bounds the rounding."""
 
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from sbert.mining.search.exact import prepare_in_parts
+from sbert.mining.search.exact import blocks_of
 
 # columns behind rounded vectors, for what is added to fast scores or subtracted from them: three
 # numbers of bf16 sum up to any of fp32, and GPUs are fast at widths that are multiples of eight
@@ -67,22 +67,21 @@ class RoundedVectors:
             self.vectors = fp32.new_ones(count, rounded_width(width, fp32.device), dtype=dtype)
         elif centre is not None:
             self.vectors = fp32.new_empty(count, width + 1)
-        bounds = prepare_in_parts(partial(self._round, fp32), count, at_once, fp32.device)
-        self.max_norm, self.max_error, self.max_offset = torch.stack(bounds).amax(0)
-
-    def _round(self, fp32: Tensor, part: slice) -> Tensor:
-        """Write some of the vectors (C, H), rounded -> their max |c'|, |c' - c|, |u r|, (3,)."""
-        vectors = fp32[part]
-        largest_offset = vectors.new_zeros((), dtype=torch.float64)
-        if self.centre is not None:
-            largest_offset = self._add_offsets(part, vectors)
-            vectors = vectors - self.centre
-        rounded, norms, errors = round_vectors(vectors, self.vectors.dtype)
-        if self.centre is not None:
-            errors += ROUNDED_ONCE * norms
-        if self.vectors is not fp32:
-            self.vectors[part, : fp32.shape[1]] = rounded
-        return torch.stack([norms.max(), errors.max(), largest_offset])
+        self.max_norm = torch.zeros((), dtype=torch.float64, device=fp32.device)
+        self.max_error = torch.zeros_like(self.max_norm)
+        self.max_offset = torch.zeros_like(self.max_norm)
+        for part in blocks_of(count, at_once):
+            vectors = fp32[part]
+            if centre is not None:
+                self._add_offsets(part, vectors)
+                vectors = vectors - centre
+            rounded, norms, errors = round_vectors(vectors, dtype)
+            if centre is not None:
+                errors += ROUNDED_ONCE * norms
+            if self.vectors is not fp32:
+                self.vectors[part, :width] = rounded
+            self.max_norm = torch.maximum(self.max_norm, norms.max())
+            self.max_error = torch.maximum(self.max_error, errors.max())
 
     @cached_property
     def direction(self) -> Tensor:
@@ -90,14 +89,13 @@ class RoundedVectors:
         centre = self.centre.double()
         return centre / centre.norm()
 
-    def _add_offsets(self, part: slice, vectors: Tensor) -> Tensor:
-        """Write u r behind some of the vectors -> the largest |u r|."""
+    def _add_offsets(self, part: slice, vectors: Tensor) -> None:
+        """Write u r behind some of the vectors."""
         offsets = vectors.double() @ self.direction - self.centre.double() @ self.direction
-        largest = offsets.abs().max()
+        self.max_offset = torch.maximum(self.max_offset, offsets.abs().max())
         for column in offset_columns(self.vectors[part]).unbind(1):
             column.copy_(offsets)
             offsets = offsets - column
-        return largest
 
 
 def rounded_width(width: int, device: torch.device) -> int:
