@@ -144,7 +144,8 @@ class LoopConfig:
             on older CUDA devices, fp32 elsewhere. Weights and losses are always fp32.
         gradient_checkpointing: compute the layers a second time in the backward pass instead of
             keeping their intermediate results: less memory, more time, the same gradients.
-        compile: torch.compile the transformer; pays off in long runs.
+        compile: torch.compile the transformer, which takes about a minute at the start; for GPUs:
+            steps on a CPU were slower with it.
         group_by_length: batches of rows of similar length, which have less padding.
         evaluate_epochs: evaluate on dev at every multiple of this many epochs, for example 0.25.
         evaluate_steps: evaluate on dev every this many steps, instead of evaluate_epochs.
