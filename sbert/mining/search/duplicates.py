@@ -111,12 +111,19 @@ class Duplicates:
         one, other = self.counts[links].T
         sizes = np.where(links[:, 0] == links[:, 1], one * (one - 1) // 2, one * other)
         kept = values >= values[_place_of(limit, sizes)]
-        return self._expand_links(values[kept], links[kept], limit)
+        values, links = values[kept], links[kept]
+        single = (self.counts[links] == 1).all(1)  # one row linked with one: most, as a rule
+        expanded_values, expanded = self._expand_links(values[~single], links[~single], limit)
+        values = np.append(values[single], expanded_values)
+        rows = np.concatenate([self.first[links[single]], expanded])
+        best = np.lexsort((rows[:, 1], rows[:, 0], -values))[:limit]
+        return torch.from_numpy(values[best]), torch.from_numpy(rows[best])
 
     def _expand_links(
         self, scores: np.ndarray, links: np.ndarray, limit: int
-    ) -> tuple[Tensor, Tensor]:
-        """The pairs of the rows of linked groups (L, 2); a group linked with itself: within it."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs of the rows of linked groups (L, 2), a group linked with itself: within it; at
+        least the `limit` best, in any order."""
         between = links[:, 0] != links[:, 1]
         owner, target = np.concatenate([links, links[between][:, ::-1]]).T
         scores = np.append(scores, scores[between])
@@ -135,9 +142,7 @@ class Duplicates:
         stop = np.flatnonzero((scores == scores[last]) & (row == row[last]))[-1] + 1
         partner = rows[_ranges(start[:stop], count[:stop])]
         row, scores = (np.repeat(part[:stop], count[:stop]) for part in (row, scores))
-        best = np.lexsort((partner, row, -scores))[:limit]
-        pairs = np.stack([row[best], partner[best]], axis=1)
-        return torch.from_numpy(scores[best]), torch.from_numpy(pairs)
+        return scores, np.stack([row, partner], axis=1)
 
 
 def _ranges(start: np.ndarray, counts: np.ndarray) -> np.ndarray:

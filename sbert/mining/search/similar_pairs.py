@@ -37,7 +37,7 @@ class PairBounds(NamedTuple):
 
     def reaching(self, floor: float) -> "PairBounds":
         """The pairs whose exact scores can be `floor` or more."""
-        keep = self.upper >= floor
+        keep = (self.upper >= floor).nonzero()[:, 0]  # once, for all parts
         return PairBounds(self.rows, *(part[keep] for part in self[1:]))
 
 
