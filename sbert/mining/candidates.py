@@ -14,7 +14,8 @@ from sbert.data.rows import Rows
 from sbert.errors import InputError, require
 from sbert.mining.embed import task_embeddings
 from sbert.mining.search.distances import DISTANCES
-from sbert.mining.search.exact import VectorSet, exact_scores
+from sbert.mining.search.exact import VectorSet, blocks_of, exact_pair_scores
+from sbert.mining.search.sizes import CPU
 from sbert.mining.task import MiningTask
 from sbert.models.cross_encoder import CrossEncoder
 from sbert.models.similarity import SIMILARITIES
@@ -56,12 +57,15 @@ class LabelledQueries:
     def excluded(self) -> list[list[int]]:
         """For each query the indices of what is no negative: its positives, the query itself, the
         documents with its id, and empty texts."""
-        index = {text: [i] for i, text in enumerate(self.corpus)}
+        index = {text: i for i, text in enumerate(self.corpus)}
         empty = [i for i, text in enumerate(self.corpus) if not text.strip()]
-        return [
-            sorted({*positives, *index.get(query, []), *self.own.get(query, []), *empty})
-            for query, positives in zip(self.queries, self.positives, strict=True)
-        ]
+        excluded = []
+        for query, positives in zip(self.queries, self.positives, strict=True):
+            hidden = {*positives, *self.own.get(query, ()), *empty}
+            if query in index:
+                hidden.add(index[query])
+            excluded.append(sorted(hidden))
+        return excluded
 
 
 def _relevant_documents(data: Retrieval) -> tuple[list[str], list[str], list[int]]:
@@ -151,23 +155,31 @@ class CandidateSearch:
             self.task.config.negatives.depth,
             self.excluded,
         )
-        queries, positives = self.query_vectors[unit], self.labelled.positives[unit]
-        positive_scores = [
-            scores_with(query, self.corpus_vectors[indices], self.similarity)
-            for query, indices in zip(queries, positives, strict=True)
-        ]
+        positive_scores = []
+        for rows in blocks_of(unit.stop, CPU.queries, unit.start):
+            queries, positives = self.query_vectors[rows], self.labelled.positives[rows]
+            positive_scores += scores_with(queries, self.corpus_vectors, positives, self.similarity)
         return Candidates(scores, indices, positive_scores)
 
 
-def scores_with(query: np.ndarray, vectors: np.ndarray, similarity: str) -> list[float]:
-    """The similarities of a vector (H,) with others (P, H), by the definition of the search."""
+def scores_with(
+    queries: np.ndarray, vectors: np.ndarray, chosen: list[list[int]], similarity: str
+) -> list[list[float]]:
+    """The similarities of each query (R, H) with some of the vectors (N, H), whose numbers are
+    `chosen`, by the definition of the search."""
+    counts = [len(numbers) for numbers in chosen]
+    row = np.repeat(np.arange(len(queries)), counts)
+    distinct, column = np.unique(np.concatenate(chosen).astype(int), return_inverse=True)
     if similarity in DISTANCES:
-        one, others = (torch.tensor(x, dtype=torch.float64) for x in (query[None], vectors))
-        return SIMILARITIES[similarity](one, others)[0].float().tolist()
-    cpu = torch.device("cpu")
-    one = VectorSet(query[None], similarity, cpu, "query").load(slice(0, 1))
-    others = VectorSet(vectors, similarity, cpu, "corpus vector").load(slice(0, len(vectors)))
-    return exact_scores(one, others)[0].tolist()
+        one, other = (torch.tensor(x, dtype=torch.float64) for x in (queries, vectors[distinct]))
+        scores = SIMILARITIES[similarity](one, other)[row, column].float()
+    else:
+        cpu = torch.device("cpu")
+        one = VectorSet(queries, similarity, cpu, "query").load(slice(0, len(queries)))
+        other = VectorSet(vectors, similarity, cpu, "corpus vector").load(distinct)
+        row, column = torch.from_numpy(row), torch.from_numpy(column)
+        scores = exact_pair_scores(one, row, other, column, CPU)
+    return [part.tolist() for part in scores.split(counts)]
 
 
 def rescore_candidates(

@@ -117,15 +117,21 @@ PLAIN = {
 @pytest.mark.parametrize("similarity", PLAIN)
 def test_scores_are_those_of_the_search(similarity):
     generator = np.random.default_rng(0)
-    query = generator.normal(size=6).astype(np.float32)
+    queries = generator.normal(size=(3, 6)).astype(np.float32)
     vectors = generator.normal(size=(40, 6)).astype(np.float32)
-    found = scores_with(query, vectors, similarity)
-    plain = [PLAIN[similarity](query.astype(np.float64), v) for v in vectors.astype(np.float64)]
-    np.testing.assert_allclose(found, plain, rtol=1e-6, atol=1e-6)
-    scores, indices = top_k(query[None], vectors, 40, similarity=similarity)
-    assert [found[i] for i in indices[0].tolist()] == scores[0].tolist()
+    chosen = [[7, 3, 3], [39], generator.permutation(40).tolist()]
+    found = scores_with(queries, vectors, chosen, similarity)
+    scores, indices = top_k(queries, vectors, 40, similarity=similarity)
+    for query, numbers, own, order, ranked in zip(
+        queries.astype(np.float64), chosen, found, indices.tolist(), scores.tolist(), strict=True
+    ):
+        plain = [PLAIN[similarity](query, vectors[i].astype(np.float64)) for i in numbers]
+        np.testing.assert_allclose(own, plain, rtol=1e-6, atol=1e-6)
+        searched = dict(zip(order, ranked, strict=True))
+        assert own == [searched[i] for i in numbers]
 
 
 def test_a_vector_of_zeros_has_cosine_zero():
     vectors = np.eye(3, 6, dtype=np.float32)
-    assert scores_with(np.zeros(6, np.float32), vectors, "cosine") == [0, 0, 0]
+    chosen = [[0, 1, 2]]
+    assert scores_with(np.zeros((1, 6), np.float32), vectors, chosen, "cosine") == [[0, 0, 0]]
