@@ -69,7 +69,7 @@ def run_train(monkeypatch, *argv):
 
 @pytest.mark.parametrize(("argv", "message"), [
     (["--optim.lrr", "1"], "unrecognized arguments: --optim.lrr"),
-    (["--optim.lr", "fast"], r'"optim.lr"; Not of type PositiveFloat: could not convert .* .fast.'),
+    (["--optim.lr", "fast"], r'"optim.lr"; Not of type Positive: could not convert .* .fast.'),
     (["--optim.lr", "-1"], "optim.lr is -1; it must be > 0"),
     (["--optim.lr", "1", "--optim.lr", "2"], "--optim.lr is given 2 times"),
     (["--loss", "NoSuchLoss"], "NoSuchLoss"),
