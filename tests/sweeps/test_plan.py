@@ -111,7 +111,7 @@ def test_trials_of_a_search_look_at_no_test_set(plan):
     ({"variants": {"a": {"loss": "NoLoss"}}}, "NoLoss"),
     ({"search": SearchConfig({"optim.lrr": SpaceConfig(1, 2)})}, "unknown option optim.lrr"),
     ({"grid": {"optim.lr": ["fast"]}},
-     'optim.lr=fast: Parser key "optim.lr"; Not of type PositiveFloat: could not convert string'),
+     'optim.lr=fast: Parser key "optim.lr"; Not of type Positive: could not convert string'),
     ({"grid": {"optim.lr": [-1.0]}},
      "optim.lr is -1.0; it must be > 0"),
     ({"grid": {"loop.seed": [1]}, "seeds": [1]},
