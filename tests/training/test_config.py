@@ -34,7 +34,9 @@ def parser():
 def test_what_must_be_positive(parser, group, name, value):
     with pytest.raises(InputError) as error:
         parser.parse_object(REQUIRED | {group: {name: value}})
-    assert str(error.value).startswith(f"{group}.{name} is {value}; it must be > 0")
+    may_be_a_fraction = name in ("lr", "epochs", "evaluate_epochs")
+    end = " and finite" if may_be_a_fraction else ""
+    assert str(error.value) == f"{group}.{name} is {value}; it must be > 0{end}"
 
 
 @pytest.mark.parametrize(
