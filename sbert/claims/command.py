@@ -112,15 +112,17 @@ def read_records(path: Path) -> dict[str, dict]:
 
 
 def earlier_or_new(earlier: dict | None, record: dict) -> dict:
-    """The earlier record of a claim, if it is of the same figures, contrasts and commands, and of
-    more runs; the claim's words are the new ones."""
+    """The earlier record of a claim, if it is of the same figures, contrasts and commands, and one
+    of its figures is of more runs; the claim's words are the new ones."""
     if earlier is None or earlier["definition"] != record["definition"]:
         return record
-    if _run_number(earlier) <= _run_number(record):
+    before, now = _run_numbers(earlier), _run_numbers(record)
+    if all(before[name] <= now[name] for name in before):
         return record
     words = {name: record[name] for name in ("paper", "published", "note")}
     return earlier | words
 
 
-def _run_number(record: dict) -> int:
-    return sum(len(figure["runs"]) for figure in record["figures"].values())
+def _run_numbers(record: dict) -> dict[str, int]:
+    """By the names of the figures."""
+    return {name: len(figure["runs"]) for name, figure in record["figures"].items()}

@@ -138,8 +138,8 @@ class ClaimsConfig:
         claims: the rows of the table.
         roots: folders in which the commands were run; a run is taken from the first that has it.
         records: a JSONL file of the figures, differences and intervals of every claim; null for
-            none. A claim keeps the record that it has there where that is of more runs than are
-            here.
+            none. A claim keeps the record that it has there where a figure of that is of more runs
+            than are here.
         page: the Markdown page whose table is replaced; null to print it alone.
         resamples: of rows and seeds.
     """

@@ -68,6 +68,19 @@ def test_a_record_of_more_runs_is_kept(runs, claims, claims_command):
     assert "than are here" not in claims_command(claims())
 
 
+def test_a_record_with_a_figure_of_more_runs_is_kept(runs, claims, claims_command):
+    finish_both(runs)
+    results = {label: run.folder / "result.json" for label, run in runs.planned.items()}
+    later = results["a,seed=2"].rename(runs.folder / "later.json")
+    results["b,seed=2"].unlink()
+    first = claims_command(claims())
+    later.rename(results["a,seed=2"])
+    results["b,seed=1"].unlink()  # as many runs as before, but none of b
+    again = claims_command(claims())
+    assert row(again) == row(first)
+    assert "of more runs than are here: a is better\n" in again
+
+
 def test_records_of_other_claims_are_not_lost(runs, claims, claims_command, capsys):
     finish_both(runs)
     claims_command(claims({}, {"claim": "another"}, {"claim": "b is worse"}))
