@@ -172,11 +172,18 @@ def check_arguments(argv: list[str], flags: Collection[str] = ()) -> None:
     """Refuse what would silently lose a value.
 
     Raises:
-        InputError: an option or a YAML key that is given twice; an option before --config, whose
-            file may override it. Flags, which no file holds, may come first, --help and
-            --print_config too.
+        InputError: an option or a YAML key that is given twice; an element of a list; an option
+            before --config, whose file may override it. Flags, which no file holds, may come first,
+            --help and --print_config too.
     """
     options = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    for option in options:
+        element = re.match(r"(--[\w.]+?)\.\d+(\.|$)", option)
+        if element:  # jsonargparse refuses what is left of it without the name of the list
+            raise InputError(
+                f"{option}: is of an element of a list; give the whole list, {element[1]} '[...]', "
+                "or change it in the file, or in `set` of a sweep"
+            )
     for option, count in Counter(options).items():
         require(count == 1 or option.endswith("+"), f"{option} is given {count} times")
     before = options[: options.index("--config")] if "--config" in options else []

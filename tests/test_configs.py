@@ -72,6 +72,8 @@ def run_train(monkeypatch, *argv):
     (["--optim.lr", "fast"], r'"optim.lr"; Not of type Positive: could not convert .* .fast.'),
     (["--optim.lr", "-1"], "optim.lr is -1; it must be > 0"),
     (["--optim.lr", "1", "--optim.lr", "2"], "--optim.lr is given 2 times"),
+    (["--data.train.0.limit", "10"],
+     "--data.train.0.limit: is of an element of a list; give the whole list, --data.train"),
     (["--loss", "NoSuchLoss"], "NoSuchLoss"),
     (["--loss", "TripletLoss", "--loss.margin", "wide"],
      "margin.*Expected a <class .float.>. Got value: wide"),
