@@ -225,7 +225,19 @@ def load_weights(
             f"{path}: incomplete: {len(missing)} weights are missing, for example {missing[0]}"
             f"{hint if hasattr(config, 'auto_map') else ''}"
         )
-    return model.float()
+    model.float()
+    own_memory(model)
+    return model
+
+
+def own_memory(model: nn.Module) -> None:
+    """Move weights out of the file that they are mapped from.
+
+    There they are at any address, and on some CPUs the sums of a product depend on it: a copy of
+    the model, whose weights torch aligns, would not give the same bit for bit.
+    """
+    for weight in model.parameters():
+        weight.data = weight.data.clone()
 
 
 def save_backbone(root: Path, transformer: nn.Module, tokenizer, max_length: int) -> None:
