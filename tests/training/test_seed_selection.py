@@ -99,19 +99,17 @@ def test_killed_at_any_update_it_ends_the_same(
 def test_two_processes_choose_as_one(tmp_path, steady_folder, pairs_file, train_command):
     """And each process resumes from its own state."""
     optim = {"lr": 1e-3, "batch_size": 11, "epochs": 2, "eps": 1e-3}
+    # the cosine of a text with itself is 1 but for rounding, which would make or break ties
+    lines = pairs_file.read_text().splitlines(keepends=True)
+    pairs_file.write_text("".join(x for x in lines if len(set(x.split("\t")[:2])) == 2))
     config = write_config(
         tmp_path, steady_folder, pairs_file, optim=optim, loss=LOSS, seed_optimisation=CHOICE
     )
     train_command(config)
     train_with_two_processes(config)
     one, two = (metrics(tmp_path / f"runs/{name}", "seeds")[0] for name in ("run", "two"))
-    # Spearman jumps where rounding swaps the ranks of two rows: by up to 12 (n - 1) / (n^3 - n)
-    assert two == pytest.approx(one, abs=12 / (32 * 33))
+    assert two == pytest.approx(one, abs=1e-3)
     assert two["seed"] == one["seed"]
-    one, two = (metrics(tmp_path / f"runs/{name}", "dev") for name in ("run", "two"))
-    for before, after in zip(one, two, strict=True):
-        name = "pairs/pearson_cosine"
-        assert after[name] == pytest.approx(before[name], abs=1e-5)
     a, b = saved_state(tmp_path / "runs/run"), saved_state(tmp_path / "runs/two")
     for name in filter(lambda name: name.startswith("objective."), a):
         torch.testing.assert_close(b[name], a[name], atol=1e-5, rtol=1e-4, msg=name)
