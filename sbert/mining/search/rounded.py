@@ -132,7 +132,9 @@ def round_queries(queries: Tensor, vectors: RoundedVectors) -> RoundedQueries:
     if vectors.centre is None:
         return RoundedQueries(*round_vectors(queries, dtype), shift.to(dtype), shift)
     exact = queries.double()
-    share = (exact @ vectors.direction).to(dtype)  # any a will do: as the product takes it
+    # any a will do: as the product takes it, and finite
+    largest = torch.finfo(dtype).max
+    share = (exact @ vectors.direction).to(dtype).clamp_(-largest, largest)
     rest = exact - share.double()[:, None] * vectors.direction
     rounded, norms, errors = round_vectors(rest.float(), dtype)
     shift = exact @ vectors.centre.double()
