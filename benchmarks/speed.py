@@ -48,6 +48,9 @@ PARTS = {
     "predict": Part("cross_encoder.py predict", "--repeats 1"),
     "search": Part("mining.py search --size 100000 --queries 20000", TINY_SEARCH),
     "search-hard": Part("mining.py hard --size 12000 --queries 3000", TINY_SEARCH),
+    "search-clusters": Part(
+        "mining.py search --size 100000 --queries 5000 --data clusters-0.3", TINY_SEARCH
+    ),
     "quantised": Part("quantised.py", TINY_SEARCH),
     "quantised-scifact": Part("quantised.py --data scifact", "--repeats 1"),
     "quantised-e5": Part(f"quantised.py --size 6000 --queries 500 {E5}", "--repeats 1"),

@@ -12,6 +12,7 @@ from sbert.mining.search.duplicates import Duplicates, first_equal_vectors
 from sbert.mining.search.exact import VectorSet, blocks_of
 from sbert.mining.search.rounded import RoundedVectors
 from sbert.mining.search.sizes import CPU
+from sbert.mining.search.vector_clusters import Clusters, find_clusters
 
 SAMPLE = 512  # vectors by which duplicates and a common centre are looked for before the search
 
@@ -77,6 +78,11 @@ class CorpusBlock:
         mean = sample.mean(0)
         share = mean.square().sum() / sample.square().sum(1).mean()
         return mean.float().to(self.fp32.device) if share > WORTH_CENTRING else None
+
+    @cached_property
+    def clusters(self) -> Clusters | None:
+        """The clusters of the vectors, where most are in one."""
+        return find_clusters(self.fp32, self._sample, self.at_once)
 
     @cached_property
     def distinct(self) -> "CorpusBlock":
@@ -154,6 +160,14 @@ class ExcludedPairs:
         if start < stop:
             row, column = self._hidden[:, start:stop]
             scores.index_put_((row, column - columns.start), scores.new_full((), -torch.inf))
+
+    def mask_selected(self, scores: Tensor, columns: Tensor) -> None:
+        """The same for scores (R, T) of some vectors of the block, whose numbers are `columns`."""
+        if self._hidden.shape[1]:
+            place = columns.new_full((len(self.block),), -1)
+            place[columns] = torch.arange(len(columns))
+            row, place = self._hidden[0], place[self._hidden[1]]
+            scores[row[place >= 0], place[place >= 0]] = -torch.inf
 
     def partly(self, columns: slice) -> Tensor | None:
         """Of the vectors `columns` of the block those of which a query may not find the first

@@ -9,6 +9,7 @@ from sbert.device import map_in_threads
 from sbert.errors import require
 from sbert.mining.search.best_scores import best_candidates, kept_for
 from sbert.mining.search.candidate_table import kth_best
+from sbert.mining.search.cluster_search import search_clusters
 from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
 from sbert.mining.search.exact import (
     LoadedVectors,
@@ -25,6 +26,14 @@ from sbert.mining.search.queries import Exclude, exclusion_matrix
 from sbert.mining.search.sizes import CPU, Sizes
 
 LEAST_QUERIES = 64  # of a thread
+
+# queries, and vectors of a block, from which on it pays to look for clusters
+LEAST_CLUSTERED_QUERIES = 256
+LEAST_CLUSTERED = 2048
+
+# queries of few clusters that are searched at a time
+LEAST_TOGETHER = 16
+MOST_TOGETHER = 128
 
 EXACT_QUERIES = 64  # whose scores are all computed exactly at a time
 
@@ -64,6 +73,9 @@ class TopKSearch:
         if block.has_many_duplicates:
             block = block.distinct
         asked = torch.arange(len(self.queries), device=self.scores.device)
+        if self._worth_clusters(block):
+            asked = self.search_clusters(block, asked, advance)
+            advance = _ignore
         for precision in self.precisions:
             asked = self.search_fast(block, asked, precision, advance)
             advance = _ignore
@@ -71,6 +83,25 @@ class TopKSearch:
                 block = block.distinct
                 asked = self.search_fast(block, asked, precision, advance)
         self.search_exactly(block, asked)
+
+    def _worth_clusters(self, block: CorpusBlock) -> bool:
+        """Whether the vectors are in clusters, and so many that it pays to look for them."""
+        many = len(self.queries) >= LEAST_CLUSTERED_QUERIES and len(block) >= LEAST_CLUSTERED
+        return many and not self.sizes.queued and block.clusters is not None
+
+    def search_clusters(
+        self, block: CorpusBlock, asked: Tensor, advance: Callable[[int], None]
+    ) -> Tensor:
+        """`search_fast` in the clusters of a block, for queries near the same ones at a time."""
+        nearest = [
+            block.clusters.scores(self.queries.load(asked[part])).argmax(1)
+            for part in blocks_of(len(asked), self.sizes.queries)
+        ]
+        asked = asked[torch.cat(nearest).argsort(stable=True)]
+        size = len(asked) // len(block.clusters)
+        size = min(self.sizes.queries, MOST_TOGETHER, max(LEAST_TOGETHER, size))
+        find = self._find_in_clusters
+        return self._search_parts(block, asked, torch.float32, size, find, advance)
 
     def search_fast(
         self, block: CorpusBlock, asked: Tensor, dtype: torch.dtype, advance: Callable[[int], None]
@@ -83,10 +114,22 @@ class TopKSearch:
         Raises:
             InputError: a dot product that may be beyond fp32.
         """
+        find = self._find_best if self.sizes.queued else self._find_by_floor
+        return self._search_parts(block, asked, dtype, self.sizes.queries, find, advance)
+
+    def _search_parts(
+        self,
+        block: CorpusBlock,
+        asked: Tensor,
+        dtype: torch.dtype,
+        most: int,
+        find: Callable[..., Tensor],
+        advance: Callable[[int], None],
+    ) -> Tensor:
+        """Search a block by `find` for the queries `asked` (A,), `most` at a time."""
         if not len(asked):
             return asked
         rounded = block.rounded(dtype)  # here, since threads share it
-        find = self._find_best if self.sizes.queued else self._find_by_floor
 
         def search(part: tuple[slice, ExcludedPairs]) -> tuple[Tensor, Tensor]:
             rows, excluded = asked[part[0]], part[1]
@@ -96,7 +139,7 @@ class TopKSearch:
 
         threads = 1 if self.sizes.queued else torch.get_num_threads()
         in_threads = len(asked) >= threads * LEAST_QUERIES and threads > 1
-        size = part_size(len(asked), self.sizes.queries, threads if in_threads else 1)
+        size = part_size(len(asked), most, threads if in_threads else 1)
         parts = self._parts(block, asked, size)
         results = []
         for undecided, overflows in (map_in_threads if in_threads else map)(search, parts):
@@ -133,6 +176,20 @@ class TopKSearch:
         search = FloorSearch(fast, block, queries, excluded, self.scores[rows, -1], self.k)
         self._merge_entries(rows, excluded.expand(search.search(), self.k))
         return search.table.crowded
+
+    def _find_in_clusters(
+        self,
+        block: CorpusBlock,
+        rows: Tensor,
+        queries: Tensor,
+        fast: FastPass,
+        excluded: ExcludedPairs,
+    ) -> Tensor:
+        """The same in the clusters near the queries."""
+        floor = self.scores[rows, -1]
+        entries, undecided = search_clusters(fast, block, queries, excluded, floor, self.k)
+        self._merge_entries(rows, excluded.expand(entries, self.k))
+        return undecided
 
     def _find_best(
         self,

@@ -1,0 +1,80 @@
+"""The search of clusters: whole ones are left out that cannot hold a neighbour of a query.
+
+Many texts of logs, forms and templates are nearly equal. Then a query has hundreds of near ties,
+which low precision cannot tell apart, and all of them are in one cluster. What is in other clusters
+is below its floor (vector_clusters.py), so that few vectors are multiplied, and these in fp32.
+"""
+
+import torch
+from torch import Tensor
+
+from sbert.mining.search.candidate_table import kth_best
+from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
+from sbert.mining.search.exact import exact_pair_scores
+from sbert.mining.search.fast_pass import FastPass
+from sbert.mining.search.sizes import CPU
+
+# the share of a block with which queries are compared up to which the search saves time
+MOST_COMPARED = 1 / 4
+
+# candidates of a query, or for each neighbour, beyond which it has too many near ties
+CROWDED = 256
+CROWDED_PER_NEIGHBOUR = 8
+
+
+def search_clusters(
+    fast: FastPass,
+    block: CorpusBlock,
+    queries: Tensor,
+    excluded: ExcludedPairs,
+    floor: Tensor,
+    k: int,
+) -> tuple[Entries, Tensor]:
+    """The candidates of R queries that can be among the k best, with exact scores; and which
+    queries (R,) are undecided, of which there are none: they would be compared with too many
+    clusters, or have too many near ties.
+
+    Args:
+        fast: of the queries and all vectors of the block, in fp32.
+        queries: (R, H), which share their nearest clusters, as far as possible.
+        floor: (R,), which the k best scores are known to reach.
+    """
+    clusters, most = block.clusters, MOST_COMPARED * len(block)
+    of_centres = clusters.scores(queries)  # (R, G)
+    nearest = of_centres.argmax(1).unique()
+    if clusters.counts[nearest].sum() > most:
+        return _all_undecided(queries)
+    columns = clusters.columns_of(nearest)
+    scores = _scores(fast, columns, excluded)
+    floor = torch.maximum(floor, fast.bounds(kth_best(scores, k))[0])
+    # as it is NaN where products are beyond fp64
+    needed = ~(clusters.upper_bounds(queries, of_centres) < floor[:, None])  # (R, G)
+    undecided = (needed * clusters.counts).sum(1) > most
+    needed[undecided] = False
+    needed[:, nearest] = False
+    others = needed.any(0).nonzero()[:, 0]
+    if clusters.counts[others].sum() > most:
+        return _all_undecided(queries)
+    if len(others):
+        other_columns = clusters.columns_of(others)
+        columns = torch.cat([columns, other_columns])
+        scores = torch.cat([scores, _scores(fast, other_columns, excluded)], dim=1)
+        floor = torch.maximum(floor, fast.bounds(kth_best(scores, k))[0])
+    reaching = scores >= fast.threshold(floor)[:, None]
+    undecided |= reaching.sum(1) > max(CROWDED, CROWDED_PER_NEIGHBOUR * k)
+    reaching &= ~undecided[:, None]
+    row, place = reaching.nonzero(as_tuple=True)
+    column = columns[place]
+    return (row, column, exact_pair_scores(queries, row, block.fp32, column, CPU)), undecided
+
+
+def _all_undecided(queries: Tensor) -> tuple[Entries, Tensor]:
+    nothing = torch.empty(0, dtype=torch.int64)
+    return (nothing, nothing, torch.empty(0)), torch.ones(len(queries), dtype=torch.bool)
+
+
+def _scores(fast: FastPass, columns: Tensor, excluded: ExcludedPairs) -> Tensor:
+    """The fast scores (R, T) of some vectors of the block."""
+    scores = fast.queries @ fast.vectors[columns].T
+    excluded.mask_selected(scores, columns)
+    return scores
