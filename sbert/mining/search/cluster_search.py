@@ -17,6 +17,9 @@ from sbert.mining.search.sizes import CPU
 # the share of a block with which queries are compared up to which the search saves time
 MOST_COMPARED = 1 / 4
 
+# vectors that are copied at a time
+GATHERED = 4096
+
 # candidates of a query, or for each neighbour, beyond which it has too many near ties
 CROWDED = 256
 CROWDED_PER_NEIGHBOUR = 8
@@ -75,6 +78,7 @@ def _all_undecided(queries: Tensor) -> tuple[Entries, Tensor]:
 
 def _scores(fast: FastPass, columns: Tensor, excluded: ExcludedPairs) -> Tensor:
     """The fast scores (R, T) of some vectors of the block."""
-    scores = fast.queries @ fast.vectors[columns].T
+    parts = columns.split(GATHERED)
+    scores = torch.cat([fast.queries @ fast.vectors[part].T for part in parts], dim=1)
     excluded.mask_selected(scores, columns)
     return scores
