@@ -10,13 +10,14 @@ from sbert.atomic import make_folder, write_records, write_whole
 from sbert.augment.plan import RecipePlan, check_gold
 from sbert.augment.recipe_config import RecipeConfig
 from sbert.augment.sentences import read_translations
-from sbert.augment.size_results import SilverSummary, size_results
+from sbert.augment.size_results import SilverSummary, SizeResults, size_results
 from sbert.augment.stages import GOLD, TEACHER, UNTUNED, Stage, StageState
 from sbert.augment.strategies import STRATEGIES
 from sbert.augment.summary import compare_with_gold, recipe_table, teacher_warning
 from sbert.data.origin import dataset_name
 from sbert.errors import require
 from sbert.sweeps.inputs import check_inputs
+from sbert.sweeps.intervals import Comparison
 from sbert.sweeps.processes import JobRunner
 from sbert.sweeps.summary import FinishedRun
 
@@ -147,16 +148,23 @@ class Recipe:
         """
         write_records(self.folder / "results.jsonl", self.records())
         results = size_results(self.config, self.stages, self.summaries)
-        comparisons = [compare_with_gold(of_size) for of_size in results] if intervals else []
+        comparisons = []
         if intervals:
-            records = []
-            for of_size, compared in zip(results, comparisons, strict=True):
-                size = {"gold": of_size.first.result["train_rows"]}
-                records += [size | one.record() for one in compared]
-            write_records(self.folder / "intervals.jsonl", records)
+            comparisons = [compare_with_gold(of_size) for of_size in results]
+            self._write_intervals(results, comparisons)
         table = recipe_table(self.config, results, comparisons)
         write_whole(self.folder / "table.md", f"{self.config.name}\n\n{table}\n".encode())
         return table
+
+    def _write_intervals(
+        self, results: list[SizeResults], comparisons: list[list[Comparison]]
+    ) -> None:
+        """Write intervals.jsonl: the comparisons of each size with its gold."""
+        records = []
+        for of_size, compared in zip(results, comparisons, strict=True):
+            size = {"gold": of_size.first.result["train_rows"]}
+            records += [size | one.record() for one in compared]
+        write_records(self.folder / "intervals.jsonl", records)
 
 
 def check_published(config: RecipeConfig) -> None:

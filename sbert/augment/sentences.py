@@ -41,7 +41,8 @@ def read_gold(task: MiningTask) -> Rows | None:
 def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:
     """The sentences of `texts`, of `unlabelled` or of gold, but for held-out ones. Gold pairs are
     known."""
-    config, source = task.config, task.config.texts
+    config = task.config
+    source = config.texts
     known = zip(*gold.texts, strict=True) if gold else ()
     given = ()
     translations = read_translations(config)
@@ -147,18 +148,10 @@ def read_translations(config: SilverConfig) -> list[list[str]] | None:
 
 def _translated_texts(dataset: DatasetConfig, language: str, labels: bool) -> list[tuple[str, ...]]:
     """The texts of a dataset's rows in another language: C columns of N texts."""
-    translated = in_language(dataset, language)
+    texts_of = _texts_by_line(dataset, language, labels)
     rows = read_dataset(dataset, labels)
-    # all lines of all languages: their alignment is checked, and limit may choose any of them
-    every_row = {"limit": None, "beyond": None, "folds": None, "fold": None, "group": None}
-    languages = list(dict.fromkeys([*dataset.languages, language]))
-    aligned = read_dataset(replace(translated, languages=languages, **every_row), labels)
-    texts_of = defaultdict(list)  # by line: those of its rows
-    every_text = zip(*aligned.texts, strict=True)
-    for line, own, texts in zip(aligned.lines, aligned.languages, every_text, strict=True):
-        if own == in_rows(language):
-            texts_of[line].append(texts)
-    translations, rows_before = [], Counter()
+    translations = []
+    rows_before = Counter()  # of the same line and language
     for line, own in zip(rows.lines, rows.languages, strict=True):
         require(
             line in texts_of,
@@ -167,3 +160,19 @@ def _translated_texts(dataset: DatasetConfig, language: str, labels: bool) -> li
         translations.append(texts_of[line][rows_before[line, own]])
         rows_before[line, own] += 1
     return list(zip(*translations, strict=True))
+
+
+def _texts_by_line(
+    dataset: DatasetConfig, language: str, labels: bool
+) -> dict[int, list[tuple[str, ...]]]:
+    """The texts in a language of the rows that each line of a dataset makes."""
+    translated = in_language(dataset, language)
+    # all lines of all languages: their alignment is checked, and limit may choose any of them
+    every_row = {"limit": None, "beyond": None, "folds": None, "fold": None, "group": None}
+    languages = list(dict.fromkeys([*dataset.languages, language]))
+    rows = read_dataset(replace(translated, languages=languages, **every_row), labels)
+    texts_of = defaultdict(list)
+    for line, own, *texts in zip(rows.lines, rows.languages, *rows.texts, strict=True):
+        if own == in_rows(language):
+            texts_of[line].append(tuple(texts))
+    return texts_of

@@ -79,10 +79,12 @@ class SizeResults:
         known = [GOLD, CONTROL, TEACHER, *config.silver.strategies]
         self.rows = [UNTUNED, *(row for row in known if row in self.runs)]
         self.first = self.runs[GOLD][0]
-        results, self.dev_sets = self.first.result["results"], self.first.dev_sets
         if config.target:  # the first run tests on target.dev, target.test and test
             results = self.first.evaluations("test")
             self.dev_sets = [result["dataset"] for result in results[: len(config.target.dev)]]
+        else:
+            results = self.first.result["results"]
+            self.dev_sets = self.first.dev_sets
         self.main_metrics = {result["dataset"]: result["main"] for result in results}
         self.metrics = config.metrics or [None]
         self.columns = list(product(self.main_metrics, self.metrics))
@@ -90,11 +92,18 @@ class SizeResults:
         self.published = {} if "size" in self.first.run.axes else config.published
 
     def title(self, row: str) -> str:
-        gold, prefix = ("source", "silver: ") if self.config.target else ("gold", "gold + ")
+        """The name of a row in the table."""
+        adapted = self.config.target is not None
         language = self.config.teacher.language
-        teacher = f"{TEACHER}, {language}" if language else TEACHER
-        titles = {UNTUNED: row, TEACHER: teacher, GOLD: gold, CONTROL: f"{gold}, control"}
-        return titles.get(row, prefix + row)
+        gold = "source" if adapted else "gold"
+        titles = {
+            UNTUNED: row,
+            TEACHER: f"{TEACHER}, {language}" if language else TEACHER,
+            GOLD: gold,
+            CONTROL: f"{gold}, control",
+        }
+        of_strategy = f"silver: {row}" if adapted else f"gold + {row}"
+        return titles.get(row, of_strategy)
 
     def scores(self, row: str, dataset: str, metric: str | None) -> dict[int, float]:
         """{seed: score}. Untuned is the encoder before the first training: it has no seed."""

@@ -91,23 +91,21 @@ class Stage:
     def inputs(self) -> dict[str, Path]:
         """{name: file or model folder} that it reads, without those of the hub."""
         config = self.config
+        paths: dict[str, Path | None] = {}
         if self.kind == "silver":
             models = [config.teacher, config.model]
-            datasets = list(filter(None, [*config.gold, config.unlabelled]))
-            language = config.teacher_language
-            if language:
-                datasets += [in_language(dataset, language) for dataset in datasets]
-            datasets += config.held_out
+            datasets = _silver_datasets(config)
+            if config.texts:
+                paths[config.texts.path] = collection_file(config.texts)
         else:
+            data = config.data
             models = [config.model.path]
-            datasets = [*config.data.train, *config.data.dev, *config.data.test]
-            datasets += config.data.held_out
-        paths: dict[str, Path | None] = {}
+            datasets = [*data.train, *data.dev, *data.test, *data.held_out]
         for dataset in datasets:
             paths |= _dataset_files(dataset)
-        paths |= {model: Path(model) for model in models if model and is_local(model)}
-        if self.kind == "silver" and config.texts:
-            paths[config.texts.path] = collection_file(config.texts)
+        for model in models:
+            if model and is_local(model):
+                paths[model] = Path(model)
         return {name: path for name, path in paths.items() if path}
 
     def state(self, unfinished: Collection[str] = ()) -> StageState:
@@ -147,6 +145,16 @@ class Stage:
         """Delete the training state of a finished stage; its model stays."""
         if self.done:
             shutil.rmtree(self.folder / "last", ignore_errors=True)
+
+
+def _silver_datasets(config: SilverConfig) -> list[DatasetConfig]:
+    """The datasets that silver is made of, with their translations for the teacher."""
+    datasets = list(config.gold)
+    if config.unlabelled:
+        datasets.append(config.unlabelled)
+    if config.teacher_language:
+        datasets += [in_language(dataset, config.teacher_language) for dataset in datasets]
+    return [*datasets, *config.held_out]
 
 
 def _dataset_files(config: DatasetConfig) -> dict[str, Path | None]:
