@@ -9,7 +9,7 @@ The definition is `naive_top_k` (exact.py). `top_k` gives the same result faster
 3. A query with many candidates is searched again without the exact duplicates of the block, then in
    fp32, whose bound is far smaller, and at last with every score computed exactly.
 4. Where vectors lie in clusters, a pass before all of these leaves out whole ones that cannot hold
-   a neighbour (cluster_search.py).
+   a neighbour (cluster_candidates.py).
 
 So the result is exact, whatever the data, the precision and the block sizes. docs/exact_search.md
 explains each step.

@@ -9,7 +9,7 @@ from sbert.device import map_in_threads
 from sbert.errors import require
 from sbert.mining.search.best_scores import best_candidates, kept_for
 from sbert.mining.search.candidate_table import kth_best
-from sbert.mining.search.cluster_search import search_clusters
+from sbert.mining.search.cluster_candidates import cluster_candidates
 from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
 from sbert.mining.search.exact import (
     LoadedVectors,
@@ -187,7 +187,7 @@ class TopKSearch:
     ) -> Tensor:
         """The same in the clusters near the queries."""
         floor = self.scores[rows, -1]
-        entries, undecided = search_clusters(fast, block, queries, excluded, floor, self.k)
+        entries, undecided = cluster_candidates(fast, block, queries, excluded, floor, self.k)
         self._merge_entries(rows, excluded.expand(entries, self.k))
         return undecided
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from vectors import generator
 
-from sbert.mining.search import cluster_search, top_k_search
+from sbert.mining.search import cluster_candidates, top_k_search
 from sbert.mining.search.exact import naive_top_k
 from sbert.mining.search.top_k import Corpus, top_k
 from sbert.mining.search.top_k_search import TopKSearch
@@ -131,8 +131,8 @@ def test_more_neighbours_than_a_cluster_has_are_searched_as_others_are(passes, k
 
 
 def test_queries_with_many_near_ties_are_searched_as_others_are(passes, monkeypatch):
-    monkeypatch.setattr(cluster_search, "CROWDED", 20)
-    monkeypatch.setattr(cluster_search, "CROWDED_PER_NEIGHBOUR", 0)
+    monkeypatch.setattr(cluster_candidates, "CROWDED", 20)
+    monkeypatch.setattr(cluster_candidates, "CROWDED_PER_NEIGHBOUR", 0)
     corpus, queries = clustered(900, 1e-6), clustered(200, 1e-6, seed=1)
     found = top_k(queries, corpus, 5)
     assert passes[1] == ("search_fast", 200)

@@ -25,7 +25,7 @@ CROWDED = 256
 CROWDED_PER_NEIGHBOUR = 8
 
 
-def search_clusters(
+def cluster_candidates(
     fast: FastPass,
     block: CorpusBlock,
     queries: Tensor,
