@@ -39,7 +39,7 @@ TINY_TRAINING = "--rows 32 --repeats 1"
 TINY_SEARCH = "--size 2000 --queries 100 --repeats 1"
 E5 = "--model models/multilingual-e5-small"
 PARTS = {
-    "encode": Part("encode.py", "--repeats 1"),
+    "encode": Part("encode.py --int8", "--repeats 1"),
     "encode-one-length": Part("encode.py --words 64", "--repeats 1"),
     "train": Part("train_step.py --repeats 2", TINY_TRAINING),
     "train-one-length": Part("train_step.py --words 64", TINY_TRAINING),
