@@ -14,11 +14,14 @@ from sbert.mining.search.exact import exact_pair_scores
 from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.sizes import CPU
 
-# the share of a block with which queries are compared up to which the search saves time
-MOST_COMPARED = 1 / 4
+# the share of all products that a pass in low precision would compute, up to which this saves time
+MOST_COMPARED = 0.35
+
+# products of one vector that take as long as to copy it
+COPY = 40
 
 # vectors that are copied at a time
-GATHERED = 4096
+COPIED = 4096
 
 # candidates of a query, or for each neighbour, beyond which it has too many near ties
 CROWDED = 256
@@ -42,11 +45,13 @@ def cluster_candidates(
         queries: (R, H), which share their nearest clusters, as far as possible.
         floor: (R,), which the k best scores are known to reach.
     """
-    clusters, most = block.clusters, MOST_COMPARED * len(block)
+    clusters = block.clusters
+    most = MOST_COMPARED * len(block) * len(queries) / (len(queries) + COPY)
     of_centres = clusters.scores(queries)  # (R, G)
     nearest = of_centres.argmax(1).unique()
     if clusters.counts[nearest].sum() > most:
-        return _all_undecided(queries)
+        nothing = torch.empty(0, dtype=torch.int64)
+        return (nothing, nothing, torch.empty(0)), torch.ones(len(queries), dtype=torch.bool)
     columns = clusters.columns_of(nearest)
     scores = _scores(fast, columns, excluded)
     floor = torch.maximum(floor, fast.bounds(kth_best(scores, k))[0])
@@ -56,8 +61,9 @@ def cluster_candidates(
     needed[undecided] = False
     needed[:, nearest] = False
     others = needed.any(0).nonzero()[:, 0]
-    if clusters.counts[others].sum() > most:
-        return _all_undecided(queries)
+    if len(columns) + clusters.counts[others].sum() > most:
+        undecided |= needed.any(1)
+        others = others[:0]
     if len(others):
         other_columns = clusters.columns_of(others)
         columns = torch.cat([columns, other_columns])
@@ -71,14 +77,9 @@ def cluster_candidates(
     return (row, column, exact_pair_scores(queries, row, block.fp32, column, CPU)), undecided
 
 
-def _all_undecided(queries: Tensor) -> tuple[Entries, Tensor]:
-    nothing = torch.empty(0, dtype=torch.int64)
-    return (nothing, nothing, torch.empty(0)), torch.ones(len(queries), dtype=torch.bool)
-
-
 def _scores(fast: FastPass, columns: Tensor, excluded: ExcludedPairs) -> Tensor:
     """The fast scores (R, T) of some vectors of the block."""
-    parts = columns.split(GATHERED)
+    parts = columns.split(COPIED)
     scores = torch.cat([fast.queries @ fast.vectors[part].T for part in parts], dim=1)
     excluded.mask_selected(scores, columns)
     return scores

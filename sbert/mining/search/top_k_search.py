@@ -31,6 +31,9 @@ LEAST_QUERIES = 64  # of a thread
 LEAST_CLUSTERED_QUERIES = 256
 LEAST_CLUSTERED = 2048
 
+# queries that are searched in clusters first
+SEARCHED_FIRST = 128
+
 # queries of few clusters that are searched at a time
 LEAST_TOGETHER = 16
 MOST_TOGETHER = 128
@@ -75,7 +78,6 @@ class TopKSearch:
         asked = torch.arange(len(self.queries), device=self.scores.device)
         if self._worth_clusters(block):
             asked = self.search_clusters(block, asked, advance)
-            advance = _ignore
         for precision in self.precisions:
             asked = self.search_fast(block, asked, precision, advance)
             advance = _ignore
@@ -92,7 +94,10 @@ class TopKSearch:
     def search_clusters(
         self, block: CorpusBlock, asked: Tensor, advance: Callable[[int], None]
     ) -> Tensor:
-        """`search_fast` in the clusters of a block, for queries near the same ones at a time."""
+        """`search_fast` in the clusters of a block, for queries near the same ones at a time.
+
+        Some are searched first; if this leaves most of them undecided, it does so of all.
+        """
         nearest = [
             block.clusters.scores(self.queries.load(asked[part])).argmax(1)
             for part in blocks_of(len(asked), self.sizes.queries)
@@ -100,8 +105,23 @@ class TopKSearch:
         asked = asked[torch.cat(nearest).argsort(stable=True)]
         size = len(asked) // len(block.clusters)
         size = min(self.sizes.queries, MOST_TOGETHER, max(LEAST_TOGETHER, size))
-        find = self._find_in_clusters
-        return self._search_parts(block, asked, torch.float32, size, find, advance)
+        part = torch.arange(len(asked)) // size
+        first = part % max(1, len(asked) // SEARCHED_FIRST) == 0
+
+        def search(asked: Tensor) -> Tensor:
+            return self._search_parts(
+                block,
+                asked,
+                torch.float32,
+                size,
+                self._find_in_clusters,
+                lambda undecided: advance(int((~undecided).sum())),
+            )
+
+        undecided, others = search(asked[first]), asked[~first]
+        if len(undecided) <= first.sum() / 2:
+            others = search(others)
+        return torch.cat([undecided, others])
 
     def search_fast(
         self, block: CorpusBlock, asked: Tensor, dtype: torch.dtype, advance: Callable[[int], None]
@@ -115,7 +135,14 @@ class TopKSearch:
             InputError: a dot product that may be beyond fp32.
         """
         find = self._find_best if self.sizes.queued else self._find_by_floor
-        return self._search_parts(block, asked, dtype, self.sizes.queries, find, advance)
+        return self._search_parts(
+            block,
+            asked,
+            dtype,
+            self.sizes.queries,
+            find,
+            lambda undecided: advance(len(undecided)),
+        )
 
     def _search_parts(
         self,
@@ -124,9 +151,10 @@ class TopKSearch:
         dtype: torch.dtype,
         most: int,
         find: Callable[..., Tensor],
-        advance: Callable[[int], None],
+        done: Callable[[Tensor], None],
     ) -> Tensor:
-        """Search a block by `find` for the queries `asked` (A,), `most` at a time."""
+        """Search a block by `find` for the queries `asked` (A,), `most` at a time; `done` is told
+        which of a part are undecided."""
         if not len(asked):
             return asked
         rounded = block.rounded(dtype)  # here, since threads share it
@@ -144,7 +172,7 @@ class TopKSearch:
         results = []
         for undecided, overflows in (map_in_threads if in_threads else map)(search, parts):
             results.append((undecided, overflows))
-            advance(len(undecided))
+            done(undecided)
         undecided, overflows = zip(*results, strict=True)
         # here alone Python waits for the device
         require(

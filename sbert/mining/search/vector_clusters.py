@@ -13,13 +13,13 @@ from torch import Tensor
 from sbert.mining.search.exact import blocks_of
 
 # cosine with the first vector of a cluster, of vectors less their common mean
-SIMILAR = 0.7
+SIMILAR = 0.75
 
 # |c - m| by that cosine, of vectors of length 1
 FARTHEST = (2 - 2 * SIMILAR) ** 0.5
 
 # vectors of the sample in a cluster, on average, from which on it is one
-LEAST_MEMBERS = 3
+LEAST_MEMBERS = 4
 
 # the share of the vectors outside of clusters up to which the others are worth the search
 MOST_OUTSIDE = 1 / 8
