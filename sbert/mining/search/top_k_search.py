@@ -34,7 +34,9 @@ LEAST_CLUSTERED = 2048
 # queries that are searched in clusters first
 SEARCHED_FIRST = 128
 
-# queries of few clusters that are searched at a time
+# queries that are searched in clusters at a time: those of a sixteenth of the clusters, between
+# these limits
+SHARE_TOGETHER = 16
 LEAST_TOGETHER = 16
 MOST_TOGETHER = 128
 
@@ -103,7 +105,8 @@ class TopKSearch:
             for part in blocks_of(len(asked), self.sizes.queries)
         ]
         asked = asked[torch.cat(nearest).argsort(stable=True)]
-        size = len(asked) // len(block.clusters)
+        clusters = len(block.clusters)
+        size = len(asked) // clusters * max(1, clusters // SHARE_TOGETHER)
         size = min(self.sizes.queries, MOST_TOGETHER, max(LEAST_TOGETHER, size))
         part = torch.arange(len(asked)) // size
         first = part % max(1, len(asked) // SEARCHED_FIRST) == 0
