@@ -37,7 +37,7 @@ from mining_systems import SYSTEMS, is_installed
 OURS, FAISS = "sbert", "FAISS IndexFlatIP"
 HARD = ["clusters-1.0", "clusters-0.5", "clusters-0.3", "centre-0.1", "duplicates", "equal"]
 WORST = {
-    "search": "vectors of which hundreds are nearly equal: see hard",
+    "search": "few vectors, whose preparation counts: see hard",
     "hard": "the lowest ratio of the table",
     "pairs": "few vectors, of which a large share of all pairs is kept",
     "clusters": "few vectors, and a low threshold that many pairs reach",
