@@ -31,7 +31,7 @@ class Clusters:
 
     Attributes:
         centres: m (G, H), fp64.
-        radii: (G,), fp64, |c - m| at most.
+        radii: r (G,), fp64: |c - m| at most, and what covers the rounding of products.
         counts: (G,), the number of vectors of each.
         members: of each the numbers of its vectors.
     """
@@ -51,8 +51,7 @@ class Clusters:
     def upper_bounds(self, queries: Tensor, scores: Tensor) -> Tensor:
         """(R, G), which no exact score of a vector of the cluster is above; `scores`: of these."""
         norms = torch.linalg.vector_norm(queries, dim=1, keepdim=True, dtype=torch.float64)
-        # the factor covers the rounding of fp64; exact scores are rounded to fp32 as this is
-        return (scores + norms * self.radii + 1e-12 * scores.abs()).float()
+        return (scores + norms * self.radii).float()  # rounded as exact scores are
 
     def columns_of(self, chosen: Tensor) -> Tensor:
         """The vectors (T,) of some clusters, whose numbers are `chosen`."""
@@ -81,8 +80,8 @@ def find_clusters(vectors: Tensor, sample: Tensor, at_once: int) -> Clusters | N
         return None
     radii = torch.zeros(len(centres), dtype=torch.float64)
     radii.scatter_reduce_(0, cluster, distance, "amax")
-    # for the rounding of the differences
-    radii = radii * (1 + 1e-6)
+    # for the rounding of the differences, and of the products with the centres and the vectors
+    radii = radii * (1 + 1e-6) + vectors.shape[1] * 2.0**-50 * _lengths(centres)
     members = cluster.argsort(stable=True).split(counts.tolist())
     return Clusters(centres.double(), radii, counts, list(members))
 
