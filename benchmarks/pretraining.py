@@ -1,6 +1,6 @@
 """Masked-language modelling: tokens per second of our stage against transformers' Trainer.
 
-python benchmarks/pretraining.py [--rows 4096] [--batch 128] [--repeats 3]
+python benchmarks/pretraining.py [--rows 1024] [--batch 32] [--repeats 3]
 
 The same encoder, texts, rows of a batch, learning rate, warm-up and share of masked tokens, with a
 new head of the same form; the systems run in turn, after one warm-up each. Theirs is
@@ -114,8 +114,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
-    options.add_argument("--rows", type=int, default=4096)
-    options.add_argument("--batch", type=int, default=128)
+    options.add_argument("--rows", type=int, default=1024)
+    options.add_argument("--batch", type=int, default=32)
     options.add_argument("--repeats", type=int, default=3)
     args = options.parse_args()
     config = DatasetConfig("wikipedia_pool_en", "all", limit=args.rows)
