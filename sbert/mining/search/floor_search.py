@@ -97,3 +97,17 @@ class FloorSearch:
             reaching = scores >= threshold[row]
             row, column = row[reaching], column[reaching]
         return row, column, exact_pair_scores(self.queries, row, vectors, column, CPU)
+
+
+def floor_candidates(
+    fast: FastPass,
+    block: CorpusBlock,
+    queries: Tensor,
+    excluded: ExcludedPairs,
+    floor: Tensor,
+    k: int,
+) -> tuple[Entries, Tensor]:
+    """What a `FloorSearch` of these finds, and which queries (R,) are undecided, of which it finds
+    nothing: they have too many candidates."""
+    search = FloorSearch(fast, block, queries, excluded, floor, k)
+    return search.search(), search.table.crowded

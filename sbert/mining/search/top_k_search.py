@@ -1,6 +1,7 @@
 """The search of the k best: the passes over a block, and the k best so far."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from sbert.mining.search.exact import (
     places_in_rows,
 )
 from sbert.mining.search.fast_pass import FastPass
-from sbert.mining.search.floor_search import FloorSearch
+from sbert.mining.search.floor_search import floor_candidates
 from sbert.mining.search.queries import Exclude, exclusion_matrix
 from sbert.mining.search.sizes import CPU, Sizes
 
@@ -117,7 +118,7 @@ class TopKSearch:
                 asked,
                 torch.float32,
                 size,
-                self._find_in_clusters,
+                partial(self._find_candidates, cluster_candidates),
                 lambda undecided: advance(int((~undecided).sum())),
             )
 
@@ -137,7 +138,8 @@ class TopKSearch:
         Raises:
             InputError: a dot product that may be beyond fp32.
         """
-        find = self._find_best if self.sizes.queued else self._find_by_floor
+        by_floor = partial(self._find_candidates, floor_candidates)
+        find = self._find_best if self.sizes.queued else by_floor
         return self._search_parts(
             block,
             asked,
@@ -192,8 +194,9 @@ class TopKSearch:
         excluded = block.excluded(self.excluded, asked.cpu().numpy(), size)
         return zip(blocks_of(len(asked), size), excluded, strict=True)
 
-    def _find_by_floor(
+    def _find_candidates(
         self,
+        candidates: Callable[..., tuple[Entries, Tensor]],
         block: CorpusBlock,
         rows: Tensor,
         queries: Tensor,
@@ -202,23 +205,12 @@ class TopKSearch:
     ) -> Tensor:
         """Search a block for the queries `rows` (R,), which are `queries` (R, H).
 
+        candidates: `floor_candidates` or `cluster_candidates`.
+
         Returns which of them (R,) are undecided.
         """
-        search = FloorSearch(fast, block, queries, excluded, self.scores[rows, -1], self.k)
-        self._merge_entries(rows, excluded.expand(search.search(), self.k))
-        return search.table.crowded
-
-    def _find_in_clusters(
-        self,
-        block: CorpusBlock,
-        rows: Tensor,
-        queries: Tensor,
-        fast: FastPass,
-        excluded: ExcludedPairs,
-    ) -> Tensor:
-        """The same in the clusters near the queries."""
         floor = self.scores[rows, -1]
-        entries, undecided = cluster_candidates(fast, block, queries, excluded, floor, self.k)
+        entries, undecided = candidates(fast, block, queries, excluded, floor, self.k)
         self._merge_entries(rows, excluded.expand(entries, self.k))
         return undecided
 
