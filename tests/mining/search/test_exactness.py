@@ -47,6 +47,17 @@ KINDS = {
 }
 
 
+# what the examples have in common
+CASE = {
+    "seed": 0,
+    "precision": "bf16",
+    "query_block": None,
+    "corpus_block": None,
+    "sizes": CPU,
+    "clusters": False,
+}
+
+
 @settings(max_examples=90, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
@@ -63,32 +74,22 @@ KINDS = {
     clusters=st.booleans(),
 )
 @example(
-    seed=0,
+    **CASE,
     kinds=("zeros", "zeros"),
     width=32,
     count=700,
     neighbours=10,
     similarity="cosine",
-    precision="bf16",
-    query_block=None,
-    corpus_block=None,
     excludes=True,
-    sizes=CPU,
-    clusters=False,
 )
 @example(
-    seed=0,
+    **CASE,
     kinds=("one huge number", "denormal"),
     width=1,
     count=1,
     neighbours=1,
     similarity="dot",
-    precision="bf16",
-    query_block=None,
-    corpus_block=None,
     excludes=False,
-    sizes=CPU,
-    clusters=False,
 )
 def test_hard_data(
     seed, kinds, width, count, neighbours, similarity, precision, query_block, corpus_block,
