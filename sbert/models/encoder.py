@@ -27,8 +27,9 @@ from sbert.models.inference.copies import (
 from sbert.models.token_table import TokenTable
 from sbert.models.tokens import BaseTokenizer
 
-# of a batch at inference: what fits a CPU's cache, and what fills an accelerator
-BATCH_TOKENS_CPU = 4096
+# of a batch at inference. On a CPU more make arrays so large that every operator gets new pages
+# from the kernel, and fewer leave many cores idle; an accelerator wants to be filled
+BATCH_TOKENS_CPU = 2048
 BATCH_TOKENS_ACCELERATOR = 65_536
 
 # up to this length plain attention is faster on a CPU than torch's fused kernel

@@ -380,9 +380,9 @@ def test_a_thousand_documents_take_one_tokenisation_and_few_batches(scorer, monk
     assert tables == [["the cat sits", *documents]]
     lengths = np.array([3 + 3 + len(document.split()) for document in documents])
     assert [ids.shape for ids in seen] == [
-        (len(b), lengths[b].max()) for b in token_batches(lengths, 4096)
+        (len(b), lengths[b].max()) for b in token_batches(lengths, 2048)
     ]
-    assert len(seen) == 4
+    assert len(seen) == 8
 
 
 @pytest.mark.parametrize("top_k", [0, -1])

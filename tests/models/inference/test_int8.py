@@ -36,6 +36,18 @@ def test_every_number_is_within_half_a_step(low):
         assert (back - x).abs().max() <= 0.5001 * scale
 
 
+@pytest.mark.parametrize("shape", [(3, 2**17 - 5), (2**17 + 1,), (5, 7, 2**13)])
+def test_large_arrays_are_rounded_in_parts_as_at_once(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    rounded, scale, zero = quantize(x)
+    assert torch.equal(rounded, (x * (1 / scale) + (zero - 128.0)).round().add(128).to(torch.uint8))
+
+
+def test_rows_apart_in_memory_are_rounded_as_rows_side_by_side():
+    x = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(quantize(x.t())[0], quantize(x.t().contiguous())[0])
+
+
 def test_zeros_have_a_scale():
     rounded, scale, zero = quantize(torch.zeros(2, 3))
     assert scale > 0
