@@ -87,5 +87,6 @@ def embed_texts(texts: list[str]) -> dict[str, np.ndarray]:
 
     path = EMBEDDINGS.with_name(f"negatives-{len(texts)}.npy")
     if not path.exists():
+        path.parent.mkdir(exist_ok=True)
         np.save(path, BiEncoder.from_pretrained(MODEL).encode(texts))
     return dict(zip(texts, np.load(path), strict=True))
