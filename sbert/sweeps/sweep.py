@@ -98,7 +98,8 @@ class Sweep:
         for path in sorted(self.folder.glob("*/config.yaml")):
             require(
                 path.parent.name in labels,
-                f"{path.parent}: does not belong to this sweep; {REMEDY}",
+                f"{path.parent}: is not one of the {len(runs)} runs asked for; ask for it, too, "
+                f"by its seed, variant or setting, {REMEDY}",
             )
 
     def run(self) -> None:

@@ -163,7 +163,8 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
         Sweep(SweepConfig(**options, set={"optim.epochs": 3}), pretend(calls)).run()
     with pytest.raises(
         InputError,
-        match=r"optim.lr=0.01: does not belong to this sweep; give the sweep another name",
+        match=r"optim.lr=0.01: is not one of the 1 runs asked for; ask for it, too, by its seed, "
+        "variant or setting, give the sweep another name",
     ):
         Sweep(SweepConfig(**options | {"grid": {}}, seeds=[1]), pretend(calls)).run()
     assert calls == []
