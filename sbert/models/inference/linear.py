@@ -5,6 +5,8 @@ bias, the residual or the activation in passes of their own. The operators here 
 torch.compile uses on a CPU; they exist unchanged in torch 2.6 to 2.13.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -102,12 +104,14 @@ def quantize(x: Tensor) -> tuple[Tensor, float, int]:
     low, high = min(low, 0.0), max(high, 0.0)
     # 254 steps and not 255: with z rounded, too, x' does not exceed 255
     scale = max((high - low) / 254, torch.finfo(torch.float32).tiny)
-    zero = round(-low / scale)
+    # just under half is rounded up, too, or the lowest number could become -1, which wraps around
+    zero = math.ceil(-low / scale - 0.49)
     rounded = torch.empty(x.shape, dtype=torch.uint8)
+    shift = torch.tensor(zero - 128.0)
     parts = zip(x.flatten().split(_AT_ONCE), rounded.flatten().split(_AT_ONCE), strict=True)
     for part, place in parts:
         # torch converts to int8 in half the time that uint8 takes: x' - 128, whose sign bit is then
         # flipped, which adds 128 to the number of eight bits without a sign
-        signed = torch.add(torch.tensor(zero - 128.0), part, alpha=1 / scale).round_()
+        signed = torch.add(shift, part, alpha=1 / scale).round_()
         torch.bitwise_xor(signed.to(torch.int8).view(torch.uint8), 128, out=place)
     return rounded, scale, zero

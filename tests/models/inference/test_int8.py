@@ -48,6 +48,18 @@ def test_rows_apart_in_memory_are_rounded_as_rows_side_by_side():
     assert torch.equal(quantize(x.t())[0], quantize(x.t().contiguous())[0])
 
 
+def test_the_lowest_number_half_way_between_two_steps_does_not_wrap_around():
+    """n + 1/2 steps below 0 it may be rounded to either side; one step too far is the highest."""
+    high = np.float32(1)
+    for n in range(254):
+        half = np.float32(-(n + 0.5) / (254 - (n + 0.5)))
+        for low in (half, np.nextafter(half, -high), np.nextafter(half, high)):
+            x = torch.tensor([low, 0, high])
+            rounded, scale, zero = quantize(x)
+            back = scale * (rounded.double() - zero)
+            assert (back - x).abs().max() <= 0.5001 * scale, (n, low)
+
+
 def test_zeros_have_a_scale():
     rounded, scale, zero = quantize(torch.zeros(2, 3))
     assert scale > 0
