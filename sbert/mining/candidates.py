@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import compress
+from itertools import compress, islice
 
 import numpy as np
 import torch
@@ -179,7 +179,8 @@ def scores_with(
         other = VectorSet(vectors, similarity, cpu, "corpus vector").load(distinct)
         row, column = torch.from_numpy(row), torch.from_numpy(column)
         scores = exact_pair_scores(one, row, other, column, CPU)
-    return [part.tolist() for part in scores.split(counts)]
+    left = iter(scores.tolist())  # all at once: thousands of small tensors take long
+    return [list(islice(left, count)) for count in counts]
 
 
 def rescore_candidates(
