@@ -1,5 +1,6 @@
 """The texts and vectors of the benchmarks of mining."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -81,12 +82,15 @@ def read_questions(count: int, size: int) -> tuple[list[str], list[str], list[st
     return queries, positives, corpus
 
 
-def embed_texts(texts: list[str]) -> dict[str, np.ndarray]:
-    """The embedding of each text, from a file where there is one."""
+def embed_texts(texts: list[str]) -> Callable[[Iterable[str]], np.ndarray]:
+    """What finds the embeddings (N, H) of some of these texts, which are made here or read from a
+    file, so that both systems spend the same short time on them."""
     from sbert import BiEncoder
 
     path = EMBEDDINGS.with_name(f"negatives-{len(texts)}.npy")
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         np.save(path, BiEncoder.from_pretrained(MODEL).encode(texts))
-    return dict(zip(texts, np.load(path), strict=True))
+    vectors = np.load(path)
+    row = {text: i for i, text in enumerate(texts)}
+    return lambda wanted: vectors[[row[text] for text in wanted]]

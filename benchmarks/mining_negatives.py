@@ -4,21 +4,23 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from mining_data import MODEL, embed_texts, read_questions
 
+Embed = Callable[[Iterable[str]], np.ndarray]
 
-def sbert_negatives(folder: str, vectors: dict[str, np.ndarray]) -> float:
+
+def sbert_negatives(folder: str, embed: Embed) -> float:
     from sbert import BiEncoder
 
     sys.path.insert(0, ".")
     import mine
 
     BiEncoder.from_pretrained(MODEL)  # imports what it needs
-    BiEncoder.encode = lambda self, texts, **options: np.stack([vectors[text] for text in texts])
+    BiEncoder.encode = lambda self, texts, **options: embed(texts)
     argv = ["negatives", "--data.path", f"{folder}/rows.jsonl", "--model", MODEL]
     argv += ["--corpus.path", f"{folder}/corpus.jsonl", "--output", f"{folder}/out.jsonl"]
     start = time.perf_counter()
@@ -26,7 +28,7 @@ def sbert_negatives(folder: str, vectors: dict[str, np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def sentence_transformers_negatives(folder: str, vectors: dict[str, np.ndarray]) -> float:
+def sentence_transformers_negatives(folder: str, embed: Embed) -> float:
     from datasets import load_dataset
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
@@ -36,7 +38,7 @@ def sentence_transformers_negatives(folder: str, vectors: dict[str, np.ndarray])
     model = SentenceTransformer(MODEL, device="cpu")
 
     def encode(texts, **options):
-        return np.stack([vectors[text] for text in texts])
+        return embed(texts)
 
     model.encode_query = model.encode_document = encode
     cache = {"split": "train", "cache_dir": f"{folder}/cache"}
@@ -49,7 +51,7 @@ def sentence_transformers_negatives(folder: str, vectors: dict[str, np.ndarray])
     return time.perf_counter() - start
 
 
-NEGATIVES: dict[str, Callable[[str, dict[str, np.ndarray]], float]] = {
+NEGATIVES: dict[str, Callable[[str, Embed], float]] = {
     "sbert": sbert_negatives,
     "sentence-transformers": sentence_transformers_negatives,
 }
@@ -58,12 +60,12 @@ NEGATIVES: dict[str, Callable[[str, dict[str, np.ndarray]], float]] = {
 def seconds_of_negatives(system: str, size: int, count: int) -> float:
     """Seconds for `count` questions and a corpus of `size` texts, whose embeddings are given."""
     queries, positives, corpus = read_questions(count, size)
-    vectors = embed_texts(list(dict.fromkeys(corpus + queries)))
+    embed = embed_texts(list(dict.fromkeys(corpus + queries)))
     pairs = zip(queries, positives, strict=True)
     with tempfile.TemporaryDirectory() as folder:
         _write_jsonl(Path(folder, "rows.jsonl"), [{"query": q, "positive": p} for q, p in pairs])
         _write_jsonl(Path(folder, "corpus.jsonl"), [{"text": text} for text in corpus])
-        return NEGATIVES[system](folder, vectors)
+        return NEGATIVES[system](folder, embed)
 
 
 def _write_jsonl(path: Path, rows: list[dict]) -> None:
