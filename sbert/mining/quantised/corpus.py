@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from sbert.device import full_precision_products
 from sbert.errors import require
-from sbert.mining.quantised.first_pass import FirstPass, best_of
+from sbert.mining.quantised.first_pass import FirstPass
+from sbert.mining.search.best_so_far import best_of
 from sbert.mining.search.exact import Vectors, VectorSet, blocks_of, exact_pair_scores
 from sbert.mining.search.queries import Exclude, check_search, exclusion_matrix
 from sbert.mining.search.sizes import sizes_for
@@ -125,9 +126,9 @@ class QuantisedCorpus:
         first.search(bar)
         if self.floats is None:
             scored = VectorSet(self.vectors, self.similarity, self.device, self.vectors.name)
-            return rescored(centred, scored, first.indices, k)
+            return rescored(centred, scored, first.best.indices, k)
         scored = VectorSet(self.floats, self.similarity, self.device, self.floats_name)
-        return rescored(queries, scored, first.indices, k)
+        return rescored(queries, scored, first.best.indices, k)
 
 
 def rescored(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sbert.mining.search.candidate_table import kth_best
-from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
+from sbert.mining.search.corpus_block import Entries
 from sbert.mining.search.exact import exact_pair_scores
-from sbert.mining.search.fast_pass import FastPass
+from sbert.mining.search.query_part import QueryPart
 from sbert.mining.search.sizes import CPU
 
 # the share of all products that a pass in low precision would compute, up to which this saves time
@@ -28,23 +28,14 @@ CROWDED = 256
 CROWDED_PER_NEIGHBOUR = 8
 
 
-def cluster_candidates(
-    fast: FastPass,
-    block: CorpusBlock,
-    queries: Tensor,
-    excluded: ExcludedPairs,
-    floor: Tensor,
-    k: int,
-) -> tuple[Entries, Tensor]:
+def cluster_candidates(part: QueryPart) -> tuple[Entries, Tensor]:
     """The candidates of R queries that can be among the k best, with exact scores; and which
     queries (R,) are undecided, of which there are none: they would be compared with too many
     clusters, or have too many near ties.
 
-    Args:
-        fast: of the queries and all vectors of the block, in fp32.
-        queries: (R, H), which share their nearest clusters, as far as possible.
-        floor: (R,), which the k best scores are known to reach.
+    part: in fp32, of queries that share their nearest clusters, as far as possible.
     """
+    block, queries, fast, k = part.block, part.queries, part.fast, part.k
     clusters = block.clusters
     most = MOST_COMPARED * len(block) * len(queries) / (len(queries) + COPY)
     of_centres = clusters.scores(queries)  # (R, G)
@@ -53,8 +44,8 @@ def cluster_candidates(
         nothing = torch.empty(0, dtype=torch.int64)
         return (nothing, nothing, torch.empty(0)), torch.ones(len(queries), dtype=torch.bool)
     columns = clusters.columns_of(nearest)
-    scores = _scores(fast, columns, excluded)
-    floor = torch.maximum(floor, fast.bounds(kth_best(scores, k))[0])
+    scores = _scores(part, columns)
+    floor = torch.maximum(part.floor, fast.bounds(kth_best(scores, k))[0])
     # as it is NaN where products are beyond fp64
     needed = ~(clusters.upper_bounds(queries, of_centres) < floor[:, None])  # (R, G)
     undecided = (needed * clusters.counts).sum(1) > most
@@ -67,7 +58,7 @@ def cluster_candidates(
     if len(others):
         other_columns = clusters.columns_of(others)
         columns = torch.cat([columns, other_columns])
-        scores = torch.cat([scores, _scores(fast, other_columns, excluded)], dim=1)
+        scores = torch.cat([scores, _scores(part, other_columns)], dim=1)
         floor = torch.maximum(floor, fast.bounds(kth_best(scores, k))[0])
     reaching = scores >= fast.threshold(floor)[:, None]
     undecided |= reaching.sum(1) > max(CROWDED, CROWDED_PER_NEIGHBOUR * k)
@@ -77,9 +68,9 @@ def cluster_candidates(
     return (row, column, exact_pair_scores(queries, row, block.fp32, column, CPU)), undecided
 
 
-def _scores(fast: FastPass, columns: Tensor, excluded: ExcludedPairs) -> Tensor:
+def _scores(part: QueryPart, columns: Tensor) -> Tensor:
     """The fast scores (R, T) of some vectors of the block."""
-    parts = columns.split(COPIED)
-    scores = torch.cat([fast.queries @ fast.vectors[part].T for part in parts], dim=1)
-    excluded.mask_selected(scores, columns)
+    fast, copied = part.fast, columns.split(COPIED)
+    scores = torch.cat([fast.queries @ fast.vectors[some].T for some in copied], dim=1)
+    part.excluded.mask_selected(scores, columns)
     return scores

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from sbert.mining.search.candidate_table import CandidateTable, kth_best
-from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
+from sbert.mining.search.corpus_block import Entries
 from sbert.mining.search.exact import exact_pair_scores, pair_products
 from sbert.mining.search.fast_pass import GROUP, FastPass, group_maxima
+from sbert.mining.search.query_part import QueryPart
 from sbert.mining.search.sizes import CPU
 
 # places for candidates of a query: many more than real sentences need
@@ -21,42 +22,31 @@ UNDECIDED = 3  # candidates for each neighbour from which their scores in fp32 s
 class FloorSearch:
     """The search of one block for R queries.
 
-    Args:
-        queries: (R, H).
-        floor: (R,), which the k best scores are known to reach.
-
     Attributes:
+        floor: (R,), which the k best scores are known to reach; it rises.
         table: the candidates; a query that is crowded there has too many.
     """
 
-    def __init__(
-        self,
-        fast: FastPass,
-        block: CorpusBlock,
-        queries: Tensor,
-        excluded: ExcludedPairs,
-        floor: Tensor,
-        k: int,
-    ):
-        self.fast = fast
-        self.block = block
-        self.queries = queries
-        self.excluded = excluded
-        self.k = k
-        size = min(max(PLACES, PLACES_PER_NEIGHBOUR * k), len(block))
-        self.table = CandidateTable(len(queries), size, queries.device)
-        self.floor = torch.maximum(floor, self._first_floor())
-        fast.subtract(self.floor)
+    def __init__(self, part: QueryPart):
+        self.part = part
+        self.fast = part.fast
+        self.block = part.block
+        size = min(max(PLACES, PLACES_PER_NEIGHBOUR * part.k), len(part.block))
+        self.table = CandidateTable(len(part), size, part.queries.device)
+        self.floor = torch.maximum(part.floor, self._first_floor())
+        self.fast.subtract(self.floor)
 
     def search(self) -> Entries:
         """The candidates that can be among the k best, with exact scores."""
         table, fast = self.table, self.fast
         for number, (columns, scores) in enumerate(fast.tiles(), start=1):
-            self.excluded.mask(scores, columns)
+            self.part.excluded.mask(scores, columns)
             entries = table.reaching(scores, fast.threshold(self.floor))
             if not table.has_room(entries):
                 self._raise_floor()
-                self.floor = torch.maximum(self.floor, fast.bounds(kth_best(scores, self.k))[0])
+                self.floor = torch.maximum(
+                    self.floor, fast.bounds(kth_best(scores, self.part.k))[0]
+                )
                 table.keep(fast.threshold(self.floor))
                 # few queries would take the time of all
                 table.crowded |= (table.filled > table.size / 2) & (table.size < len(self.block))
@@ -70,44 +60,37 @@ class FloorSearch:
 
     def _first_floor(self) -> Tensor:
         """A floor (R,) that the first vectors prove: k of them, or of their groups, reach it."""
-        wanted = SCORES_PER_NEIGHBOUR * self.k
+        wanted = SCORES_PER_NEIGHBOUR * self.part.k
         in_groups = len(self.block) > wanted * GROUP
         seen: list[Tensor] = []
         for columns, scores in self.fast.tiles():
-            self.excluded.mask(scores, columns)
+            self.part.excluded.mask(scores, columns)
             seen.append(group_maxima(scores) if in_groups else scores.clone())
             if sum(part.shape[1] for part in seen) >= wanted:
                 break
-        return self.fast.bounds(kth_best(torch.cat(seen, dim=1), self.k))[0]
+        return self.fast.bounds(kth_best(torch.cat(seen, dim=1), self.part.k))[0]
 
     def _raise_floor(self) -> None:
         """Raise it to what the candidates prove."""
-        proved = self.fast.bounds(self.table.kth_best(self.k))[0]
+        proved = self.fast.bounds(self.table.kth_best(self.part.k))[0]
         self.floor = torch.maximum(self.floor, proved)
 
     def _decide(self) -> Entries:
-        table, vectors = self.table, self.block.fp32
+        table, queries, k = self.table, self.part.queries, self.part.k
         row, column, _ = table.entries()
-        if len(row) > UNDECIDED * self.k * len(self.queries):
+        if len(row) > UNDECIDED * k * len(queries):
             # scores in fp32 leave few of many near ties
-            fp32 = FastPass(self.queries, self.block.rounded(torch.float32), scores=1)
+            fp32 = FastPass(queries, self.block.rounded(torch.float32), scores=1)
             scores = pair_products(fp32.queries, row, fp32.vectors, column, torch.float32)
             table.replace_scores(scores)
-            threshold = fp32.threshold(fp32.bounds(table.kth_best(self.k))[0])
+            threshold = fp32.threshold(fp32.bounds(table.kth_best(k))[0])
             reaching = scores >= threshold[row]
             row, column = row[reaching], column[reaching]
-        return row, column, exact_pair_scores(self.queries, row, vectors, column, CPU)
+        return row, column, exact_pair_scores(queries, row, self.block.fp32, column, CPU)
 
 
-def floor_candidates(
-    fast: FastPass,
-    block: CorpusBlock,
-    queries: Tensor,
-    excluded: ExcludedPairs,
-    floor: Tensor,
-    k: int,
-) -> tuple[Entries, Tensor]:
+def floor_candidates(part: QueryPart) -> tuple[Entries, Tensor]:
     """What a `FloorSearch` of these finds, and which queries (R,) are undecided, of which it finds
     nothing: they have too many candidates."""
-    search = FloorSearch(fast, block, queries, excluded, floor, k)
+    search = FloorSearch(part)
     return search.search(), search.table.crowded

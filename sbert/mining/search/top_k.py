@@ -163,8 +163,7 @@ class Corpus:
                 search.search_block(
                     block, lambda count, width=block.width: bar.update(count * width)
                 )
-        indices = search.indices.masked_fill(search.scores.isneginf(), -1)
-        return search.scores.cpu(), indices.cpu()
+        return search.best.scores.cpu(), search.best.indices.cpu()
 
 
 def _precision_of_products(

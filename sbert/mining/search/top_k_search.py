@@ -9,6 +9,7 @@ from torch import Tensor
 from sbert.device import map_in_threads
 from sbert.errors import require
 from sbert.mining.search.best_scores import best_candidates, kept_for
+from sbert.mining.search.best_so_far import BestSoFar
 from sbert.mining.search.candidate_table import kth_best
 from sbert.mining.search.cluster_candidates import cluster_candidates
 from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
@@ -19,11 +20,11 @@ from sbert.mining.search.exact import (
     blocks_of,
     exact_pair_scores,
     exact_scores,
-    places_in_rows,
 )
 from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.floor_search import floor_candidates
 from sbert.mining.search.queries import Exclude, exclusion_matrix
+from sbert.mining.search.query_part import QueryPart
 from sbert.mining.search.sizes import CPU, Sizes
 
 LEAST_QUERIES = 64  # of a thread
@@ -45,8 +46,7 @@ EXACT_QUERIES = 64  # whose scores are all computed exactly at a time
 
 
 class TopKSearch:
-    """The state of one search: `scores` and `indices` (Q, k), the k best so far, exact. They are on
-    the device.
+    """The state of one search: `best`, the k best so far, with exact scores.
 
     Args:
         vectors: the corpus (N, H).
@@ -71,14 +71,13 @@ class TopKSearch:
         self.excluded = exclusion_matrix(exclude, len(queries), len(vectors))
         self.k = k
         self.sizes = sizes
-        self.scores = torch.full((len(queries), k), -torch.inf, device=vectors.device)
-        self.indices = torch.full((len(queries), k), -1, device=vectors.device)
+        self.best = BestSoFar(len(queries), k, vectors.device)
 
     def search_block(self, block: CorpusBlock, advance: Callable[[int], None]) -> None:
         """Search one block of the corpus for all queries; `advance` is told how many are done."""
         if block.has_many_duplicates:
             block = block.distinct
-        asked = torch.arange(len(self.queries), device=self.scores.device)
+        asked = torch.arange(len(self.queries), device=self.best.scores.device)
         if self._worth_clusters(block):
             asked = self.search_clusters(block, asked, advance)
         for precision in self.precisions:
@@ -138,8 +137,9 @@ class TopKSearch:
         Raises:
             InputError: a dot product that may be beyond fp32.
         """
-        by_floor = partial(self._find_candidates, floor_candidates)
-        find = self._find_best if self.sizes.queued else by_floor
+        find = partial(self._find_candidates, floor_candidates)
+        if self.sizes.queued:
+            find = self._find_best
         return self._search_parts(
             block,
             asked,
@@ -155,7 +155,7 @@ class TopKSearch:
         asked: Tensor,
         dtype: torch.dtype,
         most: int,
-        find: Callable[..., Tensor],
+        find: Callable[[QueryPart], Tensor],
         done: Callable[[Tensor], None],
     ) -> Tensor:
         """Search a block by `find` for the queries `asked` (A,), `most` at a time; `done` is told
@@ -168,7 +168,9 @@ class TopKSearch:
             rows, excluded = asked[part[0]], part[1]
             queries = self.queries.load(rows)  # (R, H)
             fast = FastPass(queries, rounded, self.sizes.scores)
-            return find(block, rows, queries, fast, excluded), fast.overflows
+            floor = self.best.floor(rows)
+            undecided = find(QueryPart(block, rows, queries, fast, excluded, floor, self.k))
+            return undecided, fast.overflows
 
         threads = 1 if self.sizes.queued else torch.get_num_threads()
         in_threads = len(asked) >= threads * LEAST_QUERIES and threads > 1
@@ -195,50 +197,35 @@ class TopKSearch:
         return zip(blocks_of(len(asked), size), excluded, strict=True)
 
     def _find_candidates(
-        self,
-        candidates: Callable[..., tuple[Entries, Tensor]],
-        block: CorpusBlock,
-        rows: Tensor,
-        queries: Tensor,
-        fast: FastPass,
-        excluded: ExcludedPairs,
+        self, candidates: Callable[[QueryPart], tuple[Entries, Tensor]], part: QueryPart
     ) -> Tensor:
-        """Search a block for the queries `rows` (R,), which are `queries` (R, H).
-
-        candidates: `floor_candidates` or `cluster_candidates`.
-
-        Returns which of them (R,) are undecided.
-        """
-        floor = self.scores[rows, -1]
-        entries, undecided = candidates(fast, block, queries, excluded, floor, self.k)
-        self._merge_entries(rows, excluded.expand(entries, self.k))
+        """Add what `floor_candidates` or `cluster_candidates` finds; returns which queries (R,) are
+        undecided."""
+        entries, undecided = candidates(part)
+        self.best.add_entries(part.rows, part.excluded.expand(entries, self.k))
         return undecided
 
-    def _find_best(
-        self,
-        block: CorpusBlock,
-        rows: Tensor,
-        queries: Tensor,
-        fast: FastPass,
-        excluded: ExcludedPairs,
-    ) -> Tensor:
+    def _find_best(self, part: QueryPart) -> Tensor:
         """The same, of a fixed number of candidates. Undecided is a query for which one that was
         not kept can reach its k-th best score."""
+        block, fast = part.block, part.fast
         count = min(kept_for(self.k), len(block))
-        kept, column = best_candidates(fast, excluded, count)  # (R, M)
-        row = torch.arange(len(rows), device=rows.device)[:, None].expand_as(column)
-        scores = exact_pair_scores(queries, row.flatten(), block.fp32, column.flatten(), self.sizes)
+        kept, column = best_candidates(fast, part.excluded, count)  # (R, M)
+        row = torch.arange(len(part), device=column.device)[:, None].expand_as(column)
+        scores = exact_pair_scores(
+            part.queries, row.flatten(), block.fp32, column.flatten(), self.sizes
+        )
         scores = scores.view_as(kept).masked_fill_(kept.isneginf(), -torch.inf)
-        floor = torch.maximum(self.scores[rows, -1], kth_best(scores, self.k))
+        floor = torch.maximum(part.floor, kth_best(scores, self.k))
         dropped = kept.amin(1).float()  # (R,), no fast score that was dropped is larger
         undecided = (dropped >= fast.threshold(floor)) & dropped.isfinite() & (count < len(block))
         scores.masked_fill_(undecided[:, None], -torch.inf)
         if block.duplicates:
             row, place = scores.isfinite().nonzero(as_tuple=True)
             found = row, column[row, place], scores[row, place]
-            self._merge_entries(rows, excluded.expand(found, self.k))
+            self.best.add_entries(part.rows, part.excluded.expand(found, self.k))
         else:
-            self._merge(rows, scores, column + block.columns.start)
+            self.best.add(part.rows, scores, column + block.columns.start)
         return undecided
 
     def search_exactly(self, block: CorpusBlock, asked: Tensor) -> None:
@@ -252,26 +239,7 @@ class TopKSearch:
                 chosen = first_of_best(scores, self.k, excluded.partly(columns))
                 row, column = chosen.nonzero(as_tuple=True)
                 entries = row, column + columns.start, scores[row, column]
-                self._merge_entries(asked[part], excluded.expand(entries, self.k))
-
-    def _merge_entries(self, rows: Tensor, entries: Entries) -> None:
-        """The k best of those so far and of these, by score, then by index."""
-        row, index, score = entries
-        place, counts = places_in_rows(row, len(rows))
-        width = int(counts.max())
-        scores = torch.full((len(rows), width), -torch.inf, device=rows.device)
-        indices = torch.full((len(rows), width), -1, device=rows.device)
-        scores[row, place], indices[row, place] = score, index
-        self._merge(rows, scores, indices)
-
-    def _merge(self, rows: Tensor, scores: Tensor, indices: Tensor) -> None:
-        """The same; scores and indices (R, M), -inf where there is none."""
-        scores = torch.cat([self.scores[rows], scores], dim=1)
-        indices = torch.cat([self.indices[rows], indices], dim=1)
-        indices, order = indices.sort(dim=1)
-        scores, rank = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
-        self.scores[rows] = scores[:, : self.k]
-        self.indices[rows] = indices.gather(1, rank)[:, : self.k]
+                self.best.add_entries(asked[part], excluded.expand(entries, self.k))
 
 
 def part_size(count: int, most: int, threads: int) -> int:

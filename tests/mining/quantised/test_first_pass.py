@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from vectors import generator
 
 from sbert.mining.quantised import first_pass
-from sbert.mining.quantised.first_pass import FirstPass, best_of
+from sbert.mining.quantised.first_pass import FirstPass
 from sbert.mining.quantised.int8 import to_int8
 from sbert.quantised import Binary, Int8
 from sbert.quantised_files import QuantisedVectors
@@ -49,13 +49,5 @@ def test_the_best_of_all_products(monkeypatch, vectors, kind, count, sizes):
     with tqdm(disable=True) as bar:
         search.search(bar)
     expected = plain(queries, quantiser.factors(codes), count, excluded.toarray())
-    for found, best in zip(search.indices.tolist(), expected, strict=True):
+    for found, best in zip(search.best.indices.tolist(), expected, strict=True):
         assert found == best + [-1] * (count - len(best))
-
-
-def test_best_of_by_hand():
-    scores = torch.tensor([[1.0, 3.0, 3.0, -torch.inf]])
-    indices = torch.tensor([[4, 9, 2, 7]])
-    found = [part.tolist() for part in best_of(scores, indices, 4)]
-    assert found == [[[3, 3, 1, -torch.inf]], [[2, 9, 4, -1]]]
-    assert best_of(scores, indices, 2)[1].tolist() == [[2, 9]]

@@ -15,6 +15,7 @@ from sbert.mining.search.exact import VectorSet, exact_scores, naive_top_k
 from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.floor_search import FloorSearch
 from sbert.mining.search.queries import exclusion_matrix
+from sbert.mining.search.query_part import QueryPart
 from sbert.mining.search.sizes import CPU, Sizes
 from sbert.mining.search.top_k import Corpus, top_k
 from sbert.mining.search.top_k_search import TopKSearch, first_of_best, part_size
@@ -229,7 +230,8 @@ def test_k_scores_reach_the_first_floor(count, k):
     loaded = VectorSet(queries, "cosine", torch.device("cpu"), "query").load(slice(0, 9))
     (excluded,) = block.excluded(exclusion_matrix(None, 9, count), np.arange(9), 9)
     fast = FastPass(loaded, block.rounded(torch.bfloat16))
-    floor = FloorSearch(fast, block, loaded, excluded, torch.full((9,), -torch.inf), k).floor
+    nothing = torch.full((9,), -torch.inf)
+    floor = FloorSearch(QueryPart(block, torch.arange(9), loaded, fast, excluded, nothing, k)).floor
     scores = exact_scores(loaded, block.fp32)
     assert ((scores >= floor[:, None]).sum(1) >= min(k, count)).all()
     assert floor.isfinite().all() == (count >= k)
