@@ -17,122 +17,71 @@ import argparse
 import cProfile
 import pstats
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
-from datasets import Dataset
 from figures import figure_rows, in_turn, print_figures
 from limits import product_seconds
 from sentence_transformers import CrossEncoder as TheirEncoder
 from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss as TheirLoss
-from transformers import TrainerCallback
+from timed_training import (
+    DEVICE,
+    LIMIT,
+    PEER,
+    compare,
+    scored_pairs,
+    seconds_of,
+    start_anew,
+    their_options,
+    train_ours,
+)
 
 from sbert import CrossEncoder
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows, both_orders, read_dataset
-from sbert.device import keep_freed_memory, make_accelerator
 from sbert.evaluation.metrics import spearman
 from sbert.losses.cross_encoder import BinaryCrossEntropyLoss
-from sbert.training.config import LoopConfig, OptimConfig
-from sbert.training.loop import Training
 from sbert.training.objectives.objective import Objective, TrainingSet
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-PEER = "sentence-transformers"
-LIMIT = "limit: matrix products alone"
 WORST = "pairs of one length, where sorting saves nothing"
 
 
-class Clock(TrainerCallback):
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.start = time.perf_counter()
-
-    def on_train_end(self, args, state, control, **kwargs):
-        self.seconds = time.perf_counter() - self.start
-
-
-def train_ours(path: str, rows: Rows, seed: int, scratch: Path) -> tuple[float, CrossEncoder]:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    set_seed(seed)
+def run_ours(path: str, rows: Rows, seed: int, scratch: Path) -> tuple[float, CrossEncoder]:
+    start_anew(seed)
     model = CrossEncoder.from_pretrained(path, num_labels=1)
-    keep_freed_memory()  # as train.py does; from here on it serves both
-    accelerator, loop = make_accelerator("auto"), LoopConfig(seed=seed)
-    start = time.perf_counter()
-    data = TrainingSet.from_datasets([rows], model)
-    tokenising = time.perf_counter() - start
-    objective = Objective(model, BinaryCrossEntropyLoss())
-    training = Training(
-        objective, [data], OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
+    seconds, _ = train_ours(
+        Objective(model, BinaryCrossEntropyLoss()),
+        lambda: TrainingSet.from_datasets([rows], model),
+        scratch,
+        seed,
     )
-    training.wrapped.train()
-    start = time.perf_counter()
-    for _ in range(training.total):
-        training.update()
-        if training.progress.step % loop.log_steps == 0:
-            training.log()
-    seconds = tokenising + time.perf_counter() - start
-    training.tracker.close()
     return seconds, model.eval()
 
 
-def train_theirs(
+def run_theirs(
     path: str, rows: Rows, seed: int, bf16: bool, scratch: Path
 ) -> tuple[float, TheirEncoder]:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    set_seed(seed)
+    start_anew(seed)
     model = TheirEncoder(path, num_labels=1, device=DEVICE)
-    columns = {
-        "sentence1": rows.texts[0],
-        "sentence2": rows.texts[1],
-        "score": rows.labels.tolist(),
-    }
-    arguments = CrossEncoderTrainingArguments(
-        str(scratch),
-        num_train_epochs=1,
-        per_device_train_batch_size=16,
-        learning_rate=2e-5,
-        warmup_steps=0.1,
-        bf16=bf16,
-        seed=seed,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=DEVICE == "cpu",
-    )
-    clock = Clock()
-    CrossEncoderTrainer(
-        model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]
-    ).train()
-    return clock.seconds, model
+    arguments = CrossEncoderTrainingArguments(**their_options(scratch, seed, bf16=bf16))
+    trainer = CrossEncoderTrainer(model, arguments, scored_pairs(rows), loss=TheirLoss(model))
+    return seconds_of(trainer), model
 
 
 def train(args: argparse.Namespace) -> None:
     rows = both_orders(
         read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows // 2))
     )
+    limit = CrossEncoder.from_pretrained(args.model, num_labels=1), rows.texts
     with tempfile.TemporaryDirectory() as name:
         runs = {
-            "sbert, auto": lambda: train_ours(args.model, rows, args.seed, Path(name)),
-            PEER: lambda: train_theirs(args.model, rows, args.seed, False, Path(name)),
-            f"{PEER}, bf16": lambda: train_theirs(args.model, rows, args.seed, True, Path(name)),
+            "sbert, auto": lambda: run_ours(args.model, rows, args.seed, Path(name)),
+            PEER: lambda: run_theirs(args.model, rows, args.seed, False, Path(name)),
+            f"{PEER}, bf16": lambda: run_theirs(args.model, rows, args.seed, True, Path(name)),
         }
-        runs = {system: run for system, run in runs.items() if args.only in (None, system)}
-        repeats = 1 if args.epoch else args.repeats
-        seconds, models = in_turn(runs, repeats, warm_up=not args.epoch)
-    header = ["training", "pairs/s", "ratio", "of each repeat"]
-    if args.epoch:
-        header += ["dev Spearman", "test Spearman"]
-    model = CrossEncoder.from_pretrained(args.model, num_labels=1)
-    seconds[LIMIT] = [product_seconds(model, rows.texts, training=True) for _ in range(repeats)]
-    lines = figure_rows(seconds, PEER, len(rows))
-    for line in lines:
-        if args.epoch and line[0] != LIMIT:
-            line += [test_spearman(models[line[0]], split) for split in ("dev", "test")]
+        header, lines = compare(runs, args, len(rows), limit, test_spearman)
     about = f"{args.model}, {len(rows):,} pairs, batch 16"
     print_figures(about, header, lines, WORST)
 
@@ -146,7 +95,7 @@ def test_spearman(model: CrossEncoder | TheirEncoder, split: str) -> float:
 def trained(args: argparse.Namespace, scratch: str) -> str:
     """A cross-encoder trained a little on STSb: with a new head all scores are alike."""
     rows = both_orders(read_dataset(DatasetConfig("stsb", "train", limit=1600)))
-    train_ours(args.model, rows, args.seed, Path(scratch))[1].save_pretrained(f"{scratch}/model")
+    run_ours(args.model, rows, args.seed, Path(scratch))[1].save_pretrained(f"{scratch}/model")
     return f"{scratch}/model"
 
 

@@ -46,13 +46,13 @@ def job(name: str) -> None:
         sys.modules["datasets"] = sys.modules["sentence_transformers"] = sys.modules[
             "sentence_transformers.losses"
         ] = _Absent()
-        from train_step import train_ours
+        from train_step import run_ours
 
-        train_ours(MODEL, rows, "auto", scratch)
+        run_ours(MODEL, rows, "auto", scratch)
     else:
-        from train_step import train_theirs
+        from train_step import run_theirs
 
-        train_theirs(MODEL, rows, False, scratch)
+        run_theirs(MODEL, rows, False, scratch)
 
 
 class _Absent:

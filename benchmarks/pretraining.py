@@ -11,14 +11,12 @@ ours with it. Needs a data folder with wikipedia_pool_en (SBERT_DATA).
 """
 
 import argparse
-import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import torch
-from accelerate.state import AcceleratorState
-from train_step import Clock
+from figures import figure_rows, in_turn
+from timed_training import Clock, start_anew, their_options, train_ours
 from transformers import (
     AutoModelForMaskedLM,
     AutoTokenizer,
@@ -29,72 +27,39 @@ from transformers import (
 
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows, read_dataset
-from sbert.device import keep_freed_memory, make_accelerator
 from sbert.losses import MaskedLanguageModelLoss
 from sbert.markdown import markdown_table
-from sbert.training.config import LoopConfig, ModelConfig, OptimConfig
-from sbert.training.loop import Training
+from sbert.training.config import ModelConfig, OptimConfig
 from sbert.training.objectives.make import make_objective, make_training_set
 
 SEED, LR, SHARE, MAX_LENGTH = 1, 1e-4, 0.15, 128
 BY_LENGTH = {"train_sampling_strategy": "group_by_length"}
 
 
-def train_ours(path: str, rows: Rows, batch: int, scratch: Path) -> tuple[float, float]:
+def run_ours(path: str, rows: Rows, batch: int, scratch: Path) -> tuple[float, float]:
     """Seconds, and the mean loss of all steps."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    keep_freed_memory()  # as train.py does; from here on it serves both
+    start_anew(SEED)
     loss = MaskedLanguageModelLoss(SHARE)
     objective = make_objective(ModelConfig(path, max_length=MAX_LENGTH), [loss], None, SEED)
-    accelerator = make_accelerator("auto")
-    start = time.perf_counter()
-    data = make_training_set(loss, [rows], objective.model)
-    tokenising = time.perf_counter() - start
-    training = Training(
+    seconds, losses = train_ours(
         objective,
-        [data],
-        OptimConfig(lr=LR, batch_size=batch),
-        LoopConfig(seed=SEED),
+        lambda: make_training_set(loss, [rows], objective.model),
         scratch,
-        accelerator,
-        list,
-        lambda folder: None,
+        SEED,
+        optim=OptimConfig(lr=LR, batch_size=batch),
     )
-    training.wrapped.train()
-    losses = []
-    start = time.perf_counter()
-    for _ in range(training.total):
-        training.update()
-        losses.append(training.window.losses[-1])
-    seconds = tokenising + time.perf_counter() - start
-    training.tracker.close()
     return seconds, torch.stack(losses).mean().item()
 
 
-def train_theirs(
-    path: str, rows: Rows, batch: int, scratch: Path, **options
-) -> tuple[float, float]:
-    AcceleratorState._reset_state(reset_partial_state=True)
+def run_theirs(path: str, rows: Rows, batch: int, scratch: Path, **options) -> tuple[float, float]:
+    start_anew(SEED)
     tokenizer = AutoTokenizer.from_pretrained(path)
     encoded = tokenizer(list(dict.fromkeys(rows.texts[0])), truncation=True, max_length=MAX_LENGTH)
     texts = [{"input_ids": ids} for ids in encoded["input_ids"]]
-    arguments = TrainingArguments(
-        str(scratch),
-        num_train_epochs=1,
-        per_device_train_batch_size=batch,
-        learning_rate=LR,
-        warmup_steps=0.1,
-        seed=SEED,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
-        **options,
-    )
     clock = Clock()
     trainer = Trainer(
         AutoModelForMaskedLM.from_pretrained(path),
-        arguments,
+        TrainingArguments(**their_options(scratch, SEED, batch, LR, **options)),
         DataCollatorForLanguageModeling(tokenizer, mlm_probability=SHARE),
         texts,
         callbacks=[clock],
@@ -121,39 +86,22 @@ def main() -> None:
     config = DatasetConfig("wikipedia_pool_en", "all", limit=args.rows)
     rows = read_dataset(config, labels=False)
     tokens = count_tokens(args.model, rows)
-    seconds: dict[str, list[float]] = {}
-    losses: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         given = args.model, rows, args.batch, Path(name)
         runs = {
-            "sbert, auto": lambda: train_ours(*given),
-            "transformers": lambda: train_theirs(*given),
-            "transformers, bf16": lambda: train_theirs(*given, bf16=True),
-            "transformers, bf16, by length": lambda: train_theirs(*given, bf16=True, **BY_LENGTH),
+            "sbert, auto": lambda: run_ours(*given),
+            "transformers": lambda: run_theirs(*given),
+            "transformers, bf16": lambda: run_theirs(*given, bf16=True),
+            "transformers, bf16, by length": lambda: run_theirs(*given, bf16=True, **BY_LENGTH),
         }
-        for repeat in range(args.repeats + 1):
-            for system, run in runs.items():
-                elapsed, losses[system] = run()
-                if repeat:  # the first is the warm-up
-                    seconds.setdefault(system, []).append(elapsed)
+        seconds, losses = in_turn(runs, args.repeats)
+    lines = figure_rows(seconds, "transformers", tokens)
     print(
         f"\n{args.model}, {len(rows):,} texts of {rows.name}, {tokens:,} tokens, batch "
         f"{args.batch}, {torch.get_num_threads()} threads\n"
     )
-    print_table(seconds, losses, tokens)
-
-
-def print_table(seconds: dict[str, list[float]], losses: dict[str, float], tokens: int) -> None:
-    """Tokens a second of each system, and as a ratio to transformers, of the same repeat."""
-    lines = []
-    for system, times in seconds.items():
-        pairs = zip(seconds["transformers"], times, strict=True)
-        ratios = [theirs / own for theirs, own in pairs]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        speed = round(tokens / statistics.median(times))
-        lines.append([system, speed, statistics.median(ratios), spread, losses[system]])
     header = ["masked-language modelling", "tokens/s", "ratio", "of each repeat", "mean loss"]
-    print(markdown_table(header, lines))
+    print(markdown_table(header, [[*row, losses[row[0]]] for row in lines]))
 
 
 if __name__ == "__main__":

@@ -15,101 +15,63 @@ first update to the last, without set-up and evaluation; our time includes token
 import argparse
 import resource
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
-from datasets import Dataset
-from figures import figure_rows, in_turn, print_figures, texts_of_one_length
-from limits import product_seconds
+from figures import print_figures, texts_of_one_length
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.losses import CosineSimilarityLoss as TheirLoss
-from transformers import TrainerCallback
+from timed_training import (
+    DEVICE,
+    PEER,
+    compare,
+    scored_pairs,
+    seconds_of,
+    start_anew,
+    their_options,
+    train_ours,
+)
 
 from sbert import BiEncoder
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows, read_dataset
-from sbert.device import keep_freed_memory, make_accelerator
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.scorers import bi_encoder_scorer
 from sbert.losses.similarity import CosineSimilarityLoss
-from sbert.training.config import LoopConfig, OptimConfig
-from sbert.training.loop import Training
 from sbert.training.objectives.objective import Objective, TrainingSet
 
 SEED = 1
-PEER = "sentence-transformers"
-LIMIT = "limit: matrix products alone"
 
 
-class Clock(TrainerCallback):
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.start = time.perf_counter()
-
-    def on_train_end(self, args, state, control, **kwargs):
-        self.seconds = time.perf_counter() - self.start
-
-
-def train_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[float, BiEncoder]:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    set_seed(SEED)
+def run_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[float, BiEncoder]:
+    start_anew(SEED)
     model = BiEncoder.from_pretrained(path)
-    keep_freed_memory()  # as train.py does; from here on it serves both
-    accelerator, loop = make_accelerator(precision), LoopConfig(seed=SEED, precision=precision)
-    start = time.perf_counter()
-    data = TrainingSet.from_datasets([rows], model)
-    tokenising = time.perf_counter() - start
-    objective = Objective(model, CosineSimilarityLoss())
-    training = Training(
-        objective, [data], OptimConfig(), loop, scratch, accelerator, list, lambda folder: None
+    seconds, _ = train_ours(
+        Objective(model, CosineSimilarityLoss()),
+        lambda: TrainingSet.from_datasets([rows], model),
+        scratch,
+        SEED,
+        precision,
     )
-    training.wrapped.train()
-    start = time.perf_counter()
-    for _ in range(training.total):
-        training.update()
-        if training.progress.step % loop.log_steps == 0:
-            training.log()
-    seconds = tokenising + time.perf_counter() - start
-    training.tracker.close()
     return seconds, model.eval()
 
 
-def train_theirs(
+def run_theirs(
     path: str, rows: Rows, bf16: bool, scratch: Path
 ) -> tuple[float, SentenceTransformer]:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    model = SentenceTransformer(path, device="cuda" if torch.cuda.is_available() else "cpu")
-    columns = {
-        "sentence1": rows.texts[0],
-        "sentence2": rows.texts[1],
-        "score": rows.labels.tolist(),
-    }
-    arguments = SentenceTransformerTrainingArguments(
-        str(scratch),
-        num_train_epochs=1,
-        per_device_train_batch_size=16,
-        learning_rate=2e-5,
-        warmup_steps=0.1,
-        bf16=bf16,
-        seed=SEED,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
+    start_anew(SEED)
+    model = SentenceTransformer(path, device=DEVICE)
+    arguments = SentenceTransformerTrainingArguments(**their_options(scratch, SEED, bf16=bf16))
+    trainer = SentenceTransformerTrainer(
+        model, arguments, scored_pairs(rows), loss=TheirLoss(model)
     )
-    clock = Clock()
-    SentenceTransformerTrainer(
-        model, arguments, Dataset.from_dict(columns), loss=TheirLoss(model), callbacks=[clock]
-    ).train()
-    return clock.seconds, model
+    return seconds_of(trainer), model
 
 
 def read_rows(args: argparse.Namespace) -> Rows:
@@ -135,27 +97,17 @@ def main() -> None:
     options.add_argument("--only")
     args = options.parse_args()
     rows = read_rows(args)
+    model = BiEncoder.from_pretrained(args.model)
+    limit = model, [[*rows.texts[0], *rows.texts[1]]]
     with tempfile.TemporaryDirectory() as name:
         runs = {
-            "sbert, auto": lambda: train_ours(args.model, rows, "auto", Path(name)),
-            PEER: lambda: train_theirs(args.model, rows, False, Path(name)),
-            f"{PEER}, bf16": lambda: train_theirs(args.model, rows, True, Path(name)),
+            "sbert, auto": lambda: run_ours(args.model, rows, "auto", Path(name)),
+            PEER: lambda: run_theirs(args.model, rows, False, Path(name)),
+            f"{PEER}, bf16": lambda: run_theirs(args.model, rows, True, Path(name)),
         }
         if torch.cuda.is_available():
-            runs["sbert, fp16"] = lambda: train_ours(args.model, rows, "fp16", Path(name))
-        runs = {system: run for system, run in runs.items() if args.only in (None, system)}
-        repeats = 1 if args.epoch else args.repeats
-        seconds, models = in_turn(runs, repeats, warm_up=not args.epoch)
-    header = ["training", "pairs/s", "ratio", "of each repeat"]
-    if args.epoch:
-        header += ["dev Spearman", "test Spearman"]
-    model = BiEncoder.from_pretrained(args.model)
-    texts = [*rows.texts[0], *rows.texts[1]]
-    seconds[LIMIT] = [product_seconds(model, [texts], training=True) for _ in range(repeats)]
-    lines = figure_rows(seconds, PEER, len(rows))
-    for line in lines:
-        if args.epoch and line[0] != LIMIT:
-            line += [test_spearman(models[line[0]], split) for split in ("dev", "test")]
+            runs["sbert, fp16"] = lambda: run_ours(args.model, rows, "fp16", Path(name))
+        header, lines = compare(runs, args, len(rows), limit, test_spearman)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     about = f"{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, peak {peak:.1f} GiB"
     print_figures(about, header, lines, "texts of one length, where sorting saves nothing: --words")
