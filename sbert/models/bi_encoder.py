@@ -190,10 +190,8 @@ class BiEncoder(Encoder, Prompted):
         transformer: nn.Module | None = None,
     ) -> Tensor:
         """As `forward`, but the transformer's last hidden states, (B, L, its H)."""
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
-        return self.run_transformer(inputs, transformer).last_hidden_state
+        output = self.run_transformer(input_ids, attention_mask, token_type_ids, transformer)
+        return output.last_hidden_state
 
     def encode(
         self,

@@ -135,10 +135,7 @@ class CrossEncoder(Encoder):
         transformer: nn.Module | None = None,
     ) -> Tensor:
         """(P, L) each -> logits (P, K), fp32. `transformer` computes in place of its own."""
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
-        return self.run_transformer(inputs, transformer).logits
+        return self.run_transformer(input_ids, attention_mask, token_type_ids, transformer).logits
 
     def predict(
         self,

@@ -111,14 +111,22 @@ class Encoder(nn.Module, abc.ABC):
             weights = [(n, w) for n, w in self.state_dict().items() if not n.startswith(unused)]
         return fingerprint(settings, weights)
 
-    def run_transformer(self, inputs: dict[str, Tensor], transformer: nn.Module | None = None):
-        """The output of the transformer, or of another in its place.
+    def run_transformer(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        transformer: nn.Module | None = None,
+    ):
+        """The output of the transformer, or of another in its place, for (B, L) each.
+
+        token_type_ids: where the tokenizer gives others than 0, as that of XLNet does.
 
         On a CPU, short batches run with plain attention and long ones with the fused kernel. Both
         compute the same up to rounding.
         """
         transformer = self.transformer if transformer is None else transformer
-        short = inputs["input_ids"].shape[1] <= EAGER_MAX_TOKENS and self.device.type == "cpu"
+        short = input_ids.shape[1] <= EAGER_MAX_TOKENS and self.device.type == "cpu"
         attention = "eager" if short else "sdpa"
         switches = self.switches_attention and not is_packed(transformer)
         if switches and transformer.config._attn_implementation != attention:
@@ -126,8 +134,9 @@ class Encoder(nn.Module, abc.ABC):
         autocast = nullcontext()
         if self.fp32_only:  # also in training
             autocast = torch.autocast(self.device.type, enabled=False)
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         with autocast:
-            return transformer(**inputs)
+            return transformer(input_ids=input_ids, attention_mask=attention_mask, **types)
 
     def infer(
         self,

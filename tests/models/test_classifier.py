@@ -312,7 +312,7 @@ def test_the_last_layer_computes_the_first_position_alone_and_exactly(tmp_path, 
         ["a cat sits", "the dog"], ["a", "the man runs fast"], padding=True, return_tensors="pt"
     )
     for own, other in (
-        (model.transformer, model.run_transformer(dict(inputs))),
+        (model.transformer, model.run_transformer(**inputs)),
         (theirs.eval(), theirs(**inputs)),
     ):
         own.zero_grad()
