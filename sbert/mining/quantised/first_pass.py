@@ -6,12 +6,12 @@ from scipy import sparse
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sbert.mining.quantised.int8 import int8_products, to_int8
 from sbert.mining.search.best_so_far import BestSoFar
 from sbert.mining.search.candidate_table import kth_best
 from sbert.mining.search.corpus_block import Entries
 from sbert.mining.search.exact import blocks_of
 from sbert.mining.search.fast_pass import entries_from
+from sbert.mining.search.int8 import int8_products, to_int8
 from sbert.quantised_files import QuantisedVectors
 
 VECTORS = 32_768  # that are unpacked at a time

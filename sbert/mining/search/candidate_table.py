@@ -31,7 +31,8 @@ class CandidateTable:
 
     def reaching(self, scores: Tensor, threshold: Tensor) -> list[Entries]:
         """The entries of a tile (R, T) that reach the threshold (R,), but for crowded queries."""
-        return list(entries_from(scores, threshold.masked_fill(self.crowded, torch.inf)))
+        most = torch.inf if threshold.is_floating_point() else torch.iinfo(threshold.dtype).max
+        return list(entries_from(scores, threshold.masked_fill(self.crowded, most)))
 
     def has_room(self, parts: list[Entries]) -> bool:
         """Whether these candidates fit into the table."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sbert.mining.search.duplicates import Duplicates, first_equal_vectors
 from sbert.mining.search.exact import VectorSet, blocks_of
+from sbert.mining.search.int8_pass import Int8Vectors
 from sbert.mining.search.rounded import RoundedVectors
 from sbert.mining.search.sizes import CPU
 from sbert.mining.search.vector_clusters import Clusters, find_clusters
@@ -39,7 +40,7 @@ class CorpusBlock:
         self.fp32 = fp32
         self.at_once = at_once
         self.duplicates = duplicates
-        self._rounded: dict[torch.dtype, RoundedVectors] = {}
+        self._rounded: dict[torch.dtype, RoundedVectors | Int8Vectors] = {}
 
     @classmethod
     def load(cls, corpus: VectorSet, columns: slice, at_once: int = CPU.vectors) -> "CorpusBlock":
@@ -54,10 +55,14 @@ class CorpusBlock:
         """The number of vectors of the corpus that the block stands for."""
         return self.columns.stop - self.columns.start
 
-    def rounded(self, dtype: torch.dtype) -> RoundedVectors:
+    def rounded(self, dtype: torch.dtype) -> RoundedVectors | Int8Vectors:
         """The vectors in the precision of a fast pass."""
         if dtype not in self._rounded:
-            self._rounded[dtype] = RoundedVectors(self.fp32, dtype, self.at_once, self.centre)
+            if dtype == torch.int8:
+                rounded = Int8Vectors(self.fp32)
+            else:
+                rounded = RoundedVectors(self.fp32, dtype, self.at_once, self.centre)
+            self._rounded[dtype] = rounded
         return self._rounded[dtype]
 
     @cached_property
@@ -96,13 +101,19 @@ class CorpusBlock:
         fp32 = self.fp32[torch.from_numpy(duplicates.first).to(self.fp32.device)]
         return CorpusBlock(self.columns, fp32, self.at_once, duplicates)
 
-    def excluded(self, matrix: csr_array, rows: np.ndarray, at_once: int) -> list["ExcludedPairs"]:
+    def excluded(
+        self, matrix: csr_array, rows: np.ndarray, at_once: int, places: np.ndarray | None = None
+    ) -> list["ExcludedPairs"]:
         """What the queries `rows` do not find in this block, for `at_once` of them at a time.
 
-        matrix: (Q, N), of all queries and all of the corpus.
+        Args:
+            matrix: (Q, N), of all queries and all of the corpus.
+            places: (C,), the column of each vector in a pass; None: its number in the block.
         """
         row, column = matrix[rows][:, self.columns].nonzero()
         hidden_row, hidden_column = self._never_found(row, column)
+        if places is not None:
+            hidden_column = places[hidden_column]
         order = np.lexsort((hidden_column, hidden_row // at_once))
         hidden_row, hidden_column = hidden_row[order], hidden_column[order]
         # to the device once, for all queries
@@ -136,7 +147,7 @@ class ExcludedPairs:
 
     Args:
         pairs: rows and columns (E,), the column of a vector before duplicates are merged.
-        hidden_column: (P,), ascending, of pairs after that.
+        hidden_column: (P,), ascending, of pairs after that, in the order of the pass.
         hidden: (2, P), rows and columns of these, on the device.
     """
 
@@ -159,7 +170,8 @@ class ExcludedPairs:
         start, stop = np.searchsorted(self._hidden_column, [columns.start, columns.stop])
         if start < stop:
             row, column = self._hidden[:, start:stop]
-            scores.index_put_((row, column - columns.start), scores.new_full((), -torch.inf))
+            least = -torch.inf if scores.is_floating_point() else torch.iinfo(scores.dtype).min
+            scores.index_put_((row, column - columns.start), scores.new_full((), least))
 
     def mask_selected(self, scores: Tensor, columns: Tensor) -> None:
         """The same for scores (R, T) of some vectors of the block, whose numbers are `columns`."""

@@ -137,8 +137,23 @@ class FastPass:
         scores = scores + self.shift[row]
         return scores - error, scores + error
 
-    def threshold(self, floor: Tensor) -> Tensor:
-        """(R,) -> (R,): a fast score x below it proves that the exact score is below `floor`.
+    def lower(self, scores: Tensor, row: Tensor, columns: slice) -> Tensor:
+        """What the exact scores of these fast scores are not below; the same for all columns."""
+        return self.bounds(scores, row)[0]
+
+    def kept(self, floor: Tensor) -> Tensor:
+        """(R,): what `lower` gives below it proves that the exact score is below `floor`."""
+        threshold = self.threshold(floor)
+        size = threshold.abs() + self.shift.abs() + self.error
+        return self.bounds(threshold)[0] - 2.0**-20 * size  # which covers the rounding of `bounds`
+
+    def numbers(self, column: Tensor) -> Tensor:
+        """Which vectors these columns are."""
+        return column
+
+    def threshold(self, floor: Tensor, columns: slice | None = None) -> Tensor:
+        """(R,) -> (R,): a fast score x below it proves that the exact score is below `floor`; the
+        same for all columns.
 
         It is the solution of x + f + eps |x| + E = floor.
         """
@@ -159,13 +174,18 @@ def entries_from(scores: Tensor, threshold: Tensor) -> Iterator[Entries]:
         grouped = scores[:, : count * GROUP].unflatten(1, (GROUP, count))  # (R, GROUP, G)
         largest = largest_of_groups(grouped, threshold)
         row, group = (largest >= threshold[:, None]).nonzero(as_tuple=True)
-        members = grouped[row, :, group].float()  # (groups that reach it, GROUP)
+        members = _as_compared(grouped[row, :, group], threshold)  # (groups that reach it, GROUP)
         chosen, member = (members >= threshold[row, None]).nonzero(as_tuple=True)
         yield row[chosen], member * count + group[chosen], members[chosen, member]
     if columns > count * GROUP:
-        rest = scores[:, count * GROUP :].float()
+        rest = _as_compared(scores[:, count * GROUP :], threshold)
         row, column = (rest >= threshold[:, None]).nonzero(as_tuple=True)
         yield row, column + count * GROUP, rest[row, column]
+
+
+def _as_compared(scores: Tensor, threshold: Tensor) -> Tensor:
+    """Scores as fp32; as integers, where the threshold is one."""
+    return scores.float() if threshold.is_floating_point() else scores
 
 
 def largest_of_groups(grouped: Tensor, threshold: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from sbert.mining.search.query_part import QueryPart
 from sbert.mining.search.sizes import CPU
 
 # places for candidates of a query: many more than real sentences need
-PLACES = 256
+PLACES = 512
 PLACES_PER_NEIGHBOUR = 8
 
 SCORES_PER_NEIGHBOUR = 4  # from which the first floor is found
@@ -22,13 +22,19 @@ UNDECIDED = 3  # candidates for each neighbour from which their scores in fp32 s
 class FloorSearch:
     """The search of one block for R queries.
 
+    Args:
+        most: the number of candidates with which a query is left undecided, at the end; None: those
+            for which there are places.
+
     Attributes:
         floor: (R,), which the k best scores are known to reach; it rises.
-        table: the candidates; a query that is crowded there has too many.
+        table: the candidates, with lower bounds of their scores; a query that is crowded there
+            has too many.
     """
 
-    def __init__(self, part: QueryPart):
+    def __init__(self, part: QueryPart, most: int | None = None):
         self.part = part
+        self.most = most
         self.fast = part.fast
         self.block = part.block
         size = min(max(PLACES, PLACES_PER_NEIGHBOUR * part.k), len(part.block))
@@ -41,43 +47,54 @@ class FloorSearch:
         table, fast = self.table, self.fast
         for number, (columns, scores) in enumerate(fast.tiles(), start=1):
             self.part.excluded.mask(scores, columns)
-            entries = table.reaching(scores, fast.threshold(self.floor))
+            entries = self._reaching(scores, columns)
             if not table.has_room(entries):
                 self._raise_floor()
-                self.floor = torch.maximum(
-                    self.floor, fast.bounds(kth_best(scores, self.part.k))[0]
-                )
-                table.keep(fast.threshold(self.floor))
+                of_tile = kth_best(scores, self.part.k)
+                proved = fast.lower(of_tile, torch.arange(len(of_tile)), columns)
+                self.floor = torch.maximum(self.floor, proved)
+                table.keep(fast.kept(self.floor))
                 # few queries would take the time of all
                 table.crowded |= (table.filled > table.size / 2) & (table.size < len(self.block))
-                entries = table.reaching(scores, fast.threshold(self.floor))
+                entries = self._reaching(scores, columns)
             table.add(entries, columns.start)
             if number.bit_count() == 1:  # after 1, 2, 4, 8 tiles: each time about k are new
                 self._raise_floor()
         self._raise_floor()
-        table.keep(fast.threshold(self.floor))
+        table.keep(fast.kept(self.floor))
+        if self.most is not None:
+            table.crowded |= table.filled > self.most
         return self._decide()
+
+    def _reaching(self, scores: Tensor, columns: slice) -> list[Entries]:
+        """The entries of a tile that can reach the floor, with the lower bounds of their scores."""
+        entries = self.table.reaching(scores, self.fast.threshold(self.floor, columns))
+        return [
+            (row, column, self.fast.lower(score, row, columns)) for row, column, score in entries
+        ]
 
     def _first_floor(self) -> Tensor:
         """A floor (R,) that the first vectors prove: k of them, or of their groups, reach it."""
         wanted = SCORES_PER_NEIGHBOUR * self.part.k
         in_groups = len(self.block) > wanted * GROUP
+        row = torch.arange(len(self.part))[:, None]
         seen: list[Tensor] = []
         for columns, scores in self.fast.tiles():
             self.part.excluded.mask(scores, columns)
-            seen.append(group_maxima(scores) if in_groups else scores.clone())
+            largest = group_maxima(scores) if in_groups else scores
+            seen.append(self.fast.lower(largest, row, columns))
             if sum(part.shape[1] for part in seen) >= wanted:
                 break
-        return self.fast.bounds(kth_best(torch.cat(seen, dim=1), self.part.k))[0]
+        return kth_best(torch.cat(seen, dim=1), self.part.k)
 
     def _raise_floor(self) -> None:
         """Raise it to what the candidates prove."""
-        proved = self.fast.bounds(self.table.kth_best(self.part.k))[0]
-        self.floor = torch.maximum(self.floor, proved)
+        self.floor = torch.maximum(self.floor, self.table.kth_best(self.part.k))
 
     def _decide(self) -> Entries:
         table, queries, k = self.table, self.part.queries, self.part.k
         row, column, _ = table.entries()
+        column = self.fast.numbers(column)
         if len(row) > UNDECIDED * k * len(queries):
             # scores in fp32 leave few of many near ties
             fp32 = FastPass(queries, self.block.rounded(torch.float32), scores=1)
@@ -89,8 +106,8 @@ class FloorSearch:
         return row, column, exact_pair_scores(queries, row, self.block.fp32, column, CPU)
 
 
-def floor_candidates(part: QueryPart) -> tuple[Entries, Tensor]:
+def floor_candidates(part: QueryPart, most: int | None = None) -> tuple[Entries, Tensor]:
     """What a `FloorSearch` of these finds, and which queries (R,) are undecided, of which it finds
     nothing: they have too many candidates."""
-    search = FloorSearch(part)
+    search = FloorSearch(part, most)
     return search.search(), search.table.crowded

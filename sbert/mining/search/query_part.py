@@ -6,6 +6,7 @@ from torch import Tensor
 
 from sbert.mining.search.corpus_block import CorpusBlock, ExcludedPairs
 from sbert.mining.search.fast_pass import FastPass
+from sbert.mining.search.int8_pass import Int8Pass
 
 
 @dataclass
@@ -23,7 +24,7 @@ class QueryPart:
     block: CorpusBlock
     rows: Tensor
     queries: Tensor
-    fast: FastPass
+    fast: FastPass | Int8Pass
     excluded: ExcludedPairs
     floor: Tensor
     k: int

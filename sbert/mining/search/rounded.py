@@ -25,14 +25,15 @@ def round_vectors(vectors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, 
     fp64 holds the squares of all fp32 numbers, so that no length is 0 or infinite by rounding.
     """
     if dtype == torch.float32:
-        norms = _norms(vectors)
+        norms = norms_of(vectors)
         return vectors, norms, torch.zeros_like(norms)
     largest = torch.finfo(dtype).max
     rounded = vectors.to(dtype).clamp_(-largest, largest)  # where rounding would make infinity
-    return rounded, _norms(rounded), _norms(vectors - rounded.float())
+    return rounded, norms_of(rounded), norms_of(vectors - rounded.float())
 
 
-def _norms(vectors: Tensor) -> Tensor:
+def norms_of(vectors: Tensor) -> Tensor:
+    """(R, H) -> (R,) fp64."""
     return torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
 
 
@@ -55,7 +56,10 @@ class RoundedVectors:
 
     Attributes:
         max_offset: max |u r|.
+        places: the vectors are in the order of those that were given.
     """
+
+    places = None
 
     def __init__(
         self, fp32: Tensor, dtype: torch.dtype, at_once: int, centre: Tensor | None = None

@@ -8,7 +8,8 @@ The definition is `naive_top_k` (exact.py). `top_k` gives the same result faster
 2. What is left is a few candidates beyond k. They are scored exactly.
 3. A query with many candidates is searched again without the exact duplicates of the block, then in
    fp32, whose bound is far smaller, and at last with every score computed exactly.
-4. Where vectors lie in clusters, a pass before all of these leaves out whole ones that cannot hold
+4. On a CPU with fast products of int8 a pass in int8 comes first (int8_pass.py).
+5. Where vectors lie in clusters, a pass before all of these leaves out whole ones that cannot hold
    a neighbour (cluster_candidates.py).
 
 So the result is exact, whatever the data, the precision and the block sizes. docs/exact_search.md
@@ -34,6 +35,7 @@ from sbert.mining.search.exact import (
     as_vectors,
     blocks_of,
 )
+from sbert.mining.search.int8 import int8_is_fast
 from sbert.mining.search.queries import Exclude, check_count, check_search
 from sbert.mining.search.sizes import sizes_for
 from sbert.mining.search.top_k_search import TopKSearch
@@ -81,7 +83,8 @@ class Corpus:
     Args:
         vectors: (N, H), an array, a memory-mapped one too, a tensor or lists; of any real numbers.
         similarity: cosine (0 between a vector of zeros and any other) or dot.
-        precision: of the fast pass; it does not change the result.
+        precision: of the fast pass; it does not change the result. auto: int8 first, where the
+            processor multiplies it fast, and then what suits the device (`resolve_precision`).
         query_block, corpus_block: the numbers of queries that are searched for at a time, and of
             vectors that are prepared at a time. They bound the memory, and do not change the
             result. None: what suits the device and its free memory (sizes.py).
@@ -112,8 +115,9 @@ class Corpus:
         vectors = as_vectors(vectors, "corpus")
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
         self.dtype = _precision_of_products(precision, device, similarity)
-        # those that the fast pass takes in turn
+        # those that the fast pass takes in turn, after one in int8
         self.precisions = list(dict.fromkeys([self.dtype, torch.float32]))
+        self.int8 = precision == "auto" and device.type == "cpu" and int8_is_fast()
         sizes = sizes_for(device, self.vectors.width)
         self.sizes = replace(
             sizes, queries=query_block or sizes.queries, corpus=corpus_block or sizes.corpus
@@ -155,7 +159,9 @@ class Corpus:
         """
         vectors = self.vectors.vectors
         queries = check_search(queries, vectors, k)
-        search = TopKSearch(self.vectors, self.precisions, queries, k, exclude, self.sizes)
+        search = TopKSearch(
+            self.vectors, self.precisions, self.int8, queries, k, exclude, self.sizes
+        )
         total = len(queries) * len(vectors)
         hide = None if progress is None else not progress
         with tqdm(total=total, unit="pairs", unit_scale=True, desc="search", disable=hide) as bar:

@@ -9,7 +9,7 @@ from vectors import generator
 
 from sbert.mining.quantised import first_pass
 from sbert.mining.quantised.first_pass import FirstPass
-from sbert.mining.quantised.int8 import to_int8
+from sbert.mining.search.int8 import to_int8
 from sbert.quantised import Binary, Int8
 from sbert.quantised_files import QuantisedVectors
 

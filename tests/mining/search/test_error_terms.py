@@ -3,13 +3,14 @@ is right, and wrong without the term."""
 
 import pytest
 import torch
+from misleading_vectors import H, better, inexact, sign, worse
 
 from sbert.mining.search import fast_pass
 from sbert.mining.search.exact import naive_top_k
 from sbert.mining.search.fast_pass import ErrorTerms, FastPass
 from sbert.mining.search.top_k import top_k
 
-H, SMALLEST = 64, 2.0**-126
+SMALLEST = 2.0**-126
 
 
 def mm(left, right, out):
@@ -25,27 +26,6 @@ def mm(left, right, out):
 
 def flushed(x):
     return x.masked_fill(x.abs() < SMALLEST, 0)
-
-
-# The worse vectors seem better to the product. All numbers but `inexact` are exact in bf16.
-sign = torch.ones(H)
-sign[1::2] = -1
-inexact = 1 + sign * 2.0**-10  # 1 in bf16
-
-
-def worse(size):
-    """300 unlike vectors of one number, from `size` to its double."""
-    vectors = torch.zeros(300, H)
-    number = torch.arange(300)
-    vectors[number, 2 * (number // 100)] = size * (1 + (number % 100) / 128)
-    return vectors
-
-
-def better(vector):
-    """10 nearly equal vectors."""
-    vectors = vector.repeat(10, 1)
-    vectors[range(10), range(20, 40, 2)] *= 1 + 2.0**-7
-    return vectors
 
 
 def lost_in_sums():

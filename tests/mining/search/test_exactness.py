@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
+from sbert.mining.search import int8_pass, top_k_search
 from sbert.mining.search import top_k as top_k_module
-from sbert.mining.search import top_k_search
+from sbert.mining.search.int8 import int8_is_exact
 from sbert.mining.search.sizes import CPU, Sizes
 from sbert.mining.search.top_k import Corpus
+
+INT8 = "auto"  # where there is a pass in int8
 
 QUEUED = Sizes(queries=20, corpus=4000, vectors=200, scores=20_000, pairs=300, queued=True)
 
@@ -66,7 +69,7 @@ CASE = {
     count=st.sampled_from([1, 5, 40, 300, 700]),
     neighbours=st.sampled_from([1, 2, 10, -1, 0, 3]),
     similarity=st.sampled_from(["cosine", "dot"]),
-    precision=st.sampled_from(["bf16", "fp16", "fp32"]),
+    precision=st.sampled_from(["bf16", "fp16", "fp32", INT8]),
     query_block=st.sampled_from([None, 1, 3]),
     corpus_block=st.sampled_from([None, 37, 300]),
     excludes=st.booleans(),
@@ -109,6 +112,11 @@ def test_hard_data(
         if clusters:  # look for them in small data too
             patch.setattr(top_k_search, "LEAST_CLUSTERED_QUERIES", 1)
             patch.setattr(top_k_search, "LEAST_CLUSTERED", 1)
+        if precision == INT8:  # in small data too
+            patch.setattr(top_k_module, "int8_is_fast", int8_is_exact)
+            patch.setattr(top_k_search, "LEAST_INT8_QUERIES", 1)
+            patch.setattr(top_k_search, "LEAST_INT8", 1)
+            patch.setattr(int8_pass, "BLOCK", 64)
         corpus_set = Corpus(
             corpus, similarity, precision, query_block=query_block, corpus_block=corpus_block
         )

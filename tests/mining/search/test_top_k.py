@@ -140,9 +140,9 @@ def both_sides(vectors):
 
 
 def crowding():
-    """Twice 300 unlike vectors that bf16 cannot tell apart, and fp32 can."""
+    """Twice 600 unlike vectors that bf16 cannot tell apart, and fp32 can."""
     g = generator(4)
-    return torch.randn(6, 8, generator=g), both_sides(1 + 1e-4 * torch.randn(300, 8, generator=g))
+    return torch.randn(6, 8, generator=g), both_sides(1 + 1e-4 * torch.randn(600, 8, generator=g))
 
 
 def around_a_centre():
@@ -153,10 +153,10 @@ def around_a_centre():
 
 
 def indistinguishable():
-    """Twice 300 unlike vectors whose scores differ by less than the bound of fp32."""
+    """Twice 600 unlike vectors whose scores differ by less than the bound of fp32."""
     g = generator(5)
     return torch.randn(6, 8, generator=g), both_sides(
-        1 + 2e-7 * torch.randint(4, (300, 8), generator=g)
+        1 + 2e-7 * torch.randint(6, (600, 8), generator=g)
     )
 
 

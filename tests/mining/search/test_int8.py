@@ -4,8 +4,8 @@ import pytest
 import torch
 from vectors import generator
 
-from sbert.mining.quantised import int8
-from sbert.mining.quantised.int8 import int8_products, to_int8
+from sbert.mining.search import int8
+from sbert.mining.search.int8 import int8_products, to_int8
 
 
 @pytest.mark.parametrize("exact", [True, False], ids=["int8", "without int8"])
@@ -13,7 +13,7 @@ def test_products_are_sums_of_integers(monkeypatch, exact):
     if exact and not int8.int8_is_exact():
         pytest.skip("this processor has no exact int8 product")
     monkeypatch.setattr(int8, "int8_is_exact", lambda: exact)
-    for queries, vectors, width in ((1, 1, 8), (3, 50, 24), (40, 7, 384), (5, 9, 13)):
+    for queries, vectors, width in ((1, 1, 8), (3, 50, 24), (40, 7, 384), (5, 9, 13), (4, 6, 1)):
         left = torch.randint(-127, 128, (queries, width), generator=generator()).to(torch.int8)
         right = torch.randint(-128, 128, (vectors, width), generator=generator(1)).to(torch.int8)
         found = int8_products(left, right)
