@@ -139,7 +139,9 @@ def round_queries(queries: Tensor, vectors: RoundedVectors) -> RoundedQueries:
     # any a will do: as the product takes it, and finite
     largest = torch.finfo(dtype).max
     share = (exact @ vectors.direction).to(dtype).clamp_(-largest, largest)
-    rest = exact - share.double()[:, None] * vectors.direction
-    rounded, norms, errors = round_vectors(rest.float(), dtype)
+    rest = exact - share.double()[:, None] * vectors.direction  # which may be beyond fp32
+    largest = torch.finfo(torch.float32).max
+    rounded, norms, _ = round_vectors(rest.clamp(-largest, largest).float(), dtype)
+    errors = norms_of(rest - rounded.double())
     shift = exact @ vectors.centre.double()
     return RoundedQueries(rounded, norms, errors + ROUNDED_ONCE * norms, share, shift)

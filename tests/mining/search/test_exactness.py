@@ -94,6 +94,15 @@ CASE = {
     similarity="dot",
     excludes=False,
 )
+@example(
+    **CASE,
+    kinds=("one huge number", "denormal"),
+    width=2,
+    count=1,
+    neighbours=1,
+    similarity="dot",
+    excludes=False,
+)
 def test_hard_data(
     seed, kinds, width, count, neighbours, similarity, precision, query_block, corpus_block,
     excludes, sizes, clusters,
