@@ -3,7 +3,7 @@
 python benchmarks/train_step.py [--rows 960] [--repeats 3]  speed alone
 python benchmarks/train_step.py --words 64                  on texts of one length
 python benchmarks/train_step.py --only "sbert, auto"        one system in its own process
-python benchmarks/train_step.py --epoch                     one epoch, with Spearman
+python benchmarks/train_step.py --epoch [--seed 1]          one epoch, with Spearman
 
 The same weights, data, batch and seed; the systems run in turn, after one warm-up each. Regression
 of the cosine on STSb, batch 16, lr 2e-5, 10 % warm-up. Ours has precision auto, theirs its defaults
@@ -46,28 +46,30 @@ from sbert.evaluation.scorers import bi_encoder_scorer
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.training.objectives.objective import Objective, TrainingSet
 
-SEED = 1
+ROWS = 960
 
 
-def run_ours(path: str, rows: Rows, precision: str, scratch: Path) -> tuple[float, BiEncoder]:
-    start_anew(SEED)
+def run_ours(
+    path: str, rows: Rows, precision: str, scratch: Path, seed: int = 1
+) -> tuple[float, BiEncoder]:
+    start_anew(seed)
     model = BiEncoder.from_pretrained(path)
     seconds, _ = train_ours(
         Objective(model, CosineSimilarityLoss()),
         lambda: TrainingSet.from_datasets([rows], model),
         scratch,
-        SEED,
+        seed,
         precision,
     )
     return seconds, model.eval()
 
 
 def run_theirs(
-    path: str, rows: Rows, bf16: bool, scratch: Path
+    path: str, rows: Rows, bf16: bool, scratch: Path, seed: int = 1
 ) -> tuple[float, SentenceTransformer]:
-    start_anew(SEED)
+    start_anew(seed)
     model = SentenceTransformer(path, device=DEVICE)
-    arguments = SentenceTransformerTrainingArguments(**their_options(scratch, SEED, bf16=bf16))
+    arguments = SentenceTransformerTrainingArguments(**their_options(scratch, seed, bf16=bf16))
     trainer = SentenceTransformerTrainer(
         model, arguments, scored_pairs(rows), loss=TheirLoss(model)
     )
@@ -76,11 +78,12 @@ def run_theirs(
 
 def read_rows(args: argparse.Namespace) -> Rows:
     """Rows of STSb; with --words pairs of texts of one length, made of its sentences."""
+    wanted = args.rows or (None if args.epoch else ROWS)
     if not args.words:
-        return read_dataset(DatasetConfig("stsb", "train", limit=None if args.epoch else args.rows))
+        return read_dataset(DatasetConfig("stsb", "train", limit=wanted))
     rows = read_dataset(DatasetConfig("stsb", "train"))
     texts = texts_of_one_length([*rows.texts[0], *rows.texts[1]], args.words)
-    count = min(args.rows, len(texts) // 2)
+    count = min(wanted or len(texts), len(texts) // 2)
     columns = [texts[:count], texts[count : 2 * count]]
     return replace(rows.take(np.arange(count)), texts=columns)
 
@@ -90,7 +93,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--model", default="models/all-MiniLM-L6-v2")
-    options.add_argument("--rows", type=int, default=960)
+    options.add_argument("--rows", type=int, help=f"default: {ROWS}, of an epoch all")
+    options.add_argument("--seed", type=int, default=1)
     options.add_argument("--words", type=int, help="texts of so many words each")
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--epoch", action="store_true")
@@ -101,12 +105,12 @@ def main() -> None:
     limit = model, [[*rows.texts[0], *rows.texts[1]]]
     with tempfile.TemporaryDirectory() as name:
         runs = {
-            "sbert, auto": lambda: run_ours(args.model, rows, "auto", Path(name)),
-            PEER: lambda: run_theirs(args.model, rows, False, Path(name)),
-            f"{PEER}, bf16": lambda: run_theirs(args.model, rows, True, Path(name)),
+            "sbert, auto": lambda: run_ours(args.model, rows, "auto", Path(name), args.seed),
+            PEER: lambda: run_theirs(args.model, rows, False, Path(name), args.seed),
+            f"{PEER}, bf16": lambda: run_theirs(args.model, rows, True, Path(name), args.seed),
         }
         if torch.cuda.is_available():
-            runs["sbert, fp16"] = lambda: run_ours(args.model, rows, "fp16", Path(name))
+            runs["sbert, fp16"] = lambda: run_ours(args.model, rows, "fp16", Path(name), args.seed)
         header, lines = compare(runs, args, len(rows), limit, test_spearman)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     about = f"{args.model}, {rows.name}, {len(rows):,} pairs, batch 16, peak {peak:.1f} GiB"
