@@ -51,6 +51,15 @@ def torch_search(queries, corpus, k=10):
     return torch.cat([(part @ corpus.T).topk(k)[1] for part in queries.split(block)]).cpu()
 
 
+def int8_products(queries, corpus, k=10):
+    """The limit of a search that multiplies in int8 on a CPU."""
+    queries, corpus = ((127 * torch.from_numpy(x)).to(torch.int8) for x in (queries, corpus))
+    for block in queries.split(1024):
+        for vectors in corpus.split(2048):
+            torch._int_mm(block, vectors.T)
+    return []
+
+
 def bf16_products(queries, corpus, k=10):
     """The limit of a search that multiplies in bf16: the products alone."""
     queries = on_device(queries).bfloat16()
@@ -106,6 +115,7 @@ SYSTEMS = {
         "sentence-transformers": sentence_transformers_search,
         "torch, fp32 product + topk": torch_search,
         "limit: bf16 product alone": bf16_products,
+        "limit: int8 product alone": int8_products,
     },
     "pairs": {
         "sbert": sbert_pairs,
@@ -124,4 +134,10 @@ PACKAGES = {"FAISS IndexFlatIP": "faiss", "sentence-transformers": "sentence_tra
 
 
 def is_installed(system: str) -> bool:
+    """Whether a system is there; the products of int8, where the search has such a pass."""
+    if system == "limit: int8 product alone":
+        from sbert.device import default_device
+        from sbert.mining.search.int8 import int8_is_fast
+
+        return default_device().type == "cpu" and int8_is_fast()
     return system not in PACKAGES or find_spec(PACKAGES[system]) is not None
