@@ -24,6 +24,13 @@ def sbert_search(queries, corpus, k=10):
     return top_k(queries, corpus, k, device=default_device())[1]
 
 
+def sbert_search_in_bf16(queries, corpus, k=10):
+    """Without the pass in int8."""
+    from sbert.mining.search.top_k import top_k
+
+    return top_k(queries, corpus, k, precision="bf16")[1]
+
+
 def faiss_search(queries, corpus, k=10):
     import faiss
 
@@ -111,6 +118,7 @@ def sentence_transformers_clusters(queries, corpus, k=10):
 SYSTEMS = {
     "search": {
         "sbert": sbert_search,
+        "sbert, bf16": sbert_search_in_bf16,
         "FAISS IndexFlatIP": faiss_search,
         "sentence-transformers": sentence_transformers_search,
         "torch, fp32 product + topk": torch_search,
@@ -130,12 +138,15 @@ SYSTEMS = {
     },
 }
 
+# what is compared where the search has a pass in int8
+OF_INT8 = ("sbert, bf16", "limit: int8 product alone")
+
 PACKAGES = {"FAISS IndexFlatIP": "faiss", "sentence-transformers": "sentence_transformers"}
 
 
 def is_installed(system: str) -> bool:
-    """Whether a system is there; the products of int8, where the search has such a pass."""
-    if system == "limit: int8 product alone":
+    """Whether a system is there; `OF_INT8` where the search has a pass in int8."""
+    if system in OF_INT8:
         from sbert.device import default_device
         from sbert.mining.search.int8 import int8_is_fast
 
