@@ -121,7 +121,8 @@ class VectorSet:
             raise InputError(f"top_k: {self.name} {first} contains NaN or infinity{where}")
         if self.similarity == "dot":
             return raw
-        return (raw.double() / norms.where(norms > 0, 1)).float()
+        scaled = raw.to(torch.float64, copy=True).div_(norms.where(norms > 0, 1))
+        return scaled.float()
 
     def load_in_parts(self, rows: slice, size: int) -> Tensor:
         """The same, `size` vectors at a time."""

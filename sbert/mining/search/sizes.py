@@ -30,7 +30,7 @@ class Sizes:
 
 
 # what is computed stays in the cache
-CPU = Sizes(queries=1024, corpus=2**17, vectors=128, scores=2**22, pairs=512, queued=False)
+CPU = Sizes(queries=1024, corpus=2**17, vectors=256, scores=2**22, pairs=512, queued=False)
 
 
 def device_sizes(free: int, width: int) -> Sizes:
