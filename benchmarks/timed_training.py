@@ -5,6 +5,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate.state import AcceleratorState
@@ -13,13 +14,16 @@ from datasets import Dataset
 from figures import Run, figure_rows, in_turn
 from limits import product_seconds
 from torch import Tensor, nn
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
 from sbert.data.rows import Rows
 from sbert.device import keep_freed_memory, make_accelerator
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.loop import Training
 from sbert.training.objectives.objective import Objective, TrainingSet
+
+if TYPE_CHECKING:  # it loads all of `datasets`, which ours does without
+    from transformers import Trainer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PEER = "sentence-transformers"
@@ -98,7 +102,7 @@ def scored_pairs(rows: Rows) -> Dataset:
     return Dataset.from_dict({**columns, "score": rows.labels.tolist()})
 
 
-def seconds_of(trainer: Trainer) -> float:
+def seconds_of(trainer: "Trainer") -> float:
     """The seconds that a Trainer trains."""
     clock = Clock()
     trainer.add_callback(clock)
