@@ -41,3 +41,21 @@ def best_of(scores: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tensor]:
     indices, order = indices.masked_fill(scores.isneginf(), -1).sort(dim=1)
     scores, rank = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
     return scores[:, :k], indices.gather(1, rank)[:, :k]
+
+
+def first_of_best(scores: Tensor, k: int, partly: Tensor | None = None) -> Tensor:
+    """(R, T) -> (R, T) bool: the k best of each row, of equal scores those that come first.
+
+    partly: (2, P), rows and columns of vectors for which one of a later place may stand. These are
+    chosen besides, since their place among equal scores is not known here.
+    """
+    found = ~scores.isneginf()
+    if partly is not None:
+        scores = scores.index_put(tuple(partly), scores.new_full((), -torch.inf))
+    best = scores.topk(min(k, scores.shape[1]), sorted=False)[0].amin(1, keepdim=True)
+    ties = scores == best
+    missing = k - (scores > best).sum(1, keepdim=True)
+    chosen = (scores > best) | (ties & (ties.cumsum(1) <= missing))
+    if partly is not None:
+        chosen[tuple(partly)] = True
+    return chosen & found

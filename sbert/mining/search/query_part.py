@@ -1,4 +1,4 @@
-"""A part of the queries of a search in one block: what its passes are given."""
+"""A part of the queries of a search in one block: its fast pass, and what else is given to it."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ from torch import Tensor
 
 from sbert.mining.search.corpus_block import CorpusBlock, ExcludedPairs
 from sbert.mining.search.fast_pass import FastPass
-from sbert.mining.search.int8_pass import Int8Pass
+from sbert.mining.search.int8_pass import Int8Pass, Int8Vectors
+from sbert.mining.search.rounded import RoundedVectors
 
 
 @dataclass
@@ -31,3 +32,12 @@ class QueryPart:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+
+def make_pass(
+    queries: Tensor, vectors: RoundedVectors | Int8Vectors, scores: int
+) -> FastPass | Int8Pass:
+    """The fast pass of queries (R, H) in the precision of the vectors."""
+    if isinstance(vectors, Int8Vectors):
+        return Int8Pass(queries, vectors)
+    return FastPass(queries, vectors, scores)

@@ -10,7 +10,7 @@ from torch import Tensor
 from sbert.device import map_in_threads
 from sbert.errors import require
 from sbert.mining.search.best_scores import best_candidates, kept_for
-from sbert.mining.search.best_so_far import BestSoFar
+from sbert.mining.search.best_so_far import BestSoFar, first_of_best
 from sbert.mining.search.candidate_table import kth_best
 from sbert.mining.search.cluster_candidates import cluster_candidates
 from sbert.mining.search.corpus_block import CorpusBlock, Entries, ExcludedPairs
@@ -22,12 +22,9 @@ from sbert.mining.search.exact import (
     exact_pair_scores,
     exact_scores,
 )
-from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.floor_search import floor_candidates
-from sbert.mining.search.int8_pass import Int8Pass, Int8Vectors
 from sbert.mining.search.queries import Exclude, exclusion_matrix
-from sbert.mining.search.query_part import QueryPart
-from sbert.mining.search.rounded import RoundedVectors
+from sbert.mining.search.query_part import QueryPart, make_pass
 from sbert.mining.search.sizes import CPU, Sizes
 
 LEAST_QUERIES = 64  # of a thread
@@ -302,15 +299,6 @@ class TopKSearch:
                 self.best.add_entries(asked[part], excluded.expand(entries, self.k))
 
 
-def make_pass(
-    queries: Tensor, vectors: RoundedVectors | Int8Vectors, scores: int
-) -> FastPass | Int8Pass:
-    """The fast pass of queries (R, H) in the precision of the vectors."""
-    if isinstance(vectors, Int8Vectors):
-        return Int8Pass(queries, vectors)
-    return FastPass(queries, vectors, scores)
-
-
 def part_size(count: int, most: int, threads: int) -> int:
     """The size of equal parts of `count` queries, as many for each thread and `most` at most."""
     rounds = -(-count // (most * threads))
@@ -319,21 +307,3 @@ def part_size(count: int, most: int, threads: int) -> int:
 
 def _ignore(count: int) -> None:
     pass
-
-
-def first_of_best(scores: Tensor, k: int, partly: Tensor | None = None) -> Tensor:
-    """(R, T) -> (R, T) bool: the k best of each row, of equal scores those that come first.
-
-    partly: (2, P), rows and columns of vectors for which one of a later place may stand. These are
-    chosen besides, since their place among equal scores is not known here.
-    """
-    found = ~scores.isneginf()
-    if partly is not None:
-        scores = scores.index_put(tuple(partly), scores.new_full((), -torch.inf))
-    best = scores.topk(min(k, scores.shape[1]), sorted=False)[0].amin(1, keepdim=True)
-    ties = scores == best
-    missing = k - (scores > best).sum(1, keepdim=True)
-    chosen = (scores > best) | (ties & (ties.cumsum(1) <= missing))
-    if partly is not None:
-        chosen[tuple(partly)] = True
-    return chosen & found

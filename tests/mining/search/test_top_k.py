@@ -11,6 +11,7 @@ from vectors import generator, scaled
 
 from sbert import InputError
 from sbert.mining.search import top_k as top_k_module
+from sbert.mining.search.best_so_far import first_of_best
 from sbert.mining.search.exact import VectorSet, exact_scores, naive_top_k
 from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.floor_search import FloorSearch
@@ -18,7 +19,7 @@ from sbert.mining.search.queries import exclusion_matrix
 from sbert.mining.search.query_part import QueryPart
 from sbert.mining.search.sizes import CPU, Sizes
 from sbert.mining.search.top_k import Corpus, top_k
-from sbert.mining.search.top_k_search import TopKSearch, first_of_best, part_size
+from sbert.mining.search.top_k_search import TopKSearch, part_size
 
 
 def plain(queries, corpus, k, exclude=None, similarity="cosine"):
