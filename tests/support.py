@@ -126,3 +126,9 @@ def with_processes(count: int, script: str, *argv) -> str:
 def train_with_two_processes(config: Path) -> None:
     """`train.py` with two processes, into the run "two"."""
     assert "2 x cpu" in with_two_processes("train.py", "--config", config, "--name", "two")
+
+
+def own_mib() -> int:
+    """MiB of this process that are of no file; Linux says so."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) // 1024

@@ -100,7 +100,7 @@ class Encoder(nn.Module, abc.ABC):
         settings = {
             "class": type(self).__name__,
             "config": architecture(self.transformer.config),
-            "tokenizer": tokenizer.backend.to_str(),
+            "tokenizer": tokenizer.definition,
             "max_length": self.max_length,
             "lower_case": tokenizer.lower_case,
             "truncate_left": tokenizer.truncate_left,

@@ -55,10 +55,16 @@ class BaseTokenizer(abc.ABC):
         return np.array([self.pad_id])
 
     @property
+    def definition(self) -> str:
+        """What the tokens of a text depend on: tokenizer.json, and whether special tokens in it are
+        split like other words."""
+        return self.backend.to_str() + "split" * self.backend.encode_special_tokens
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of all that the ids of a text depend on."""
         settings = [
-            *(tokenizers.__version__, self.backend.to_str(), self.text_room, self.truncate_left),
+            *(tokenizers.__version__, self.definition, self.text_room, self.truncate_left),
             *(self.prefix.tolist(), self.suffix.tolist(), self.lower_case),
             sorted(self.all_special_ids),  # of these, the lengths of prompts
         ]
@@ -190,14 +196,23 @@ class TextTokenizer(BaseTokenizer):
 
 
 def unlimited_backend(tokenizer) -> Tokenizer:
-    """A copy of the Rust half of a transformers tokenizer that neither pads nor truncates."""
+    """The Rust half of a transformers tokenizer, but one that neither pads nor truncates.
+
+    Its parts are those of the tokenizer itself: a copy of a multilingual vocabulary takes 300 MB.
+    """
     require(
         getattr(tokenizer, "is_fast", False),
         f"{type(tokenizer).__name__}: needs a fast (Rust) tokenizer: a folder with tokenizer.json",
     )
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_padding()
-    backend.no_truncation()
+    whole = tokenizer.backend_tokenizer
+    backend = Tokenizer(whole.model)
+    for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        part = getattr(whole, name)
+        if part is not None:
+            setattr(backend, name, part)
+    added = whole.get_added_tokens_decoder()
+    backend.add_tokens([added[i] for i in sorted(added)])
+    backend.encode_special_tokens = whole.encode_special_tokens  # split_special_tokens
     return backend
 
 

@@ -1,10 +1,13 @@
 """Token ids against the tokenizer itself."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from family_tokenizers import KINDS, make_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import own_mib
 from tiny_models import (
     WORDS,
     bare_tokenizer,
@@ -16,11 +19,14 @@ from tiny_models import (
     sided,
     text,
 )
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from sbert.errors import InputError
 from sbert.models import tokens
 from sbert.models.batches import pad_rows
-from sbert.models.tokens import TextTokenizer, tokenize_columns
+from sbert.models.tokens import TextTokenizer, tokenize_columns, unlimited_backend
 
 # tokenizers of several families
 
@@ -35,6 +41,9 @@ TOKENIZERS = {
     "left padding": sided(roberta_tokenizer(), padding="left"),
     "left both": sided(bare_tokenizer(), "left", "left"),
 }
+
+OF_FAMILIES = {name: make_tokenizer(kind, 32) for name, kind in KINDS.items()}
+NAMES = [*TOKENIZERS, *OF_FAMILIES]
 
 PLAIN = ["", " ", "a", "a cat. " * 400, "x" * 500, "İSTANBUL", "[SEP] a [PAD]", "\ufeff\u200d\x00"]
 
@@ -145,6 +154,42 @@ def test_the_tokenizer_given_stays_as_it_is():
     table = TextTokenizer(tokenizer, 6, lower_case=True).tokenize(["a the cat dog man woman", "a"])
     assert table.lengths.tolist() == [6, 3], "limits set in the tokenizer show in the table"
     assert tokenizer.backend_tokenizer.to_str() == before
+
+
+SPECIAL_IN_TEXT = ["a [SEP] cat", "[MASK]", "[CLS] the [PAD]dog", "</s> red <mask>"]
+
+
+@pytest.mark.parametrize("tokenizer", [*TOKENIZERS.values(), *OF_FAMILIES.values()], ids=NAMES)
+def test_the_backend_is_that_of_the_tokenizer(tokenizer):
+    """But for what pads and truncates."""
+    whole = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    whole.no_padding()
+    whole.no_truncation()
+    backend = unlimited_backend(tokenizer)
+    assert backend.to_str() == whole.to_str()
+    for given_text in [*PLAIN, *SPECIAL_IN_TEXT]:
+        assert backend.encode(given_text).ids == whole.encode(given_text).ids
+
+
+@pytest.mark.parametrize("make", [bert_tokenizer, roberta_tokenizer])
+def test_special_tokens_in_a_text_are_split_where_the_tokenizer_does(make):
+    plain, tokenizer = make(), make()
+    tokenizer.split_special_tokens = True
+    tokenizer("a")  # from here on its backend splits them
+    assert_as_the_tokenizer_itself(tokenizer, SPECIAL_IN_TEXT, 30)
+    ours = TextTokenizer(tokenizer, 30)
+    assert ours.fingerprint != TextTokenizer(plain, 30).fingerprint
+    assert ids_of(ours.tokenize(["[SEP]</s>"]), 0) != plain("[SEP]</s>")["input_ids"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_the_vocabulary_is_not_copied():
+    words = {f"word{i}": i for i in range(400_000)} | {"?": 400_000}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(words, "?")))
+    before = own_mib()
+    ours = TextTokenizer(tokenizer, 8)
+    assert own_mib() - before < 10  # a copy of it takes 40
+    assert ids_of(ours.tokenize(["word7"]), 0) == [7]
 
 
 def test_refuses_a_slow_tokenizer():
