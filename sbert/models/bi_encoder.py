@@ -215,7 +215,7 @@ class BiEncoder(Encoder, Prompted):
                 bf16 keeps the cosine to the fp32 embedding above 0.9995.
             normalize: scale every embedding to length 1, after `truncate_dim`.
             progress: show a bar, in tokens; None: only on a terminal.
-            batch_tokens: tokens in a batch at most, padding included; None: 4,096 on a CPU, 65,536
+            batch_tokens: tokens in a batch at most, padding included; None: 2,048 on a CPU, 65,536
                 elsewhere.
             prompt: put before each text; "": none.
             prompt_name: a name in `prompts`, instead. Neither: the default prompt, if any.

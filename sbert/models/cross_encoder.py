@@ -161,7 +161,7 @@ class CrossEncoder(Encoder):
             precision: type of the transformer's weights and products; the output layer is always
                 fp32.
             progress: show a bar, in tokens; None: only on a terminal.
-            batch_tokens: tokens in a batch at most, padding included; None: 4,096 on a CPU, 65,536
+            batch_tokens: tokens in a batch at most, padding included; None: 2,048 on a CPU, 65,536
                 elsewhere.
 
         Raises:
