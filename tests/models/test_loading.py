@@ -1,12 +1,15 @@
-"""Teachers: what they are loaded from, what is refused, and their identity."""
+"""Loading: teachers, what is refused and their identity; the memory that weights take."""
+
+from pathlib import Path
 
 import pytest
+import torch
 from cross_encoder_checks import write_roberta
-from support import write_config
-from tiny_models import write_classifier
-from transformers import AutoModel
+from support import own_mib, write_config
+from tiny_models import SIZE, bert_tokenizer, write_classifier
+from transformers import AutoModel, BertConfig, BertModel
 
-from sbert import CrossEncoder
+from sbert import BiEncoder, CrossEncoder
 from sbert.errors import InputError
 from sbert.models.loading import load_teacher, teacher_fingerprint
 
@@ -70,3 +73,20 @@ def test_a_plain_camembert_becomes_a_teacher(tmp_path, pairs_file, train_command
     teacher = load_teacher(str(tmp_path / "runs/run/best"))
     score = teacher.predict([("a cat", "the house")])[0]
     assert 0 < score < 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.filterwarnings("ignore:.*unless so many are spare")
+def test_word_embeddings_that_do_not_occur_are_not_read(tmp_path):
+    table = 128  # MiB
+    BertModel(BertConfig(vocab_size=table * 2**20 // (4 * 32), **SIZE)).save_pretrained(tmp_path)
+    bert_tokenizer().save_pretrained(tmp_path)
+    before = own_mib()
+    model = BiEncoder.from_pretrained(tmp_path)
+    model.encode(["A man is eating."])
+    assert own_mib() - before < table / 2
+    words, first = model.transformer.get_input_embeddings().weight, model.fingerprint
+    with torch.no_grad():
+        words[0] += 1  # the file keeps what it has
+    assert model.fingerprint != first
+    assert BiEncoder.from_pretrained(tmp_path).fingerprint == first

@@ -231,13 +231,17 @@ def load_weights(
 
 
 def own_memory(model: nn.Module) -> None:
-    """Move weights out of the file that they are mapped from.
+    """Move weights that are multiplied out of the file that they are mapped from.
 
     There they are at any address, and on some CPUs the sums of a product depend on it: a copy of
-    the model, whose weights torch aligns, would not give the same bit for bit.
+    the model, whose weights torch aligns, would not give the same bit for bit. Word embeddings are
+    looked up: those that do not occur are never read. Tied ones are an output layer's weights, too.
     """
-    for weight in model.parameters():
-        weight.data = weight.data.clone()
+    word_embeddings = model.get_input_embeddings()
+    for module in model.modules():
+        if module is not word_embeddings:
+            for weight in module.parameters(recurse=False):
+                weight.data = weight.data.clone()
 
 
 def save_backbone(root: Path, transformer: nn.Module, tokenizer, max_length: int) -> None:
