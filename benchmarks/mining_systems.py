@@ -9,6 +9,8 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
+IN_BF16, INT8_LIMIT = "sbert, bf16", "limit: int8 product alone"
+
 
 def on_device(vectors: np.ndarray) -> torch.Tensor:
     """On the GPU, where there is one: there encode leaves them for whoever asks for tensors."""
@@ -59,11 +61,15 @@ def torch_search(queries, corpus, k=10):
 
 
 def int8_products(queries, corpus, k=10):
-    """The limit of a search that multiplies in int8 on a CPU."""
-    queries, corpus = ((127 * torch.from_numpy(x)).to(torch.int8) for x in (queries, corpus))
-    for block in queries.split(1024):
-        for vectors in corpus.split(2048):
-            torch._int_mm(block, vectors.T)
+    """The limit of a search that multiplies in int8: the products alone, with sums of 32 bits."""
+    queries, corpus = ((127 * on_device(x)).to(torch.int8) for x in (queries, corpus))
+    on_cpu = corpus.device.type == "cpu"
+    # a GPU has products of 17 queries or more, and of vectors by eights
+    queries, corpus = queries[: len(queries) // 32 * 32], corpus[: len(corpus) // 8 * 8]
+    for block in queries.split(1024 if on_cpu else 4096):
+        for vectors in corpus.split(2048 if on_cpu else len(corpus)):
+            product = torch._int_mm(block, vectors.T)
+    product[0, 0].item()  # waits for the device
     return []
 
 
@@ -118,12 +124,12 @@ def sentence_transformers_clusters(queries, corpus, k=10):
 SYSTEMS = {
     "search": {
         "sbert": sbert_search,
-        "sbert, bf16": sbert_search_in_bf16,
+        IN_BF16: sbert_search_in_bf16,
         "FAISS IndexFlatIP": faiss_search,
         "sentence-transformers": sentence_transformers_search,
         "torch, fp32 product + topk": torch_search,
         "limit: bf16 product alone": bf16_products,
-        "limit: int8 product alone": int8_products,
+        INT8_LIMIT: int8_products,
     },
     "pairs": {
         "sbert": sbert_pairs,
@@ -138,17 +144,16 @@ SYSTEMS = {
     },
 }
 
-# what is compared where the search has a pass in int8
-OF_INT8 = ("sbert, bf16", "limit: int8 product alone")
-
 PACKAGES = {"FAISS IndexFlatIP": "faiss", "sentence-transformers": "sentence_transformers"}
 
 
 def is_installed(system: str) -> bool:
-    """Whether a system is there; `OF_INT8` where the search has a pass in int8."""
-    if system in OF_INT8:
+    """Whether a system is there: the search in bf16 where auto multiplies in int8, and the products
+    of int8 where the hardware has them."""
+    if system in (IN_BF16, INT8_LIMIT):
         from sbert.device import default_device
         from sbert.mining.search.int8 import int8_is_fast
 
-        return default_device().type == "cpu" and int8_is_fast()
+        on_cpu = default_device().type == "cpu"
+        return int8_is_fast() if on_cpu else system == INT8_LIMIT
     return system not in PACKAGES or find_spec(PACKAGES[system]) is not None
