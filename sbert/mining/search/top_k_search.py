@@ -278,7 +278,9 @@ class TopKSearch:
         undecided = (dropped >= fast.threshold(floor)) & dropped.isfinite() & (count < len(block))
         scores.masked_fill_(undecided[:, None], -torch.inf)
         if block.duplicates:
-            row, place = scores.isfinite().nonzero(as_tuple=True)
+            # the fewer, the less there is to expand, which is done on the CPU
+            reaches = scores.isfinite() & (scores >= floor[:, None])
+            row, place = reaches.nonzero(as_tuple=True)
             found = row, column[row, place], scores[row, place]
             self.best.add_entries(part.rows, part.excluded.expand(found, self.k))
         else:
