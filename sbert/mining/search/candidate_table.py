@@ -66,9 +66,9 @@ class CandidateTable:
         return self.scores[:, : self.used].isfinite() & ~self.crowded[:, None]
 
     def keep(self, threshold: Tensor) -> None:
-        """Drop the candidates below the threshold (R,) of their query."""
+        """Drop those below the threshold, (R, 1), or (R, `used`) of each candidate."""
         scores = self.scores[:, : self.used]
-        row, place = (scores >= threshold[:, None]).nonzero(as_tuple=True)
+        row, place = (scores >= threshold).nonzero(as_tuple=True)
         kept = row, self.columns[row, place], scores[row, place]
         scores.fill_(-torch.inf)
         self.filled.zero_()

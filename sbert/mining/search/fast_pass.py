@@ -10,6 +10,7 @@ precision. With |.| for the length of a vector,
 the bounds and explains the searches.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -97,14 +98,16 @@ class FastPass:
         size = len(queries) * min(self.tile, len(self.vectors))
         self._buffer = torch.empty(size, dtype=self.vectors.dtype, device=queries.device)
 
-    def subtract(self, floor: Tensor) -> None:
-        """From here on the scores of the tiles are s' - f, with f just below `threshold(floor)`.
+    def subtract(self, floor: Tensor) -> "FastPass":
+        """The pass whose scores are s' - f, with f just below `threshold(floor)`; this one has no
+        more tiles, and goes on to bound the scores of those that it had.
 
         Near the floor they are small, and so is their rounding to the precision; scores that cannot
         reach it are negative. Where f would be negative it is 0, and in fp32, which needs none.
         """
         if self.vectors.dtype == torch.float32:
-            return
+            return self
+        less = copy.copy(self)
         wanted = self.threshold(floor)
         wanted = wanted.where(wanted.isfinite(), 0)
         # what f adds to the errors of the sums, of `bounds` and of `threshold`
@@ -113,8 +116,9 @@ class FastPass:
         for column in self.queries[:, -3:].unbind(1):
             column.copy_(-rest)
             rest = rest + column
-            self.shift -= column
-        self.error += error
+            less.shift = less.shift - column
+        less.error = self.error + error
+        return less
 
     def tiles(self, first: int = 0) -> Iterator[tuple[slice, Tensor]]:
         """The vectors from `first` on, T at a time, with their fast scores (R, T), s' - f each.
@@ -172,7 +176,8 @@ def entries_from(scores: Tensor, threshold: Tensor) -> Iterator[Entries]:
     count = columns // GROUP
     if count:
         grouped = scores[:, : count * GROUP].unflatten(1, (GROUP, count))  # (R, GROUP, G)
-        largest = largest_of_groups(grouped, threshold)
+        positive = scores.device.type == "cpu" and threshold.min() > 0  # a GPU would wait
+        largest = largest_if_positive(grouped) if positive else grouped.amax(1)
         row, group = (largest >= threshold[:, None]).nonzero(as_tuple=True)
         members = _as_compared(grouped[row, :, group], threshold)  # (groups that reach it, GROUP)
         chosen, member = (members >= threshold[row, None]).nonzero(as_tuple=True)
@@ -188,18 +193,17 @@ def _as_compared(scores: Tensor, threshold: Tensor) -> Tensor:
     return scores.float() if threshold.is_floating_point() else scores
 
 
-def largest_of_groups(grouped: Tensor, threshold: Tensor | None = None) -> Tensor:
-    """The largest score of each group, (R, GROUP, G) -> (R, G); if there is a threshold (R,), only
-    what reaches it is right."""
-    half = grouped.dtype in (torch.bfloat16, torch.float16)
-    if threshold is not None and half and grouped.device.type == "cpu" and threshold.min() > 0:
+def largest_if_positive(grouped: Tensor) -> Tensor:
+    """The largest score of each group, (R, GROUP, G) -> (R, G); any of a group without a positive
+    one."""
+    if grouped.dtype in (torch.bfloat16, torch.float16):
         # as integers their bits have the order of positive numbers, and compare three times as fast
         return grouped.view(torch.int16).amax(1).view(grouped.dtype)
     return grouped.amax(1)
 
 
 def group_maxima(scores: Tensor) -> Tensor:
-    """The largest of each group of a tile (R, T), and the scores outside of groups."""
+    """`largest_if_positive` of the groups of a tile (R, T), and the scores outside of groups."""
     count = scores.shape[1] // GROUP
     grouped = scores[:, : count * GROUP].unflatten(1, (GROUP, count))
-    return torch.cat([largest_of_groups(grouped), scores[:, count * GROUP :]], dim=1)
+    return torch.cat([largest_if_positive(grouped), scores[:, count * GROUP :]], dim=1)

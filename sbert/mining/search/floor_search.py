@@ -20,7 +20,7 @@ UNDECIDED = 3  # candidates for each neighbour from which their scores in fp32 s
 
 
 class FloorSearch:
-    """The search of one block for R queries.
+    """The search of one block for R queries. To make one searches the first tile.
 
     Args:
         most: the number of candidates with which a query is left undecided, at the end; None: those
@@ -35,46 +35,33 @@ class FloorSearch:
     def __init__(self, part: QueryPart, most: int | None = None):
         self.part = part
         self.most = most
-        self.fast = part.fast
         self.block = part.block
         size = min(max(PLACES, PLACES_PER_NEIGHBOUR * part.k), len(part.block))
         self.table = CandidateTable(len(part), size, part.queries.device)
-        self.floor = torch.maximum(part.floor, self._first_floor())
-        self.fast.subtract(self.floor)
+        self.floor, self.fast = part.floor, part.fast
+        self.first = slice(0)  # columns of the first tile, if its candidates are in the table
+        self._search_first()
+        self.fast = part.fast.subtract(self.floor)
 
     def search(self) -> Entries:
         """The candidates that can be among the k best, with exact scores."""
-        table, fast = self.table, self.fast
-        for number, (columns, scores) in enumerate(fast.tiles(), start=1):
+        tiles = self.fast.tiles(self.first.stop)
+        for number, (columns, scores) in enumerate(tiles, start=2 if self.first.stop else 1):
             self.part.excluded.mask(scores, columns)
-            entries = self._reaching(scores, columns)
-            if not table.has_room(entries):
-                self._raise_floor()
-                of_tile = kth_best(scores, self.part.k)
-                proved = fast.lower(of_tile, torch.arange(len(of_tile)), columns)
-                self.floor = torch.maximum(self.floor, proved)
-                table.keep(fast.kept(self.floor))
-                # few queries would take the time of all
-                table.crowded |= (table.filled > table.size / 2) & (table.size < len(self.block))
-                entries = self._reaching(scores, columns)
-            table.add(entries, columns.start)
+            self._add(columns, scores)
             if number.bit_count() == 1:  # after 1, 2, 4, 8 tiles: each time about k are new
                 self._raise_floor()
         self._raise_floor()
-        table.keep(fast.kept(self.floor))
+        self._drop()
         if self.most is not None:
-            table.crowded |= table.filled > self.most
+            self.table.crowded |= self.table.filled > self.most
         return self._decide()
 
-    def _reaching(self, scores: Tensor, columns: slice) -> list[Entries]:
-        """The entries of a tile that can reach the floor, with the lower bounds of their scores."""
-        entries = self.table.reaching(scores, self.fast.threshold(self.floor, columns))
-        return [
-            (row, column, self.fast.lower(score, row, columns)) for row, column, score in entries
-        ]
+    def _search_first(self) -> None:
+        """Raise the floor to what the first vectors prove: k of them, or of their groups, reach it.
 
-    def _first_floor(self) -> Tensor:
-        """A floor (R,) that the first vectors prove: k of them, or of their groups, reach it."""
+        If those of one tile are enough, its candidates are added at once.
+        """
         wanted = SCORES_PER_NEIGHBOUR * self.part.k
         in_groups = len(self.block) > wanted * GROUP
         row = torch.arange(len(self.part))[:, None]
@@ -85,7 +72,43 @@ class FloorSearch:
             seen.append(self.fast.lower(largest, row, columns))
             if sum(part.shape[1] for part in seen) >= wanted:
                 break
-        return kth_best(torch.cat(seen, dim=1), self.part.k)
+        proved = kth_best(torch.cat(seen, dim=1), self.part.k)
+        self.floor = torch.maximum(self.floor, proved)
+        if len(seen) == 1:
+            self._add(columns, scores)
+            self._raise_floor()
+            self.first = columns
+
+    def _add(self, columns: slice, scores: Tensor) -> None:
+        """Add the candidates of a tile (R, T)."""
+        table = self.table
+        entries = self._reaching(scores, columns)
+        if not table.has_room(entries):
+            self._raise_floor()
+            of_tile = kth_best(scores, self.part.k)
+            proved = self.fast.lower(of_tile, torch.arange(len(of_tile)), columns)
+            self.floor = torch.maximum(self.floor, proved)
+            self._drop()
+            # few queries would take the time of all
+            table.crowded |= (table.filled > table.size / 2) & (table.size < len(self.block))
+            entries = self._reaching(scores, columns)
+        table.add(entries, columns.start)
+
+    def _drop(self) -> None:
+        """Drop the candidates that are proved to be below the floor."""
+        kept = self.fast.kept(self.floor)[:, None]
+        if self.fast is not self.part.fast:
+            # nothing was subtracted from the scores of the first tile: they are rounded more
+            of_first = self.table.columns[:, : self.table.used] < self.first.stop
+            kept = torch.where(of_first, self.part.fast.kept(self.floor)[:, None], kept)
+        self.table.keep(kept)
+
+    def _reaching(self, scores: Tensor, columns: slice) -> list[Entries]:
+        """The entries of a tile that can reach the floor, with the lower bounds of their scores."""
+        entries = self.table.reaching(scores, self.fast.threshold(self.floor, columns))
+        return [
+            (row, column, self.fast.lower(score, row, columns)) for row, column, score in entries
+        ]
 
     def _raise_floor(self) -> None:
         """Raise it to what the candidates prove."""

@@ -143,12 +143,14 @@ class Int8Pass:
         self.error = sum(int8_error_terms(norms, errors, vectors, width)) * (1 + 1e-5)
         self._buffer = torch.empty(count * BLOCK, dtype=torch.int32)
 
-    def subtract(self, floor: Tensor) -> None:
-        """Integers need none."""
+    def subtract(self, floor: Tensor) -> "Int8Pass":
+        """Itself: integers are not rounded."""
+        return self
 
-    def tiles(self) -> Iterator[tuple[slice, Tensor]]:
-        """The blocks with their scores (R, T), which are overwritten by the next ones."""
-        for columns in blocks_of(len(self.vectors.codes), BLOCK):
+    def tiles(self, first: int = 0) -> Iterator[tuple[slice, Tensor]]:
+        """The blocks from vector `first` on with their scores (R, T), which are overwritten by the
+        next ones."""
+        for columns in blocks_of(len(self.vectors.codes), BLOCK, first):
             codes = self.vectors.codes[columns]
             scores = self._buffer[: len(self.codes) * len(codes)]
             scores = scores.view(len(self.codes), len(codes))

@@ -82,7 +82,7 @@ class SimilarPairs:
         """The fast pass over vectors (R, H) and those of a block that follow them."""
         queries, vectors = self._load(rows, block), block.rounded(self.corpus.dtype)
         fast = FastPass(queries, vectors, self.corpus.sizes.scores)
-        fast.subtract(torch.full_like(fast.error, self.floor))
+        fast = fast.subtract(torch.full_like(fast.error, self.floor))
         start = block.columns.start
         for columns, scores in fast.tiles(max(0, rows.start + 1 - start)):
             _mask_earlier(scores, rows.start - start - columns.start)

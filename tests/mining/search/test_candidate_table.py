@@ -47,7 +47,7 @@ def test_what_is_below_the_threshold_is_dropped():
     assert table.kth_best(1).tolist() == [torch.tensor(0.9).item(), torch.tensor(0.1).item()]
     assert table.kth_best(2).tolist() == [0.5, -torch.inf]
     assert table.kth_best(4).tolist() == [-torch.inf, -torch.inf]
-    table.keep(torch.tensor([0.6, 0.1]))
+    table.keep(torch.tensor([[0.6], [0.1]]))
     assert listed(table)[1] == [107, 102]
     assert table.filled.tolist() == [1, 1]
     table.replace_scores(torch.tensor([0.3, 0.4]))

@@ -1,5 +1,7 @@
 """Exactness on data that is hard for low precision, against fp64 in plain torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from sbert.mining.search.top_k import Corpus
 
 INT8 = "auto"  # where there is a pass in int8
 
+TILES = replace(CPU, scores=1500)  # several for a block
 QUEUED = Sizes(queries=20, corpus=4000, vectors=200, scores=20_000, pairs=300, queued=True)
 
 
@@ -73,7 +76,7 @@ CASE = {
     query_block=st.sampled_from([None, 1, 3]),
     corpus_block=st.sampled_from([None, 37, 300]),
     excludes=st.booleans(),
-    sizes=st.sampled_from([CPU, QUEUED]),
+    sizes=st.sampled_from([CPU, TILES, QUEUED]),
     clusters=st.booleans(),
 )
 @example(

@@ -8,7 +8,7 @@ from vectors import generator
 
 from sbert.mining.search.corpus_block import CorpusBlock
 from sbert.mining.search.exact import VectorSet, exact_scores
-from sbert.mining.search.fast_pass import FastPass, entries_from
+from sbert.mining.search.fast_pass import GROUP, FastPass, entries_from, group_maxima
 
 CPU = torch.device("cpu")
 
@@ -79,20 +79,23 @@ def test_bounds_and_threshold_of_scores_from_which_a_floor_is_subtracted(
     exact = exact_scores(queries, block.fp32)
     floor = exact.sort(dim=1, descending=True)[0][:, place].clone()
     floor[3] = -torch.inf  # fewer than k so far
-    width, shift = near(fast, floor), fast.shift.clone()
-    fast.subtract(floor)
-    assert fast.shift[3] == shift[3]
-    scores = next(fast.tiles())[1].float()
-    lower, upper = fast.bounds(scores, torch.arange(20)[:, None].expand_as(scores))
-    assert (lower <= exact).all()
-    assert (exact <= upper).all()
-    below = scores < fast.threshold(floor)[:, None]
-    assert (exact < floor[:, None])[below].all()
+    scores = next(fast.tiles())[1].float().clone()
+    less = fast.subtract(floor)
+    assert less.shift[3] == fast.shift[3]
+    scores_less = next(less.tiles())[1].float()
+    for made_by, found in ((fast, scores), (less, scores_less)):
+        lower, upper = made_by.bounds(found, torch.arange(20)[:, None].expand_as(found))
+        assert (lower <= exact).all()
+        assert (exact <= upper).all()
+        below = found < made_by.threshold(floor)[:, None]
+        assert (exact < floor[:, None])[below].all()
+        below = lower < made_by.kept(floor)[:, None]
+        assert (exact < floor[:, None])[below].all()
     if place == 5 and similarity == "cosine" and dtype != torch.float32 and not centre:
-        assert near(fast, floor) < 0.8 * width
-        shifted = fast.shift > 0
+        assert near(less, floor) < 0.8 * near(fast, floor)
+        shifted = less.shift > 0
         assert shifted.sum() > 15
-        assert (fast.threshold(floor)[shifted] > 0).all()
+        assert (less.threshold(floor)[shifted] > 0).all()
 
 
 def near(fast, floor):
@@ -136,3 +139,24 @@ def test_entries_from_a_threshold(seed, rows, columns, level, dtype):
     row, column = (scores.float() >= threshold[:, None]).nonzero(as_tuple=True)
     values = scores.float()[row, column].tolist()
     assert sorted(found) == list(zip(row.tolist(), column.tolist(), values, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 200),
+    st.sampled_from([-2.0, 0.0, 2.0]),
+    st.sampled_from([torch.bfloat16, torch.float16, torch.float32]),
+)
+def test_the_largest_score_of_a_group(seed, columns, level, dtype):
+    """It is one of the group, and the largest if that is positive; other scores are as they are."""
+    g = generator(seed)
+    scores = (torch.randn(3, columns, generator=g) + level).to(dtype)
+    scores[:, ::7] = -torch.inf
+    found, groups = group_maxima(scores), columns // GROUP
+    for row, maxima in zip(scores, found, strict=True):
+        for number in range(groups):
+            members = row[: groups * GROUP][number::groups]
+            assert maxima[number] in members
+            assert maxima[number] == members.max() or members.max() <= 0
+        assert torch.equal(maxima[groups:], row[groups * GROUP :])

@@ -1,6 +1,7 @@
 """Exact nearest neighbours equal a plain loop, whatever the data, blocks and precision."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,9 +76,10 @@ CASES = {
 }
 
 
+TILES = replace(CPU, scores=1000)  # several for a block
 # those of a device that works through a queue, on the CPU: so that their search is tested here
 QUEUED = Sizes(queries=20, corpus=4000, vectors=200, scores=20_000, pairs=300, queued=True)
-SIZES = {"cpu": CPU, "queued": QUEUED}
+SIZES = {"cpu": CPU, "tiles": TILES, "queued": QUEUED}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -196,13 +198,15 @@ def test_what_a_precision_cannot_decide_goes_to_the_next(case, expected, sizes, 
 
 def test_the_bound_is_needed(monkeypatch):
     """Without it the fast pass alone loses neighbours: the test of exactness can fail."""
-    queries, corpus = near_duplicates()
+    g = generator()
+    queries, centres = torch.randn(6, 8, generator=g), torch.randn(9, 8, generator=g)
+    corpus = centres.repeat(100, 1) + 1e-3 * torch.randn(900, 8, generator=g)
     expected = plain(queries, corpus, 5)[1]
     assert torch.equal(top_k(queries, corpus, 5, precision="bf16")[1], expected)
     init = FastPass.__init__
 
-    def without_bound(self, *args):
-        init(self, *args)
+    def without_bound(self, *args, **options):
+        init(self, *args, **options)
         self.error, self.eps = torch.zeros_like(self.error), 0.0
 
     monkeypatch.setattr(FastPass, "__init__", without_bound)
