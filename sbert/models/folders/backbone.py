@@ -131,7 +131,7 @@ def read_backbone(
         f"{root}: max_length {max_length}: the model has positions for {positions} tokens",
     )
     if max_length is None:
-        saved_length = settings.max_length or _tokenizer_length(tokenizer, transformer.config)
+        saved_length = settings.max_length or tokenizer_length(tokenizer, transformer.config)
         max_length = min(saved_length, positions)
     return Backbone(root, transformer, tokenizer, max_length, settings.lower_case, modules[1:])
 
@@ -152,7 +152,7 @@ def _has_tokenizer(path: Path) -> bool:
     return any(name in _TOKENIZER_FILES or name.endswith(".model") for name in names)
 
 
-def _tokenizer_length(tokenizer, config: transformers.PretrainedConfig) -> int:
+def tokenizer_length(tokenizer, config: transformers.PretrainedConfig) -> int:
     """The tokenizer's limit, at most max_position_embeddings, as sentence-transformers has it."""
     trained = getattr(config, "max_position_embeddings", None) or NO_LIMIT
     if trained < 0:  # XLNet has -1 for none

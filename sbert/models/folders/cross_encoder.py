@@ -7,8 +7,18 @@ from torch import nn
 from sbert.errors import require
 from sbert.models.classifier import load_classifier_with_adapter
 from sbert.models.folders.adapter import is_adapter
-from sbert.models.folders.backbone import Backbone, read_backbone, save_backbone
-from sbert.models.folders.json_files import ST_CONFIG, dump_json, read_model_settings
+from sbert.models.folders.backbone import (
+    Backbone,
+    read_backbone,
+    save_backbone,
+    tokenizer_length,
+)
+from sbert.models.folders.json_files import (
+    ST_CONFIG,
+    dump_json,
+    read_model_settings,
+    read_transformer_settings,
+)
 
 # our activations -> the classes that folders name
 _CLASSES = {
@@ -34,6 +44,11 @@ def read_cross_encoder_folder(
         max_length,
     )
     root, config = backbone.root, backbone.transformer.config
+    require(
+        read_transformer_settings(root).truncation != "only_first",
+        f"{root}/sentence_bert_config.json: truncation is 'only_first'; of a pair the longer text "
+        "is cut first: True, longest_first",
+    )
     settings = read_model_settings(root)
     if settings.get("model_type") == "CrossEncoder":  # a bi-encoder's are not for pairs
         prompts = [name for name, text in (settings.get("prompts") or {}).items() if text]
@@ -74,14 +89,15 @@ def write_cross_encoder_folder(
     transformer.config.sentence_transformers = {"activation_fn": _CLASSES[activation]}
     transformer.config.sbert_ce_default_activation_function = _CLASSES[activation]
     save_backbone(root, transformer, tokenizer, max_length)
-    if is_adapter(root):
-        _write_settings(root, activation)
+    # relative positions have no limit, and a tokenizer's length is read up to that of config.json
+    if is_adapter(root) or tokenizer_length(tokenizer, transformer.config) != max_length:
+        _write_settings(root, activation, max_length)
 
 
-def _write_settings(root: Path, activation: str) -> None:
-    """What config.json would say: in the layout of sentence-transformers 6, as an adapter has none.
+def _write_settings(root: Path, activation: str, max_length: int) -> None:
+    """What config.json cannot say: in the layout of sentence-transformers 6.
 
-    An earlier version knows no adapters of cross-encoders.
+    An earlier version knows no adapters of cross-encoders, and no length beyond config.json's.
     """
     settings = {"model_type": "CrossEncoder", "activation_fn": _CLASSES[activation]}
     dump_json(root / ST_CONFIG, settings)
@@ -90,4 +106,4 @@ def _write_settings(root: Path, activation: str) -> None:
     output = {"text": {"method": "forward", "method_output_name": "logits"}}
     names = {"modality_config": output, "module_output_name": "scores"}
     task = {"transformer_task": "sequence-classification"}
-    dump_json(root / "sentence_bert_config.json", task | names)
+    dump_json(root / "sentence_bert_config.json", {"max_seq_length": max_length} | task | names)

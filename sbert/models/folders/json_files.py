@@ -105,12 +105,14 @@ class TransformerSettings:
         max_length: tokens a text keeps, special ones included.
         tokenizer_options: of AutoTokenizer.from_pretrained.
         config_options: settings that replace those of config.json.
+        truncation: how pairs that are too long are cut, as the tokenizer names it.
     """
 
     max_length: int | None = None
     lower_case: bool = False
     tokenizer_options: dict = field(default_factory=dict)
     config_options: dict = field(default_factory=dict)
+    truncation: str | bool = True
 
 
 def read_transformer_settings(path: Path) -> TransformerSettings:
@@ -128,8 +130,9 @@ def read_transformer_settings(path: Path) -> TransformerSettings:
     settings = load_json(files[0])
     check_settings(settings, TRANSFORMER, str(files[0]))
     tokenizer_options = _options(settings, "tokenizer_args", "processor_kwargs")
+    processing = settings.get("processing_kwargs", {}).get("text", {})
     lengths = (
-        settings.get("processing_kwargs", {}).get("text", {}).get("max_length"),
+        processing.get("max_length"),
         tokenizer_options.get("model_max_length"),
         settings.get("max_seq_length"),
     )
@@ -138,6 +141,7 @@ def read_transformer_settings(path: Path) -> TransformerSettings:
         lower_case=bool(settings.get("do_lower_case")),
         tokenizer_options=tokenizer_options,
         config_options=_options(settings, "config_args", "config_kwargs"),
+        truncation=processing.get("truncation", True),
     )
 
 

@@ -22,11 +22,14 @@ from cross_encoder_checks import (
     softmax,
     weights_of,
 )
+from families import FAMILIES
+from families import write_classifier as write_family
 from safetensors.torch import save_file
 from support import WEIGHTS, needs_weights
 from tiny_models import WORDS, write_classifier
 
 from sbert import CrossEncoder
+from sbert.errors import InputError
 
 
 def test_new_head_forgets_the_activation(tmp_path):
@@ -217,6 +220,36 @@ def test_a_longer_length_may_be_asked_for_later(folders, tmp_path):
     assert CrossEncoder.from_pretrained(tmp_path, max_length=30).max_length == 30
 
 
+NO_LIMIT = [family for family in FAMILIES if family.name in ("DeBERTa v2", "ModernBERT", "Qwen2")]
+
+
+@pytest.mark.parametrize("family", NO_LIMIT, ids=[family.name for family in NO_LIMIT])
+@pytest.mark.parametrize("length", [16, 200])
+def test_a_length_beyond_that_of_config_json_is_kept(family, length, tmp_path):
+    if family.why_absent:
+        pytest.skip(family.why_absent)
+    folder = write_family(family, tmp_path / "family")
+    model = CrossEncoder.from_pretrained(folder, max_length=length)
+    assert model.transformer.config.max_position_embeddings == 64
+    model.save_pretrained(tmp_path / "saved")
+    again = CrossEncoder.from_pretrained(tmp_path / "saved")
+    assert (again.max_length, again.fingerprint) == (length, model.fingerprint)
+    again = CrossEncoder.from_pretrained(tmp_path / "saved", max_length=16)
+    again.save_pretrained(tmp_path / "saved")  # nothing stays of the longer one
+    assert CrossEncoder.from_pretrained(tmp_path / "saved").max_length == 16
+
+
+def test_another_way_to_cut_pairs_is_refused(tmp_path):
+    folder = write_classifier(tmp_path)
+    layout_6x(folder, SIGMOID)
+    change(folder / "sentence_bert_config.json", processing_kwargs={"text": {"truncation": True}})
+    CrossEncoder.from_pretrained(folder)
+    cut_first = {"text": {"truncation": "only_first"}}
+    change(folder / "sentence_bert_config.json", processing_kwargs=cut_first)
+    with pytest.raises(InputError, match="sentence_bert_config.json: truncation is 'only_first'"):
+        CrossEncoder.from_pretrained(folder)
+
+
 @pytest.mark.parametrize("lower_case", [False, True])
 def test_lower_case_is_kept(folders, tmp_path, lower_case):
     loaded = CrossEncoder.from_pretrained(folders[1])
@@ -295,6 +328,14 @@ def their_scores(model, pairs: Pairs) -> np.ndarray:
 def long_pairs(pairs) -> Pairs:
     """With some that a max_length of 20 cuts."""
     return [*pairs, (" ".join(WORDS), "a cat"), ("a cat", " ".join(WORDS))]
+
+
+def test_sentence_transformers_reads_a_length_beyond_that_of_config_json(theirs, tmp_path):
+    model = CrossEncoder.from_pretrained(write_family(NO_LIMIT[0], tmp_path), max_length=200)
+    model.save_pretrained(tmp_path / "saved")
+    pairs = [("cat dog " * 60, "red " * 70)]
+    found = their_scores(theirs_of(theirs, tmp_path / "saved"), pairs)
+    np.testing.assert_allclose(found, model.predict(pairs, precision="fp32"), atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:.*distinct pairs are cut")
