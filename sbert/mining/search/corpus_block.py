@@ -68,7 +68,8 @@ class CorpusBlock:
     @cached_property
     def _sample(self) -> Tensor:
         """A few evenly spaced vectors, on the CPU."""
-        rows = torch.linspace(0, len(self) - 1, min(len(self), SAMPLE)).long()
+        size = min(len(self), SAMPLE)
+        rows = torch.arange(size) * (len(self) - 1) // max(1, size - 1)
         return self.fp32[rows.to(self.fp32.device)].cpu()
 
     @cached_property

@@ -4,7 +4,7 @@ For two fp32 vectors q and c (for the cosine both scaled to length 1 and rounded
 
     score(q, c) = float32(sum_h float64(q_h) float64(c_h))
 
-The searches (search.py, similar_pairs.py) compute it only for what their fast pass (fast_pass.py)
+The searches (top_k.py, similar_pairs.py) compute it only for what their fast pass (fast_pass.py)
 cannot decide. docs/exact_search.md explains them.
 """
 

@@ -1,6 +1,6 @@
 """The fast pass of the exact searches: products of rounded vectors, tile by tile, with bounds.
 
-The exact searches (search.py, similar_pairs.py) multiply rounded vectors in bf16, fp16 or fp32, and
+The exact searches (top_k.py, similar_pairs.py) multiply rounded vectors in bf16, fp16 or fp32, and
 compute exactly what this fast pass cannot decide. It sees q' and c', the vectors rounded to its
 precision. With |.| for the length of a vector,
 

@@ -77,6 +77,7 @@ class SimilarPairs:
             for queries in blocks_of(stop, self.corpus.sizes.queries, rows.start):
                 self._search_block(queries, block)
             self._score_candidates(block)
+            del block  # before the next one is loaded
 
     def _search_block(self, rows: slice, block: CorpusBlock) -> None:
         """The fast pass over vectors (R, H) and those of a block that follow them."""
@@ -91,9 +92,14 @@ class SimilarPairs:
                 lower, upper = fast.bounds(score, row)
                 part = PairBounds(rows, row, column + columns.start, lower, upper)
                 self.unscored.append(part)
-            if sum(len(part.row) for part in self.unscored) > 1.5 * self.limit:
+            if self._has_many_unscored():
                 self._raise_floor(torch.cat([part.lower for part in self.unscored]))
                 self.unscored = [part.reaching(self.floor) for part in self.unscored]
+            if self._has_many_unscored():  # more near ties than the bounds can tell apart
+                self._score_candidates(block)
+
+    def _has_many_unscored(self) -> bool:
+        return sum(len(part.row) for part in self.unscored) > 1.5 * self.limit
 
     def _load(self, rows: slice, block: CorpusBlock) -> Tensor:
         """The vectors (R, H) of some rows, which may be in the block."""

@@ -169,6 +169,7 @@ class Corpus:
                 search.search_block(
                     block, lambda count, width=block.width: bar.update(count * width)
                 )
+                del block  # before the next one is loaded
         return search.best.scores.cpu(), search.best.indices.cpu()
 
 

@@ -1,5 +1,7 @@
 """All similar pairs equal a plain loop over pairs, whatever the blocks and the precision."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,11 @@ from hypothesis import strategies as st
 from vectors import generator, scaled
 
 from sbert import InputError
+from sbert.mining.search import similar_pairs as similar_pairs_module
+from sbert.mining.search import top_k as top_k_module
 from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.similar_pairs import SimilarPairs, similar_pairs
+from sbert.mining.search.sizes import CPU
 from sbert.mining.search.top_k import Corpus
 
 
@@ -159,3 +164,26 @@ def test_bad_options(options, message):
 def test_not_a_number():
     with pytest.raises(InputError, match="vector 2 contains NaN or infinity"):
         similar_pairs(torch.tensor([[1.0, 0], [0, 1], [np.nan, 0]]))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_limit_bounds_the_memory_also_of_near_ties(precision, monkeypatch):
+    """Of 13,500 pairs within clusters bf16 can tell none apart, and fp32 few."""
+    g = generator(6)
+    vectors = torch.randn(3, 64, generator=g).repeat_interleave(96, 0)
+    vectors += 1e-3 * torch.randn(288, 64, generator=g)
+    limit, tile, waiting = 100, 4096, []
+    entries_from = similar_pairs_module.entries_from
+
+    def watched(*args):
+        waiting.append(sum(len(part.row) for part in search.unscored) + search.count)
+        return entries_from(*args)
+
+    sizes = replace(CPU, scores=tile, queries=32)
+    monkeypatch.setattr(similar_pairs_module, "entries_from", watched)
+    monkeypatch.setattr(top_k_module, "sizes_for", lambda device, width: sizes)
+    search = SimilarPairs(Corpus(vectors, precision=precision), 0.9, limit)
+    search.search(slice(0, 288))
+    assert equal(search.best(), plain(vectors, 0.9, limit))
+    assert len(waiting) > 10
+    assert max(waiting) <= 3 * limit

@@ -1,5 +1,6 @@
 """Exact nearest neighbours equal a plain loop, whatever the data, blocks and precision."""
 
+import weakref
 from collections import Counter
 from dataclasses import replace
 
@@ -13,11 +14,13 @@ from vectors import generator, scaled
 from sbert import InputError
 from sbert.mining.search import top_k as top_k_module
 from sbert.mining.search.best_so_far import first_of_best
+from sbert.mining.search.corpus_block import CorpusBlock
 from sbert.mining.search.exact import VectorSet, exact_scores, naive_top_k
 from sbert.mining.search.fast_pass import FastPass
 from sbert.mining.search.floor_search import FloorSearch
 from sbert.mining.search.queries import exclusion_matrix
 from sbert.mining.search.query_part import QueryPart
+from sbert.mining.search.similar_pairs import similar_pairs
 from sbert.mining.search.sizes import CPU, Sizes
 from sbert.mining.search.top_k import Corpus, top_k
 from sbert.mining.search.top_k_search import TopKSearch, part_size
@@ -421,3 +424,25 @@ def test_the_precision_of_other_products_does_not_matter():
     for mine in found:
         assert torch.equal(mine[0], expected[0])
         assert torch.equal(mine[1], expected[1])
+
+
+def test_one_block_of_the_corpus_is_there_at_a_time(monkeypatch):
+    alive, load = [], CorpusBlock.load.__func__
+
+    def watched(cls, *args):
+        assert not any(block() for block in alive)
+        block = load(cls, *args)
+        alive.append(weakref.ref(block))
+        return block
+
+    monkeypatch.setattr(CorpusBlock, "load", classmethod(watched))
+    vectors = torch.randn(100, 8, generator=generator())
+    top_k(vectors, vectors, 3, corpus_block=20)
+    assert len(alive) == 5
+    similar_pairs(vectors, threshold=0.5, corpus_block=20)
+    assert len(alive) == 10
+
+
+def test_a_sample_of_more_vectors_than_fp32_can_count():
+    block = CorpusBlock(slice(0, 2**24 + 4), torch.ones(2**24 + 4, 1), 2**18)
+    assert len(block._sample) == 512
