@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
@@ -20,6 +19,7 @@ from sbert.models.families import BERT_LAYERS
 from sbert.models.folders.adapter import is_adapter, load_with_adapter, read_full_weights
 from sbert.models.folders.backbone import is_classifier, load_weights, read_config
 from sbert.models.pair_tokens import PairTokenizer
+from sbert.models.tokens import lower_casing
 
 
 def load_classifier_with_adapter(path: Path, num_labels: int | None, new_head: bool) -> nn.Module:
@@ -202,5 +202,4 @@ def settle_padding(transformer: nn.Module, tokenizer, text_tokenizer: PairTokeni
 def lower_case_in_tokenizer(tokenizer) -> None:
     """Make lower-casing the first step of a tokenizer; a cross-encoder's folder has no setting."""
     backend = tokenizer.backend_tokenizer
-    others = [] if backend.normalizer is None else [backend.normalizer]
-    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *others])
+    backend.normalizer = lower_casing(backend.normalizer)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tokenizers
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
+from tokenizers.normalizers import Normalizer
 from torch import Tensor
 
 from sbert.errors import InputError, require
@@ -109,8 +110,6 @@ class BaseTokenizer(abc.ABC):
         for start in range(0, len(texts), CHUNK):
             part = slice(start, start + CHUNK)
             chunk = [prompt + text for prompt, text in zip(prompts[part], texts[part], strict=True)]
-            if self.lower_case:
-                chunk = [text.lower() for text in chunk]
             ids: list[int] = []
             encodings = self.backend.encode_batch_fast(chunk, add_special_tokens=False)
             for i, encoding in enumerate(encodings, start):
@@ -129,8 +128,7 @@ class BaseTokenizer(abc.ABC):
         """
         if not prompt:
             return 0
-        lowered = prompt.lower() if self.lower_case else prompt
-        ids = self.backend.encode(lowered, add_special_tokens=False).ids
+        ids = self.backend.encode(prompt, add_special_tokens=False).ids
         require(
             len(ids) < self.text_room,
             f"prompt {prompt!r}: its {len(ids)} tokens leave no room for a text: "
@@ -165,7 +163,7 @@ class TextTokenizer(BaseTokenizer):
     """
 
     def __init__(self, tokenizer, max_length: int, lower_case: bool = False):
-        backend = unlimited_backend(tokenizer)
+        backend = unlimited_backend(tokenizer, lower_case)
         prefix, suffix = find_special_ids(backend)
         text_room = max_length - len(prefix) - len(suffix)
         require(
@@ -195,10 +193,13 @@ class TextTokenizer(BaseTokenizer):
         return cut.sum(axis=1), int(table.full_lengths_of(rows[present]).sum())
 
 
-def unlimited_backend(tokenizer) -> Tokenizer:
+def unlimited_backend(tokenizer, lower_case: bool = False) -> Tokenizer:
     """The Rust half of a transformers tokenizer, but one that neither pads nor truncates.
 
     Its parts are those of the tokenizer itself: a copy of a multilingual vocabulary takes 300 MB.
+
+    Args:
+        lower_case: lower-case texts first, but for special tokens in them.
     """
     require(
         getattr(tokenizer, "is_fast", False),
@@ -210,10 +211,18 @@ def unlimited_backend(tokenizer) -> Tokenizer:
         part = getattr(whole, name)
         if part is not None:
             setattr(backend, name, part)
+    if lower_case:
+        backend.normalizer = lower_casing(whole.normalizer)
     added = whole.get_added_tokens_decoder()
     backend.add_tokens([added[i] for i in sorted(added)])
     backend.encode_special_tokens = whole.encode_special_tokens  # split_special_tokens
     return backend
+
+
+def lower_casing(normalizer: Normalizer | None) -> Normalizer:
+    """The normalizer of a tokenizer, with lower-casing as its first step."""
+    others = [] if normalizer is None else [normalizer]
+    return normalizers.Sequence([normalizers.Lowercase(), *others])
 
 
 def find_special_ids(backend: Tokenizer) -> tuple[list[int], list[int]]:

@@ -120,6 +120,13 @@ def test_lower_case_changes_a_cased_tokenizer():
     assert ids_of(upper, 0) != ids_of(lower, 0)
 
 
+def test_special_tokens_in_a_text_are_not_lower_cased():
+    """As by sentence-transformers 6."""
+    tokenizer = TextTokenizer(bert_tokenizer(), 64, lower_case=True)
+    expected = bert_tokenizer()("the cat [MASK] dog [SEP]")["input_ids"]
+    assert ids_of(tokenizer.tokenize(["The CAT [MASK] Dog [SEP]"]), 0) == expected
+
+
 def test_cut_counts_by_hand():
     # 2 of the 5 places are special tokens: 3 words stay
     table = TextTokenizer(bert_tokenizer(), 5).tokenize(
