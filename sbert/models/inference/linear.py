@@ -99,8 +99,13 @@ class Int8Linear:
 
 
 def quantize(x: Tensor) -> tuple[Tensor, float, int]:
-    """x' (uint8), s and z of `Int8Linear`, with which x ~ s (x' - z); 0 becomes z exactly."""
+    """x' (uint8), s and z of `Int8Linear`, with which x ~ s (x' - z); 0 becomes z exactly.
+
+    s is NaN, and so is the product, if there is a number in x that is not finite.
+    """
     low, high = (bound.item() for bound in torch.aminmax(x))
+    if not math.isfinite(high - low):
+        return torch.zeros(x.shape, dtype=torch.uint8), math.nan, 0
     low, high = min(low, 0.0), max(high, 0.0)
     # 254 steps and not 255: with z rounded, too, x' does not exceed 255
     scale = max((high - low) / 254, torch.finfo(torch.float32).tiny)

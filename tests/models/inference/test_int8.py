@@ -129,6 +129,15 @@ def test_embeddings_and_scores_are_near_and_the_model_is_left(tiny, folders, sen
 
 
 @needs_int8
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_an_embedding_that_is_not_finite(tiny, number):
+    with torch.no_grad():
+        tiny.transformer.embeddings.word_embeddings.weight[:, 3] = number
+    with pytest.raises(InputError, match="embedding of text 0 is not finite in int8; use"):
+        tiny.encode(["a cat", "the dog"], "int8_dynamic")
+
+
+@needs_int8
 def test_the_layers_are_int8_whatever_the_number_of_tokens(tiny, monkeypatch):
     seen = []
     monkeypatch.setattr(
