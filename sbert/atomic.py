@@ -50,6 +50,8 @@ class ResumableFile:
             self.file.seek(self.size)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise InputError(f"{self.state}: is damaged; pass --overwrite") from None
 
     def _resume(self, state: dict) -> None:
         """Continue a partial file, if it has the same settings and is complete."""

@@ -124,6 +124,15 @@ def test_what_was_written_after_the_last_state_is_forgotten(tmp_path, rest):
     assert (tmp_path / "x.tsv").read_bytes() == b"first\nsecond unit\n4\n"
 
 
+def test_a_damaged_state_is_refused(tmp_path):
+    part(tmp_path)
+    (tmp_path / "x.tsv.part.json").write_text('{"units"')
+    with pytest.raises(InputError, match="x.tsv.part.json: is damaged; pass --overwrite"):
+        write(tmp_path / "x.tsv")
+    write(tmp_path / "x.tsv", overwrite=True)
+    assert files(tmp_path) == finished()
+
+
 @pytest.mark.parametrize("loss", ["missing", "short"])
 def test_a_part_that_lacks_what_its_state_tells_of_is_refused(tmp_path, loss):
     path = part(tmp_path)

@@ -1,6 +1,5 @@
 """The task `mine.py embed`, and the embeddings that other tasks make or read from disk."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from sbert.data.collection import Collection, load_embeddings
 from sbert.device import precision_option
 from sbert.errors import InputError, require
 from sbert.mining.task import MiningTask
+from sbert.models.folders.json_files import load_json
 from sbert.quantised import QUANTISERS, check_finite
 from sbert.quantised_files import QuantisedVectors
 from sbert.vector_files import QuantisedFormat, write_vectors
@@ -148,7 +148,9 @@ def _check_kept(task: MiningTask, collection: Collection, path: Path) -> None:
     vectors = load_embeddings(path)
     # older files may not say them, and were made without prompts
     defaults = {"prompt": "", "dim": vectors.shape[1], "precision": "unknown"}
-    recorded = defaults | json.loads(facts.read_text("utf-8"))
+    found = load_json(facts)
+    require(isinstance(found, dict), f"{facts}: not settings with names; name another file")
+    recorded = defaults | found
     expected = _embedding_settings(task, collection)
     problems = {
         "texts": "was made of other texts",

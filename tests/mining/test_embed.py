@@ -69,6 +69,10 @@ def test_embeddings_are_kept_and_reused(tmp_path, tiny, accelerator, monkeypatch
         InputError, match="kept.npy: holds 2 embeddings for 3 texts; name another file"
     ):
         load_kept(texts, path, tiny, accelerator)
+    for broken, message in (("{", "not JSON"), ("[]", "not settings with names")):
+        (tmp_path / "kept.npy.json").write_text(broken)
+        with pytest.raises(InputError, match=f"kept.npy.json: {message}"):
+            load_kept(texts, path, tiny, accelerator)
     (tmp_path / "kept.npy.json").unlink()
     with pytest.raises(
         InputError,
