@@ -159,7 +159,7 @@ class Binary(Quantiser):
         require(
             width % 8 == 0,
             f"binary vectors have 8 numbers a byte, which do not divide {width}; store int8, or "
-            f"use truncate_dim {width // 8 * 8}",
+            f"embed the texts with truncate_dim {width // 8 * 8}",
         )
 
     @staticmethod

@@ -93,7 +93,7 @@ def test_codes_are_those_of_sentence_transformers():
             Binary,
             30,
             "cosine",
-            "8 numbers a byte, which do not divide 30; store int8, or use trunc",
+            "8 numbers a byte, which do not divide 30; store int8, or embed the texts with trunc",
         ),
     ],
 )

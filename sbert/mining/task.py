@@ -85,13 +85,15 @@ class MiningTask:
         ("": none), else that of their role.
 
         Raises:
-            InputError: a prompt that the model does not declare; a prompt for embeddings.
+            InputError: a prompt that the model does not declare; a prompt or another size for
+                embeddings.
         """
         if collection.vectors is not None:
             require(
                 not name,
                 f"{collection.name}: has embeddings; prompt '{name}' is for texts, leave it out",
             )
+            self._check_size(collection)
             return
         model = self.model
         if name:
@@ -108,6 +110,15 @@ class MiningTask:
                 f"note: {collection.name}: no prompt is used, and the model declares {known}; "
                 "choose one by prompt of the collection, or by default_prompt_name"
             )
+
+    def _check_size(self, collection: Collection) -> None:
+        """Refuse embeddings of another size than the options ask for: they are not cut."""
+        size, wanted = self.width(collection), self.config.truncate_dim
+        require(
+            wanted in (None, size),
+            f"{collection.name}: has embeddings of {size} numbers; truncate_dim {wanted} is for "
+            "texts that are embedded, leave it out",
+        )
 
     def choose_similarity(self) -> str:
         """The similarity of the options, else the one that the model declares, else the cosine."""

@@ -244,6 +244,10 @@ EMBEDDED = ["neighbours", "--corpus.path", "c.npy", *OUTPUT]
             [*EMBEDDED, "--corpus.prompt", "query"],
             "c.npy: has embeddings; prompt 'query' is for texts, leave it out",
         ),
+        (
+            [*EMBEDDED, *MODEL, "--truncate_dim", "1"],
+            "c.npy: has embeddings of 5 numbers; truncate_dim 1 is for texts that are embedded",
+        ),
         ([*EMBEDDED, "--similarity", "angular"], "mine.py neighbours: error: "),
         (
             ["rank", "--model", "x", "--query", "a", "--documents.path", "c.txt"]

@@ -124,7 +124,7 @@ SEARCH = [*NEIGHBOURS, "--corpus.path", "v8.safetensors"]
         ([*INT8, "nan.npy"], "nan.npy: row 4 (from 0) contains NaN or infinity"),
         (
             [*BINARY, "wide.npy"],
-            "8 numbers a byte, which do not divide 30; store int8, or use trun",
+            "8 numbers a byte, which do not divide 30; store int8, or embed the texts with trun",
         ),
         (
             [*BINARY, "v.npy", "--similarity", "dot"],
