@@ -35,6 +35,12 @@ def default_device() -> torch.device:
     return torch.accelerator.current_accelerator()
 
 
+def with_fp64(device: torch.device | str) -> torch.device:
+    """The device, or the CPU instead of one that lacks the fp64 of exact scores: MPS."""
+    device = torch.device(device)
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
     """The type of matrix products. `auto` is bf16 where the hardware multiplies it natively (CUDA
     from Ampere on, CPUs with AMX or AVX512-BF16), fp16 on older CUDA devices, fp32 elsewhere."""

@@ -5,6 +5,7 @@ import torch
 from vectors import generator
 
 from sbert.device import default_device, full_precision_products, map_in_threads
+from sbert.mining.search.top_k import top_k
 
 
 def test_an_accelerator_that_is_not_in_the_machine_is_not_chosen(monkeypatch):
@@ -22,6 +23,14 @@ def test_the_cpu_can_be_chosen(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
     assert default_device() == torch.device("cpu")
+
+
+def test_searches_are_on_the_cpu_where_a_device_lacks_fp64():
+    vectors = torch.randn(20, 4, generator=generator())
+    for similarity in ("cosine", "euclidean"):
+        right = top_k(vectors, vectors, 3, similarity=similarity)
+        found = top_k(vectors, vectors, 3, similarity=similarity, device="mps")
+        assert torch.equal(found[1], right[1])
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from scipy import sparse
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sbert.device import full_precision_products
+from sbert.device import full_precision_products, with_fp64
 from sbert.errors import require
 from sbert.mining.quantised.first_pass import FirstPass
 from sbert.mining.search.best_so_far import best_of
@@ -68,7 +68,7 @@ class QuantisedCorpus:
         self.rescore = rescore
         self.floats = floats
         self.floats_name = floats_name
-        self.device = torch.device(device)
+        self.device = with_fp64(device)
         if floats is not None:
             check_floats(vectors, floats, floats_name)
 

@@ -6,6 +6,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from sbert.device import with_fp64
 from sbert.mining.search.exact import Vectors, VectorSet, as_vectors, blocks_of
 from sbert.mining.search.queries import Exclude, check_search, exclusion_matrix
 
@@ -36,7 +37,7 @@ def nearest(
     Raises:
         InputError: NaN or infinity in a vector.
     """
-    device = torch.device(device)
+    device = with_fp64(device)
     # "dot" stands for vectors as they are
     query_set = VectorSet(queries, "dot", device, "query")
     corpus_set = VectorSet(corpus, "dot", device, "corpus vector")

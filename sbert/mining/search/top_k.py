@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sbert.device import Precision, full_precision_products, resolve_precision
+from sbert.device import Precision, full_precision_products, resolve_precision, with_fp64
 from sbert.errors import require
 from sbert.mining.search.corpus_block import CorpusBlock
 from sbert.mining.search.distances import DISTANCES, DistanceCorpus
@@ -111,7 +111,7 @@ class Corpus:
         for name, block in (("query_block", query_block), ("corpus_block", corpus_block)):
             if block is not None:
                 check_count(f"top_k: {name}", block)
-        device = torch.device(device)
+        device = with_fp64(device)
         vectors = as_vectors(vectors, "corpus")
         self.vectors = VectorSet(vectors, similarity, device, "corpus vector")
         self.dtype = _precision_of_products(precision, device, similarity)
