@@ -1,9 +1,9 @@
 """Overlaps between datasets: what a run refuses or leaves out, and how much of a test set was seen
 in training.
 
-A run refuses two evaluated datasets of one name, and rows that are both trained on and evaluated.
-It leaves out training rows with a text of a held-out dataset, whatever its case, punctuation and
-spaces: one row too many is no loss.
+Two evaluated datasets of one name are refused, and in a run rows that are both trained on and
+evaluated. A run leaves out training rows with a text of a held-out dataset, whatever its case,
+punctuation and spaces: one row too many is no loss.
 
 `check_contamination` counts the pairs and sentences of a test set that occur in other training
 data. There texts are compared after Unicode NFKC, in lower case, with each run of white space as
@@ -28,7 +28,7 @@ from sbert.texts import bare, normalise, unique
 
 
 def check_names(datasets: list[Rows | Retrieval]) -> None:
-    """Refuse two evaluated datasets of one name: their metrics would be one curve."""
+    """Refuse two evaluated datasets of one name: it is that of their metrics and row scores."""
     for name, count in Counter(rows.name for rows in datasets).items():
         require(
             count == 1,
@@ -65,7 +65,7 @@ class SeenTexts:
     """The distinct normalised texts of training data.
 
     Attributes:
-        names: the datasets, with their number of rows.
+        names: the datasets, with their number of rows; those of one name are counted together.
         sentences: all texts but empty ones.
         pairs: all pairs of texts that a row, or a query and its document, has.
     """
@@ -91,7 +91,7 @@ def read_seen_texts(configs: list[DatasetConfig]) -> SeenTexts:
     seen = SeenTexts({}, set(), set())
     for config in configs:
         rows = _read_texts(config)
-        seen.names[rows.name] = len(rows)
+        seen.names[rows.name] = seen.names.get(rows.name, 0) + len(rows)
         for column in rows.texts:
             seen.sentences.update(normalise(text) for text in column if text)
         seen.pairs.update(pair for _, pair in normalised_pairs(rows))

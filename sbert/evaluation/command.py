@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sbert.data.config import DatasetConfig
-from sbert.data.leakage import check_contamination, read_seen_texts
+from sbert.data.leakage import check_contamination, check_names, read_seen_texts
 from sbert.data.origin import dataset_by_name, describe_origin, has_splits
 from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows, read_dataset
@@ -71,6 +71,7 @@ def evaluate_models(config: EvaluateConfig, command: str = "") -> Evaluation:
     check_evaluate_options(config)
     configs = dataset_configs(config.data, config.split)
     datasets = [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in configs]
+    check_names(datasets)
     seen = read_seen_texts(dataset_configs(config.seen, "train")) if config.seen else None
     if config.output:
         check_output(Path(config.output))

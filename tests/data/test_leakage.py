@@ -188,6 +188,17 @@ def test_counts_by_hand(tmp_path):
     assert (found.pairs, found.pairs_seen, found.sentences, found.sentences_seen) == (5, 2, 6, 3)
 
 
+def test_seen_files_of_one_name_are_counted_together(tmp_path):
+    rows = {"a": ["a cat\ta dog"], "b": ["a man\ta woman", "a house\ta mat"]}
+    configs = []
+    for folder, lines in rows.items():
+        (tmp_path / folder).mkdir()
+        configs.append(write(tmp_path / folder / "train.tsv", "sentence1\tsentence2", *lines))
+    seen = read_seen_texts(configs)
+    assert seen.names == {"train": 3}
+    assert "train (3 rows): 3 distinct pairs, 6 distinct sentences" in seen.describe()
+
+
 def test_of_single_texts_sentences_are_seen_and_no_pairs(tmp_path):
     seen = read_seen_texts([write(tmp_path / "train.tsv", "text\tlabel", "The cat\tx", "a dog\ty")])
     assert (seen.pairs, seen.sentences) == (set(), {"the cat", "a dog"})

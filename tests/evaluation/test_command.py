@@ -232,6 +232,20 @@ def test_texts_that_are_cut_are_counted_once(tmp_path, tiny_folder, evaluate_com
     assert not [one for one in caught if "cut" in str(one.message)]
 
 
+def test_two_datasets_of_one_name_are_refused(
+    tmp_path, tiny_folder, evaluate_command, capsys, never
+):
+    """A report has the scores of their rows by the names of the datasets."""
+    data = [tmp_path / folder / "test.tsv" for folder in "ab"]
+    for path in data:
+        path.parent.mkdir()
+        path.write_text("sentence1\tsentence2\tscore\na\tb\t0.5\nc\td\t1\n")
+    argv = ["--model", tiny_folder, "--data", *data]
+    line = fails(evaluate_command, capsys, *argv, "--output", tmp_path / "out" / "r.json")
+    assert "data: two evaluated datasets are named test; set another name for one of them" in line
+    assert not (tmp_path / "out").exists()
+
+
 # truncate_dim
 
 

@@ -76,7 +76,7 @@ def test_figures_of_like_names_do_not_overwrite_each_other(
     tmp_path, evaluate_command, tiny_folder, pairs_file
 ):
     config = tmp_path / "e.yaml"
-    names = ["a b", "a/b", "a b"]
+    names = ["a b", "a/b", "a_b"]
     data = ", ".join(f"{{path: {pairs_file}, range: [0, 5], name: {name}}}" for name in names)
     config.write_text(f"model: {tiny_folder}\ndata: [{data}]\n")
     evaluate_command("--config", config, "--output", tmp_path / "p.md", "--resamples", 0)
