@@ -12,6 +12,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from sbert.augment.config import CompareConfig
+from sbert.augment.sentences import check_gold_task
 from sbert.data.config import DatasetConfig
 from sbert.data.rows import Rows, read_dataset
 from sbert.evaluation import figures
@@ -145,5 +146,6 @@ def draw_divergence(folder: Path, gold: Rows | None, silver: Rows) -> None:
 def compare_files(config: CompareConfig) -> str:
     """`augment.py compare`."""
     gold = read_dataset(config.gold)
+    check_gold_task(gold)
     silver = read_dataset(DatasetConfig(config.silver, task="sts", source="strategy"))
     return describe_divergence(gold, silver)

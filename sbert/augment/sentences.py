@@ -16,6 +16,7 @@ from sbert.augment.pool import SentencePool
 from sbert.data.config import DatasetConfig
 from sbert.data.leakage import held_out_by, read_held_out
 from sbert.data.origin import LANGUAGE
+from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows, read_dataset
 from sbert.data.table import in_rows
 from sbert.errors import require
@@ -30,12 +31,17 @@ def read_gold(task: MiningTask) -> Rows | None:
         return None
     for rows in datasets:
         task.print(rows.describe())
-        require(
-            rows.task in ("sts", "binary"),
-            f"gold {rows.name}: task {rows.task}; gold is of task sts or binary",
-        )
+        check_gold_task(rows)
     texts = [list(chain.from_iterable(rows.texts[side] for rows in datasets)) for side in (0, 1)]
     return Rows("gold", "sts", texts, np.concatenate([rows.labels for rows in datasets]))
+
+
+def check_gold_task(rows: Rows | Retrieval) -> None:
+    """Refuse gold that is no scored pairs."""
+    require(
+        rows.task in ("sts", "binary"),
+        f"gold {rows.name}: task {rows.task}; gold is of task sts or binary",
+    )
 
 
 def read_pool(task: MiningTask, gold: Rows | None) -> SentencePool:

@@ -145,3 +145,26 @@ def test_as_a_command(tmp_path, augment_command, capsys):
     assert "nothing.tsv: no such file" in fails(
         augment_command, capsys, "compare", *gold, "--silver", tmp_path / "nothing.tsv"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "task"),
+    [
+        ("gold.tsv", ["premise\thypothesis\tlabel", "a\tb\tneutral"], "nli"),
+        ("gold.tsv", ["text\tlabel", "a\tx", "b\ty"], "class"),
+        ("gold.tsv", ["anchor\tpositive", "a\tb"], "pair"),
+        ("corpus", [], "retrieval"),
+    ],
+)
+def test_gold_of_another_task_is_refused(tmp_path, augment_command, capsys, path, lines, task):
+    (tmp_path / "gold.tsv").write_text("\n".join(lines))
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/corpus.tsv").write_text("id\ttext\nx\ta cat\n")
+    (tmp_path / "corpus/queries.tsv").write_text("id\ttext\nq\ta dog\n")
+    (tmp_path / "corpus/qrels.tsv").write_text("query_id\tdoc_id\trelevance\nq\tx\t1\n")
+    silver = tmp_path / "silver.tsv"
+    silver.write_text("sentence1\tsentence2\tscore\tstrategy\na\td\t0.1\tbm25\n")
+    argv = ["compare", "--gold.path", tmp_path / path, "--silver", silver]
+    name = path.partition(".")[0]
+    message = f"gold {name}: task {task}; gold is of task sts or binary"
+    assert message in fails(augment_command, capsys, *argv)
