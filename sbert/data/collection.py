@@ -10,7 +10,7 @@ import numpy as np
 from sbert.data.config import CollectionConfig
 from sbert.data.origin import is_dataset_name, split_file, split_files
 from sbert.data.readers import READERS, file_format, numbered_lines
-from sbert.data.schema import check_columns, check_text, column_names, read_field
+from sbert.data.schema import check_columns, check_filled, check_text, column_names, read_field
 from sbert.data.text_column import TextColumn
 from sbert.errors import InputError, require
 from sbert.quantised import check_finite
@@ -117,11 +117,11 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
         for number, line in READERS[extension](path):
             location = f"{path}, line {number}"
             check_columns(required, line, location)
-            identifier = str(line.get(id_column, number))
+            identifier = line.get(id_column, number)
+            check_filled(id_column, identifier, location)
             name, text = read_field(line, config.column, location)
             check_text(name, text, location)
-            check_text(id_column, identifier, location)
-            yield identifier, text
+            yield str(identifier), text
 
 
 def _read_embeddings(config: CollectionConfig) -> Collection:

@@ -225,6 +225,11 @@ def _text_fields(line: dict, schema: Schema, location: str) -> list[TextField]:
     return fields
 
 
+def check_filled(column: str, value: object, location: str) -> None:
+    """Raise `InputError` for a null, which JSON and parquet have, where a value is needed."""
+    require(value is not None, f"{location}: {column} is null; fill it in every line")
+
+
 def check_text(column: str, text: object, location: str) -> None:
     """Raise `InputError` unless a field is a string."""
     if not isinstance(text, str):

@@ -46,7 +46,7 @@ def _is_value(field: object, value: str | bool | int | float) -> bool:
     """
     if isinstance(value, bool):
         return str(field).lower() == str(value).lower()
-    return field == value or str(field) == str(value)
+    return field == value or (field is not None and str(field) == str(value))
 
 
 def limited_rows(

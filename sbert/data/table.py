@@ -18,6 +18,7 @@ from sbert.data.schema import (
     ROW,
     Schema,
     check_columns,
+    check_filled,
     find_schema,
     find_text_schema,
     line_rows,
@@ -145,8 +146,10 @@ class _LineReader:
         config, location = self.config, f"{self.file}, line {number}"
         check_columns(self.required, line, location)
         if config.group not in (None, ROW):
+            check_filled(config.group, line[config.group], location)
             self.groups.append(str(line[config.group]))
-        source = sys.intern(str(line.get(config.source or "source", "")))
+        source = line.get(config.source or "source")
+        source = "" if source is None else sys.intern(str(source))
         rows = line_rows(line, self.schema, location)
         for place, (fields, label) in enumerate(rows):
             reason = skip_reason(line, fields, self.schema, config, location)

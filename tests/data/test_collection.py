@@ -118,6 +118,18 @@ def test_names_in_the_data_folder(tmp_path, monkeypatch):
             "line 2: text contains a lone surrogate",
         ),
         ("x.jsonl", '{"text": "a", "id": "\\ud83d"}\n', {}, "line 1: id contains a lone surrogate"),
+        (
+            "x.jsonl",
+            '{"text": "a", "id": 0}\n{"text": "b", "id": null}\n',
+            {},
+            "x.jsonl, line 2: id is null; fill it in every line",
+        ),
+        (
+            "x.jsonl",
+            '{"text": "a", "n": null}\n',
+            {"id": "n"},
+            "x.jsonl, line 1: n is null; fill it in every line",
+        ),
         ("x.jsonl", '{"text": "a"\n', {}, "x.jsonl, line 1: not JSON"),
         ("x.txt", "", {}, "x.txt: contains no texts"),
         ("x.txt", "\n \n", {}, "x.txt: contains no texts"),

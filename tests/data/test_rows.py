@@ -19,6 +19,20 @@ def test_source_is_known_by_name_or_declared(put):
     assert read_dataset(DatasetConfig(put(PAIRS))).sources is None
 
 
+def test_a_source_that_is_null_is_none(put):
+    line = {"sentence1": "a", "sentence2": "b", "score": 1}
+    rows = [line | {"source": value} for value in (None, "s", 5)]
+    assert read_dataset(DatasetConfig(as_json(put, *rows))).sources == ["", "s", "5"]
+    assert read_dataset(DatasetConfig(as_json(put, rows[0]))).sources is None
+    assert read_dataset(DatasetConfig(as_json(put, rows[0]), source="source")).sources is None
+
+
+def test_where_takes_null_for_no_text(put):
+    line = {"sentence1": "a", "sentence2": "b", "score": 1}
+    path = as_json(put, line | {"part": None}, line | {"part": "None"})
+    assert read_dataset(DatasetConfig(path, where={"part": "None"})).lines.tolist() == [2]
+
+
 def test_weight_passes_through(put):
     assert read_dataset(DatasetConfig(put(PAIRS), weight=0.5)).weight == 0.5
     assert read_dataset(DatasetConfig(put(PAIRS))).weight is None

@@ -191,6 +191,14 @@ def test_folds_do_not_depend_on_the_order_of_lines(groups, folds, seed, random):
     assert dict(zip(groups, folds_by_group(groups, folds, seed), strict=True)) == before
 
 
+def test_a_group_that_is_null_is_refused(put):
+    line = {"sentence1": "a", "sentence2": "b", "score": 1}
+    path = as_json(put, *(line | {"topic": topic} for topic in ("x", "y", None, None)))
+    assert refusal(path, folds=2, fold=1, group="topic") == (
+        f"{path}, line 3: topic is null; fill it in every line"
+    )
+
+
 def test_large_groups_are_dealt_first():
     groups = ["a"] * 5 + ["b"] * 3 + ["c"] * 2
     for seed in range(5):

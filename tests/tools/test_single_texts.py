@@ -35,6 +35,15 @@ def test_each_text_once_with_its_class(tmp_path, pairs, capsys, name):
     ]
 
 
+def test_a_class_that_is_null_is_refused(tmp_path, capsys):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a cat", "source": null}\n{"text": "a dog", "source": "pets"}\n')
+    with pytest.raises(SystemExit):
+        main(["--data", str(path), "--output", str(tmp_path / "x.tsv")])
+    assert "a row has no class; label is source, which must be" in capsys.readouterr().err
+    assert not (tmp_path / "x.tsv").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
