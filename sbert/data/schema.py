@@ -60,7 +60,7 @@ def find_schema(config: DatasetConfig, columns: list[str], location: str) -> Sch
     Raises:
         InputError: no known header, or a declared schema that does not fit its task.
     """
-    task = config.task or _TASKS.get(config.path.partition("/")[0])
+    task = _declared_task(config)
     if config.texts:
         require(
             task,
@@ -83,8 +83,8 @@ def find_schema(config: DatasetConfig, columns: list[str], location: str) -> Sch
 def find_text_schema(config: DatasetConfig, columns: list[str], location: str) -> Schema:
     """As `find_schema`, where only texts are read: labels may be missing, one column is enough."""
     if config.texts:
-        label = config.label or "label"
-        task = config.task or ("pair" if len(config.texts) > 1 else "text")
+        task = _declared_task(config) or ("pair" if len(config.texts) > 1 else "text")
+        label = config.label or TASK_LABELS[task].column
         return Schema(task, config.texts, label if label in columns else None)
     schema = _known_header(config, columns, config.task)
     if schema:
@@ -95,6 +95,10 @@ def find_text_schema(config: DatasetConfig, columns: list[str], location: str) -
     raise InputError(
         f"{location}: no known text columns; available: {', '.join(columns)}; set texts"
     )
+
+
+def _declared_task(config: DatasetConfig) -> TaskName | None:
+    return config.task or _TASKS.get(config.path.partition("/")[0])
 
 
 def _known_header(

@@ -7,7 +7,7 @@ import pytest
 from data_inputs import refusal
 
 from sbert.data.config import DatasetConfig
-from sbert.data.leakage import check_held_out
+from sbert.data.leakage import check_held_out, read_held_out
 from sbert.data.rows import both_orders, read_dataset
 from sbert.errors import InputError
 
@@ -188,6 +188,14 @@ def test_labels_that_are_not_read_must_align_too(aligned):
     path = aligned(en=["0", "0.75", "1", "0.25"])
     with pytest.raises(InputError, match="line 3: the labels 0.5 and 0.75 differ"):
         read_dataset(DatasetConfig(path, languages=["de", "en"]), labels=False)
+
+
+def test_so_must_those_of_columns_that_are_declared(aligned):
+    path = aligned(en=["0", "0.75", "1", "0.25"])
+    declared = {"task": "sts", "texts": ["sentence1", "sentence2"]}
+    config = DatasetConfig(path, languages=["de", "en"], **declared)
+    with pytest.raises(InputError, match="line 3: the labels 0.5 and 0.75 differ"):
+        read_held_out([config])
 
 
 def write_grouped(folder, groups):

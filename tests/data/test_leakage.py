@@ -243,6 +243,17 @@ def test_triplets_texts_alone_and_declared_columns(tmp_path):
     assert read_seen_texts([declared]).pairs == {("a", "b")}
 
 
+@pytest.mark.parametrize(("task", "texts"), [("pair", ["q", "ps"]), ("triplet", ["q", "ps", "n"])])
+def test_declared_columns_are_read_as_in_training(tmp_path, task, texts):
+    """A column that is called label is none of a task without labels."""
+    line = '{"q": "x", "ps": ["a", "b"], "n": "c", "label": "train"}'
+    config = dataclasses.replace(write(tmp_path / "d.jsonl", line), task=task, texts=texts)
+    trained = read_dataset(config)
+    assert len(trained) == 2
+    assert read_seen_texts([config]).names == {"d": 2}
+    assert set(read_held_out([config])) == {text for column in trained.texts for text in column}
+
+
 def test_options_of_the_data_hold_for_what_is_seen(tmp_path):
     """A model that was trained on a part has seen that part, the same as the training read."""
     lines = [f"text {i}\tother {i}\t{'-' if i % 3 == 0 else 'neutral'}" for i in range(30)]
