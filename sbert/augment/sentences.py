@@ -174,7 +174,8 @@ def _texts_by_line(
     """The texts in a language of the rows that each line of a dataset makes."""
     translated = in_language(dataset, language)
     # all lines of all languages: their alignment is checked, and limit may choose any of them
-    every_row = {"limit": None, "beyond": None, "folds": None, "fold": None, "group": None}
+    every_row = {"limit": None, "beyond": None}
+    every_row |= {"folds": None, "fold": None, "group": None, "part": "rest"}
     languages = list(dict.fromkeys([*dataset.languages, language]))
     rows = read_dataset(replace(translated, languages=languages, **every_row), labels)
     texts_of = defaultdict(list)

@@ -117,9 +117,9 @@ def check_folds(config: DatasetConfig) -> None:
     """Raise `InputError` where the options of folds do not go together."""
     dataset = f"dataset {config.path}"
     if config.folds is None:
-        for option in ("fold", "group"):
+        for option, unset in (("fold", None), ("group", None), ("part", "rest")):
             value = getattr(config, option)
-            require(value is None, f"{dataset}: {option} {value} needs folds, the number of folds")
+            require(value == unset, f"{dataset}: {option} {value} needs folds, the number of folds")
         return
     require(config.folds >= 2, f"{dataset}: folds is {config.folds}; it must be 2 or more")
     require(

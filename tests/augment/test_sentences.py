@@ -54,6 +54,13 @@ def test_the_rows_in_the_language_of_the_teacher(aligned):
     assert (one[0][0], one[1][0]) in of_rows
 
 
+def test_a_fold_of_the_rows(aligned):
+    every = {"folds": 3, "fold": 1, "group": "row"}
+    rest, fold = (read_translations(config(gold=every | {"part": p})) for p in ("rest", "fold"))
+    assert (len(rest[0]), len(fold[0])) == (2, 1)
+    assert sorted(rest[0] + fold[0]) == ["a cat", "a house", "he sleeps"]
+
+
 def test_of_crossed_rows_both_texts_are_translated(aligned):
     options = config()
     options.gold = [DatasetConfig("{language}.tsv", languages=["fr", "en"], crossing="only")]

@@ -309,6 +309,10 @@ def test_what_a_cut_leaves_out_is_counted(write):
         ({"folds": None, "group": None}, "fold 1 needs folds, the number of folds"),
         ({"folds": None, "fold": None}, "group row needs folds, the number of folds"),
         (
+            {"folds": None, "fold": None, "group": None, "part": "fold"},
+            "part fold needs folds, the number of folds",
+        ),
+        (
             {"limit": 1, "part": "fold", "fold": 3},
             "part fold of fold 3 of 4 has none of the 1 rows",
         ),
