@@ -205,7 +205,7 @@ def _for_teacher(dataset: Options, language: str | None) -> Options:
 
 def _mix(gold: list[Options], silver: Options, share: float | None) -> list[Options]:
     """Gold and silver. With a share of silver, gold has the rest, divided by its own weights."""
-    if not gold or share is None:
+    if share is None:
         return [*gold, silver]
     weights = [dataset.get("weight") or 1.0 for dataset in gold]
     shares = [(1 - share) * weight / sum(weights) for weight in weights]

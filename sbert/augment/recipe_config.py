@@ -79,7 +79,7 @@ class AugmentedConfig:
         start: base, from the encoder that the bi-encoder starts from; gold, from the one trained on
             gold.
         share: the share of silver in an epoch, which has as many rows as both; null: use every row
-            once.
+            once. With a target there is silver alone, and no share.
         set: options that override those of bi_encoder, dotted: {optim.epochs: 1}.
     """
 
@@ -169,4 +169,8 @@ class RecipeConfig:
         require(
             not self.target or self.silver.unlabelled or self.silver.texts,
             "target: set silver.unlabelled to its pairs, or silver.texts to its sentences",
+        )
+        require(
+            not self.target or self.augmented.share is None,
+            "augmented.share: with a target there is silver alone; leave share out",
         )

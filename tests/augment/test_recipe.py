@@ -470,7 +470,7 @@ def test_domain_adaptation(options, tmp_path, pairs):
     does not choose its best step."""
     target = {"test": [{"path": str(copied(pairs)), "name": "target"}]}
     silver = {"strategies": ["given"], "unlabelled": {"path": str(pairs)}}
-    command(options | {"target": target, "silver": silver, "test": []})
+    command(options | {"target": target, "silver": silver, "test": [], "augmented": {}})
     folder = tmp_path / "recipes/mine"
     saved = yaml.safe_load((folder / "given,seed=1/config.yaml").read_text())["data"]
     assert [d["name"] for d in saved["train"]] == ["silver-given"]
@@ -535,6 +535,14 @@ def test_domain_adaptation(options, tmp_path, pairs):
         (
             {"augmented": {"set": {"optim.lr": -1.0}}},
             "random: optim.lr is -1.0; it must be > 0",
+        ),
+        (
+            {
+                "target": {"test": [{"path": "x.tsv"}]},
+                "silver": {"strategies": ["given"], "unlabelled": {"path": "y.tsv"}},
+                "augmented": {"share": 0.5},
+            },
+            "augmented.share: with a target there is silver alone; leave share out",
         ),
         (
             {"target": {"test": []}},
