@@ -9,7 +9,7 @@ import numpy as np
 
 from sbert.data.config import CollectionConfig
 from sbert.data.origin import is_dataset_name, split_file, split_files
-from sbert.data.readers import READERS, file_format, numbered_lines
+from sbert.data.readers import READERS, file_format, numbered_lines, single_file
 from sbert.data.schema import check_columns, check_filled, check_text, column_names, read_field
 from sbert.data.text_column import TextColumn
 from sbert.errors import InputError, require
@@ -94,7 +94,7 @@ def read_collection(config: CollectionConfig) -> Collection:
 def collection_file(config: CollectionConfig) -> Path:
     """The file of a collection: its path, or that of a named dataset's split."""
     if not is_dataset_name(config.path):
-        return Path(config.path)
+        return single_file(config.path, config.split)
     splits = list(split_files(config.path))
     only_split = splits[0] if len(splits) == 1 else None
     return split_file(config.path, config.split or only_split)
@@ -126,7 +126,7 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
 
 def _read_embeddings(config: CollectionConfig) -> Collection:
     """A collection of embeddings alone; their ids are their row numbers from 0."""
-    vectors = load_embeddings(config.path)
+    vectors = load_embeddings(single_file(config.path, config.split))
     if isinstance(vectors, QuantisedVectors):
         vectors = vectors.first(config.limit)
     else:

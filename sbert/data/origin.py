@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sbert.data.config import DatasetConfig
-from sbert.data.readers import READERS, Line, file_format
+from sbert.data.readers import READERS, Line, file_format, single_file
 from sbert.errors import InputError, require
 
 LANGUAGE = "{language}"  # in the path of a dataset: one file for each language
@@ -169,7 +169,7 @@ def dataset_file(config: DatasetConfig) -> Path | None:
     if config.path.startswith("hf:"):
         return None
     if config.format or not is_dataset_name(config.path):
-        return Path(config.path)
+        return single_file(config.path, config.split)
     return split_file(config.path, config.split)
 
 
@@ -206,7 +206,9 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
 def has_splits(config: DatasetConfig) -> bool:
     """Whether a dataset needs a split; files and retrieval folders without splits do not."""
     folder = corpus_folder(config)
-    return None not in _qrels_files(folder) if folder else is_dataset_name(config.path)
+    if folder:
+        return None not in _qrels_files(folder)
+    return not config.format and is_dataset_name(config.path)
 
 
 def dataset_by_name(spec: str, split: str) -> DatasetConfig:

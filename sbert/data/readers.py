@@ -218,3 +218,10 @@ READERS: dict[str, Callable[[Path], Iterator[Line]]] = {
 def file_format(path: Path) -> str:
     """The reader that the extension names, which may be unknown: "tsv" for x.tsv and x.tsv.gz."""
     return path.name.removesuffix(".gz").rpartition(".")[2]
+
+
+def single_file(path: str, split: str | None) -> Path:
+    """The path of a file. `InputError`: a split, which is one of a name's files."""
+    problem = f"is read as a file, which has no splits; leave out split {split}"
+    require(split is None, f"{path}: {problem}")
+    return Path(path)

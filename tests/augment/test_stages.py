@@ -11,7 +11,7 @@ import pytest
 from sbert.augment import stages as module
 from sbert.augment.config import SilverConfig
 from sbert.augment.stages import Stage, StageState, digest_paths
-from sbert.data.config import DatasetConfig
+from sbert.data.config import CollectionConfig, DatasetConfig
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_commands(stages, tmp_path):
 
 
 def test_what_silver_reads(stages, tmp_path):
-    gold, texts = DatasetConfig("gold.tsv"), SimpleNamespace(path="pool.txt")
+    gold, texts = DatasetConfig("gold.tsv"), CollectionConfig("pool.txt")
     config = SimpleNamespace(
         teacher=str(tmp_path / "encoder"),
         teacher_language=None,

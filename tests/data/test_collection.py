@@ -142,6 +142,8 @@ def test_names_in_the_data_folder(tmp_path, monkeypatch):
             {},
             "x.md: unknown file extension; known: tsv, csv, jsonl, json, parquet, txt",
         ),
+        ("x.txt", "a\n", {"split": "dev"}, "x.txt: is read as a file, which has no splits"),
+        ("x.npy", "", {"split": "dev"}, "x.npy: is read as a file, which has no splits"),
         ("x.txt", None, {}, "x.txt: no such file"),
         ("x.npy", None, {}, "x.npy: no such file"),
         ("x.npy", "", {}, "x.npy: not a .npy file of numbers"),

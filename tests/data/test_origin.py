@@ -9,7 +9,7 @@ import pytest
 from data_inputs import PAIRS, refusal
 
 from sbert.data.config import DatasetConfig
-from sbert.data.origin import dataset_by_name
+from sbert.data.origin import dataset_by_name, has_splits
 from sbert.data.rows import read_dataset
 
 
@@ -62,6 +62,20 @@ def test_a_file_without_a_known_ending(put):
         f"{path}: unknown file extension; set format to one of tsv, csv, jsonl"
     )
     assert len(read_dataset(DatasetConfig(path, format="tsv"))) == 2
+
+
+@pytest.mark.parametrize("name", ["rows.tsv", "rows"])
+def test_a_split_of_a_file_is_refused(put, name):
+    path = put(PAIRS, name)
+    assert refusal(path, format="tsv", split="nosuch") == (
+        f"{path}: is read as a file, which has no splits; leave out split nosuch"
+    )
+
+
+def test_a_file_whose_format_is_set_needs_no_split(put):
+    config = DatasetConfig(put(PAIRS, "rows"), format="tsv")
+    assert not has_splits(config)
+    assert len(read_dataset(config)) == 2
 
 
 @pytest.fixture
