@@ -27,7 +27,7 @@ class DatasetConfig:
             hf:<name>[:<config>] for a dataset of the Hugging Face hub; or, for retrieval, a folder
             with corpus, queries and qrels, or its name in the data folder. SBERT_DATA sets the data
             folder (default: data/); demo is built in.
-        split: train, dev, test, ...; required for names and hub datasets.
+        split: train, dev, test, ...; required for names and hub datasets; a file has none.
         task: what a row is. sts: two texts and a score. binary: two texts and 0 or 1. nli: two
             texts and a class. class: one text and a class. text: one text. pair: an anchor (or
             query) and its positive. triplet: an anchor, a positive and one or more negatives.
@@ -43,8 +43,9 @@ class DatasetConfig:
             the column of a teacher's margins, score(positive) - score(negative), one number or, in
             JSONL, a list with one number for each negative; or a list of its scores of the positive
             and of each negative, of which the margins are computed.
-        range: the lowest and highest possible score, for example [0, 5]; scores are scaled from it
-            to [0, 1]. Known for stsb, stsb_multi_mt, sts12 to sts16 and afs; otherwise [0, 1].
+        range: of sts and binary, the lowest and highest possible score, for example [0, 5]; scores
+            are scaled from it to [0, 1]. Known for stsb, stsb_multi_mt, sts12 to sts16 and afs;
+            otherwise [0, 1].
         classes: the class labels in the file, in the order of their numbers 0 to K-1. Default: for
             nli contradiction, entailment, neutral; for class the labels of the training data,
             sorted.

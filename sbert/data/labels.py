@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -155,23 +155,37 @@ def check_teacher(line: dict, fingerprint: str, location: str) -> None:
 
 
 class TaskLabels(NamedTuple):
-    """The labels of a task: their column unless the configuration names one, type, and reader."""
+    """The labels of a task: their column unless the configuration names one, type, and reader.
+
+    option: the option of a dataset that says what they mean.
+    """
 
     column: str | None
     dtype: type
     reader: Callable[[DatasetConfig], LabelReader] | None
+    option: Literal["range", "classes"] | None = None
 
 
 TASK_LABELS: dict[TaskName, TaskLabels] = {
-    "sts": TaskLabels("score", np.float32, _score_reader),
-    "binary": TaskLabels("score", np.float32, partial(_score_reader, binary=True)),
-    "nli": TaskLabels("label", np.int64, partial(_class_reader, default=NLI_CLASSES)),
-    "class": TaskLabels("label", np.int64, _class_reader),
+    "sts": TaskLabels("score", np.float32, _score_reader, "range"),
+    "binary": TaskLabels("score", np.float32, partial(_score_reader, binary=True), "range"),
+    "nli": TaskLabels("label", np.int64, partial(_class_reader, default=NLI_CLASSES), "classes"),
+    "class": TaskLabels("label", np.int64, _class_reader, "classes"),
     "text": TaskLabels(None, np.float32, None),
     "rerank": TaskLabels("score", np.float64, lambda config: read_relevance),
     "pair": TaskLabels(None, np.float32, None),
     "triplet": TaskLabels(None, np.float32, lambda config: _MarginReader()),
 }
+
+
+def check_label_options(config: DatasetConfig, task: TaskName, location: str) -> None:
+    """Raise `InputError` for an option of the labels of other tasks."""
+    for option in ("range", "classes"):
+        tasks = [name for name, labels in TASK_LABELS.items() if labels.option == option]
+        require(
+            getattr(config, option) is None or task in tasks,
+            f"{location}: {option} is for task {' or '.join(tasks)}, not {task}; leave it out",
+        )
 
 
 def stack_labels(

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sbert.data.config import DatasetConfig, TaskName, TextColumn
-from sbert.data.labels import TASK_LABELS, TEACHER_COLUMN
+from sbert.data.labels import TASK_LABELS, TEACHER_COLUMN, check_label_options
 from sbert.errors import InputError, require
 
 
@@ -77,6 +77,7 @@ def find_schema(config: DatasetConfig, columns: list[str], location: str) -> Sch
         "set task, texts and label",
     )
     _check_schema(schema, location)
+    check_label_options(config, schema.task, location)
     return schema
 
 

@@ -355,6 +355,21 @@ BAD_COLUMNS = {
         {"task": "text", "label": "label"},
         "task text has no label; remove label or set another task",
     ),
+    "a range of classes": (
+        [["premise", "hypothesis", "label"], ["p", "h", "neutral"]],
+        {"range": (0, 2)},
+        "range is for task sts or binary, not nli; leave it out",
+    ),
+    "a range of relevance": (
+        RERANK,
+        {"task": "rerank", "range": (0, 4)},
+        "range is for task sts or binary, not rerank; leave it out",
+    ),
+    "classes of scores": (
+        PAIRS,
+        {"classes": ["no", "yes"]},
+        "classes is for task nli or class, not sts; leave it out",
+    ),
     "one text too few": (
         PAIRS,
         {"task": "triplet", "texts": ["sentence1", "sentence2"]},
