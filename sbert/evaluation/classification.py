@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from sbert.data.rows import Rows
-from sbert.errors import InputError, require
 from sbert.evaluation import metrics
 from sbert.evaluation.bootstrap import Mean
 from sbert.evaluation.report import Report
@@ -22,15 +21,7 @@ def evaluate_nli(rows: Rows, scorer: Scorer, report: Report) -> None:
     Macro F1 is given beside it.
     """
     classifier = find_classifier(rows, scorer)
-    require(
-        not (rows.classes and classifier.classes) or rows.classes == classifier.classes,
-        f"{rows.name}: classes {rows.classes}; the model was trained on {classifier.classes}",
-    )
     logits = classifier.logits(rows.texts, report.prompt_texts)  # (N, K)
-    if rows.classes and logits.shape[1] != len(rows.classes):
-        raise InputError(
-            f"{rows.name}: {len(rows.classes)} classes; the model has {logits.shape[1]}"
-        )
     _add_metrics(report, logits.argmax(axis=1), rows.labels)
 
 

@@ -26,11 +26,12 @@ class Classifier(NamedTuple):
     """What classifies pairs of texts, or single texts.
 
     logits: the columns and their prompts to logits (N, K) of K classes.
-    classes: their names. dataset: the training data, of one in a run with several losses. None
-    where they are not known. columns: the number of texts in a row.
+    num_labels: K. classes: their names. dataset: the training data, of one in a run with several
+    losses. None where they are not known. columns: the number of texts in a row.
     """
 
     logits: Callable[[Columns, Sequence[str]], Array]
+    num_labels: int
     classes: list[str] | None = None
     dataset: str | None = None
     columns: int = 2
@@ -99,7 +100,13 @@ def bi_encoder_scorer(
         return indices.numpy()
 
     classifiers = [
-        Classifier(partial(classify, one.loss), one.classes, one.dataset, one.loss.columns)
+        Classifier(
+            partial(classify, one.loss),
+            one.loss.num_labels,
+            one.classes,
+            one.dataset,
+            one.loss.columns,
+        )
         for one in losses
         if isinstance(one.loss, SoftmaxLoss)
     ]
@@ -166,7 +173,7 @@ def cross_encoder_scorer(
         return {"logit": scores}
 
     if dim > 1:
-        return Scorer("logit", None, [Classifier(classify, classes)])
+        return Scorer("logit", None, [Classifier(classify, dim, classes)])
     return Scorer("logit", score)
 
 

@@ -40,6 +40,18 @@ def _has_classes(classifier: Classifier, rows: Rows) -> bool:
     return classifier.classes == rows.classes
 
 
+def _check_classes(rows: Rows, classifier: Classifier) -> None:
+    """Refuse pairs of other classes than those of their classifier, where these are known."""
+    require(
+        not (rows.classes and classifier.classes) or rows.classes == classifier.classes,
+        f"{rows.name}: classes {rows.classes}; the model was trained on {classifier.classes}",
+    )
+    require(
+        not rows.classes or len(rows.classes) == classifier.num_labels,
+        f"{rows.name}: {len(rows.classes or [])} classes; the model has {classifier.num_labels}",
+    )
+
+
 def find_text_classifier(rows: Rows, scorer: Scorer) -> Classifier | None:
     """The classifier of single texts, as `find_classifier`; None if none was trained."""
     trained = any(one.columns == 1 for one in scorer.classifiers)
@@ -60,7 +72,8 @@ def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
     """Refuse a dataset whose task the model cannot do.
 
     Raises:
-        InputError: the task needs embeddings, classes, or scores that the scorer does not have.
+        InputError: the task needs embeddings, classes, or scores that the scorer does not have, or
+            its classes are others.
     """
     require(
         rows.task != "retrieval" or scorer.search,
@@ -83,7 +96,7 @@ def check_supported(rows: Rows | Retrieval, scorer: Scorer) -> None:
         "cross-encoder cannot; evaluate a bi-encoder",
     )
     if rows.task == "nli":
-        find_classifier(rows, scorer)
+        _check_classes(rows, find_classifier(rows, scorer))
     if rows.task == "class":
         with_text_classes(rows, find_text_classifier(rows, scorer))
     require(

@@ -179,6 +179,28 @@ def test_bad_options(
     assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind"
 
 
+@pytest.mark.parametrize(
+    ("model", "classes", "message"),
+    [
+        (
+            "named_classes",
+            ["neutral", "entailment"],
+            "other: classes ['neutral', 'entailment']; the model was trained on ['contradiction', "
+            "'entailment', 'neutral']",
+        ),
+        ("classes", ["neutral", "entailment"], "other: 2 classes; the model has 3"),
+    ],
+)
+def test_classes_are_checked_before_any_evaluation(
+    tmp_path, tiny_folder, evaluate_command, capsys, never, model, classes, message
+):
+    paths = make_inputs(tmp_path, tiny_folder, tmp_path)
+    config = tmp_path / "e.yaml"
+    other = f"{{path: {paths['nli']}, name: other, classes: {classes}}}"
+    config.write_text(f"model: {paths[model]}\ndata: [{paths['nli']}, {other}]\n")
+    assert message in fails(evaluate_command, capsys, "--config", config)
+
+
 def make_inputs(tmp_path, tiny_folder, pairs_file):
     """Models and data of several kinds, by name."""
     for name, labels in (("cross", 1), ("classes", 3)):
