@@ -77,7 +77,13 @@ def _row_count(n: int, value: int | float, option: str) -> int:
         not (isinstance(value, float) and value == 1),
         f"{option} 1.0: write 1 for one row; for all rows leave {option} out",
     )
-    count = round(n * value) if 0 < value < 1 else value
+    is_share = 0 < value < 1
+    count = round(n * value) if is_share else value
+    require(
+        count or not is_share,
+        f"{option} {value}: is less than one of the {n:,} rows; give a larger share, or a whole "
+        "number of rows",
+    )
     require(
         math.isfinite(count) and count >= 1 and count == int(count),
         f"{option} {value}: must be a whole number of rows, or a share of them between 0 and 1",
@@ -92,7 +98,10 @@ def select_rows(
 
     in_part: (n,) bool, of a dataset with folds: whether a row is in its part.
     """
-    keep = limited_rows(n, config.limit, config.limit_seed, config.beyond)
+    try:
+        keep = limited_rows(n, config.limit, config.limit_seed, config.beyond)
+    except InputError as error:
+        raise InputError(f"dataset {config.path}: {error}") from None
     if len(keep) < n:
         reasons = {
             f"the {config.beyond} before beyond": config.beyond,

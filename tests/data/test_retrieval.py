@@ -291,7 +291,8 @@ def test_bad_lines_of_json(data_folder, row, message):
         ),
         (
             {"split": "test", "limit": 0},
-            "limit 0: must be a whole number of rows, or a share of them between 0 and 1",
+            "dataset small: limit 0: must be a whole number of rows, or a share of them between 0 "
+            "and 1",
         ),
         *(
             (

@@ -50,10 +50,21 @@ def test_the_seed_chooses_the_rows():
     assert len(chosen) == 5
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1.5, 0.001, float("nan"), float("inf")])
+@pytest.mark.parametrize("limit", [0, -1, 1.5, float("nan"), float("inf")])
 def test_bad_limit(put, limit):
-    assert f"limit {limit}: must be a whole number of rows, or a share" in refusal(
-        put(PAIRS), limit=limit
+    path = put(PAIRS)
+    assert refusal(path, limit=limit) == (
+        f"dataset {path}: limit {limit}: must be a whole number of rows, or a share of them "
+        "between 0 and 1"
+    )
+
+
+@pytest.mark.parametrize("option", ["limit", "beyond"])
+def test_a_share_of_no_row(put, option):
+    path = put([PAIRS[0], *[["a", "b", "1"]] * 5])
+    assert refusal(path, **{option: 0.05}) == (
+        f"dataset {path}: {option} 0.05: is less than one of the 5 rows; give a larger share, or a "
+        "whole number of rows"
     )
 
 
@@ -73,7 +84,7 @@ def test_a_limit_keeps_rows_together(put):
 def test_one_as_a_fraction_is_refused(put, option):
     path = put([PAIRS[0], *[["a", "b", "1"]] * 4])
     assert refusal(path, **{option: 1.0}) == (
-        f"{option} 1.0: write 1 for one row; for all rows leave {option} out"
+        f"dataset {path}: {option} 1.0: write 1 for one row; for all rows leave {option} out"
     )
     assert (
         len(read_dataset(DatasetConfig(path, **{option: 1}))) == {"limit": 1, "beyond": 3}[option]
@@ -152,21 +163,25 @@ def test_beyond_cuts_a_dev_set_from_a_training_file(put):
     assert sum(rest.skipped.values()) == 40
 
 
-@pytest.mark.parametrize("beyond", [0, -1, 1.5, 0.001, float("nan"), float("inf")])
+@pytest.mark.parametrize("beyond", [0, -1, 1.5, float("nan"), float("inf")])
 def test_bad_beyond(put, beyond):
+    path = put(PAIRS)
     said = f"beyond {beyond}: must be a whole number of rows, or a share of them between 0 and 1"
-    assert refusal(put(PAIRS), beyond=beyond) == said
+    assert refusal(path, beyond=beyond) == f"dataset {path}: {said}"
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5])
 def test_bad_limit_beside_a_good_beyond(put, limit):
+    path = put(PAIRS)
     said = f"limit {limit}: must be a whole number of rows, or a share of them between 0 and 1"
-    assert refusal(put(PAIRS), limit=limit, beyond=1) == said
+    assert refusal(path, limit=limit, beyond=1) == f"dataset {path}: {said}"
 
 
 @pytest.mark.parametrize("beyond", [2, 3, 0.9])
 def test_beyond_that_leaves_nothing(put, beyond):
-    assert refusal(put(PAIRS), beyond=beyond) == f"beyond {beyond}: leaves none of the 2 rows"
+    path = put(PAIRS)
+    said = f"beyond {beyond}: leaves none of the 2 rows"
+    assert refusal(path, beyond=beyond) == f"dataset {path}: {said}"
 
 
 # folds
