@@ -164,12 +164,13 @@ def load_vectors(path: str | Path) -> np.ndarray:
         with open(path, "rb") as file:
             start = file.read(6)
         # anything else NumPy takes for a pickle, and says how to load that
-        require(start.startswith(_ARRAY_STARTS), f"{path}: not a .npy file of numbers")
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        is_numpy = start.startswith(_ARRAY_STARTS)
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False) if is_numpy else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{path}: not a .npy file of numbers: {error}") from None
+    require(is_numpy, f"{path}: not a .npy file of numbers")
     require(
         isinstance(vectors, np.ndarray),
         f"{path}: an archive of arrays, not a .npy file of one array",

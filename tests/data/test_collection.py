@@ -201,8 +201,9 @@ def test_bad_embeddings(tmp_path, array, message, monkeypatch):
 
 def test_text_is_refused_without_advice_to_load_it_unsafely(tmp_path):
     (tmp_path / "t.txt").write_text("a cat\n")
-    with pytest.raises(InputError, match=r"t.txt: not a .npy file of numbers$"):
+    with pytest.raises(InputError) as error:
         load_vectors(tmp_path / "t.txt")
+    assert str(error.value) == f"{tmp_path}/t.txt: not a .npy file of numbers"
 
 
 def test_an_archive_and_a_cut_file_are_no_embeddings(tmp_path):
