@@ -199,7 +199,8 @@ def _hub_lines(config: DatasetConfig) -> Iterator[Line]:
     try:
         table = datasets.load_dataset(name, subset or None, split=config.split)
     except Exception as error:  # of many types, network errors among them
-        raise InputError(f"{dataset}: {str(error).strip().splitlines()[0]}") from error
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"{dataset}: {reason}") from error
     yield from enumerate(table, start=1)
 
 

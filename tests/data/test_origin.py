@@ -118,6 +118,17 @@ def test_hub_errors_name_dataset_split_and_row(hub):
     )
 
 
+@pytest.mark.parametrize(
+    ("raised", "reason"), [("no such\nset\n", "no such"), ("", "ConnectionError")]
+)
+def test_what_the_hub_says_is_one_line(hub, raised, reason):
+    def load_dataset(path, name=None, *, split=None):
+        raise ConnectionError(raised)
+
+    hub.load_dataset = load_dataset
+    assert refusal("hf:glue:stsb", split="test") == f"dataset hf:glue:stsb: {reason}"
+
+
 def test_hub_needs_a_split(hub):
     assert refusal("hf:glue:stsb") == "dataset hf:glue:stsb: split is not set"
 
