@@ -59,7 +59,7 @@ def save_scores(
         facts[report.name] = {"digest": digest_texts(rows.texts), "metrics": metrics}
         if report.languages:
             distinct, languages = np.unique(report.languages, return_inverse=True)
-            columns[f"{report.name}/languages"] = languages.astype(np.uint8)
+            columns[f"{report.name}/languages"] = languages.astype(np.uint32)
             facts[report.name]["languages"] = distinct.tolist()
     write_whole(folder / file_name, save(columns, {"datasets": json.dumps(facts)}))
 

@@ -74,6 +74,18 @@ def test_metrics_of_each_language(tmp_path):
     assert not any(name.endswith("_de") for name in one.metrics)
 
 
+def test_metrics_of_many_languages(tmp_path):
+    """More than a byte can number."""
+    languages = [f"l{i:03}" for i in range(300) for _ in range(3)]
+    rng = np.random.default_rng(0)
+    rows = by_angle(rng.random(900), [f"1 {y}" for y in rng.random(900)])
+    rows = replace(rows, languages=languages)
+    save_scores(tmp_path, [rows], [evaluate_rows(rows, bi_encoder_scorer(Lookup()))])
+    metrics = read_scores(tmp_path)[rows.name].metrics
+    assert metrics["spearman_cosine_l000"].places.tolist() == [0, 1, 2]
+    assert metrics["spearman_cosine_l299"].places.tolist() == [897, 898, 899]
+
+
 def test_the_digest_is_of_texts_in_their_order():
     texts = [["a", "b"], ["c", None]]
     assert digest_texts(texts) == digest_texts([["a", "b"], ["c", None]])
