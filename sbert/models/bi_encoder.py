@@ -228,7 +228,8 @@ class BiEncoder(Encoder, Prompted):
         """
         prompt = self.find_prompt(prompt, prompt_name)
         size = self.embedding_dim(truncate_dim)
-        distinct, index = unique(list_texts(texts, "encode"))
+        texts = list_texts(texts, "encode")
+        distinct, index = unique(texts)
         table = self.text_tokenizer.tokenize(distinct, [prompt] * len(distinct))
         self._warn_cut(table.cut_tokens, "texts")
         rows = np.arange(len(distinct))[:, None]  # (U, 1)
@@ -237,7 +238,9 @@ class BiEncoder(Encoder, Prompted):
             embeddings = F.normalize(embeddings, dim=-1)
         if len(distinct) < len(index):  # without duplicates, the index would only copy
             embeddings = embeddings[index]
-        self._require_finite(embeddings, "embedding of text", precision)
+        self._require_finite(
+            embeddings, lambda i: f"embedding of text {i}, {texts[i][:60]!r},", precision
+        )
         return embeddings.contiguous().numpy()
 
     def encode_query(self, texts: Iterable[str], **options) -> np.ndarray:

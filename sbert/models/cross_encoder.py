@@ -191,7 +191,7 @@ class CrossEncoder(Encoder):
         outputs = self.infer(table, distinct, precision, progress, batch_tokens)[index]
         if symmetric:
             outputs = (outputs[: len(pairs)] + outputs[len(pairs) :]) / 2
-        self._require_finite(outputs, "score of pair", precision)
+        self._require_finite(outputs, lambda i: f"score of pair {i}", precision)
         if self.dim == 1:
             outputs = outputs.squeeze(-1)
         if not logits:

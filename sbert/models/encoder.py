@@ -3,7 +3,7 @@
 import abc
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -207,23 +207,26 @@ class Encoder(nn.Module, abc.ABC):
             )
         return torch.float32
 
-    def _require_finite(self, results: Tensor, what: str, precision: InferencePrecision) -> None:
-        """Check the results (N, K) of N texts or pairs.
+    def _require_finite(
+        self, results: Tensor, name: Callable[[int], str], precision: InferencePrecision
+    ) -> None:
+        """Check the results (N, K) of N texts or pairs. `name`: what messages call each of them.
 
         Raises:
-            InputError: one is not finite; names `what`, the number of the first such input, and
-                the remedy.
+            InputError: one is not finite; names the first such, and the remedy.
         """
         finite = torch.linalg.vector_norm(results, torch.inf, dim=1).isfinite()  # (N,)
         if finite.all():
             return
         dtype = self.resolve_precision(precision)
         remedy = "use precision fp32, or bf16, which has its range"
-        if dtype == torch.float32:
+        if dtype == torch.bfloat16:
+            remedy = "use precision fp32"
+        elif dtype == torch.float32:
             remedy = "so the weights of the model are broken"
         dtype_name = str(dtype).removeprefix("torch.")
         first = finite.int().argmin().item()
-        raise InputError(f"the {what} {first} is not finite in {dtype_name}; {remedy}")
+        raise InputError(f"the {name(first)} is not finite in {dtype_name}; {remedy}")
 
     def _warn_cut(self, cut_tokens: np.ndarray, what: str) -> None:
         """Warn, at the line that called a public method, of inputs longer than `max_length`.

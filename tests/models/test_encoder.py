@@ -92,7 +92,7 @@ def test_an_embedding_that_is_not_finite_is_refused_with_the_remedy(tiny_folder)
     encoder = overflowing(tiny_folder)
     assert np.isfinite(encoder.encode(["a cat", "the dog"], "fp32")).all()
     assert np.isfinite(encoder.encode(["a cat", "the dog"], "bf16")).all()
-    with pytest.raises(InputError, match="embedding of text 0 is not finite in float16; use prec"):
+    with pytest.raises(InputError, match="text 0, 'a cat', is not finite in float16; use prec"):
         encoder.encode(["a cat", "the dog"], "fp16")
 
 
@@ -100,7 +100,7 @@ def test_the_number_of_the_text_is_that_of_the_caller(tiny):
     dog = tiny.tokenizer.convert_tokens_to_ids("dog")
     with torch.no_grad():
         tiny.transformer.embeddings.word_embeddings.weight[dog, 3] = torch.nan
-    with pytest.raises(InputError, match="text 2 is not finite in float32; so the weights"):
+    with pytest.raises(InputError, match="text 2, 'the dog', is not finite in float32; so the"):
         tiny.encode(["a cat", "a cat", "the dog", "a man"], "fp32")
 
 

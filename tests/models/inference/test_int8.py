@@ -133,7 +133,9 @@ def test_embeddings_and_scores_are_near_and_the_model_is_left(tiny, folders, sen
 def test_an_embedding_that_is_not_finite(tiny, number):
     with torch.no_grad():
         tiny.transformer.embeddings.word_embeddings.weight[:, 3] = number
-    with pytest.raises(InputError, match="embedding of text 0 is not finite in int8; use"):
+    with pytest.raises(
+        InputError, match="embedding of text 0, 'a cat', is not finite in int8; use"
+    ):
         tiny.encode(["a cat", "the dog"], "int8_dynamic")
 
 
