@@ -51,7 +51,7 @@ def _write_quantised(task: MiningTask, texts: Collection) -> None:
         encode = _encoder(task, texts)
     else:
         vectors = task_embeddings(task, texts)
-        items, encode = range(len(vectors)), lambda rows: np.asarray(vectors[np.array(rows)])
+        items, encode = range(len(vectors)), lambda rows: np.asarray(vectors[np.array(rows, int)])
 
     def sample() -> np.ndarray:
         rows = np.linspace(0, len(items) - 1, min(len(items), CALIBRATION_TEXTS)).astype(int)

@@ -227,12 +227,32 @@ def test_two_processes_do_not_show(place, task_command):
         "e": ["embed", "--texts.path", "c.txt", "--model", "tiny", *fp32],
         "q": ["embed", "--store", "int8", "--texts.path", "vectors.npy", *fp32],
         "r": ["neighbours", "--corpus.path", "q.safetensors", "--k", "3", *fp32],
+        # fewer rows than processes
+        "o": [
+            "embed",
+            "--store",
+            "int8",
+            "--texts.path",
+            "vectors.npy",
+            "--texts.limit",
+            "1",
+            *fp32,
+        ],
+        "w": [*["neighbours", "--corpus.path", "q.safetensors", "--queries.path", "vectors.npy"]]
+        + ["--queries.limit", "1", *fp32],
         "m": [*TASKS["negatives"], "--model", "tiny", *fp32],
         "s": [*TASKS["rescored"], "--model", "tiny", *fp32],
         "v": [*TASKS["silver"], "--model", "tiny", *fp32],
     }
     write_classifier(place / "cross")
-    ending = {"n": "tsv", "p": "tsv", "c": "jsonl", "e": "npy", "q": "safetensors"}
+    ending = {
+        "n": "tsv",
+        "p": "tsv",
+        "c": "jsonl",
+        "e": "npy",
+        "q": "safetensors",
+        "o": "safetensors",
+    }
     for name, argv in commands.items():
         task_command(*argv, f"{name}.{ending.get(name, 'jsonl')}")
     interrupted(
@@ -242,7 +262,7 @@ def test_two_processes_do_not_show(place, task_command):
     said = with_two_processes(str(run_script(place, [*two, [*commands["p"], "two_p2.tsv"]])))
     assert said.count("written to two_n.tsv") == 1
     assert "resuming after 2 units" in said
-    for name in "npcqr":
+    for name in "npcqrow":
         assert result(f"two_{name}") == result(name)
     assert result("two_p2") == result("p")
     np.testing.assert_allclose(np.load("two_e.npy"), np.load("e.npy"), atol=1e-5)

@@ -103,14 +103,15 @@ class QuantisedCorpus:
         queries = check_search(queries, self.vectors, k)
         excluded = exclusion_matrix(exclude, len(queries), len(self.vectors))
         loaded = VectorSet(queries, self.similarity, self.device, "query")
-        parts = []
+        scores = torch.empty(len(queries), k)
+        indices = torch.empty(len(queries), k, dtype=torch.int64)
         total = len(queries) * len(self.vectors)
         hide = None if progress is None else not progress
         with tqdm(total=total, unit="pairs", unit_scale=True, desc="search", disable=hide) as bar:
             for rows in blocks_of(len(queries), QUERIES):
-                parts.append(self._search(loaded.load(rows), k, excluded[rows], bar))
-        scores, indices = zip(*parts, strict=True)
-        return torch.cat(scores), torch.cat(indices)
+                found = self._search(loaded.load(rows), k, excluded[rows], bar)
+                scores[rows], indices[rows] = found
+        return scores, indices
 
     def _search(
         self, queries: Tensor, k: int, excluded: sparse.csr_array, bar: tqdm

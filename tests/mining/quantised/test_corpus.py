@@ -170,6 +170,11 @@ def test_what_is_refused(kind, options, message):
         QuantisedCorpus(quantised(kind), **options, floats_name="f.npy")
 
 
+def test_no_queries():
+    scores, indices = QuantisedCorpus(quantised(Int8)).top_k(QUERIES[:0], 3)
+    assert scores.shape == indices.shape == (0, 3)
+
+
 def test_queries_that_do_not_fit():
     corpus = QuantisedCorpus(quantised(Int8))
     with pytest.raises(InputError, match=r"queries and corpus are \(20, 8\) and \(500, 32\)"):
