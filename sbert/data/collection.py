@@ -109,6 +109,7 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
         f"{path}: unknown file extension; known: {known} (plain or .gz), npy, safetensors",
     )
     if extension == "txt":
+        _refuse_unread(config, ("column", "id"), "one text a line, and no columns")
         for number, line in numbered_lines(path):
             yield str(number), line.strip()
     else:
@@ -124,8 +125,17 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
             yield str(identifier), text
 
 
+def _refuse_unread(config: CollectionConfig, names: Sequence[str], contents: str) -> None:
+    """Refuse settings that a file of these contents has no use for."""
+    for name in names:
+        value = getattr(config, name)
+        unset = value in (None, "text")
+        require(unset, f"{config.path}: has {contents}; leave {name} {value} out")
+
+
 def _read_embeddings(config: CollectionConfig) -> Collection:
     """A collection of embeddings alone; their ids are their row numbers from 0."""
+    _refuse_unread(config, ("column", "id", "embeddings"), "embeddings alone")
     vectors = load_embeddings(single_file(config.path, config.split))
     if isinstance(vectors, QuantisedVectors):
         vectors = vectors.first(config.limit)

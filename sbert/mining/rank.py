@@ -14,7 +14,12 @@ def rank_documents(config: RankConfig) -> None:
         config.documents.prompt is None,
         "documents.prompt: a cross-encoder takes no prompts; leave it out",
     )
+    require(
+        config.documents.embeddings is None,
+        "documents.embeddings: a cross-encoder reads texts; leave it out",
+    )
     documents = read_collection(config.documents).texts
+    require(documents, f"{config.documents.path}: has embeddings; a cross-encoder reads texts")
     model = load_scorer(config.model, "model").to(default_device())
     best = model.rank(config.query, documents, config.top_k, config.precision)
     rows = [[rank, f"{score:.3f}", documents[i]] for rank, (i, score) in enumerate(best, start=1)]

@@ -254,6 +254,24 @@ EMBEDDED = ["neighbours", "--corpus.path", "c.npy", *OUTPUT]
             + ["--documents.prompt", "query"],
             "documents.prompt: a cross-encoder takes no prompts; leave it out",
         ),
+        (
+            ["rank", "--model", "x", "--query", "a", "--documents.path", "c.txt"]
+            + ["--documents.embeddings", "c.npy"],
+            "documents.embeddings: a cross-encoder reads texts; leave it out",
+        ),
+        (
+            ["rank", "--model", "x", "--query", "a", "--documents.path", "c.npy"],
+            "c.npy: has embeddings; a cross-encoder reads texts",
+        ),
+        (
+            [*EMBEDDED, "--corpus.embeddings", "kept.npy"],
+            "c.npy: has embeddings alone; leave embeddings kept.npy out",
+        ),
+        ([*EMBEDDED, "--corpus.id", "key"], "c.npy: has embeddings alone; leave id key out"),
+        (
+            [*NEIGHBOURS, *MODEL, *OUTPUT, "--corpus.column", "[title, body]"],
+            "c.txt: has one text a line, and no columns; leave column ['title', 'body'] out",
+        ),
     ],
 )
 def test_bad_options(place, mine_command, argv, message, refuses):
