@@ -178,7 +178,8 @@ class Study:
         trials, completed, rows = self.finished_trials(), self._ranked_trials(), []
         for number, trial in completed[:10]:
             cells = [str(number)]
-            for value in trial.params.values():
+            for option in self.space:
+                value = trial.params[option]
                 cells.append(f"{value:.3g}" if isinstance(value, float) else str(value))
             scores = trial.user_attrs["values"]
             rows.append([*cells, factor * trial.value, factor * deviation(scores), len(scores)])

@@ -299,6 +299,18 @@ def test_the_best_is_ready_for_train_py(config, tmp_path, capsys):
     assert f"{params['optim.lr']:.3g}" in first
 
 
+def test_the_table_has_the_options_in_the_order_of_its_header(config, capsys):
+    SearchSweep(config(search={"trials": 2}), pretend([])).run()
+    reordered = dict(reversed(SPACE.items()))
+    capsys.readouterr()
+    SearchSweep(config(search={"trials": 2, "options": reordered}), pretend([])).run()
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    header, first = [[cell.strip() for cell in table[i].split("|")] for i in (0, 2)]
+    cells = dict(zip(header, first, strict=True))
+    assert int(cells["optim.batch_size"]) in range(4, 9)
+    assert float(cells["optim.lr"]) < 1e-2
+
+
 def test_the_table_tells_the_importance_of_options(config, capsys):
     SearchSweep(config(search={"trials": 14, "prune": False}, seeds=[]), pretend([])).run()
     line = next(
