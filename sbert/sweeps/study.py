@@ -77,6 +77,7 @@ class Study:
             config.options and config.trials >= 1,
             "search: needs options to search, and trials of 1 or more",
         )
+        require(config.startup >= 0, f"search.startup is {config.startup}; it must be 0 or more")
         self.space = {
             option: _distribution(self.optuna.distributions, option, space)
             for option, space in config.options.items()

@@ -393,6 +393,8 @@ def test_bad_spaces_are_refused(config, space, message):
 def test_nothing_to_search_or_to_judge_by(config):
     with pytest.raises(InputError, match="needs options to search, and trials of 1 or more"):
         SearchSweep(config(search={"trials": 0}), pretend([]))
+    with pytest.raises(InputError, match="search.startup is -1; it must be 0 or more"):
+        SearchSweep(config(search={"startup": -1}), pretend([]))
     with pytest.raises(
         InputError, match="has no dev set to score trials by; add one, or set folds"
     ):
