@@ -54,9 +54,9 @@ class SearchConfig:
             on all rows of the base, without folds and without this set, and evaluate the base's
             test sets. The models are kept.
         trials: number of trials, including pruned ones.
-        startup: random trials before TPE and pruning start.
-        prune: stop a trial whose mean so far is below the median of earlier trials after the same
-            number of runs.
+        startup: random trials before TPE starts, and completed ones before pruning starts.
+        prune: stop a trial whose mean so far is below the median of the means of the completed
+            trials after the same number of runs.
         seed: seed of the search.
     """
 

@@ -135,10 +135,7 @@ class Study:
 
     def draw_trials(self) -> Iterator[tuple[int, Any]]:
         """Draw one trial after another until there are enough: its number, and Optuna's trial."""
-        config, pruners = self.config, self.optuna.pruners
-        self.study.pruner = (
-            pruners.MedianPruner(config.startup, 0) if config.prune else pruners.NopPruner()
-        )
+        config = self.config
         for number in range(len(self.finished_trials()) + 1, config.trials + 1):
             seed = int(np.random.default_rng([config.seed, number]).integers(2**31))
             self.study.sampler = self.optuna.samplers.TPESampler(
@@ -148,9 +145,17 @@ class Study:
 
     def should_prune(self, trial, scores: list[float]) -> bool:
         """Report the scores of a trial's runs so far. True if their mean is below the median of the
-        earlier trials after the same number of runs."""
-        trial.report(float(np.mean(scores)), len(scores))
-        return trial.should_prune()
+        means of the completed trials after the same number of runs.
+
+        Optuna's MedianPruner would compare the highest mean so far.
+        """
+        mean, runs = float(np.mean(scores)), len(scores)
+        trial.report(mean, runs)
+        completed = [other for _, other in self._ranked_trials()]
+        if not self.config.prune or len(completed) < max(self.config.startup, 1):
+            return False
+        earlier = [np.mean(other.user_attrs["values"][:runs]) for other in completed]
+        return mean < float(np.median(earlier))
 
     def finish_trial(self, trial, scores: list[float], pruned: str | None) -> None:
         """Finish a trial with the mean score of its runs, or as pruned, with the reason."""

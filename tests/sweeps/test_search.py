@@ -246,6 +246,29 @@ def test_a_trial_below_the_median_is_pruned(config):
     assert all(len(trial[4]["values"]) == 3 for trial in trials(without))
 
 
+def test_the_mean_so_far_is_pruned_by_not_the_best_of_them(config):
+    later = {1: 0.9, 2: 0.0, 3: 0.0}  # means 0.9, 0.45; the medians are 0.5
+
+    def judge(run):
+        return 0.5 if run.axes["trial"] <= 3 else later[run.axes["seed"]]
+
+    for jobs in (1, 2):
+        calls, name = [], f"{jobs} at a time"
+        planned = config(name, search={"trials": 4}, seeds=[1, 2, 3])
+        SearchSweep(dataclasses.replace(planned, jobs=jobs), pretend(calls, judge=judge)).run()
+        assert sorted(calls[9:]) == ["trial=4,seed=1", "trial=4,seed=2"]
+        assert trials(planned)[3][4] == {"values": [0.9, 0.0], "pruned": BELOW_MEDIAN}
+
+
+def test_trials_are_compared_after_the_same_number_of_runs(config):
+    """Whether they were run one or two at a time."""
+    planned = config(search={"trials": 3}, seeds=[1, 2, 3], jobs=2)
+    SearchSweep(planned, pretend([], judge=lambda run: 0.5)).run()
+    calls, more = [], config(search={"trials": 4}, seeds=[1, 2, 3])
+    SearchSweep(more, pretend(calls, judge=lambda run: 0.4)).run()
+    assert calls == ["trial=4,seed=1"]
+
+
 def test_with_folds_the_folds_judge(config, tmp_path):
     planned = config(folds=FoldsConfig(3, "row"), seeds=[], search={"trials": 2})
     SearchSweep(planned, pretend([], part="test")).run()
