@@ -4,7 +4,7 @@ those that retrain with the options of the best trial."""
 import math
 from collections.abc import Callable
 
-from sbert.atomic import write_whole
+from sbert.atomic import make_folder, write_whole
 from sbert.errors import require
 from sbert.evaluation.report import describe_metric, factor_of
 from sbert.markdown import markdown_table
@@ -49,7 +49,7 @@ class SearchSweep(Sweep):
     def describe(self) -> None:
         done = 0
         if self.study.path.exists():
-            self.study.open()
+            self.study.open(create=False)
             done = len(self.study.finished_trials())
         print(f"{done} of {self.config.search.trials} trials done in {self.folder}")
         self._check_and_print_plan()
@@ -64,6 +64,7 @@ class SearchSweep(Sweep):
 
     def run(self) -> None:
         self._check_and_print_plan()
+        make_folder(self.folder)
         self.study.open()
         self.planned = []
         for number, trial in enumerate(self.study.finished_trials(), start=1):

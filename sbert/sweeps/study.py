@@ -91,20 +91,25 @@ class Study:
             for option, space in self.config.options.items()
         }
 
-    def open(self) -> None:
-        """Create the study, or open the existing one.
+    def open(self, create: bool = True) -> None:
+        """Open the study, or create it where there is none.
+
+        Its trials stay as they are: an unfinished one may be of a search that is running.
+
+        Args:
+            create: if not, the file exists, and is only read.
 
         Raises:
             InputError: the file is not a study, or its search space differs.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        identity = {"study_name": "sweep", "storage": f"sqlite:///{self.path}"}
         try:
-            self.study = self.optuna.create_study(
-                storage=f"sqlite:///{self.path}",
-                study_name="sweep",
-                direction="maximize",
-                load_if_exists=True,
-            )
+            if create:
+                self.study = self.optuna.create_study(
+                    **identity, direction="maximize", load_if_exists=True
+                )
+            else:
+                self.study = self.optuna.load_study(**identity)
             trials = self.study.get_trials()
         except Exception as error:  # many types, of SQLAlchemy and of Optuna
             reason = str(error).strip().splitlines()[0]
@@ -112,14 +117,9 @@ class Study:
                 f"{self.path}: not a readable study: {reason}; delete it to start again"
             ) from error
         self._check_space(trials)
-        for trial in trials:
-            if not trial.state.is_finished():
-                self.study.tell(trial.number, state=self.states.FAIL)
 
     def _check_space(self, trials: list) -> None:
-        new = {option: dataclasses.asdict(space) for option, space in self.config.options.items()}
-        new["search.seed"] = self.config.seed
-        old = self.study.user_attrs.get("space") or {}
+        new, old = self._settings(), self.study.user_attrs.get("space") or {}
         for option in {**new, **old}:
             was, now = old.get(option), new.get(option)
             require(
@@ -127,15 +127,26 @@ class Study:
                 f"{self.path}: a study of another search space: {option} was {was}, now {now}; "
                 "give the sweep another name",
             )
-        self.study.set_user_attr("space", new)
+
+    def _settings(self) -> dict[str, Any]:
+        """What the trials of a study have in common."""
+        space = {option: dataclasses.asdict(one) for option, one in self.config.options.items()}
+        return space | {"search.seed": self.config.seed}
 
     def finished_trials(self) -> list:
         """Optuna's trials that are completed or pruned, in order."""
         return self.study.get_trials(False, states=(self.states.COMPLETE, self.states.PRUNED))
 
     def draw_trials(self) -> Iterator[tuple[int, Any]]:
-        """Draw one trial after another until there are enough: its number, and Optuna's trial."""
+        """Draw one trial after another until there are enough: its number, and Optuna's trial.
+
+        Those that an interrupted search left unfinished are marked as failed before.
+        """
         config = self.config
+        self.study.set_user_attr("space", self._settings())
+        for trial in self.study.get_trials():
+            if not trial.state.is_finished():
+                self.study.tell(trial.number, state=self.states.FAIL)
         for number in range(len(self.finished_trials()) + 1, config.trials + 1):
             seed = int(np.random.default_rng([config.seed, number]).integers(2**31))
             self.study.sampler = self.optuna.samplers.TPESampler(

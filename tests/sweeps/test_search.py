@@ -467,6 +467,27 @@ def test_a_dry_run_makes_no_study(config, tmp_path, capsys):
     assert "2 of 8 trials done" in capsys.readouterr().out
 
 
+def test_a_dry_run_leaves_a_running_search_alone(config, capsys):
+    planned, calls = config(search={"trials": 3}), []
+
+    def judge(run):
+        SearchSweep(planned, pretend([])).describe()
+        return score(run)
+
+    SearchSweep(planned, pretend(calls, judge=judge)).run()
+    assert "0 of 3 trials done" in capsys.readouterr().out
+    SearchSweep(config("alone", search={"trials": 3}), pretend([])).run()
+    assert trials(planned) == trials(config("alone"))
+
+
+def test_a_dry_run_writes_nothing(config, tmp_path):
+    assert is_killed(config(), kill_at=2)
+    folder = tmp_path / "sweeps/mine"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    SearchSweep(config(), pretend([])).describe()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_losses_in_nats_are_not_multiplied():
     """In the table of the retrained models."""
     table = retrained_table([text_run({"seed": s}, 2.0, 4.0) for s in (1, 2)], ["negative_loss"])
