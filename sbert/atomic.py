@@ -172,10 +172,20 @@ def file_name(value: object) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process makes a file, and keep others from making it."""
+def locked(path: Path, refusal: str | None = None) -> Iterator[None]:
+    """Wait until no other process makes a file, and keep others from making it.
+
+    Args:
+        refusal: why not to wait, and what to do.
+
+    Raises:
+        InputError: another process makes the file, with the refusal.
+    """
     with open(f"{path}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
+        except BlockingIOError:
+            raise InputError(f"{path}: {refusal}") from None
         yield
 
 

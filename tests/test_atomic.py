@@ -11,7 +11,7 @@ import pytest
 from support import ROOT
 
 from sbert import InputError
-from sbert.atomic import ResumableFile, check_texts, encode_lines
+from sbert.atomic import ResumableFile, check_texts, encode_lines, locked
 
 UNITS = [b"first\n", b"second unit\n", b"", b"4\n"]
 WHOLE = b"".join(UNITS)
@@ -289,3 +289,15 @@ def test_texts_that_tsv_cannot_hold(text):
             call()
     check_texts([text], "x.jsonl")
     assert json.loads(encode_lines([{"text": text}], "x.jsonl", True)) == {"text": text}
+
+
+def test_a_file_that_another_process_makes_may_be_refused(tmp_path):
+    path = tmp_path / "study.db"
+    with (
+        locked(path, "is being written; wait"),
+        pytest.raises(InputError, match="study.db: is being written; wait"),
+        locked(path, "is being written; wait"),
+    ):
+        pass
+    with locked(path, "is being written; wait"):
+        pass

@@ -4,7 +4,7 @@ those that retrain with the options of the best trial."""
 import math
 from collections.abc import Callable
 
-from sbert.atomic import make_folder, write_whole
+from sbert.atomic import locked, make_folder, write_whole
 from sbert.errors import require
 from sbert.evaluation.report import describe_metric, factor_of
 from sbert.markdown import markdown_table
@@ -65,7 +65,11 @@ class SearchSweep(Sweep):
     def run(self) -> None:
         self._check_and_print_plan()
         make_folder(self.folder)
-        self.study.open()
+        with locked(self.study.path, "another sweep.py is running this search; wait until it ends"):
+            self.study.open()
+            self._run()
+
+    def _run(self) -> None:
         self.planned = []
         for number, trial in enumerate(self.study.finished_trials(), start=1):
             self.planned += self.plan.runs((number, trial.params))

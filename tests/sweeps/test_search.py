@@ -488,6 +488,18 @@ def test_a_dry_run_writes_nothing(config, tmp_path):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_search_that_is_running_is_not_run_twice(config):
+    planned = config(search={"trials": 3})
+
+    def judge(run):
+        with pytest.raises(InputError, match="study.db: another sweep.py is running this search"):
+            SearchSweep(planned, pretend([])).run()
+        return score(run)
+
+    SearchSweep(planned, pretend([], judge=judge)).run()
+    assert len(trials(planned)) == 3
+
+
 def test_losses_in_nats_are_not_multiplied():
     """In the table of the retrained models."""
     table = retrained_table([text_run({"seed": s}, 2.0, 4.0) for s in (1, 2)], ["negative_loss"])
