@@ -6,7 +6,7 @@ python sweep.py --config configs/sweeps/low_resource_demo.yaml --jobs 2
 
 The sweep's folder, runs/sweeps/<name>/, holds a run folder for each run, results.jsonl with one
 row per run, and table.md. Finished runs are skipped and an interrupted one is resumed: run the same
-command again after an interruption, or after adding seeds, values or trials.
+command again after an interruption, or after adding seeds or values, or to a search trials.
 """
 
 import signal

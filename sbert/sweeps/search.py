@@ -49,7 +49,7 @@ class SearchSweep(Sweep):
     def describe(self) -> None:
         done = 0
         if self.study.path.exists():
-            self.study.open(create=False)
+            self._open_study(create=False)
             done = len(self.study.finished_trials())
         print(f"{done} of {self.config.search.trials} trials done in {self.folder}")
         self._check_and_print_plan()
@@ -62,11 +62,15 @@ class SearchSweep(Sweep):
         if self.example_retraining:
             print(f"retraining: {describe_counts(counts[in_trial:])}")
 
+    def _open_study(self, create: bool) -> None:
+        self.study.open(create)
+        self.study.check_runs(len(self.example_runs))
+
     def run(self) -> None:
         self._check_and_print_plan()
         make_folder(self.folder)
         with locked(self.study.path, "another sweep.py is running this search; wait until it ends"):
-            self.study.open()
+            self._open_study(create=True)
             self._run()
 
     def _run(self) -> None:

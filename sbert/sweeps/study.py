@@ -133,6 +133,18 @@ class Study:
         space = {option: dataclasses.asdict(one) for option, one in self.config.options.items()}
         return space | {"search.seed": self.config.seed}
 
+    def check_runs(self, number: int) -> None:
+        """Refuse completed trials of another number of runs than trials now have: over other seeds
+        their scores cannot be compared."""
+        for trial_number, trial in self._ranked_trials():
+            runs = len(trial.user_attrs["values"])
+            require(
+                runs == number,
+                f"{self.path}: trial {trial_number} is of {runs} runs, and seeds and folds now ask "
+                f"for {number} in each; keep those that the search began with, or give the sweep "
+                "another name",
+            )
+
     def finished_trials(self) -> list:
         """Optuna's trials that are completed or pruned, in order."""
         return self.study.get_trials(False, states=(self.states.COMPLETE, self.states.PRUNED))

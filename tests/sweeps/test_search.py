@@ -378,6 +378,23 @@ def test_a_study_of_another_space_ends_with_one_line(config, tmp_path, sweep_com
     assert line.endswith("give the sweep another name")
 
 
+@pytest.mark.parametrize("seeds", [[1], [1, 2, 3, 4]])
+def test_trials_of_other_seeds_are_not_compared(config, seeds):
+    SearchSweep(config(search={"trials": 2}), pretend([])).run()
+    calls, planned = [], config(search={"trials": 3}, seeds=seeds)
+    message = (
+        rf"study.db: trial \d is of 2 runs, and seeds and folds now ask for {len(seeds)} .*name"
+    )
+    for act in ("run", "describe"):
+        with pytest.raises(InputError, match=message):
+            getattr(SearchSweep(planned, pretend(calls)), act)()
+    assert not calls
+    with pytest.raises(InputError, match="trial=1,seed=2: is not one of the"):
+        SearchSweep(config(search={"trials": 3}, seeds=[1, 3]), pretend(calls)).run()
+    SearchSweep(config(search={"trials": 3}), pretend(calls)).run()
+    assert calls == ["trial=3,seed=1", "trial=3,seed=2"]
+
+
 def test_a_study_of_another_base_is_refused(config):
     SearchSweep(config(search={"trials": 2}), pretend([])).run()
     with pytest.raises(
