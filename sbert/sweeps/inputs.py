@@ -1,15 +1,15 @@
 """The inputs of the runs of a sweep: checked and counted before the first run starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sbert.data.leakage import check_held_out, check_names, read_held_out
-from sbert.data.rows import Rows, read_dataset
+from sbert.data.leakage import read_held_out
+from sbert.data.rows import read_dataset
 from sbert.errors import InputError, require
 from sbert.models.folders.backbone import is_local, locate_folder
-from sbert.models.loading import teacher_fingerprint
 from sbert.sweeps.plan import PlannedRun
+from sbert.training.datasets import read_run_data, read_training_sets
 
 
 class RowCounts(NamedTuple):
@@ -20,7 +20,8 @@ class RowCounts(NamedTuple):
 
 
 def check_inputs(runs: Sequence[PlannedRun], chained: bool = False) -> list[RowCounts]:
-    """Read the datasets of all runs, each once, and check that their local model folders exist.
+    """Check the data of all runs as train.py does, and that their local model folders exist. Each
+    dataset is read once.
 
     Returns the number of rows of each run.
 
@@ -31,32 +32,42 @@ def check_inputs(runs: Sequence[PlannedRun], chained: bool = False) -> list[RowC
         InputError: names the run, and the data or model that is missing or wrong.
     """
     made: set[Path] = set()  # the models of earlier runs
-    read: dict[str, Rows] = {}
-    held_out: dict[str, dict[str, str]] = {}
+    read, read_texts = _once(read_dataset), _once(read_held_out)
     counts = []
     for run in runs:
-        data, size = run.config.data, run.axes.get("size", 0)
         try:
-            for dataset in [*data.train, *data.dev, *data.test]:
-                if repr(dataset) not in read:
-                    read[repr(dataset)] = read_dataset(dataset, fingerprint_of=teacher_fingerprint)
-            if repr(data.held_out) not in held_out:
-                held_out[repr(data.held_out)] = read_held_out(data.held_out)
-            train = [read[repr(dataset)] for dataset in data.train]
-            evaluated = [read[repr(dataset)] for dataset in [*data.dev, *data.test]]
-            check_names(evaluated)
-            check_held_out(train, evaluated)
-            for rows in train:
-                require(
-                    len(rows) >= size,
-                    f"size {size:,} is more than the {len(rows):,} rows of {rows.name}",
-                )
+            data = read_run_data(run.config, read, read_texts)
+            if "size" in run.axes:
+                _check_size(run, read)
             _check_start(run.config.model.path, made, chained)
         except InputError as error:
             raise InputError(f"run {run.label}: {error}") from None
         made.add(run.folder / "best")
-        counts.append(RowCounts(sum(map(len, train)), sum(map(len, evaluated))))
+        counts.append(RowCounts(sum(map(len, data.train)), sum(map(len, data.evaluated))))
     return counts
+
+
+def _once(function: Callable) -> Callable:
+    """The function, which is called once with the same arguments, by what they print as."""
+    results: dict[str, Any] = {}
+
+    def call(*arguments):
+        key = repr(arguments)
+        if key not in results:
+            results[key] = function(*arguments)
+        return results[key]
+
+    return call
+
+
+def _check_size(run: PlannedRun, read: Callable) -> None:
+    """Refuse a size that is more than all rows of a training set."""
+    size = run.axes["size"]
+    for rows in read_training_sets(run.config, read):
+        require(
+            len(rows) >= size,
+            f"size {size:,} is more than the {len(rows):,} rows of {rows.name}",
+        )
 
 
 def _check_start(model: str, made: set[Path], chained: bool) -> None:

@@ -1,7 +1,7 @@
 """The datasets of a run: read, and checked against each other and against the losses."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from accelerate import Accelerator
@@ -76,26 +76,24 @@ class RunData:
             part.train = [rows.without_texts() for rows in part.train]
 
 
-def read_run_data(config: TrainConfig) -> RunData:
+def read_run_data(
+    config: TrainConfig, read: Callable = read_dataset, read_texts: Callable = read_held_out
+) -> RunData:
     """Read and check all datasets of a run.
+
+    Args:
+        read: `read_dataset`, or what keeps its results for several runs.
+        read_texts: `read_held_out`, or the same of it.
 
     Raises:
         InputError: a dataset that cannot be read or does not fit the loss, rows that are both
             trained on and evaluated, a dev set that cannot rank models.
     """
     require(config.data.train, "data.train: is empty; name one training dataset or more")
-    dev, test = _read_evaluated(config)
-    labels = not check_language_model(config)
-    train = [read_dataset(dataset, labels, teacher_fingerprint) for dataset in config.data.train]
-    for rows in train:
-        require(
-            isinstance(rows, Rows),
-            f"{rows.name}: a retrieval folder is for evaluation; to train on it, mine triplets by "
-            "mine.py negatives, or name the file of its corpus, with task text and texts "
-            "[[title, text]]",
-        )
+    dev, test = _read_evaluated(config, read)
+    train = read_training_sets(config, read)
     if config.data.held_out:
-        held_out = read_held_out(config.data.held_out)
+        held_out = read_texts(config.data.held_out)
         train = [leave_out(rows, held_out) for rows in train]
     if config.data.distinct:
         train = distinct_rows(train)
@@ -118,6 +116,21 @@ def read_run_data(config: TrainConfig) -> RunData:
     _check_that_dev_can_choose(dev, data.parts)
     _check_seeds(config, dev)
     return data
+
+
+def read_training_sets(config: TrainConfig, read: Callable = read_dataset) -> list[Rows]:
+    """Read the training data of a run, with the rows that it leaves out, and what the loss reads of
+    it."""
+    labels = not check_language_model(config)
+    train = [read(dataset, labels, teacher_fingerprint) for dataset in config.data.train]
+    for rows in train:
+        require(
+            isinstance(rows, Rows),
+            f"{rows.name}: a retrieval folder is for evaluation; to train on it, mine triplets by "
+            "mine.py negatives, or name the file of its corpus, with task text and texts "
+            "[[title, text]]",
+        )
+    return train
 
 
 def _check_that_dev_can_choose(dev: list[Rows | Retrieval], parts: list[TrainingPart]) -> None:
@@ -143,10 +156,12 @@ def _check_seeds(config: TrainConfig, dev: list[Rows | Retrieval]) -> None:
     )
 
 
-def _read_evaluated(config: TrainConfig) -> list[list[Rows | Retrieval]]:
+def _read_evaluated(
+    config: TrainConfig, read: Callable = read_dataset
+) -> list[list[Rows | Retrieval]]:
     """The dev sets and the test sets."""
     return [
-        [read_dataset(dataset, fingerprint_of=teacher_fingerprint) for dataset in part]
+        [read(dataset, True, teacher_fingerprint) for dataset in part]
         for part in (config.data.dev, config.data.test)
     ]
 

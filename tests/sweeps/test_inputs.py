@@ -1,10 +1,13 @@
 """What is refused before the first run starts, and the number of rows of each run."""
 
 import pytest
+from retrieval_inputs import write_project_layout
 
 from sbert.errors import InputError
+from sbert.sweeps import inputs
 from sbert.sweeps.config import FoldsConfig
 from sbert.sweeps.inputs import RowCounts, check_inputs, describe_counts
+from sbert.training.datasets import read_run_data
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -52,22 +55,62 @@ def test_rows_that_are_trained_on_and_evaluated_are_found_before_the_first_run(p
         check_inputs(runs)
 
 
-def test_good_data_is_read_once(plan, monkeypatch):
-    from sbert.sweeps import inputs as module
+def test_good_data_is_read_once(plan, pairs_file, monkeypatch):
+    held_out = {"path": str(pairs_file), "name": "out", "limit": 2}
+    seeds = plan(seeds=[1, 2, 3], set={"data.held_out": [held_out]}).runs()
+    calls = []
+    for function in (inputs.read_dataset, inputs.read_held_out):
 
-    read, calls = module.read_dataset, []
-    monkeypatch.setattr(
-        module,
-        "read_dataset",
-        lambda dataset, **options: calls.append(dataset) or read(dataset, **options),
+        def counted(data, *options, function=function):
+            calls.append(data)
+            return function(data, *options)
+
+        monkeypatch.setattr(inputs, function.__name__, counted)
+    check_inputs(seeds)
+    data = seeds[0].config.data
+    assert sorted(map(repr, calls)) == sorted(
+        map(repr, [*data.train, *data.dev, *data.test, data.held_out])
     )
-    check_inputs(plan(seeds=[1, 2, 3]).runs())
-    assert [dataset.name for dataset in calls] == ["one", "two", "dev", "test"]
+
+
+def test_rows_that_train_py_leaves_out_are_not_trained_on(plan, pairs_file):
+    """A dev set of the training file, whose rows are held out."""
+    dev = [{"path": str(pairs_file), "range": [0, 5], "name": "dev", "limit": 8}]
+    runs = plan(set={"data.dev": dev, "data.held_out": dev, "data.test": []}).runs()
+    [counts] = check_inputs(runs)
+    data = read_run_data(runs[0].config)
+    assert counts == RowCounts(sum(map(len, data.train)), 8)
+    assert counts.train < 32 + 20 - 8
+
+
+def test_labels_that_no_loss_reads_are_not_read(plan, pairs_file):
+    data = {"data.train": [{"path": str(pairs_file)}], "data.test": []}  # without range
+    loss = {"loss": "MaskedLanguageModelLoss"}
+    assert check_inputs(plan(set=data | loss).runs()) == [RowCounts(32, 32)]
+    with pytest.raises(InputError, match="set range to the file's lowest and highest"):
+        check_inputs(plan(set=data).runs())
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"data.train.0": {"path": "folder"}},
+     "a retrieval folder is for evaluation; to train on it, mine triplets"),
+    ({"data.train": []}, "data.train: is empty; name one training dataset or more"),
+    ({"loss": "TripletLoss"}, "TripletLoss reads 3 texts and no labels"),
+])  # fmt: skip
+def test_what_train_py_refuses_is_found_before_the_first_run(plan, tmp_path, changes, message):
+    """Where the first variant is good."""
+    if "data.train.0" in changes:
+        changes = {"data.train.0": {"path": str(write_project_layout(tmp_path)), "split": "test"}}
+    runs = plan(variants={"a": {}, "b": changes}).runs()
+    with pytest.raises(InputError, match=f"^run b: .*{message}"):
+        check_inputs(runs)
 
 
 def test_the_rows_of_each_run_are_counted(plan):
     counts = check_inputs(plan(set={"data.train.1.limit": None}, sizes=[5, 32]).runs())
     assert counts == [RowCounts(10, 64), RowCounts(64, 64)]  # two training sets, dev and test of 32
+    loss = {"loss": "BinaryCrossEntropyLoss", "data.both_orders": True}
+    assert check_inputs(plan(set=loss).runs()) == [RowCounts(2 * (32 + 20), 64)]
     in_folds = check_inputs(plan(folds=FoldsConfig(4, "row"), train=None).runs())
     assert {run.train for run in in_folds} <= set(range(37, 41))  # three quarters of 32 and of 20
 
