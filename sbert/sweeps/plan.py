@@ -147,10 +147,22 @@ class SweepPlan:
         ]
 
     def best_yaml(self, changes: Changes) -> str:
-        """The configuration with the options that a search found, on all data of the base."""
-        options = self._options({}, [changes])
-        options["name"] = f"{self.config.name}_best"
-        return self.parser.dump(self.parser.parse_object(options), skip_validation=True)
+        """The configuration with the options that a search found, on all data of the base and with
+        its seed.
+
+        Raises:
+            InputError: `set` needs the trial or the fold of a run.
+        """
+        seed = self.config.set.get(SEED, self.base["loop"]["seed"])
+        try:
+            options = self._options({"seed": seed} | changes, [changes])
+            options["name"] = f"{self.config.name}_best"
+            parsed = self.parser.parse_object(options)
+        except InputError as error:
+            raise InputError(
+                f"best.yaml: {error}; set what is of the trials alone in search.set"
+            ) from None
+        return self.parser.dump(parsed, skip_validation=True)
 
     def _run(self, point: dict[str, AxisValue]) -> PlannedRun:
         axes = {axis: value for axis, (value, _) in point.items()}

@@ -33,6 +33,7 @@ class SearchSweep(Sweep):
         self.scored_part = "test" if config.folds else "dev"
         example = (1, self.study.example_options())
         self.example_runs = self.plan.runs(example)
+        self.plan.best_yaml(example[1])
         self.example_retraining = self.plan.runs(example, BEST) if config.search.retrain else []
         self.retraining: list[PlannedRun] = []
         require(

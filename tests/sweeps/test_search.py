@@ -441,6 +441,32 @@ def test_nothing_to_search_or_to_judge_by(config):
         SearchSweep(config(set={"data.dev": []}), pretend([]))
 
 
+def test_the_best_has_the_seed_of_the_base(config, tmp_path):
+    """Where the seed of a trial's run stood."""
+    options = {"data.train.*.limit_seed": "{seed}", "data.dev.0.name": "dev {seed} {optim.lr}"}
+    planned = config(set=options, seeds=[5, 6], search={"trials": 1})
+    SearchSweep(planned, pretend([])).run()
+    folder = tmp_path / "sweeps/mine"
+    run = yaml.safe_load((folder / "trial=1,seed=6/config.yaml").read_text())
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    names = [run["data"]["dev"][0]["name"], best["data"]["dev"][0]["name"]]
+    lr = trials(planned)[0][0]["optim.lr"]
+    assert names == [f"dev 6 {lr}", f"dev {best['loop']['seed']} {lr}"]
+    seeds = [one["data"]["train"][0].get("limit_seed", 0) for one in (run, best)]
+    assert seeds == [6, best["loop"]["seed"]]
+
+
+def test_what_the_best_cannot_have_is_for_the_trials_alone(config):
+    limit_seed = {"data.train.*.limit_seed": "{fold}"}
+    options = {"folds": FoldsConfig(2, "row"), "seeds": []}
+    with pytest.raises(
+        InputError, match=r"best.yaml: data.train.\*.limit_seed: {fold} is not .* in search.set"
+    ):
+        SearchSweep(config(set=limit_seed, **options), pretend([]))
+    search = {"set": limit_seed, "trials": 1}
+    SearchSweep(config(search=search, **options), pretend([], part="test")).run()
+
+
 def test_retraining_needs_a_test_set_and_a_trial_that_completed(config):
     with pytest.raises(InputError, match="retrain is to evaluate the test sets of .*has none; add"):
         SearchSweep(config(search=RETRAIN, set={"data.test": []}), pretend([]))
