@@ -146,6 +146,11 @@ class SweepPlan:
             for point in itertools.product(*axes.values())
         ]
 
+    def first_run(self, trial: AxisValue, trial_axis: str = TRIAL) -> PlannedRun:
+        """The first of the `runs` of one trial."""
+        axes = self.axes(trial, trial_axis)
+        return self._run({axis: values[0] for axis, values in axes.items()})
+
     def best_yaml(self, changes: Changes) -> str:
         """The configuration with the options that a search found, on all data of the base and with
         its seed.

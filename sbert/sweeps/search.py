@@ -11,7 +11,7 @@ from sbert.markdown import markdown_table
 from sbert.sweeps.config import SweepConfig
 from sbert.sweeps.inputs import check_inputs, describe_counts
 from sbert.sweeps.intervals import Comparison, sweep_comparisons
-from sbert.sweeps.plan import BEST, PlannedRun
+from sbert.sweeps.plan import BEST, TRIAL, PlannedRun
 from sbert.sweeps.processes import DivergedError, JobRunner
 from sbert.sweeps.study import BELOW_MEDIAN, Study
 from sbert.sweeps.summary import FinishedRun, mean_and_deviation, metric_columns
@@ -31,10 +31,17 @@ class SearchSweep(Sweep):
         super().__init__(config, make_runner)
         self.study = Study(config.search, self.folder)
         self.scored_part = "test" if config.folds else "dev"
-        example = (1, self.study.example_options())
-        self.example_runs = self.plan.runs(example)
-        self.plan.best_yaml(example[1])
-        self.example_retraining = self.plan.runs(example, BEST) if config.search.retrain else []
+        self.example, *others = [(1, options) for options in self.study.example_options()]
+        self.example_runs = self.plan.runs(self.example)
+        self.plan.best_yaml(self.example[1])
+        retrain = config.search.retrain
+        self.example_retraining = self.plan.runs(self.example, BEST) if retrain else []
+        # with the other choices and bounds; runs of other seeds and folds have the same
+        self.other_examples = [
+            self.plan.first_run(other, axis)
+            for other in others
+            for axis in ([TRIAL, BEST] if retrain else [TRIAL])
+        ]
         self.retraining: list[PlannedRun] = []
         require(
             config.folds or self.example_runs[0].config.data.dev,
@@ -56,7 +63,8 @@ class SearchSweep(Sweep):
         self._check_and_print_plan()
 
     def _check_and_print_plan(self) -> None:
-        counts = check_inputs([*self.example_runs, *self.example_retraining])
+        examples = [*self.example_runs, *self.example_retraining]
+        counts = check_inputs([*examples, *self.other_examples])[: len(examples)]
         in_trial = len(self.example_runs)
         trials = f"{self.config.search.trials} trials, each of up to"
         print(f"{trials} {describe_counts(counts[:in_trial])}")
@@ -88,7 +96,7 @@ class SearchSweep(Sweep):
         self.check_runs(self.planned)
         # the next trial may have been interrupted: its labels are known, its options not yet
         number = len(self.study.finished_trials()) + 1
-        allowed = [*self.planned, *self.plan.runs((number, self.study.example_options()))]
+        allowed = [*self.planned, *self.plan.runs((number, self.example[1]))]
         if self.config.search.retrain:  # perhaps earlier, with the best of fewer trials
             for best in self.study.completed_trials():
                 allowed += self.plan.runs(best, BEST)

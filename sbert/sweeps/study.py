@@ -84,12 +84,18 @@ class Study:
         }
         self.states = self.optuna.trial.TrialState
 
-    def example_options(self) -> dict[str, Any]:
-        """One point of the space, to check its options with."""
-        return {
-            option: space.choices[0] if space.choices else space.low
+    def example_options(self) -> list[dict[str, Any]]:
+        """Points of the space that have every choice and both bounds, to check the options with:
+        one, and those that differ from it in one option."""
+        values = {
+            option: space.choices or [space.low, space.high]
             for option, space in self.config.options.items()
         }
+        first = {option: of_option[0] for option, of_option in values.items()}
+        points = [first]
+        for option, of_option in values.items():
+            points += [first | {option: value} for value in of_option[1:]]
+        return points
 
     def open(self, create: bool = True) -> None:
         """Open the study, or create it where there is none.

@@ -441,6 +441,37 @@ def test_nothing_to_search_or_to_judge_by(config):
         SearchSweep(config(set={"data.dev": []}), pretend([]))
 
 
+@pytest.mark.parametrize(("option", "space", "message"), [
+    ("optim.schedule", SpaceConfig(choices=["linear", "cosin"]),
+     "trial=1,seed=1: .*optim.schedule.*cosin"),
+    ("optim.warmup", SpaceConfig(-0.1, 0.1), "trial=1,seed=1: optim.warmup is -0.1"),
+    ("seed_optimisation.share", SpaceConfig(0.5, 1.5),
+     "trial=1,seed=1: seed_optimisation.share is 1.5"),
+])  # fmt: skip
+def test_every_choice_and_both_bounds_are_checked(config, option, space, message):
+    with pytest.raises(InputError, match=message):
+        SearchSweep(config(search={"options": SPACE | {option: space}}), pretend([]))
+
+
+def test_the_data_of_every_choice_is_checked_before_the_first_run(config, tmp_path, pairs_file):
+    option, calls = "data.train.0.path", []
+    (tmp_path / "bare.tsv").write_text("sentence1\tsentence2\na\tb\n")
+    held_out = str(copied(pairs_file))
+    for second, retrain, message in [
+        ("nowhere.tsv", False, "run trial=1,seed=1: nowhere.tsv: no such file"),
+        (str(tmp_path / "bare.tsv"), False, "run trial=1,seed=1: .*bare.tsv, line 2: no columns"),
+        (held_out, True, "run best=1,seed=1: data: dev is evaluated on 32 rows that pairs"),
+    ]:
+        options = {option: SpaceConfig(choices=[str(pairs_file), second])}
+        # of the trials alone: they see no test set
+        search = {"options": options, "retrain": retrain, "set": {"data.dev.0.path": "demo"}}
+        search["set"] |= {"data.dev.0.split": "dev", "data.dev.0.range": None}
+        with pytest.raises(InputError, match=message):
+            SearchSweep(config(search=search), pretend(calls)).run()
+    assert not calls
+    assert not (tmp_path / "sweeps").exists()
+
+
 def test_the_best_has_the_seed_of_the_base(config, tmp_path):
     """Where the seed of a trial's run stood."""
     options = {"data.train.*.limit_seed": "{seed}", "data.dev.0.name": "dev {seed} {optim.lr}"}
