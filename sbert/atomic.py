@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from sbert.errors import InputError, require
 
@@ -169,6 +169,19 @@ def file_name(value: object) -> str:
     """A value as a part of a folder's name, without characters that are special to a shell."""
     text = str(value).replace("*", "x").replace("|", "")
     return re.sub(r"[^\w.+=-]+", "_", text).strip("_.")
+
+
+def check_run_name(name: str) -> None:
+    """Refuse a name whose folder is that of all runs, or lies outside it.
+
+    Raises:
+        InputError: an empty name, an absolute path, or one with "..".
+    """
+    path = PurePath(name)
+    require(
+        path.parts and not path.is_absolute() and ".." not in path.parts,
+        f"name is {name!r}; it must name a folder below runs, such as stsb or stsb/lr3e-5",
+    )
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from jsonargparse.typing import OpenUnitInterval
 
+from sbert.atomic import check_run_name
 from sbert.augment.config import LabellingConfig, Strategy
 from sbert.augment.strategies import STRATEGIES
 from sbert.data.config import DatasetConfig
@@ -156,6 +157,7 @@ class RecipeConfig:
     runs: str = "runs/augsbert"
 
     def __post_init__(self):
+        check_run_name(self.name)
         require(self.gold, "gold: is empty; a recipe needs labelled pairs to train on")
         require(self.dev, "dev: is empty; a recipe needs labelled pairs to choose by")
         require(self.seeds, "seeds: is empty; list one or more")

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from jsonargparse.typing import NonNegativeInt
 
+from sbert.atomic import check_run_name
 from sbert.errors import require
 from sbert.training.config import Seed
 
@@ -114,6 +115,7 @@ class SweepConfig:
     runs: str = "runs/sweeps"
 
     def __post_init__(self):
+        check_run_name(self.name)
         require(self.jobs >= 1, f"jobs is {self.jobs}; it must be 1 or more")
         require(
             not self.folds or self.folds.group is not None,

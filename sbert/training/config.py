@@ -6,6 +6,7 @@ from typing import Literal
 
 from jsonargparse.typing import OpenUnitInterval, PositiveInt, restricted_number_type
 
+from sbert.atomic import check_run_name
 from sbert.data.config import DatasetConfig
 from sbert.device import Precision
 from sbert.losses import Loss
@@ -242,3 +243,6 @@ class TrainConfig:
     seed_optimisation: SeedsConfig = field(default_factory=SeedsConfig)
     distillation: DistillationConfig | None = None
     runs: str = "runs"
+
+    def __post_init__(self):
+        check_run_name(self.name)

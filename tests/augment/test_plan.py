@@ -228,6 +228,12 @@ def test_a_wrong_option_names_the_row():
         stages(augmented={"set": {"loss.margin": 1}}, silver={"strategies": ["kde"]})
 
 
+@pytest.mark.parametrize("name", ["", "..", "/tmp/mine"])
+def test_a_name_that_is_no_folder_below_runs(name):
+    with pytest.raises(InputError, match="^name is '.*'; it must name a folder below runs"):
+        stages(name=name)
+
+
 def test_silver_is_no_gold(tmp_path):
     from sbert.data.config import DatasetConfig
 

@@ -171,6 +171,12 @@ def test_a_folder_of_other_settings_is_refused_and_not_touched(options, tmp_path
     assert {p: p.read_bytes() for p in (tmp_path / "sweeps").rglob("*") if p.is_file()} == files
 
 
+@pytest.mark.parametrize("name", ["", "..", "/tmp/mine"])
+def test_a_name_that_is_no_folder_below_runs(options, name):
+    with pytest.raises(InputError, match="^name is '.*'; it must name a folder below runs"):
+        SweepConfig(**options | {"name": name})
+
+
 def test_a_folder_of_other_settings_ends_with_one_line(options, tmp_path, sweep_command, capsys):
     Sweep(SweepConfig(**options), pretend([])).run()
     (tmp_path / "other.yaml").write_text(json.dumps(options | {"set": {"optim.epochs": 3}}))

@@ -93,3 +93,23 @@ def test_the_share_of_seed_optimisation_lies_between_0_and_1(parser, share):
 def test_an_unknown_loss_of_one_dataset_is_one_line(parser):
     with pytest.raises(InputError, match="^loss: unknown class Absent; --help lists the known"):
         parser.parse_object(REQUIRED | {"loss": {"nli": "SoftmaxLoss", "stsb": "Absent"}})
+
+
+def named(parser, name: str) -> TrainConfig:
+    parsed = parser.parse_object(REQUIRED | {"name": name})
+    parsed.pop("config", None)
+    return TrainConfig(**vars(parser.instantiate(parsed)))
+
+
+@pytest.mark.parametrize("name", ["", ".", "./", "..", "../run", "a/../b", "/tmp/run"])
+def test_a_name_that_is_no_folder_below_runs(parser, name):
+    with pytest.raises(InputError) as error:
+        named(parser, name)
+    assert str(error.value) == (
+        f"name is {name!r}; it must name a folder below runs, such as stsb or stsb/lr3e-5"
+    )
+
+
+@pytest.mark.parametrize("name", ["stsb", "stsb/lr3e-5", "a..b", "stsb,seed=1"])
+def test_a_name_of_a_folder_below_runs(parser, name):
+    assert named(parser, name).name == name
