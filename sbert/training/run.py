@@ -33,7 +33,7 @@ from sbert.training.objectives.token_files import TokenFiles
 from sbert.training.objectives.trained import enable_gradient_checkpointing
 from sbert.training.overview import describe_datasets, describe_training, used_precision
 from sbert.training.seed_selection import SeedScores, choose_seed
-from sbert.training.tracking import open_run
+from sbert.training.tracking import check_run, open_run
 
 
 class Run:
@@ -79,7 +79,7 @@ class Run:
         )
         check_batch_tokens(config, losses, [rows.lengths for rows in self.training_sets])
         if self.accelerator.is_main_process:
-            open_run(self.folder, config_yaml, resume, overwrite)
+            check_run(self.folder, config_yaml, resume, overwrite)
         self.accelerator.wait_for_everyone()
         self.print(describe_datasets(self.data, self.objective.model, self.training_sets))
         if not teacher:
@@ -87,6 +87,9 @@ class Run:
         keep_freed_memory()
         if teacher:
             self.set_targets(teacher)
+        if self.accelerator.is_main_process:  # last, since it may delete a finished run
+            open_run(self.folder, config_yaml, resume, overwrite)
+        self.accelerator.wait_for_everyone()
 
     def __call__(self) -> None:
         """Train, evaluate the best model, write the result, print the table."""

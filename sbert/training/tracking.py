@@ -31,25 +31,43 @@ from sbert.markdown import markdown_cell
 GOLD_BANDS = 5  # of equal width, for the histograms of scores
 
 
-def open_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> None:
-    """Make a run folder with its config.yaml, or check that an existing one may be used.
+def check_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> None:
+    """Check that a run may use a folder, which stays as it is.
 
     Raises:
         InputError: the folder holds a run and neither flag is given; a resumed run has another
-            configuration; both flags are given.
+            configuration; both flags are given; an overwritten folder holds other runs, too.
     """
     saved = folder / "config.yaml"
     require(not (resume and overwrite), f"{folder}: --resume and --overwrite exclude each other")
+    if not saved.exists():
+        return
+    if overwrite:
+        for other in folder.glob("*/**/config.yaml"):
+            raise InputError(
+                f"{folder}: --overwrite would delete the run {other.parent} in it, too; set "
+                "another name, or delete the folder yourself"
+            )
+        return
+    require(
+        resume,
+        f"{folder}: already holds a run; continue it with --resume, replace it with "
+        "--overwrite, or set another name",
+    )
+    changed = first_difference(saved.read_text("utf-8"), config_yaml)
+    require(not changed, f"{folder}: cannot resume with another configuration: {changed}")
+
+
+def open_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> None:
+    """Make a run folder with its config.yaml, or open an existing one; overwrite: delete it first.
+
+    Raises:
+        InputError: as `check_run`.
+    """
+    check_run(folder, config_yaml, resume, overwrite)
+    saved = folder / "config.yaml"
     if saved.exists() and overwrite:
         shutil.rmtree(folder)
-    elif saved.exists():
-        require(
-            resume,
-            f"{folder}: already holds a run; continue it with --resume, replace it with "
-            "--overwrite, or set another name",
-        )
-        changed = first_difference(saved.read_text("utf-8"), config_yaml)
-        require(not changed, f"{folder}: cannot resume with another configuration: {changed}")
     make_folder(folder)
     if not saved.exists():
         write_whole(saved, config_yaml.encode())

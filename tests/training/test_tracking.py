@@ -379,6 +379,19 @@ def test_overwrite_replaces_the_run(tmp_path):
     assert (folder / "config.yaml").read_text("utf-8") == "seed: 2\n"
 
 
+def test_overwrite_deletes_no_other_run(tmp_path):
+    folder = run_folder(tmp_path)
+    other = folder / "lr3e-5"
+    open_run(other, CONFIG, resume=False, overwrite=False)
+    with pytest.raises(InputError) as error:
+        open_run(folder, CONFIG, resume=False, overwrite=True)
+    assert str(error.value) == (
+        f"{folder}: --overwrite would delete the run {other} in it, too; set another name, or "
+        "delete the folder yourself"
+    )
+    assert (folder / "best" / "model.safetensors").exists()
+
+
 def test_resume_and_overwrite_exclude_each_other(tmp_path):
     folder = run_folder(tmp_path)
     with pytest.raises(InputError, match="--resume and --overwrite exclude each other"):

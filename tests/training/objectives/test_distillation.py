@@ -342,14 +342,12 @@ def test_a_teacher_that_does_not_fit_is_refused_before_the_folder_is_touched(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_projection_cannot_be_fitted_to_one_text(
-    tmp_path, tiny_folder, config_of, train_command, capsys
-):
+def test_a_projection_cannot_be_fitted_to_one_text(tmp_path, tiny_folder, config_of, refused):
     config = config_of(tiny_folder)
     path = tmp_path / "one.tsv"
     path.write_text("source_sentence\ttarget_sentence\na cat\tcat a\na cat\tthe cat\n", "utf-8")
     options = ["--data.train", json.dumps([{"path": str(path)}])]
-    line = fails(train_command, capsys, config, *options)
+    line = refused(config, *options)
     assert line.endswith(
         "distillation.projection is fitted to the first texts of train, and all are one text"
     )
@@ -367,6 +365,7 @@ def test_a_projection_cannot_be_fitted_to_one_embedding(
         f"distillation.projection: the teacher {teacher_folder} gives all 2 first texts of train "
         "one embedding; a projection needs texts that it tells apart"
     )
+    assert not (tmp_path / "runs/run").exists()
 
 
 @pytest.mark.parametrize(
@@ -407,6 +406,29 @@ def test_a_place_where_embeddings_cannot_be_kept(
         "cannot be written: File exists; distillation.embeddings names the folder of the "
         "teacher's embeddings"
     )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_the_teacher_refuses_leaves_the_finished_run(
+    tmp_path, tiny_folder, config_of, train_command, capsys
+):
+    config, run = config_of(tiny_folder), tmp_path / "runs/run"
+    train_command(config)
+    files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    (tmp_path / "file").touch()
+    options = ["--overwrite", "--distillation.embeddings", str(tmp_path / "file")]
+    assert "cannot be written" in fails(train_command, capsys, config, *options)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == files
+
+
+def test_a_run_that_exists_is_refused_before_the_teacher_embeds(
+    tmp_path, tiny_folder, config_of, train_command, capsys
+):
+    config = config_of(tiny_folder)
+    train_command(config)
+    shutil.rmtree(tmp_path / "runs/teacher_embeddings")
+    assert "already holds a run" in fails(train_command, capsys, config)
+    assert not (tmp_path / "runs/teacher_embeddings").exists()
 
 
 @pytest.mark.parametrize(("side", "cells"), [("source", " \ta cat"), ("target", "a cat\t")])
