@@ -68,11 +68,15 @@ class AnglELoss(CoSENTLoss):
         InputError: an odd H.
     """
 
+    def bind(self, dim):
+        self._check_size(dim)
+        return self
+
+    def _check_size(self, dim: int) -> None:
+        require(dim % 2 == 0, f"AnglELoss: the embedding size is {dim}; it must be even")
+
     def pair_similarity(self, u, v):
-        require(
-            u.shape[-1] % 2 == 0,
-            f"AnglELoss: the embedding size is {u.shape[-1]}; it must be even",
-        )
+        self._check_size(u.shape[-1])  # outside of training, no loss needs to be bound
         a, b = u.chunk(2, dim=-1)  # (B, H / 2)
         c, d = v.chunk(2, dim=-1)
         lengths = torch.linalg.vector_norm(u, dim=-1) * torch.linalg.vector_norm(v, dim=-1)  # (B,)

@@ -15,6 +15,7 @@ from loss_checks import (
     dot,
     rows,
 )
+from support import fails, write_config
 
 from sbert.errors import InputError
 from sbert.losses.similarity import AnglELoss, CoSENTLoss, CosineSimilarityLoss
@@ -146,3 +147,15 @@ def test_angle_refuses_an_odd_embedding_size():
     with pytest.raises(InputError) as error:
         AnglELoss()([torch.ones(2, 3)] * 2, torch.tensor([0.0, 1]))
     assert str(error.value) == "AnglELoss: the embedding size is 3; it must be even"
+    with pytest.raises(InputError) as error:
+        AnglELoss().bind(3)
+    assert str(error.value) == "AnglELoss: the embedding size is 3; it must be even"
+
+
+def test_an_odd_embedding_size_is_refused_before_the_folder_is_opened(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys
+):
+    config = write_config(tmp_path, tiny_folder, pairs_file, loss="AnglELoss")
+    line = fails(train_command, capsys, config, "--model.dense", "33")
+    assert line.endswith("AnglELoss: the embedding size is 33; it must be even")
+    assert not (tmp_path / "runs").exists()
