@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -33,17 +34,24 @@ class Progress:
     without_best: int = 0
 
 
+class RunSize(NamedTuple):
+    """The number of training rows, and of steps in all."""
+
+    rows: int
+    total: int
+
+
 def save_training(
     folder: Path,
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
-    total: int,
+    size: RunSize,
     accelerator: Accelerator,
 ) -> None:
     """Write trained weights, optimiser state, progress and the random states of all W processes.
 
-    Of frozen weights only a fingerprint.
+    Of frozen weights only a fingerprint, of the training data only its size.
     """
     random_states = distributed.random_states(accelerator)
     if accelerator.is_main_process:
@@ -54,7 +62,7 @@ def save_training(
         }
         facts = {
             "progress": vars(progress),
-            "total": total,
+            **size._asdict(),
             "scaler": accelerator.scaler and accelerator.scaler.state_dict(),
             "frozen": fingerprint_frozen(objective.model),
         }
@@ -63,13 +71,17 @@ def save_training(
 
 
 def load_training(
-    folder: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator
+    folder: Path,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    size: RunSize,
+    accelerator: Accelerator,
 ) -> Progress:
     """Restore what `save_training` wrote.
 
     Raises:
-        InputError: the state cannot be read, or was written by another number of processes, with
-            other weights to train, or with other frozen weights.
+        InputError: the state cannot be read, or was written by another number of processes, in a
+            run of another size, with other weights to train, or with other frozen weights.
     """
     tensors, facts = load_state(folder)
     random_states = _with_prefix("random.", tensors)
@@ -78,6 +90,13 @@ def load_training(
         processes == accelerator.num_processes,
         f"{folder} was written by {processes} processes, now there are "
         f"{accelerator.num_processes}; resume with {processes}",
+    )
+    old = RunSize(facts.get("rows", size.rows), facts["total"])  # older versions kept no rows
+    require(
+        old == size,
+        f"{folder} was written by a run of {old.rows:,} training rows and {old.total:,} steps, now "
+        f"there are {size.rows:,} and {size.total:,}: the training data has changed; resume with "
+        "the data of then, or start anew with --overwrite",
     )
     trained = _with_prefix("objective.", tensors)
     others = trained.keys() ^ trained_state(objective).keys()

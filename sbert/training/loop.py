@@ -16,7 +16,7 @@ from torch import Tensor
 from sbert import distributed
 from sbert.atomic import replace_folder
 from sbert.evaluation.report import Report, mean_primary
-from sbert.training.checkpoint import STATE, Progress, load_training, save_training
+from sbert.training.checkpoint import STATE, Progress, RunSize, load_training, save_training
 from sbert.training.config import LoopConfig, OptimConfig
 from sbert.training.objectives.grad_cache import GradientCache, sync_gradients
 from sbert.training.objectives.objective import Objective, TrainingSet, prepare_for_device
@@ -57,6 +57,7 @@ class Training:
         sampler = self.make_sampler()
         self.steps_per_epoch = sampler.steps_per_epoch
         self.total = optim.steps or max(1, round(optim.epochs * self.steps_per_epoch))
+        self.size = RunSize(int(self.starts[-1]), self.total)
         self.epoch_batches = lru_cache(maxsize=1)(sampler.epoch)
         if optim.word_embeddings == "auto":
             leave_out_idle_embeddings(self.objective, [rows.token_ids() for rows in self.data])
@@ -67,7 +68,7 @@ class Training:
         self.last = self.folder / "last"
         if self.resume and (self.last / STATE).exists():
             self.progress = load_training(
-                self.last, self.objective, self.optimizer.optimizer, accelerator
+                self.last, self.objective, self.optimizer.optimizer, self.size, accelerator
             )
         self.tracker = Tracker(self.folder, self.progress.step, accelerator.is_main_process)
         self.window = LogWindow()
@@ -141,7 +142,7 @@ class Training:
                 self.objective,
                 self.optimizer.optimizer,
                 self.progress,
-                self.total,
+                self.size,
                 self.accelerator,
             )
             self.window = LogWindow()  # evaluating and saving is not training time

@@ -156,3 +156,25 @@ def test_a_checkpoint_of_other_weights_is_refused(
     checkpoint.save_state(last, tensors, facts)
     line = fails(train_command, capsys, config, "--optim.steps", "4", "--resume")
     assert "holds other weights than this run trains" in line
+
+
+@pytest.mark.parametrize(
+    ("optim", "steps"), [({"epochs": 2}, (8, 16)), ({"steps": 8}, (8, 8))], ids=["epochs", "steps"]
+)
+def test_a_run_is_not_resumed_on_other_data(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys, optim, steps
+):
+    optim = {"lr": 1e-3, "batch_size": 8} | optim
+    config = write_config(tmp_path, tiny_folder, pairs_file, optim=optim)
+    train_command(config)
+    run = tmp_path / "runs/run"
+    files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    lines = pairs_file.read_text().splitlines(keepends=True)
+    pairs_file.write_text("".join([*lines, *lines[1:]]))
+    line = fails(train_command, capsys, config, "--resume")
+    assert line.endswith(
+        f"{run / 'last'} was written by a run of 32 training rows and {steps[0]} steps, now there "
+        f"are 64 and {steps[1]}: the training data has changed; resume with the data of then, or "
+        "start anew with --overwrite"
+    )
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == files
