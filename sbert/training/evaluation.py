@@ -14,6 +14,7 @@ from sbert.data.retrieval import Retrieval
 from sbert.data.rows import Rows
 from sbert.device import Precision
 from sbert.distributed import broadcast, compute_shared
+from sbert.errors import require
 from sbert.evaluation.evaluators import evaluate_rows
 from sbert.evaluation.loading import check_whole_embeddings
 from sbert.evaluation.prompts import column_prompts, describe_prompts
@@ -97,11 +98,19 @@ class RunEvaluator:
 
         Returns the main metric of each dataset as <dataset>, and each metric as
         <dataset>/<metric>; undefined ones are NaN.
+
+        Raises:
+            InputError: a resumed run recorded nothing.
         """
         saved = [row for row in read_metrics(folder) if row["kind"] == "before"]
         saved = broadcast(self.accelerator, saved)
         if saved:
             return {name: math.nan if value is None else value for name, value in saved[0].items()}
+        require(
+            tracker.step == 0,
+            f"{folder / 'metrics.jsonl'}: lacks the evaluation before training, and last/ is of "
+            f"step {tracker.step}; restore the file, or train anew with --overwrite",
+        )
         reports = self.evaluate(
             self.data.evaluated, objective.model, self.data.trained(objective.losses)
         )

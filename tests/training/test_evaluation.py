@@ -1,4 +1,6 @@
-"""What a run's last table shows of its datasets."""
+"""What a run's last table shows of its datasets, and what a resumed run reads of it."""
+
+from support import fails, write_config
 
 from sbert.evaluation.report import Report
 from sbert.training.evaluation import comparison_table
@@ -24,3 +26,20 @@ def test_a_dataset_in_several_languages_has_a_row_for_each_and_for_what_is_cross
 def test_a_dataset_in_one_language_has_one_row():
     report = Report("one", "sts", 2, {"spearman_cosine": 0.7}, languages=["de", "de"])
     assert len(cells(comparison_table({"one/spearman_cosine": 0.5}, [report]))) == 3
+
+
+def test_a_trained_model_is_not_evaluated_as_before_training(
+    tmp_path, tiny_folder, pairs_file, train_command, capsys
+):
+    config = write_config(tmp_path, tiny_folder, pairs_file)
+    train_command(config)
+    run = tmp_path / "runs/run"
+    rows = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(rows[1:]))
+    result = (run / "result.json").read_bytes()
+    line = fails(train_command, capsys, config, "--resume")
+    assert line.endswith(
+        f"{run / 'metrics.jsonl'}: lacks the evaluation before training, and last/ is of step 8; "
+        "restore the file, or train anew with --overwrite"
+    )
+    assert (run / "result.json").read_bytes() == result
