@@ -128,7 +128,10 @@ class Stage:
             if current.get(name) != saved["reads"].get(name):
                 upstream = inputs.get(name) in [stage.result for stage in self.after]
                 return StageState("stale", f"its input {name} has changed", upstream)
-        return StageState("done" if self.done else "cut")
+        if self.done:
+            return StageState("done")
+        # of a finished training whose model was deleted, no state is left to resume from
+        return StageState("to do" if (self.folder / "result.json").exists() else "cut")
 
     def prepare(self) -> None:
         """Delete a stale result and write stage.json. A stage that was cut keeps what it has."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from sbert.atomic import write_whole
+from sbert.errors import require
 from sbert.training.checkpoint import STATE
 from sbert.training.config import SeedsConfig
 from sbert.training.tracking import read_metrics
@@ -98,10 +99,18 @@ def _move_best_to_run(folder: Path, choice: SeedScores) -> None:
     """Make the start of the best seed that of the run.
 
     The state moves last, by one rename: until then a resumed run copies everything again.
+
+    Raises:
+        InputError: neither has a state.
     """
     if (folder / "last" / STATE).exists():
         return
     best = _seed_folder(folder, choice.best)
+    require(
+        (best / "last" / STATE).exists(),
+        f"{folder}: last/ was deleted after seed {choice.best} was chosen, so there is nothing to "
+        "resume; train anew with --overwrite, or set another name",
+    )
     shutil.rmtree(folder / "last", ignore_errors=True)
     shutil.rmtree(folder / "best", ignore_errors=True)
     others = shutil.ignore_patterns("last", "best.*")  # best.*: what a crash left

@@ -27,6 +27,7 @@ from sbert.errors import InputError, require
 from sbert.evaluation import figures
 from sbert.evaluation.report import Report
 from sbert.markdown import markdown_cell
+from sbert.training.checkpoint import STATE
 
 GOLD_BANDS = 5  # of equal width, for the histograms of scores
 
@@ -36,7 +37,8 @@ def check_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> 
 
     Raises:
         InputError: the folder holds a run and neither flag is given; a resumed run has another
-            configuration; both flags are given; an overwritten folder holds other runs, too.
+            configuration, or is finished and has no state left; both flags are given; an
+            overwritten folder holds other runs, too.
     """
     saved = folder / "config.yaml"
     require(not (resume and overwrite), f"{folder}: --resume and --overwrite exclude each other")
@@ -56,6 +58,11 @@ def check_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> 
     )
     changed = first_difference(saved.read_text("utf-8"), config_yaml)
     require(not changed, f"{folder}: cannot resume with another configuration: {changed}")
+    require(
+        (folder / "last" / STATE).exists() or not (folder / "result.json").exists(),
+        f"{folder}: the run is finished, and its last/ was deleted, so there is nothing to resume; "
+        "train it anew with --overwrite, or set another name",
+    )
 
 
 def open_run(folder: Path, config_yaml: str, resume: bool, overwrite: bool) -> None:
@@ -136,7 +143,7 @@ class Tracker:
         if active:
             kept = [row for row in read_metrics(folder) if row["step"] <= step]
             lines = "".join(json.dumps(row) + "\n" for row in kept)
-            self.metrics_file.write_text(lines, "utf-8")
+            write_whole(self.metrics_file, lines.encode())
             self.board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def log_config(self, options: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,6 +75,15 @@ def test_cut_keeps_what_it_has_and_stale_does_not(stages):
     other.prepare()
     assert [path.name for path in one.folder.iterdir()] == ["stage.json"]
     assert other.state() == StageState("cut")
+
+
+def test_a_finished_training_without_its_model_starts_anew(done):
+    """train.py does not resume it: its last/ was deleted, too."""
+    one, _ = done
+    shutil.rmtree(one.result)
+    assert one.state() == StageState("to do")
+    one.prepare()
+    assert [path.name for path in one.folder.iterdir()] == ["stage.json"]
 
 
 def test_the_order_of_the_options_is_no_difference(done):

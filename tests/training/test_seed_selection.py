@@ -9,6 +9,7 @@ import torch
 from support import fails, metrics, same_state, saved_state, train_with_two_processes, write_config
 
 from sbert.atomic import write_whole
+from sbert.errors import InputError
 from sbert.training import checkpoint, seed_selection
 from sbert.training.config import SeedsConfig
 from sbert.training.loop import Training
@@ -171,6 +172,20 @@ def test_a_kill_between_any_two_changes_of_the_disk(tmp_path, monkeypatch, opera
         assert files(folder) == files(tmp_path / "whole")
     assert cuts
     assert files(tmp_path / "whole")["last/" + checkpoint.STATE] == b"state 1001"
+
+
+def test_without_the_state_of_the_best_seed_nothing_is_deleted(tmp_path):
+    scores = {1: 0.5, 1001: 0.9}
+    choose_seed(SeedsConfig(2), 1, tmp_path, fake_training(scores)[0], ONE)
+    shutil.rmtree(tmp_path / "last")
+    left = files(tmp_path)
+    with pytest.raises(InputError) as error:
+        choose_seed(SeedsConfig(2), 1, tmp_path, fake_training(scores)[0], ONE)
+    assert str(error.value) == (
+        f"{tmp_path}: last/ was deleted after seed 1001 was chosen, so there is nothing to resume; "
+        "train anew with --overwrite, or set another name"
+    )
+    assert files(tmp_path) == left
 
 
 def test_seeds_with_a_score_are_not_trained_again(tmp_path):

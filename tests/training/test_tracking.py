@@ -10,9 +10,11 @@ import pytest
 from boards import board
 from PIL import Image
 
+from sbert import atomic
 from sbert.errors import InputError
 from sbert.evaluation import figures
 from sbert.evaluation.report import Report
+from sbert.training.checkpoint import STATE
 from sbert.training.tracking import Tracker, open_run, read_metrics, scores_by_gold
 
 CONFIG = "seed: 1\noptim:\n  lr: 2.0e-05\n  epochs: 4\n"
@@ -330,6 +332,20 @@ def test_null_stays_null_over_a_resume(tmp_path):
     assert lines(tmp_path) == [{"step": 1, "kind": "dev", "x": None}]
 
 
+def test_a_crash_while_a_resumed_run_drops_rows_loses_none(tmp_path, monkeypatch):
+    write(tmp_path, range(1, 5))
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            Tracker(tmp_path, 2)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
 # run folders
 
 
@@ -404,6 +420,22 @@ def test_resume_with_the_same_configuration(tmp_path):
     open_run(folder, CONFIG, resume=True, overwrite=False)
     assert (folder / "best" / "model.safetensors").exists()
     assert (folder / "config.yaml").read_text("utf-8") == CONFIG
+
+
+def test_a_finished_run_without_its_state_is_not_resumed(tmp_path):
+    """A sweep and a recipe delete last/ of a finished run: it would be trained anew over best/."""
+    folder = run_folder(tmp_path)
+    (folder / "result.json").write_text("{}")
+    with pytest.raises(InputError) as error:
+        open_run(folder, CONFIG, resume=True, overwrite=False)
+    assert str(error.value) == (
+        f"{folder}: the run is finished, and its last/ was deleted, so there is nothing to resume; "
+        "train it anew with --overwrite, or set another name"
+    )
+    (folder / "last").mkdir()
+    (folder / "last" / STATE).touch()
+    open_run(folder, CONFIG, resume=True, overwrite=False)
+    assert (folder / "best" / "model.safetensors").exists()
 
 
 def test_resume_of_nothing_starts(tmp_path):
