@@ -7,6 +7,7 @@ from torch import nn
 
 from sbert.errors import require
 from sbert.losses.base import Loss, check_positive
+from sbert.losses.cross_encoder import PairLoss
 
 
 class MatryoshkaLoss(Loss):
@@ -22,7 +23,8 @@ class MatryoshkaLoss(Loss):
 
     Raises:
         InputError: sizes that repeat or are below 1, another number of weights, or a loss that
-            reads a teacher's embeddings, which have one size, or no embeddings.
+            reads a teacher's embeddings, which have one size, or no embeddings, as that of a
+            cross-encoder.
     """
 
     def __init__(self, loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None):
@@ -48,6 +50,10 @@ class MatryoshkaLoss(Loss):
         require(
             not loss.reads_tokens,
             f"MatryoshkaLoss.loss: {type(loss).__name__} reads tokens, not embeddings",
+        )
+        require(
+            not isinstance(loss, PairLoss),
+            f"MatryoshkaLoss.loss: {type(loss).__name__} reads scores of pairs, not embeddings",
         )
         self.losses = nn.ModuleList(copy.deepcopy(loss) for _ in dims)
         # it reads what the loss reads

@@ -16,7 +16,9 @@ from loss_checks import (
 )
 
 from sbert.errors import InputError
-from sbert.losses.distillation import MarginMSELoss
+from sbert.losses.cross_encoder import BinaryCrossEntropyLoss
+from sbert.losses.distillation import EmbeddingMSELoss, MarginMSELoss
+from sbert.losses.language_model import MaskedLanguageModelLoss
 from sbert.losses.matryoshka import MatryoshkaLoss
 from sbert.losses.ranking import MultipleNegativesRankingLoss
 from sbert.losses.similarity import CoSENTLoss, CosineSimilarityLoss
@@ -102,6 +104,21 @@ def test_another_number_of_weights_is_refused():
     with pytest.raises(InputError) as error:
         MatryoshkaLoss(CoSENTLoss(), [6, 3], [1])
     assert str(error.value) == "MatryoshkaLoss.weights: 1 weights for 2 dims; give one for each"
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (EmbeddingMSELoss(), "EmbeddingMSELoss compares embeddings at full size only"),
+        (MaskedLanguageModelLoss(), "MaskedLanguageModelLoss reads tokens, not embeddings"),
+        (BinaryCrossEntropyLoss(), "BinaryCrossEntropyLoss reads scores of pairs, not embeddings"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_loss_that_does_not_read_embeddings_of_any_size_is_refused(loss, reason):
+    with pytest.raises(InputError) as error:
+        MatryoshkaLoss(loss, [6, 3])
+    assert str(error.value) == f"MatryoshkaLoss.loss: {reason}"
 
 
 def test_the_largest_of_dims_must_be_the_models():
