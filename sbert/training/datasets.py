@@ -135,7 +135,8 @@ def read_training_sets(config: TrainConfig, read: Callable = read_dataset) -> li
 
 def _check_that_dev_can_choose(dev: list[Rows | Retrieval], parts: list[TrainingPart]) -> None:
     """Refuse a dev set whose metric is undefined for every model."""
-    has_head = any(isinstance(part.loss, SoftmaxLoss) and part.loss.columns == 1 for part in parts)
+    losses = [part.loss.full_loss for part in parts]
+    has_head = any(isinstance(loss, SoftmaxLoss) and loss.columns == 1 for loss in losses)
     for rows in dev:
         reason = undefined_metric(rows, has_head)
         require(

@@ -139,6 +139,16 @@ def test_a_dev_set_whose_accuracy_is_undefined(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_head_inside_a_loss_classifies_a_dev_set_of_one_row_a_class(
+    tmp_path, steady_folder, topics, config_of, train_command
+):
+    nested = {"class_path": "MatryoshkaLoss", "init_args": {"loss": HEAD, "dims": [32, 8]}}
+    config = config_of(steady_folder, nested, optim={"steps": 1})
+    copied(topics).write_text("text\tlabel\nthe man\tpeople\nthe cat\tanimals\n", "utf-8")
+    train_command(config)
+    assert "people/accuracy_head" in metrics(tmp_path / "runs/run", "dev")[0]
+
+
 def test_resumed_equals_uninterrupted(
     tmp_path, tiny_folder, config_of, train_command, train_interrupted
 ):
