@@ -56,13 +56,19 @@ def saved_options(loss: Loss) -> dict[str, Any] | None:
     """The options that a loss with trained weights is built again from; None for other losses.
 
     Raises:
-        InputError: an option that the loss does not keep, or that JSON cannot hold.
+        InputError: an option that the loss does not keep, passes on as one of **kwargs, or that
+            JSON cannot hold.
     """
     if not any(weight.requires_grad for weight in loss.parameters()):
         return None
     name = type(loss).__name__
     options = {}
-    for option in inspect.signature(type(loss)).parameters:
+    for option, parameter in inspect.signature(type(loss)).parameters.items():
+        require(
+            parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD),
+            f"{name} takes {parameter}, so the options that it would be built again from are not "
+            "known; name them in __init__",
+        )
         require(
             hasattr(loss, option),
             f"{name} does not keep its option {option}, so it could not be saved; set "

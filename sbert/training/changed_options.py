@@ -25,13 +25,21 @@ def changed_options(config: TrainConfig, options: dict[str, Any]) -> dict[str, A
 
 def _changed_loss(name: str, loss: Loss, options: dict[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {name: type(loss).__name__}
-    parameters = inspect.signature(type(loss)).parameters
     for option, value in options.get("init_args", {}).items():
-        default = parameters[option].default
+        default = _default(type(loss), option)
         # options from YAML have lists for tuples
         if value != (list(default) if isinstance(default, tuple) else default):
             changed[f"{name}.{option}"] = value
     return changed
+
+
+def _default(kind: type[Loss], option: str) -> object:
+    """The default of an option that a class takes, or passes on to a base as one of **kwargs."""
+    for base in kind.__mro__:
+        parameters = inspect.signature(base.__init__).parameters
+        if option in parameters:
+            return parameters[option].default
+    return inspect.Parameter.empty
 
 
 def _changed_fields(config: object, prefix: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate.utils import set_seed
 
 from sbert.atomic import recover_folder, write_whole
 from sbert.device import keep_freed_memory, make_accelerator
@@ -27,7 +28,7 @@ from sbert.training.loop import Training
 from sbert.training.model_card import RunCard
 from sbert.training.objectives.copies import check_copies
 from sbert.training.objectives.distillation import Teacher
-from sbert.training.objectives.make import make_objective, make_training_set
+from sbert.training.objectives.make import make_losses, make_objective, make_training_set
 from sbert.training.objectives.objective import Objective, TrainingSet
 from sbert.training.objectives.token_files import TokenFiles
 from sbert.training.objectives.trained import enable_gradient_checkpointing
@@ -58,7 +59,7 @@ class Run:
         overwrite: bool,
     ):
         self.start = time.perf_counter()
-        self.config = config
+        self.config, self.options = config, options
         self.changed_options = changed_options(config, options)
         self.folder = Path(config.runs) / config.name
         self.resume = resume
@@ -123,7 +124,9 @@ class Run:
 
     def make_objective(self, seed: int) -> Objective:
         config = self.config
-        losses = [part.loss for part in self.data.parts]
+        set_seed(seed)
+        made = make_losses(self.options)  # anew: those of the configuration were made unseeded
+        losses = [made[part.name] if part.name else made for part in self.data.parts]
         objective = make_objective(config.model, losses, self.data.classes, seed)
         if config.loop.gradient_checkpointing:
             enable_gradient_checkpointing(objective.model.transformer)

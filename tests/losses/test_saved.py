@@ -19,10 +19,11 @@ from sbert.training.config import ModelConfig
 from sbert.training.objectives.make import make_objective
 
 MY_LOSSES = '''
+import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sbert.losses import Loss, SoftmaxLoss
+from sbert.losses import CosineSimilarityLoss, Loss, SoftmaxLoss
 
 
 class MyLoss(Loss):
@@ -52,6 +53,35 @@ class MyHead(SoftmaxLoss):
 
     def __init__(self, num_labels: int = 3):
         super().__init__(num_labels, ["|u-v|"])
+
+
+class Scaled(CosineSimilarityLoss):
+    """Its options are passed on.
+
+    Args:
+        factor: of the loss.
+    """
+
+    def __init__(self, factor: float = 2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+
+class Early(Loss):
+    """Its weights do not depend on the size of embeddings.
+
+    Args:
+        size: the numbers of an embedding that it reads.
+    """
+
+    def __init__(self, size: int = 8):
+        super().__init__()
+        self.size = size
+        self.weight = nn.Parameter(torch.randn(size))
+
+    def compute(self, columns, labels):
+        u, v = (column[:, : self.size] for column in columns)
+        return ((u * v * self.weight).sum(-1) - labels).square().mean()
 
 
 class NotALoss:
@@ -251,3 +281,39 @@ def test_configuration_with_an_unknown_loss_ends_in_one_line(
     line = fails(train_command, capsys, config, "--loss", name)
     assert "loss" in line
     assert message in line
+
+
+def test_a_loss_that_passes_its_options_on(
+    tmp_path, tiny_folder, pairs_file, my_losses, train_command, capsys
+):
+    loss = {"class_path": "my_losses.Scaled", "init_args": {"factor": 3.0}}
+    config = write_config(tmp_path, tiny_folder, pairs_file, loss=loss)
+    train_command(config, "--optim.steps", "1")
+    line = fails(train_command, capsys, config, "--name", "two", "--loss.learnable_scale", "true")
+    assert line.endswith(
+        "Scaled takes **kwargs, so the options that it would be built again from are not known; "
+        "name them in __init__"
+    )
+    assert not (tmp_path / "runs/two").exists()
+
+
+def test_weights_that_a_loss_draws_when_it_is_made_come_from_the_seed(
+    tmp_path, tiny_folder, pairs_file, my_losses, train_command
+):
+    """Also those of a loss inside another, and of a dataset's own."""
+    nested = {
+        "class_path": "MatryoshkaLoss",
+        "init_args": {"loss": "my_losses.Early", "dims": [32, 16]},
+    }
+    drawn = {}
+    for kind, loss in {"alone": "my_losses.Early", "nested": nested}.items():
+        for seed, name in ((1, "a"), (1, "b"), (2, "c")):
+            torch.seed()
+            loss = {"pairs": loss} if kind == "alone" and name == "b" else loss
+            config = write_config(tmp_path, tiny_folder, pairs_file, loss=loss)
+            options = ["--optim.steps", "1", "--optim.lr", "1e-30", "--loop.seed", str(seed)]
+            train_command(config, "--name", f"{kind}/{name}", *options)
+            [file] = (tmp_path / f"runs/{kind}/{name}/best").glob("loss*.safetensors")
+            drawn[name] = load_file(file)["weight"]
+        assert torch.equal(drawn["a"], drawn["b"])
+        assert not torch.equal(drawn["a"], drawn["c"])

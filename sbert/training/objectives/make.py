@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 from accelerate.utils import set_seed
 from torch import nn
 
+from sbert.cli import InnerParser
 from sbert.data.rows import Rows
 from sbert.errors import require
 from sbert.losses.base import Loss
@@ -22,12 +24,23 @@ from sbert.training.objectives.objective import Objective, TokenizeColumns, Trai
 from sbert.training.objectives.trained import choose_trained
 
 
+def make_losses(options: dict[str, Any]) -> Loss | dict[str, Loss]:
+    """One loss, or one for each dataset, of the configuration `options`, nested dicts.
+
+    Weights that a loss draws when it is made come from torch's random state: seed it before.
+    """
+    parser = InnerParser()
+    parser.add_argument("--loss", type=Loss | dict[str, Loss])
+    return parser.instantiate(parser.parse_object({"loss": options["loss"]})).loss
+
+
 def make_objective(
     config: ModelConfig, losses: Sequence[Loss], classes: list[str] | None, seed: int
 ) -> Objective:
     """The model and its losses as they are before the first step of a seed.
 
-    All new weights are drawn from the seed; `losses` themselves stay without weights.
+    All new weights are drawn from the seed, but those that `losses` have already; they themselves
+    stay as they are.
     """
     set_seed(seed)
     losses = copy.deepcopy(losses)
