@@ -4,7 +4,6 @@
 memory.
 """
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,13 +25,15 @@ class TokenTable:
 
     Special tokens are included where the tokenizer adds them to single texts. `cut_tokens` counts
     what truncation removed from each text, `prompt_lengths` the tokens of the prompt at its start,
-    with the special tokens before it; 0 without a prompt.
+    with the special tokens before it; 0 without a prompt. Where texts have different prompts,
+    `text_ids` tells which of them are equal without it; None: all differ.
     """
 
     ids: np.ndarray  # (sum of lengths,) int32
     starts: np.ndarray  # (U + 1,) int64
     cut_tokens: np.ndarray  # (U,) int64
     prompt_lengths: np.ndarray  # (U,) int64
+    text_ids: np.ndarray | None = None  # (U,) int64
 
     @property
     def lengths(self) -> np.ndarray:
@@ -82,6 +83,8 @@ def save_table(folder: Path, make: Callable[[JoinParts], tuple[TokenTable, np.nd
     table, rows = make(write_ids)
     for name in ("starts", "cut_tokens", "prompt_lengths"):
         np.save(folder / f"{name}.npy", getattr(table, name))
+    if table.text_ids is not None:
+        np.save(folder / "text_ids.npy", table.text_ids)
     np.save(folder / "rows.npy", rows)
     (folder / "sha256").write_text(_digest(folder))
 
@@ -94,15 +97,14 @@ def load_table(folder: Path) -> tuple[TokenTable, np.ndarray]:
     Raises:
         InputError: a file of it is missing, or is not as it was written.
     """
-    names = [field.name for field in dataclasses.fields(TokenTable)]
     try:
         if (folder / "sha256").read_text() != _digest(folder):
             raise ValueError("its files are not as they were written")
-        table = TokenTable(**{name: _map_array(folder / f"{name}.npy") for name in names})
-        rows = _map_array(folder / "rows.npy")
+        arrays = {path.stem: _map_array(path) for path in folder.glob("*.npy")}
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{folder}: damaged: {error}; delete it, to make it again") from None
-    return table, rows
+    rows = arrays.pop("rows")
+    return TokenTable(**arrays), rows
 
 
 def _digest(folder: Path) -> str:

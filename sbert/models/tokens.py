@@ -248,7 +248,7 @@ def tokenize_columns(
 
     Args:
         prompts: what is put before each text of each column, C texts. The same text with two
-            prompts counts as two texts.
+            prompts counts as two texts, which have one of the table's `text_ids`.
         join: see `BaseTokenizer.tokenize`.
     """
     prompts = [""] * len(columns) if prompts is None else prompts
@@ -256,5 +256,8 @@ def tokenize_columns(
     prompt = np.repeat(prompt, len(columns[0]))  # (C N,)
     first, cells = distinct_cells(columns, prompt)
     own_prompts = [names[i] for i in prompt[first]]
-    table = tokenizer.tokenize(SelectedTexts(columns, first), own_prompts, join)
+    texts = SelectedTexts(columns, first)
+    table = tokenizer.tokenize(texts, own_prompts, join)
+    if len(names) > 1:
+        _, table.text_ids = distinct_cells([texts], np.zeros(len(texts), np.int64))
     return table, cells.reshape(len(columns), len(columns[0])).T

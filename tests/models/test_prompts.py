@@ -162,6 +162,8 @@ def test_columns_with_a_prompt_each(tiny):
     for which, text in enumerate(["is the cat", "is dog", "dog", "the cat"]):
         assert ids_of(table, which) == tiny.tokenizer(text)["input_ids"]
     assert table.prompt_lengths.tolist() == [2, 2, 0, 0], "[CLS] is"
+    assert table.text_ids.tolist() == [0, 1, 1, 0], "which without their prompts are equal"
+    assert tokenize_columns(tokenizer, columns, ["is ", "is "])[0].text_ids is None
 
 
 def test_from_pretrained_replaces_what_is_saved(tiny, tmp_path):

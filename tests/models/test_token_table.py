@@ -12,12 +12,13 @@ from sbert.models.token_table import TokenTable, load_table, save_table
 from sbert.models.tokens import TextTokenizer, tokenize_columns
 
 COLUMNS = [["a cat", "the dog sits on", "red"], ["red", None, "a cat"]]
-NAMES = ["ids", "starts", "cut_tokens", "prompt_lengths"]
+NAMES = ["ids", "starts", "cut_tokens", "prompt_lengths", "text_ids"]
 DAMAGE = {
     "ids.npy": lambda data: data[:-4],
     "starts.npy": lambda data: data[:100],
     "rows.npy": lambda data: b"",
     "cut_tokens.npy": lambda data: b"no array" * 40,
+    "text_ids.npy": lambda data: data[:-8],
     "sha256": lambda data: data[:-1],
 }
 
@@ -39,6 +40,14 @@ def test_a_table_in_files_is_the_table_in_memory(tmp_path, monkeypatch, columns)
         assert not one.flags.owndata
         assert not one.flags.writeable
     np.testing.assert_array_equal(found_rows, rows)
+
+
+def test_a_table_of_one_prompt_has_no_ids_of_texts(tmp_path):
+    """As those that were written before there were several."""
+    tokenizer = TextTokenizer(bert_tokenizer(), 5)
+    save_table(tmp_path / "table", partial(tokenize_columns, tokenizer, COLUMNS, ["the "] * 2))
+    assert not (tmp_path / "table/text_ids.npy").exists()
+    assert load_table(tmp_path / "table")[0].text_ids is None
 
 
 @pytest.mark.parametrize("name", DAMAGE)

@@ -137,9 +137,13 @@ class TrainingSet:
         return np.ones(len(rows), int)
 
     def texts_and_labels(self, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """The indices of the texts, (R, C), and the labels of R rows."""
+        """The ids of the texts, (R, C), equal for equal texts whatever their prompts, -1 where a
+        row has none; and the labels of R rows."""
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
-        return torch.from_numpy(self.texts[rows]), labels
+        ids, text_ids = self.texts[rows], self.table.text_ids
+        if text_ids is not None:
+            ids = np.where(ids < 0, -1, text_ids[ids])
+        return torch.from_numpy(ids), labels
 
 
 def _tokenize_datasets(

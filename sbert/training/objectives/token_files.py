@@ -85,7 +85,10 @@ def _write_once(path: Path, write: Callable[[Path], None]) -> None:
 def table_name(tokenizer: BaseTokenizer, columns: Sequence[Column], prompts: Sequence[str]) -> str:
     """The digest of columns of texts, their prompts and the tokenizer."""
     hashed = hashlib.sha256(tokenizer.fingerprint.encode())
-    hashed.update(json.dumps([len(columns), *prompts]).encode())
+    facts = [len(columns), *prompts]
+    if len(set(prompts)) > 1:  # older versions wrote a table of several prompts without them
+        facts.append("text_ids")
+    hashed.update(json.dumps(facts).encode())
     for column in columns:
         for start in range(0, len(column), CHUNK):
             chunk = column[start : start + CHUNK]

@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from tiny_models import ids_of
 
 from sbert import BiEncoder, InputError
 from sbert.data.rows import Rows
 from sbert.losses.contrastive import ContrastiveLoss, TripletLoss
+from sbert.losses.ranking import known_positives
 from sbert.losses.similarity import CosineSimilarityLoss
 from sbert.losses.softmax import SoftmaxLoss
+from sbert.training.objectives import token_files
 from sbert.training.objectives.objective import Objective, TrainingSet
+from sbert.training.objectives.token_files import TokenFiles
 
 
 def rows(task="sts", columns=2, n=6, labels=None, **options):
@@ -88,6 +92,26 @@ def test_texts_are_tokenised_with_the_prompts_of_their_dataset_and_column(tiny_f
                 assert ids_of(data.table, cell) == model.tokenizer(prompt + text)["input_ids"]
     # the texts of `rows(n=2)` with the default prompt are among those of the triplets
     assert len(data.table.lengths) == 6 + 4
+
+
+@pytest.mark.parametrize("many_texts", [1, 1000])
+def test_a_text_has_one_id_whatever_its_prompts(tiny_folder, tmp_path, monkeypatch, many_texts):
+    """In the columns of a dataset and in several datasets, from memory and from files."""
+    monkeypatch.setattr(token_files, "MANY_TEXTS", many_texts)
+    tokenize = TokenFiles(Accelerator(cpu=True), tmp_path / "tables").tokenize_columns
+    one = Rows("one", "pair", [["cat", "dog"], ["dog", "man"]], None, prompts=["query", "passage"])
+    wide = [["dog", "cat"], ["cat", "red"], ["red", None]]
+    two = Rows("two", "triplet", wide, None, prompts=["passage", "", "query"])
+    for _ in range(2):  # the second time, files are read
+        data = TrainingSet.from_datasets([one, two], prompted(tiny_folder), tokenize)
+        ids, _ = data.texts_and_labels(np.arange(4))
+        assert data.batch(np.arange(4))["texts"].tolist() == ids.tolist()
+        cat, dog, man, red = ids[0, 0].item(), ids[0, 1].item(), ids[1, 1].item(), ids[2, 2].item()
+        assert len({cat, dog, man, red}) == 4
+        assert ids.tolist() == [[cat, dog, -1], [dog, man, -1], [dog, cat, red], [cat, red, -1]]
+    assert len(data.table.lengths) == 8  # each text with each of its prompts
+    anchors, positives = ids[:2].T[:2]
+    assert known_positives(anchors, positives, positives).tolist() == [[True, False], [True, True]]
 
 
 @pytest.mark.parametrize("include_prompt", [True, False])
