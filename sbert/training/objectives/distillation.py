@@ -205,7 +205,7 @@ def check_distillation(run: TrainConfig, losses: Sequence[Loss]) -> None:
 
     Raises:
         InputError: one of the two without the other; a share of the embeddings of a student with
-            random weights.
+            random weights, or a projection to several such students.
     """
     config = run.distillation
     learning = any(loss.target == "embedding" for loss in losses)
@@ -219,10 +219,18 @@ def check_distillation(run: TrainConfig, losses: Sequence[Loss]) -> None:
         config or not learning,
         "EmbeddingMSELoss learns the embeddings of a teacher: name it in distillation.teacher",
     )
-    if config and config.own_share:
-        for option in ("dense", "reinitialize"):
-            require(
-                not getattr(run.model, option),
-                f"distillation.own_share is {config.own_share}, and model.{option} draws weights "
-                "of the student anew, so that its own embeddings are random; leave own_share out",
-            )
+    drawn = [option for option in ("dense", "reinitialize") if getattr(run.model, option)]
+    if not config or not drawn:
+        return
+    draws = f"model.{drawn[0]} draws weights of the student anew"
+    require(
+        not config.own_share,
+        f"distillation.own_share is {config.own_share}, and {draws}, so that its own embeddings "
+        "are random; leave own_share out",
+    )
+    seeds = run.seed_optimisation.seeds
+    require(
+        not config.projection or seeds == 1,
+        f"distillation.projection is fitted to one student, and {draws} for each of the {seeds} "
+        "seeds of seed_optimisation; leave one of them out",
+    )

@@ -380,6 +380,15 @@ def test_a_share_of_random_embeddings_is_refused(tiny_folder, config_of, refused
     )
 
 
+def test_a_projection_to_several_random_students_is_refused(tiny_folder, config_of, refused):
+    options = ["--model.dense", "32", "--seed_optimisation.seeds", "2"]
+    line = refused(config_of(tiny_folder), *options)
+    assert line.endswith(
+        "distillation.projection is fitted to one student, and model.dense draws weights of the "
+        "student anew for each of the 2 seeds of seed_optimisation; leave one of them out"
+    )
+
+
 def test_the_students_own_embeddings_have_one_prompt(
     tmp_path, tiny_folder, config_of, parallel_file, refused
 ):
