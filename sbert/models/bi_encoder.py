@@ -13,7 +13,7 @@ from sbert.models.batches import pad_rows, without_prompts
 from sbert.models.encoder import Encoder
 from sbert.models.folders.bi_encoder import read_bi_encoder_folder, write_bi_encoder_folder
 from sbert.models.folders.json_files import prefix_errors
-from sbert.models.parts import freeze_pooler
+from sbert.models.parts import freeze_unused
 from sbert.models.prompts import Prompted, with_prompt
 from sbert.models.similarity import check_similarity, similarity
 from sbert.models.token_table import TokenTable
@@ -64,7 +64,7 @@ class BiEncoder(Encoder, Prompted):
         self.similarity_fn_name = check_similarity(similarity_fn_name)
         self.truncate_dim = truncate_dim
         self.embedding_dim(truncate_dim)
-        freeze_pooler(transformer)
+        freeze_unused(transformer)
 
     @classmethod
     def from_pretrained(

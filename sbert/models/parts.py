@@ -9,6 +9,16 @@ from sbert.errors import require
 
 ALL = "all"  # as a name to reinitialise: every weight of the encoder
 
+# parts that hidden states do not depend on, by one name of theirs
+_UNUSED = {
+    "pooler",  # of BERT and its relatives
+    *("query_global", "key_global", "value_global"),  # Longformer: no token attends to all others
+    "mask_emb",  # XLNet: takes the place of words in its pretraining alone
+}
+
+# what the layers of MPNet, ALBERT and DeBERTa share is left where there are none
+_SHARED_BY_LAYERS = {"relative_attention_bias", "albert_layer_groups", "rel_embeddings"}
+
 
 def find_weights(transformer: nn.Module, names: Sequence[str], option: str) -> dict[str, Tensor]:
     """The weights of the encoder whose names start with one of `names`, by name.
@@ -49,14 +59,22 @@ def freeze_weights(transformer: nn.Module, names: Sequence[str]) -> None:
         weight.requires_grad_(False)
 
 
-def freeze_pooler(transformer: nn.Module) -> None:
-    """Freeze the pooler of BERT and its relatives, which no output of a bi-encoder depends on.
+def find_unused(transformer: nn.Module) -> set[str]:
+    """The names of the weights that no hidden state of an encoder without a head depends on."""
+    unused = _UNUSED
+    if getattr(transformer.config, "num_hidden_layers", None) == 0:
+        unused = _UNUSED | _SHARED_BY_LAYERS
+    return {name for name, _ in transformer.named_parameters() if unused & set(name.split("."))}
 
-    The results do not change. Without this, every process of a parallel run would wait for its
-    gradient.
+
+def freeze_unused(transformer: nn.Module) -> None:
+    """Freeze the weights that no output of a bi-encoder depends on.
+
+    The results do not change. Without this, every process of a parallel run would wait for their
+    gradients.
     """
-    if getattr(transformer, "pooler", None) is not None:
-        transformer.pooler.requires_grad_(False)
+    for name in find_unused(transformer):
+        transformer.get_parameter(name).requires_grad_(False)
 
 
 @torch.no_grad()
