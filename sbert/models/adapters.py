@@ -18,6 +18,7 @@ from transformers.utils import is_peft_available
 from sbert.errors import require
 from sbert.models.active_embedding import whole_word_embeddings
 from sbert.models.config import LoraConfig
+from sbert.models.parts import find_unused
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -72,27 +73,34 @@ def find_targets(transformer: nn.Module, names: list[str] | str | None) -> list[
     """The full names of the linear layers of the encoder that `LoraConfig.target_modules` means."""
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as USUAL
 
-    encoder, linear = transformer.base_model, []
-    inside = set(encoder.modules())
-    for name, module in transformer.named_modules():
-        if module in inside and isinstance(module, (nn.Linear, Conv1D)):
-            linear.append(name)
-    # a bi-encoder does not use the pooler, and a cross-encoder trains it in full
-    linear = [name for name in linear if ".pooler." not in f".{name}."]
+    linear, model = _list_linear(transformer), type(transformer).__name__
+    require(linear, f"model.lora: {model} has no linear layers to update; leave model.lora out")
     names = USUAL.get(transformer.config.model_type, "all-linear") if names is None else names
     if names == "all-linear":
         return linear
+    known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+    require(names, f"model.lora.target_modules: names no layer; known: {known}, or all-linear")
     targets = []
     for end in names:
         found = [name for name in linear if f".{name}".endswith(f".{end}")]
-        known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
         require(
-            found,
-            f"model.lora.target_modules: {type(transformer).__name__} has no linear layer {end}; "
-            f"known: {known}",
+            found, f"model.lora.target_modules: {model} has no linear layer {end}; known: {known}"
         )
         targets += found
     return targets
+
+
+def _list_linear(transformer: nn.Module) -> list[str]:
+    """The full names of the linear layers of the encoder that could get an update."""
+    encoder, linear = transformer.base_model, []
+    inside = set(encoder.modules())
+    unused = find_unused(transformer) if encoder is transformer else ()
+    for name, module in transformer.named_modules():
+        is_linear = module in inside and isinstance(module, (nn.Linear, Conv1D))
+        # a cross-encoder trains the pooler in full
+        if is_linear and ".pooler." not in f".{name}." and f"{name}.weight" not in unused:
+            linear.append(name)
+    return linear
 
 
 def save_transformer(root: Path, transformer: nn.Module) -> None:

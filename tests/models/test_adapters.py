@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from families import FAMILIES, write_classifier, write_encoder
 from safetensors.torch import load_file
 from tiny_models import bert_tokenizer, word_pieces
 from transformers import GPT2Config, GPT2Model
@@ -168,6 +169,36 @@ def test_target_modules_that_are_not_there(tiny):
         "model.lora.target_modules: BertModel has no linear layer wq; known: dense, key, query, "
         "value"
     )
+
+
+def test_no_target_modules(tiny):
+    with pytest.raises(InputError) as caught:
+        add_lora(tiny.transformer, LoraConfig(target_modules=[]), "base")
+    assert str(caught.value) == (
+        "model.lora.target_modules: names no layer; known: dense, key, query, value, or all-linear"
+    )
+
+
+@pytest.mark.parametrize("targets", [None, "all-linear", ["query"]])
+def test_a_model_without_linear_layers(tiny_folder, targets):
+    model = BiEncoder.from_pretrained(tiny_folder, layer=0)
+    with pytest.raises(InputError) as caught:
+        add_lora(model.transformer, LoraConfig(target_modules=targets), "base")
+    assert str(caught.value) == (
+        "model.lora: BertModel has no linear layers to update; leave model.lora out"
+    )
+
+
+def test_layers_that_a_bi_encoder_does_not_use(tmp_path):
+    """Without an update: it would never get a gradient. The head of Longformer uses them."""
+    family = next(family for family in FAMILIES if family.name == "Longformer")
+    encoder = BiEncoder.from_pretrained(write_encoder(family, tmp_path / "encoder"))
+    trained = add_trained_lora(encoder, "base", target_modules="all-linear")
+    assert trained
+    assert not any("_global" in name for name in trained)
+    scorer = CrossEncoder.from_pretrained(write_classifier(family, tmp_path / "scorer"))
+    trained = add_trained_lora(scorer, "base", target_modules="all-linear")
+    assert any("_global" in name for name in trained)
 
 
 def test_without_peft(tiny, monkeypatch):
