@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
@@ -64,10 +65,31 @@ def cut_layers(path: Path, config: PretrainedConfig, layer: int) -> None:
         config.num_hidden_layers = kept
         type(config).from_dict(config.to_dict())  # as a saved model will be read
     except Exception as error:  # every configuration has refusals of its own
-        raise InputError(
-            f"{path}: layer {layer}: a model of type {config.model_type} cannot be cut to "
-            f"{kept} layers; use all of them (layer -1)"
-        ) from error
+        raise _cannot_cut(path, config, layer, kept) from error
+
+
+@torch.no_grad()
+def check_cut(path: Path, transformer: nn.Module, layer: int) -> None:
+    """Run a model that was cut to the embeddings on a token: some need a layer to compute.
+
+    Raises:
+        InputError: it fails.
+    """
+    config = transformer.config
+    if config.num_hidden_layers > 0:
+        return
+    token = torch.zeros(1, 1, dtype=torch.long)
+    try:
+        transformer(input_ids=token, attention_mask=token + 1)
+    except Exception as error:  # every family fails in its own way
+        raise _cannot_cut(path, config, layer, 0) from error
+
+
+def _cannot_cut(path: Path, config: PretrainedConfig, layer: int, kept: int) -> InputError:
+    return InputError(
+        f"{path}: layer {layer}: a model of type {config.model_type} cannot be cut to {kept} "
+        "layers; use all of them (layer -1)"
+    )
 
 
 def count_positions(transformer: nn.Module) -> int:

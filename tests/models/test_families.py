@@ -66,6 +66,32 @@ def test_a_model_that_cannot_be_cut(tmp_path):
         BiEncoder.from_pretrained(folder, layer=-2)
 
 
+NEEDS_A_LAYER = ("DeBERTa v2", "ModernBERT", "Longformer", "Funnel", "X-MOD")
+
+
+@pytest.mark.parametrize("name", [f.name for f in ENCODERS if f.name not in NEEDS_A_LAYER])
+def test_the_embeddings_alone(name, tmp_path):
+    folder = write(name, tmp_path / "whole")
+    encoder = BiEncoder.from_pretrained(folder, "mean", layer=0)
+    expected = encoder.encode(TEXTS, "fp32")
+    encoder.save_pretrained(tmp_path / "saved")
+    assert (BiEncoder.from_pretrained(tmp_path / "saved").encode(TEXTS, "fp32") == expected).all()
+
+
+@pytest.mark.parametrize("name", NEEDS_A_LAYER)
+def test_a_family_that_needs_a_layer(name, tmp_path):
+    folder = write(name, tmp_path)
+    whole = BiEncoder.from_pretrained(folder)
+    for layer in (0, -whole.transformer.config.num_hidden_layers - 1):
+        with pytest.raises(InputError) as error:
+            BiEncoder.from_pretrained(folder, layer=layer)
+        family = whole.transformer.config.model_type
+        assert str(error.value) == (
+            f"{folder}: layer {layer}: a model of type {family} cannot be cut to 0 layers; use "
+            "all of them (layer -1)"
+        )
+
+
 # positions
 
 

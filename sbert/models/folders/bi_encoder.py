@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
-from sbert.models.families import cut_layers, encoder_class
+from sbert.models.families import check_cut, cut_layers, encoder_class
 from sbert.models.folders.adapter import load_with_adapter
 from sbert.models.folders.backbone import (
     Backbone,
@@ -91,7 +91,10 @@ def _load_layers(path: Path, layer: int) -> nn.Module:
     if layer != -1:
         cut_layers(path, config, layer)
     auto_class = encoder_class(path, config)
-    return load_weights(path, auto_class, config, lambda key, _: key.startswith("pooler."))
+    model = load_weights(path, auto_class, config, lambda key, _: key.startswith("pooler."))
+    if layer != -1:
+        check_cut(path, model, layer)
+    return model
 
 
 def write_bi_encoder_folder(path: str | Path, model) -> None:
