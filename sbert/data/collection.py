@@ -128,9 +128,8 @@ def _identified_texts(path: Path, config: CollectionConfig) -> Iterator[tuple[st
 def _refuse_unread(config: CollectionConfig, names: Sequence[str], contents: str) -> None:
     """Refuse settings that a file of these contents has no use for."""
     for name in names:
-        value = getattr(config, name)
-        unset = value in (None, "text")
-        require(unset, f"{config.path}: has {contents}; leave {name} {value} out")
+        value, default = getattr(config, name), getattr(CollectionConfig, name)
+        require(value == default, f"{config.path}: has {contents}; leave {name} {value} out")
 
 
 def _read_embeddings(config: CollectionConfig) -> Collection:

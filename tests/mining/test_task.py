@@ -268,6 +268,7 @@ EMBEDDED = ["neighbours", "--corpus.path", "c.npy", *OUTPUT]
             "c.npy: has embeddings alone; leave embeddings kept.npy out",
         ),
         ([*EMBEDDED, "--corpus.id", "key"], "c.npy: has embeddings alone; leave id key out"),
+        ([*EMBEDDED, "--corpus.id", "text"], "c.npy: has embeddings alone; leave id text out"),
         (
             [*NEIGHBOURS, *MODEL, *OUTPUT, "--corpus.column", "[title, body]"],
             "c.txt: has one text a line, and no columns; leave column ['title', 'body'] out",
